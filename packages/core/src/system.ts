@@ -1,0 +1,37 @@
+import type { Clock, Random } from './ports.ts'
+
+/** The clock of the machine. Timers do not keep the process alive. */
+export const systemClock: Clock = {
+  nowMs: () => Date.now(),
+  monotonicMs: () => performance.now(),
+  after(delayMs, task) {
+    const timer = setTimeout(task, delayMs)
+    timer.unref()
+    return { cancel: () => clearTimeout(timer) }
+  },
+  soon: task => void setImmediate(task),
+}
+
+/** Randomness of the machine: `next` is fast and not secret, `fill` is cryptographic. */
+export const systemRandom: Random = {
+  next: () => Math.random(),
+  fill: target => crypto.getRandomValues(target as Uint8Array<ArrayBuffer>),
+}
+
+/** A repeatable source from a 32-bit seed (SplitMix-style mixing, as in Bryc's mulberry32). Not secret. */
+export function createSeededRandom(seed: number): Random {
+  let state = seed >>> 0
+  const next32 = (): number => {
+    state = (state + 0x6d2b79f5) | 0
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
+    return (mixed ^ (mixed >>> 14)) >>> 0
+  }
+  return {
+    next: () => (next32() * 2 ** 21 + (next32() >>> 11)) / 2 ** 53,
+    fill(target) {
+      for (let index = 0; index < target.length; index++) target[index] = next32() & 0xff
+      return target
+    },
+  }
+}
