@@ -1,0 +1,1 @@
+export { createMemoryDuplicateIndex } from './memory.ts'
