@@ -112,6 +112,34 @@ export const coreErrors = defineErrors({
   },
 })
 
+/** What a `Disk` refuses, on a machine and simulated: every implementation rejects with these. */
+export const diskErrors = defineErrors({
+  DISK_NOT_FOUND: {
+    status: 500,
+    retryable: false,
+    message: '{path} is missing.',
+    remedy: 'Check the data directory.',
+  },
+  DISK_EXISTS: {
+    status: 500,
+    retryable: false,
+    message: '{path} exists already.',
+    remedy: 'Check the data directory.',
+  },
+  DISK_FULL: {
+    status: 507,
+    retryable: false,
+    message: 'There is no space left for {path}.',
+    remedy: 'Free disk space, then restart.',
+  },
+  DISK_FAILED: {
+    status: 500,
+    retryable: false,
+    message: '{operation} of {path} failed: {reason}.',
+    remedy: 'Check the volume, then restart on the same data directory.',
+  },
+})
+
 /** Asserts an invariant, in production too. */
 export function invariant(condition: unknown, reason: string): asserts condition {
   if (!condition) throw coreErrors.create('INVARIANT_BROKEN', { reason })

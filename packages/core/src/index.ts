@@ -2,6 +2,7 @@ export {
   MillraceError,
   coreErrors,
   defineErrors,
+  diskErrors,
   invariant,
   isError,
   type ErrorDetails,

@@ -1,4 +1,4 @@
-import { defineErrors } from '@millrace/core'
+import { defineErrors, diskErrors } from '@millrace/core'
 
 /** What the log refuses. */
 export const logErrors = defineErrors({
@@ -31,6 +31,12 @@ export const logErrors = defineErrors({
     retryable: false,
     message: 'Stream {stream} exists with {existing} partitions, not {wanted}.',
     remedy: 'Keep the number of partitions; a stream with another number needs another name.',
+  },
+  LOG_STREAM_INVALID: {
+    status: 400,
+    retryable: false,
+    message: 'Stream {stream} cannot be declared: {reason}.',
+    remedy: 'Correct the declaration.',
   },
   LOG_PARTITION_UNKNOWN: {
     status: 404,
@@ -92,28 +98,5 @@ export const logErrors = defineErrors({
     message: 'The data directory {directory} belongs to process {pid} ({address}).',
     remedy: 'Talk to that process, or stop it first.',
   },
-  DISK_NOT_FOUND: {
-    status: 500,
-    retryable: false,
-    message: '{path} is missing.',
-    remedy: 'Check the data directory.',
-  },
-  DISK_EXISTS: {
-    status: 500,
-    retryable: false,
-    message: '{path} exists already.',
-    remedy: 'Check the data directory.',
-  },
-  DISK_FULL: {
-    status: 507,
-    retryable: false,
-    message: 'There is no space left for {path}.',
-    remedy: 'Free disk space, then restart.',
-  },
-  DISK_FAILED: {
-    status: 500,
-    retryable: false,
-    message: '{operation} of {path} failed: {reason}.',
-    remedy: 'Check the volume, then restart on the same data directory.',
-  },
+  ...diskErrors.specs,
 })
