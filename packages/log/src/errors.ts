@@ -5,7 +5,8 @@ export const logErrors = defineErrors({
   LOG_OVERLOADED: {
     status: 503,
     retryable: true,
-    message: 'The log has {queuedBytes} bytes waiting to become durable, its limit is {limitBytes}.',
+    message:
+      'The log has {queuedBytes} bytes waiting to become durable, its limit is {limitBytes}.',
     remedy: 'Send again after {retryAfterMs} ms.',
   },
   LOG_READ_ONLY: {

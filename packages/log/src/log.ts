@@ -22,7 +22,7 @@ export interface StreamSpec {
   readonly latenessMs?: number
   /** How far an event time may lie after its ingest time and still count for the watermark. Default 60,000. */
   readonly skewMs?: number
-  /** Present: old records may be removed. Absent: kept for ever. */
+  /** Present: old records may be removed, never the newest of a partition. Absent: kept for ever. */
   readonly transient?: { readonly maxAgeMs?: number; readonly maxBytes?: number }
 }
 
@@ -46,7 +46,7 @@ export interface NewEvent {
   readonly id: string
   /** When it happened, milliseconds since the epoch. */
   readonly eventTimeMs: number
-  /** The payload as a JSON value. Must equal what `payload` decodes to when both are given; never mutated afterwards. */
+  /** The payload as a JSON value; undefined when only `payload` is given. Must equal what `payload` decodes to when both are given; never mutated afterwards. */
   readonly data: unknown
   /** The JSON text of `data` in UTF-8, or of an envelope object whose member `data` it is; made from `data` when absent. The log may keep a reference until the commit resolves. */
   readonly payload?: Uint8Array
@@ -80,7 +80,7 @@ export interface LogRecord {
   readonly keys: readonly string[]
   readonly id: string
   readonly eventTimeMs: number
-  /** When the log took it, milliseconds since the epoch. */
+  /** When the log took it, milliseconds since the epoch; never goes back within a log, even when the clock does. */
   readonly ingestTimeMs: number
   /** Watermark of the partition after this record: the greatest so far of min(event time, ingest time + skew), less the lateness. */
   readonly watermarkMs: number
@@ -89,6 +89,7 @@ export interface LogRecord {
   readonly isHistory: boolean
   readonly headers: Readonly<Record<string, string>>
   readonly sealed: SealedPart | undefined
+  /** The JSON text of `data` in UTF-8, also when it was appended inside an envelope. */
   readonly payload: Uint8Array
   /** The payload decoded; the same object for every reader: do not mutate. */
   readonly data: unknown
@@ -116,7 +117,10 @@ export interface Step {
   /** Steps of an earlier generation than the newest committed one are refused (STEP_STALE). */
   readonly generation: number
   readonly source: { readonly stream: string; readonly partition: number }
-  /** The range of the step; `from` must be the `to` of the processor's previous step on this partition, or STEP_STALE. */
+  /**
+   * The range of the step, within the durable records of the source; `from` must be the `to` of the
+   * previous step of this generation on this partition, or STEP_STALE. The first one may start anywhere.
+   */
   readonly from: number
   readonly to: number
   /** Records emitted, in order. Their ids are deterministic and `isUnique`. */
@@ -128,8 +132,10 @@ export interface Step {
 /** How far a processor has come on one source partition, and what that meant for its targets. */
 export interface StepEnd {
   readonly consumed: number
-  /** End offset of every partition that the processor ever emitted to, after this step. */
+  /** End offset of every partition that this generation ever emitted to from this source partition, after its last record there. */
   readonly ends: Position
+  /** The keys of this source partition that wait, after this step: parked and not released since. */
+  readonly parked: readonly ParkedKey[]
 }
 
 export interface CommitRequest {
@@ -156,11 +162,14 @@ export interface ReadRequest {
 export interface HistoryRequest {
   readonly stream: string
   readonly tenant?: string
-  /** One or more keys; their records are merged by (event time, id) when more than one, in offset order for one. */
+  /**
+   * One or more keys; their records are merged by (event time, id) when more than one, in offset
+   * order for one. A key is looked for in the partition that `partitionOf` gives it.
+   */
   readonly keys: readonly string[]
-  /** Only records at or after this offset. Default 0. */
+  /** Only records at or after this offset of their partition. Default 0. */
   readonly from?: number
-  /** Only records before this offset. Default: the durable end. */
+  /** Only records before this offset of their partition. Default: the durable end. */
   readonly to?: number
 }
 
@@ -175,6 +184,7 @@ export interface StreamStats {
   readonly partitions: readonly {
     readonly start: number
     readonly end: number
+    /** -Infinity while nothing was appended. */
     readonly watermarkMs: number
   }[]
   readonly bytes: number
@@ -216,7 +226,7 @@ export interface EventLog {
   /** The record with this id (of those not appended as `isUnique`), or undefined. */
   find(id: string): Promise<LogRecord | undefined>
 
-  /** Offset plus one of the newest durable record of a key, 0 for none. UNSUPPORTED without the capability. */
+  /** Offset plus one of the newest durable record of a key (the last one of its `history`), 0 for none. UNSUPPORTED without the capability. */
   version(request: { stream: string; key: string; tenant?: string }): Promise<number>
 
   /** The first offset of a partition whose ingest time is at or after `timeMs`; the end when there is none. */

@@ -1,0 +1,23 @@
+export { logErrors } from './errors.ts'
+export { isJsonEqual } from './json-equal.ts'
+export {
+  DEFAULT_TENANT,
+  TICK_TYPE,
+  type AppendResult,
+  type CommitRequest,
+  type CommitResult,
+  type EventLog,
+  type HistoryRequest,
+  type LogCapabilities,
+  type LogRecord,
+  type LogStats,
+  type NewEvent,
+  type ParkedKey,
+  type ReadRequest,
+  type SealedPart,
+  type Step,
+  type StepEnd,
+  type StreamSpec,
+  type StreamStats,
+} from './log.ts'
+export type { DuplicateIndex, Place } from './duplicates.ts'
