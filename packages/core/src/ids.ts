@@ -22,7 +22,8 @@ export function createIdSource(ports: { clock: Clock; random: Random }): () => s
     const nowMs = Math.max(ports.clock.nowMs(), lastMs)
     ports.random.fill(bytes)
     // A counter in the 12 bits after the version keeps ids of one millisecond in order (RFC 9562, 6.2).
-    counter = nowMs === lastMs ? counter + 1 : (((bytes[6] as number) & 0x07) << 8) | (bytes[7] as number)
+    counter =
+      nowMs === lastMs ? counter + 1 : (((bytes[6] as number) & 0x07) << 8) | (bytes[7] as number)
     lastMs = nowMs
     if (counter > 0xfff) {
       lastMs += 1
@@ -47,7 +48,9 @@ export function timeOfId(id: string): number | undefined {
 }
 
 function format(timeMs: number, bytes: Uint8Array, version: number): string {
-  const time = Math.min(Math.max(Math.floor(timeMs), 0), TIME_MAX_MS).toString(16).padStart(12, '0')
+  const time = Math.min(Math.max(Math.floor(timeMs), 0), TIME_MAX_MS)
+    .toString(16)
+    .padStart(12, '0')
   const h = (index: number): string => HEX[bytes[index] as number] as string
   const versioned = HEX[version | ((bytes[6] as number) & 0x0f)] as string
   const variant = HEX[0x80 | ((bytes[8] as number) & 0x3f)] as string

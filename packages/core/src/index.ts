@@ -9,7 +9,15 @@ export {
   type ErrorRegistry,
   type ErrorSpec,
 } from './errors.ts'
-export { silentLogger, type Clock, type Disk, type DiskFile, type Logger, type Random, type Timer } from './ports.ts'
+export {
+  silentLogger,
+  type Clock,
+  type Disk,
+  type DiskFile,
+  type Logger,
+  type Random,
+  type Timer,
+} from './ports.ts'
 export { createSeededRandom, systemClock, systemRandom } from './system.ts'
 export { createIdSource, deriveId, partitionOf, timeOfId } from './ids.ts'
 export {
@@ -20,3 +28,70 @@ export {
   partitionName,
   type Position,
 } from './position.ts'
+export { durationMs, type Duration } from './duration.ts'
+export {
+  bool,
+  compileSchema,
+  float,
+  id,
+  int,
+  objectSchema,
+  oneOf,
+  text,
+  timestamp,
+  type Field,
+  type Fields,
+  type IdFields,
+  type Infer,
+  type JsonSchema,
+  type SchemaIssue,
+  type Validator,
+} from './schema.ts'
+export {
+  event,
+  item,
+  person,
+  signal,
+  surface,
+  type AppOptions,
+  type EventDefinition,
+  type FilterName,
+  type ItemDefinition,
+  type ModuleReference,
+  type PersonDefinition,
+  type SignalDefinition,
+  type SourceName,
+  type StageReference,
+  type SurfaceDefinition,
+} from './definition.ts'
+export {
+  countView,
+  sliding,
+  tumbling,
+  view,
+  type AnyView,
+  type FoldContext,
+  type FoldEvent,
+  type JoinedTables,
+  type Json,
+  type LatePolicy,
+  type ViewDefinition,
+  type WindowDefinition,
+} from './view.ts'
+export {
+  defineApp,
+  readTime,
+  type AdmittedEvent,
+  type App,
+  type AppStream,
+  type CompiledEvent,
+  type CompiledTable,
+  type EventData,
+  type EventNames,
+  type ItemAttributes,
+  type ItemNames,
+  type RefusedEvent,
+  type SurfaceNames,
+  type ViewNames,
+  type ViewValue,
+} from './app.ts'

@@ -45,7 +45,12 @@ export function decodePosition(token: string): Position {
   if (!token.startsWith(`${VERSION}.`)) refuse(`it does not start with "${VERSION}."`)
   let text = ''
   try {
-    text = atob(token.slice(VERSION.length + 1).replaceAll('-', '+').replaceAll('_', '/'))
+    text = atob(
+      token
+        .slice(VERSION.length + 1)
+        .replaceAll('-', '+')
+        .replaceAll('_', '/'),
+    )
   } catch {
     refuse('it is not base64url')
   }

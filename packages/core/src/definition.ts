@@ -1,0 +1,193 @@
+/**
+ * The app definition: what a team declares once. Everything else - streams, validation, HTTP
+ * schemas, the client's types, views, surfaces - follows from it.
+ */
+import type { Duration } from './duration.ts'
+import type { Fields, IdFields, Infer, RefOf } from './schema.ts'
+import type { AnyView } from './view.ts'
+
+/** An event type: fields, and the id field by which its records are ordered. */
+export interface EventDefinition<
+  Name extends string = string,
+  F extends Fields = Fields,
+  Key extends string = string,
+> {
+  readonly kind: 'event'
+  readonly name: Name
+  readonly fields: F
+  /** The field that gives the partition key. */
+  readonly key: Key
+  /** The stream: the entity kind of the key. Event types with the same key entity share it, so that their order is one. */
+  readonly stream: string
+  readonly description: string | undefined
+}
+
+/** Declares an event type. `key` names a required id field; its entity kind names the stream. */
+export function event<
+  const Name extends string,
+  const F extends Fields,
+  const Key extends IdFields<F>,
+>(
+  name: Name,
+  fields: F,
+  options: { key: Key; description?: string },
+): EventDefinition<Name, F, Key> {
+  const stream = fields[options.key]?.ref ?? ''
+  return { kind: 'event', name, fields, key: options.key, stream, description: options.description }
+}
+
+/** A kind of item: what surfaces show. Kept as a versioned table, changed by `<name>.put` and `<name>.removed` events. */
+export interface ItemDefinition<Name extends string = string, F extends Fields = Fields> {
+  readonly kind: 'item'
+  readonly name: Name
+  readonly fields: F
+  readonly description: string | undefined
+}
+
+/** Declares a kind of item. An item's id is not one of its fields. */
+export function item<const Name extends string, const F extends Fields>(
+  name: Name,
+  fields: F,
+  options: { description?: string } = {},
+): ItemDefinition<Name, F> {
+  return { kind: 'item', name, fields, description: options.description }
+}
+
+/** What is kept about people beside what they do; the entity kind `person`. */
+export interface PersonDefinition<F extends Fields = Fields> {
+  readonly kind: 'person'
+  readonly name: 'person'
+  readonly fields: F
+  readonly description: string | undefined
+}
+
+/** Declares the attributes of people. */
+export function person<const F extends Fields>(
+  fields: F,
+  options: { description?: string } = {},
+): PersonDefinition<F> {
+  return { kind: 'person', name: 'person', fields, description: options.description }
+}
+
+/** What an event says about a person's interest in an item. */
+export interface SignalDefinition<E extends EventDefinition = EventDefinition> {
+  readonly event: E
+  /** Field with the person's id. */
+  readonly person: string
+  /** Field with the item's id. */
+  readonly item: string
+  /** The item kind that the field names. */
+  readonly itemKind: string
+  /** Strength: 1 is an ordinary interaction; 0 or less tells that the person does not want it. */
+  readonly weight: (data: never) => number
+}
+
+/**
+ * Declares that an event is a signal of interest. `weight` is a pure function of the event's data
+ * (default 1).
+ */
+export function signal<
+  const E extends EventDefinition,
+  const Item extends IdFields<E['fields']>,
+  const Person extends IdFields<E['fields'], 'person'> = E['key'] & IdFields<E['fields'], 'person'>,
+>(
+  event: E,
+  options: {
+    item: Item
+    person?: Person
+    weight?: number | ((data: Infer<E['fields']>) => number)
+  },
+): SignalDefinition<E> {
+  const weight = options.weight ?? 1
+  return {
+    event,
+    person: options.person ?? event.key,
+    item: options.item,
+    itemKind: (event.fields[options.item]?.ref ?? '') as RefOf<E['fields'], Item>,
+    weight: typeof weight === 'number' ? () => weight : (weight as (data: never) => number),
+  }
+}
+
+/** Sources that every installation has. */
+export type SourceName = 'forYou' | 'because' | 'trending' | 'popular' | 'fresh'
+/** Filters that every installation has: `seen` leaves out what the person acted on, `disliked` what they turned down. */
+export type FilterName = 'seen' | 'disliked'
+
+/** A stage that a module or a team adds; made by `defineSource`, `defineFilter`... of the recommendations module. */
+export interface StageReference {
+  readonly stage: 'source' | 'filter' | 'scorer' | 'reranker' | 'effect'
+  readonly name: string
+}
+
+type ItemFieldName<I extends ItemDefinition> = I extends ItemDefinition
+  ? keyof I['fields'] & string
+  : never
+
+/** A surface: a place where recommendations are shown, as named stages. */
+export interface SurfaceDefinition<I extends ItemDefinition = ItemDefinition> {
+  readonly kind: 'surface'
+  readonly items: readonly I[]
+  readonly sources: readonly (SourceName | StageReference)[]
+  readonly filters: readonly (FilterName | StageReference)[]
+  readonly scorers: readonly StageReference[]
+  readonly rerankers: readonly StageReference[]
+  readonly effects: readonly StageReference[]
+  /** At most `max` items of one slate may share a value of `field`. */
+  readonly limits: readonly { readonly field: string; readonly max: number }[]
+  /** The chance, per slot, that the runtime puts an item from outside the best there. In [0, 1]. */
+  readonly explore: number
+  readonly size: { readonly default: number; readonly max: number }
+  readonly description: string | undefined
+}
+
+/** Declares a surface. Without `sources` all built-in ones are used. */
+export function surface<const I extends ItemDefinition>(options: {
+  items: I | readonly I[]
+  sources?: readonly (SourceName | StageReference)[]
+  filters?: readonly (FilterName | StageReference)[]
+  scorers?: readonly StageReference[]
+  rerankers?: readonly StageReference[]
+  effects?: readonly StageReference[]
+  limits?: readonly { field: ItemFieldName<I>; max: number }[]
+  explore?: number
+  size?: { default?: number; max?: number }
+  description?: string
+}): SurfaceDefinition<I> {
+  const items = Array.isArray(options.items) ? options.items : [options.items]
+  return {
+    kind: 'surface',
+    items: items as readonly I[],
+    sources: options.sources ?? ['forYou', 'because', 'trending', 'popular', 'fresh'],
+    filters: options.filters ?? ['seen', 'disliked'],
+    scorers: options.scorers ?? [],
+    rerankers: options.rerankers ?? [],
+    effects: options.effects ?? [],
+    limits: options.limits ?? [],
+    explore: options.explore ?? 0,
+    size: { default: options.size?.default ?? 20, max: options.size?.max ?? 100 },
+    description: options.description,
+  }
+}
+
+/** A module that extends the product; its full contract is `defineModule` of the product package. */
+export interface ModuleReference {
+  readonly name: string
+  readonly events?: readonly EventDefinition[]
+}
+
+/** What a team writes. */
+export interface AppOptions {
+  /** Name of the product: `[a-z][a-z0-9-]*`. */
+  readonly name: string
+  readonly events: readonly EventDefinition[]
+  readonly items?: readonly ItemDefinition[]
+  readonly people?: PersonDefinition
+  readonly signals?: readonly SignalDefinition[]
+  readonly surfaces?: Readonly<Record<string, SurfaceDefinition>>
+  readonly views?: Readonly<Record<string, AnyView>>
+  readonly modules?: readonly ModuleReference[]
+  /** Partitions of every stream. Default 4; fixed once a data directory exists. */
+  readonly partitions?: number
+  /** How late events may be, against the newest of their partition, before windows count them as late. Default 0. */
+  readonly lateness?: Duration
+}

@@ -1,0 +1,144 @@
+/**
+ * The contract by which a module plugs into the product: ours and a team's own alike. A module is
+ * its definition (events, streams, folds) and, once opened, its routes, commands and metrics.
+ * Modules do not call each other, except along declared edges; they talk by events.
+ */
+import type {
+  App,
+  Clock,
+  ErrorRegistry,
+  EventDefinition,
+  JsonSchema,
+  Logger,
+  Position,
+  Random,
+} from '@millrace/core'
+import type { EventLog, StreamSpec } from '@millrace/log'
+import type { FoldDefinition, Streams } from '@millrace/streams'
+
+/** What a module is opened with. */
+export interface ModuleContext {
+  readonly app: App
+  readonly log: EventLog
+  readonly streams: Streams
+  readonly clock: Clock
+  readonly random: Random
+  readonly logger: Logger
+  /** Makes event ids that sort by time. */
+  readonly newId: () => string
+  /** Secret of this data directory, for signing tokens (32 bytes). */
+  readonly secret: Uint8Array
+  /** The opened modules that this one declared in `uses`, by name. */
+  readonly modules: ReadonlyMap<string, ModuleInstance>
+}
+
+/** A request as a route sees it: validated against the route's schemas. */
+export interface RouteRequest {
+  readonly params: Readonly<Record<string, string>>
+  readonly query: Readonly<Record<string, unknown>>
+  readonly body: unknown
+}
+
+/** What a route answers. */
+export interface RouteAnswer {
+  /** Default 200. */
+  readonly status?: number
+  readonly body: unknown
+  /** The position that the answer reflects; sent as the header `millrace-position`. Default: what all folds reflect. */
+  readonly position?: Position
+}
+
+/** An HTTP operation. All schemas are JSON Schema 2020-12 and appear in `/openapi.json`. */
+export interface RouteDefinition {
+  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE'
+  /** `/v1/...`, parameters as `:name`. */
+  readonly path: string
+  /** Operation id, camel case, unique: names the method in generated clients. */
+  readonly operation: string
+  readonly summary: string
+  readonly description?: string
+  readonly params?: JsonSchema
+  /** Query parameters; values arrive converted to the schema's types. Every GET also takes `atLeast` (a position) and `timeoutMs`, handled before the route runs. */
+  readonly query?: JsonSchema
+  readonly body?: JsonSchema
+  readonly response: JsonSchema
+  /** Folds that the answer reads: `atLeast` waits for them. Default: all. */
+  readonly folds?: readonly string[]
+  /** Error codes that it may answer with, for the reference. */
+  readonly errors?: readonly string[]
+  handle(request: RouteRequest): RouteAnswer | Promise<RouteAnswer>
+}
+
+/** An option or argument of a command. */
+export interface CommandOption {
+  /** As commander writes it: `--person <id>`, `-n, --n <count>`, `--explain`. */
+  readonly flags: string
+  readonly description: string
+  readonly isRequired?: boolean
+}
+
+/** A CLI verb that is one request to the server; `--json` prints the body as it is. */
+export interface CommandDefinition {
+  readonly name: string
+  readonly summary: string
+  readonly arguments?: readonly {
+    readonly name: string
+    readonly description: string
+    readonly isRequired: boolean
+  }[]
+  readonly options?: readonly CommandOption[]
+  /** The request that the options mean. */
+  request(input: {
+    readonly arguments: readonly string[]
+    readonly options: Readonly<Record<string, string | boolean | undefined>>
+  }): {
+    readonly method: string
+    readonly path: string
+    readonly query?: Readonly<Record<string, string>>
+    readonly body?: unknown
+  }
+  /** The answer as text for people. */
+  print(body: unknown): string
+}
+
+/** A figure for `/metrics`. */
+export interface MetricDefinition {
+  /** `millrace_<module>_<what>_<unit>`. */
+  readonly name: string
+  readonly help: string
+  readonly type: 'gauge' | 'counter'
+  /** Current values by label set. */
+  collect(): readonly {
+    readonly labels?: Readonly<Record<string, string>>
+    readonly value: number
+  }[]
+}
+
+/** A module, opened. `Api` is what modules that declared an edge (and the host process) may call. */
+export interface ModuleInstance<Api = unknown> {
+  readonly api: Api
+  readonly routes: readonly RouteDefinition[]
+  readonly commands: readonly CommandDefinition[]
+  readonly metrics: readonly MetricDefinition[]
+  close?(): Promise<void>
+}
+
+/** A module, declared. */
+export interface ProductModule<Api = unknown> {
+  /** `[a-z][a-z0-9-]*`. */
+  readonly name: string
+  /** Events from outside that it adds to the app. */
+  readonly events?: readonly EventDefinition[]
+  readonly errors?: ErrorRegistry<string>
+  /** Modules whose API it calls. */
+  readonly uses?: readonly string[]
+  /** Streams that it owns, beside those of the app's key entities. */
+  streams?(app: App): readonly StreamSpec[]
+  folds?(app: App): readonly FoldDefinition[]
+  open(context: ModuleContext): Promise<ModuleInstance<Api>> | ModuleInstance<Api>
+}
+
+/** Declares a module. */
+export function defineModule<Api>(module: ProductModule<Api>): ProductModule<Api> {
+  return module
+}

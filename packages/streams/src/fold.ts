@@ -1,0 +1,93 @@
+/**
+ * The contract between the streams runtime and a fold: code that turns the records of one stream
+ * into keyed state and emitted records. Declared views are compiled to it; modules with hot paths
+ * implement it themselves over typed arrays.
+ *
+ * Determinism is the whole of it: the state after a range of records, and what was emitted on the
+ * way, depend only on those records (their stored watermarks included) and on tables as of event
+ * time. The journal therefore holds a step's range, emissions and parked keys, and no copy of the
+ * state: after a crash the state is the newest snapshot folded forward to the last committed step
+ * (docs/adr/0003-streams-runtime.md).
+ */
+import type { LogRecord, NewEvent } from '@millrace/log'
+
+/** A record to emit; the runtime gives it id, generation, partition, definition and history mark. */
+export interface Emission {
+  readonly stream: string
+  readonly type: string
+  /** Partition key; the first of `keys` when the record carries several. */
+  readonly key: string
+  /** All keys under which its history is found; they must fall into one partition. */
+  readonly keys?: readonly string[]
+  /** Event time; that of the cause when absent. */
+  readonly eventTimeMs?: number
+  readonly data: unknown
+  readonly headers?: NewEvent['headers']
+}
+
+/** What a fold may do to the outside while it folds. */
+export interface FoldOutput {
+  /** Emits a record, atomic with the step. Ignored while state is rebuilt over a range that is committed already. */
+  emit(emission: Emission): void
+}
+
+/** What a shard is made with. */
+export interface ShardContext {
+  readonly partition: number
+  readonly partitions: number
+}
+
+/** The state of a fold for one partition. Synchronous: it runs in the view loop. */
+export interface FoldShard {
+  /** Folds one record. A throw parks (or passes) the record's keys; the runtime then restores those keys, so a half-made change does no harm. */
+  fold(record: LogRecord, output: FoldOutput): void
+  /** Time has come to `watermarkMs` without a record for this fold (ticks, other types): fire timers, close windows. */
+  advance?(watermarkMs: number, output: FoldOutput, cause: LogRecord): void
+  /** Takes the effect of a record out again such that the bytes equal those of a fold without it; false when it cannot (the key is folded again). */
+  invert?(record: LogRecord): boolean
+  /** Keys that have state. */
+  keys(): Iterable<string>
+  /** Canonical bytes of a key's state; equal states give equal bytes. Undefined when the key has none. */
+  encodeKey(key: string): Uint8Array | undefined
+  /** Replaces a key's state by such bytes, or forgets it. */
+  decodeKey(key: string, bytes: Uint8Array | undefined): void
+  /** The whole shard in chunks, for snapshots; without it the runtime writes every key. */
+  encode?(): Iterable<Uint8Array>
+  /** Restores what `encode` gave into a fresh shard. */
+  decode?(chunks: readonly Uint8Array[]): void
+  /** State that belongs to no key (timers by time, clocks), canonical; part of a snapshot and of the comparison of rebuilds. */
+  encodeShared?(): Uint8Array
+  decodeShared?(bytes: Uint8Array): void
+}
+
+/** A fold as the runtime runs it. */
+export interface FoldDefinition<Shard extends FoldShard = FoldShard> {
+  /** `[a-z][a-z0-9._-]*`; names its snapshots, its steps and its metrics. */
+  readonly name: string
+  /** Another version is another fold: it is built anew, its emissions get a new generation. */
+  readonly version: string
+  /** The stream it reads. Exactly one: order across streams is undefined. */
+  readonly source: string
+  /** Record types that `fold` wants; others only advance time. Absent: all but ticks. */
+  readonly types?: readonly string[]
+  /** Streams it may emit to. */
+  readonly targets?: readonly string[]
+  /** Item kinds whose versioned tables it reads as of event time; it must not be folded past their position. */
+  readonly tables?: readonly string[]
+  /** Keys that a record touches; default `record.keys`. */
+  readonly keysOf?: (record: LogRecord) => readonly string[]
+  readonly onFailure: 'park' | 'pass'
+  createShard(context: ShardContext): Shard
+}
+
+/** A key that waits. */
+export interface ParkedInfo {
+  readonly fold: string
+  readonly partition: number
+  readonly key: string
+  readonly offset: number
+  readonly error: string
+  readonly attempts: number
+  /** Records of the key that wait behind the failing one, it included. */
+  readonly waiting: number
+}

@@ -1,0 +1,66 @@
+/** The contract of the streams runtime. */
+import type { Position } from '@millrace/core'
+import type { FoldDefinition, FoldShard, ParkedInfo } from './fold.ts'
+
+/** One fold, running. */
+export interface FoldHandle<Shard extends FoldShard = FoldShard> {
+  readonly definition: FoldDefinition<Shard>
+  /** The live shards by partition. Reads see whole steps; the state may be newer than `position` was a moment ago. */
+  shards(): readonly Shard[]
+  /** The shard that a key belongs to. */
+  shardOf(key: string): Shard
+  /** Consumed end offsets of its source partitions. */
+  position(): Position
+  /** A counter that grows with every step that changed something: the cache key of derived reads. */
+  revision(): number
+  parked(): readonly ParkedInfo[]
+}
+
+/** How a fold is doing. */
+export interface FoldStatus {
+  readonly name: string
+  readonly version: string
+  readonly generation: number
+  /** `catching-up` until it has once reached the end of its source. */
+  readonly state: 'catching-up' | 'live' | 'failed'
+  readonly position: Position
+  /** Records of the source that are not folded yet. */
+  readonly lag: number
+  readonly keys: number
+  readonly parkedKeys: number
+  readonly counters: Readonly<Record<string, number>>
+}
+
+/** The runtime: folds over one log. */
+export interface Streams {
+  /** A running fold; throws FOLD_UNKNOWN. */
+  fold<Shard extends FoldShard = FoldShard>(name: string): FoldHandle<Shard>
+  status(): readonly FoldStatus[]
+  /**
+   * Resolves when all named folds (all of them by default) have reached `position`, through
+   * re-keying hops too: a fold behind a re-keying one has reached P when it consumed everything
+   * that was emitted because of records before P. Rejects with POSITION_NOT_REACHED after
+   * `timeoutMs` (the details tell which fold is how far).
+   */
+  reached(request: {
+    position: Position
+    folds?: readonly string[]
+    timeoutMs: number
+  }): Promise<void>
+  /** Position in terms of the streams that come from outside: what every named fold certainly reflects. */
+  reflected(folds?: readonly string[]): Position
+  /** Builds the fold's state from the log again, beside the live one: all keys or some; gives canonical bytes to compare, and replaces the live state when `replace` is set. */
+  rebuild(request: {
+    fold: string
+    keys?: readonly string[]
+    replace?: boolean
+  }): Promise<{ readonly keys: number; readonly different: readonly string[] }>
+  /** Tries a parked key again from where it stopped. */
+  retry(request: { fold: string; key: string }): Promise<boolean>
+  /** Calls `listener` after steps changed a fold's state (coalesced per turn of the loop). */
+  onChange(fold: string, listener: () => void): () => void
+  /** Writes snapshots of all folds now. */
+  snapshot(): Promise<void>
+  /** Folds what is durable, writes snapshots, stops. */
+  close(): Promise<void>
+}
