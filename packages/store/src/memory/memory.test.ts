@@ -1,0 +1,4 @@
+import { testSnapshotStore } from '../suite.ts'
+import { createMemorySnapshotStore } from './index.ts'
+
+testSnapshotStore('memory', () => Promise.resolve(createMemorySnapshotStore()))
