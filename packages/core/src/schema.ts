@@ -185,8 +185,13 @@ export function compileSchema(schema: JsonSchema): Validator {
       ? []
       : compiled
           .Errors(value)
+          // The field that is too much is named by an issue of its own; that of its object repeats it.
+          .filter(error => error.keyword !== 'additionalProperties')
           .slice(0, ISSUES_MAX)
-          .map(error => ({ path: error.instancePath, reason: error.message }))
+          .map(error => ({
+            path: error.instancePath,
+            reason: error.keyword === 'boolean' ? 'no such field is declared' : error.message,
+          }))
   return {
     check: value => compiled.Check(value),
     issues,
