@@ -1,0 +1,142 @@
+/**
+ * Runs test files by `node:test`, a process for each file and as many at once as there are cores,
+ * and says what was skipped and why. Used by `npm test` and by the stages of `npm run check:all`.
+ */
+import { globSync, writeFileSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
+import { run } from 'node:test'
+import { spec } from 'node:test/reporters'
+import { createCoverage, type FileCoverage } from './coverage.ts'
+
+/** One test that did not run, with the reason that it gave. */
+export interface SkippedTest {
+  readonly name: string
+  readonly file: string
+  readonly reason: string
+}
+
+/** What one run of test files came to; the sum of several makes the last line of the CI. */
+export interface TestReport {
+  readonly passed: number
+  readonly failed: number
+  readonly skipped: readonly SkippedTest[]
+  /** Milliseconds of wall-clock time. */
+  readonly durationMs: number
+  /** Lines covered per source file; empty unless coverage was asked for. */
+  readonly coverage: readonly FileCoverage[]
+}
+
+/** Which tests to run. */
+export interface TestSelection {
+  /** `quick`: everything that needs no server; `int`: what talks to real servers. */
+  readonly kind: 'quick' | 'int'
+  /** Only files whose path contains one of these; all when empty. */
+  readonly filters: readonly string[]
+}
+
+type TestEvents = ReturnType<typeof run>
+type TestEvent = TestEvents extends AsyncIterable<infer E> ? E : never
+
+/** Paths of the test files of a selection, relative to the root, sorted. */
+export function findTests(root: string, selection: TestSelection): string[] {
+  return globSync('{packages,apps,examples,test,scripts,bench}/**/*.test.ts', {
+    cwd: root,
+    exclude: path => /(^|\/)(node_modules|dist|fixtures)$/.test(path),
+  })
+    .filter(path => path.endsWith('.int.test.ts') === (selection.kind === 'int'))
+    .filter(
+      path =>
+        selection.filters.length === 0 || selection.filters.some(filter => path.includes(filter)),
+    )
+    .toSorted()
+}
+
+/** Runs `files` and prints every test, the skipped ones by name, and the summary of node:test. */
+export async function runTests(options: {
+  readonly files: readonly string[]
+  readonly isCoverageWanted: boolean
+  /** Milliseconds after which a file that still runs has failed. */
+  readonly timeoutMs: number
+}): Promise<TestReport> {
+  const startedAt = performance.now()
+  const tally = { passed: 0, failed: 0, skipped: [] as SkippedTest[], coverage: createCoverage() }
+  const events = run({
+    files: [...options.files],
+    concurrency: availableParallelism(),
+    timeout: options.timeoutMs,
+    coverage: options.isCoverageWanted,
+    coverageExcludeGlobs: ['**/*.test.ts', 'test/**', 'scripts/**', '**/*.bench.ts'],
+  })
+  const reporter = new spec()
+  reporter.pipe(process.stdout)
+  for await (const event of events) {
+    observe(event, tally)
+    // The covered lines of all files would bury the summary; they are reported per package instead.
+    if (event.type === 'test:coverage') continue
+    if (isSummaryStart(event)) listSkipped(reporter, event, tally.skipped)
+    if (!reporter.write(event)) await new Promise(resolve => reporter.once('drain', resolve))
+  }
+  await new Promise<void>(resolve => reporter.end(resolve))
+  return {
+    passed: tally.passed,
+    failed: tally.failed,
+    skipped: tally.skipped,
+    durationMs: performance.now() - startedAt,
+    coverage: tally.coverage.files(),
+  }
+}
+
+interface Tally {
+  passed: number
+  failed: number
+  readonly skipped: SkippedTest[]
+  readonly coverage: ReturnType<typeof createCoverage>
+}
+
+function observe(event: TestEvent, tally: Tally): void {
+  if (event.type === 'test:coverage') {
+    tally.coverage.add(event.data.summary.files)
+  } else if (event.type === 'test:pass' && (event.data.skip !== undefined || event.data.todo)) {
+    const { skip, todo } = event.data
+    tally.skipped.push({
+      name: event.data.name,
+      file: event.data.file ?? '',
+      reason:
+        typeof skip === 'string'
+          ? skip
+          : todo
+            ? 'marked as still to be written'
+            : 'no reason given',
+    })
+  } else if (event.type === 'test:summary' && event.data.file === undefined) {
+    // The last summary is the one of the whole run; a file that could not be loaded counts as failed.
+    const { counts } = event.data
+    tally.passed = counts.passed
+    tally.failed = counts.failed + counts.cancelled
+  }
+}
+
+function isSummaryStart(event: TestEvent): boolean {
+  return (
+    event.type === 'test:diagnostic' &&
+    event.data.nesting === 0 &&
+    event.data.file === undefined &&
+    /^tests \d+$/.test(event.data.message)
+  )
+}
+
+function listSkipped(
+  reporter: InstanceType<typeof spec>,
+  before: TestEvent,
+  skipped: readonly SkippedTest[],
+): void {
+  for (const test of skipped) {
+    const message = `skipped: ${test.name} (${test.reason})`
+    reporter.write({ type: 'test:diagnostic', data: { ...before.data, message, level: 'info' } })
+  }
+}
+
+/** Writes a report where the environment asks for it, so that the CI can sum several runs. */
+export function writeReport(path: string | undefined, report: TestReport): void {
+  if (path !== undefined) writeFileSync(path, JSON.stringify(report))
+}

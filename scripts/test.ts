@@ -1,0 +1,32 @@
+/**
+ * `npm test`: all unit, property, simulation, contract and short crash tests, on the embedded
+ * engines. `npm test -- <part of a path>…` runs some of them, `npm test -- --int` those that need
+ * real servers, `--coverage` measures the covered lines.
+ *
+ * `MILLRACE_TEST_REPORT` names a file for the result as JSON; `MILLRACE_TEST_TIMEOUT_MS` bounds one file.
+ */
+import { dirname } from 'node:path'
+import { parseArgs } from 'node:util'
+import { findTests, runTests, writeReport } from './test-run.ts'
+
+const root = dirname(import.meta.dirname)
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { int: { type: 'boolean' }, coverage: { type: 'boolean' } },
+})
+process.chdir(root)
+const files = findTests(root, {
+  kind: values.int === true ? 'int' : 'quick',
+  filters: positionals,
+})
+if (files.length === 0 && positionals.length > 0) {
+  console.error(`No test file has ${positionals.join(' or ')} in its path.`)
+  process.exit(1)
+}
+const report = await runTests({
+  files,
+  isCoverageWanted: values.coverage === true,
+  timeoutMs: Number(process.env['MILLRACE_TEST_TIMEOUT_MS'] ?? 240_000),
+})
+writeReport(process.env['MILLRACE_TEST_REPORT'], report)
+process.exitCode = report.failed > 0 ? 1 : 0
