@@ -247,10 +247,7 @@ test('the parts of a definition carry what they were given', () => {
   })
   assert.equal(app.latenessMs, 60_000)
   assert.ok(app.events.has('paid'))
-  const [weighted, plain] = app.options.signals as [
-    { weight: (d: never) => number },
-    { weight: (d: never) => number },
-  ]
+  const [weighted, plain] = app.options.signals as readonly { weight: (d: never) => number }[]
   assert.equal(weighted?.weight({ watchedMs: 50 } as never), 5)
   assert.equal(plain?.weight({} as never), 1)
   const { plays, last } = app.options.views

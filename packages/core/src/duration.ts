@@ -6,7 +6,7 @@ export type Duration = number | StringValue
 
 /** Milliseconds of a duration; throws DURATION_INVALID when it is not positive, finite and readable. */
 export function durationMs(value: Duration): number {
-  const isText = typeof value === 'string' && value !== '' && value.length <= 100
+  const isText = typeof value === 'string' && value.length > 0 && value.length <= 100
   const result = isText ? ms(value) : value
   if (typeof result !== 'number' || !Number.isFinite(result) || result <= 0) {
     throw coreErrors.create('DURATION_INVALID', { value })
