@@ -153,6 +153,7 @@ test('a faulty definition is refused with the place of the fault', () => {
   refusedAt({ ...base, items: [item('person', {})] }, 'items.person')
   refusedAt({ ...base, items: [item('exposure', {})] }, 'items.exposure')
   refusedAt({ ...base, items: [item('a b', {})] }, 'items.a b')
+  refusedAt({ ...base, items: [item('orderLine', {})] }, 'items.orderLine')
   refusedAt({ ...base, items: [item('x', { '1': text() })] }, 'items.x.1')
   refusedAt({ ...base, items: [item('x', { a: 'text' } as never)] }, 'items.x.a')
   refusedAt({ ...base, items: [item('x', null as never)] }, 'items.x')

@@ -101,6 +101,8 @@ export type ViewValue<A extends App, N extends ViewNames<A>> = NonNullable<
   ? Out
   : never
 
+// Kinds name streams and so directories, some of them on file systems that ignore case.
+const KIND = /^[a-z][a-z0-9_-]{0,63}$/
 const NAME = /^[a-z][a-zA-Z0-9_-]{0,63}$/
 const EVENT_NAME = /^[a-z][a-zA-Z0-9_-]*(\.[a-zA-Z0-9_-]+)*$/
 const FIELD_NAME = /^[a-zA-Z][a-zA-Z0-9_]{0,63}$/
@@ -164,7 +166,7 @@ function compileTables(options: AppOptions, refuse: Refuse): Map<string, Compile
   const definitions = [...(options.items ?? []), ...(options.people ? [options.people] : [])]
   for (const definition of definitions) {
     const path = definition.kind === 'person' ? 'people' : `items.${definition.name}`
-    if (!NAME.test(definition.name)) refuse(path, 'a kind is named [a-z][a-zA-Z0-9_-]*, at most 64')
+    if (!KIND.test(definition.name)) refuse(path, 'a kind is named [a-z][a-z0-9_-]*, at most 64')
     if (definition.kind === 'item' && definition.name === 'person') {
       refuse(path, 'person is the kind of people; declare it under `people`')
     }
@@ -196,7 +198,7 @@ function compileEvents(
     if (key?.ref === undefined || key.isOptional) {
       refuse(`${path}.key`, `${definition.key} is not a required id field`)
     }
-    if (!NAME.test(definition.stream)) refuse(`${path}.key`, 'its kind is not a usable name')
+    if (!KIND.test(definition.stream)) refuse(`${path}.key`, 'its kind is not a usable name')
     if (RESERVED_STREAMS.has(definition.stream)) refuse(`${path}.key`, 'its kind is reserved')
     const schema = objectSchema(definition.fields)
     events.set(definition.name, {
