@@ -29,9 +29,19 @@ export interface DuplicateIndex {
   /**
    * Hands everything inserted so far to the background writer under `mark` (the log's unit number
    * that covers them) when the table in memory is full enough, or always with `force`.
-   * Backpressure: resolves when memory is within its limit again.
+   * Backpressure: resolves when memory is within its limit again; with `force`, when all of it is
+   * on disk. Rejects with what stopped the writer (DISK_FULL...); nothing is forgotten then, and the
+   * next call tries again.
+   *
+   * `durable` resolves when every event inserted so far is durable in the log; the index writes no
+   * id to disk before, because an id that outlived its event in a crash would make the event, sent
+   * again, a duplicate of nothing. Leave it out only when all of them are durable already. When it
+   * rejects, the index writes nothing more.
    */
-  checkpoint(mark: number, options?: { force?: boolean }): Promise<void>
+  checkpoint(
+    mark: number,
+    options?: { readonly force?: boolean; readonly durable?: Promise<unknown> },
+  ): Promise<void>
   /** Every id inserted under a mark up to this one is on disk; 0 at first. */
   durableMark(): number
   stats(): {
