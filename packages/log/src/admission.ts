@@ -174,7 +174,9 @@ export function differenceOf(event: NewEvent, stored: StoredContent): string | u
   if ((event.tenant ?? DEFAULT_TENANT) !== stored.tenant) return 'it belongs to another tenant'
   if (event.type !== stored.type) return `its type is ${stored.type}`
   if (event.key !== stored.key) return 'its key differs'
-  if (event.eventTimeMs !== stored.eventTimeMs) return `its event time is ${stored.eventTimeMs}`
+  if (event.isTimeOfArrival !== true && event.eventTimeMs !== stored.eventTimeMs) {
+    return `its event time is ${stored.eventTimeMs}`
+  }
   return isJsonEqual(dataOf(event), stored.data) ? undefined : 'its data differs'
 }
 

@@ -46,6 +46,8 @@ export interface NewEvent {
   readonly id: string
   /** When it happened, milliseconds since the epoch. */
   readonly eventTimeMs: number
+  /** True when the sender gave no time, so that `eventTimeMs` is that of arrival: the same event sent again arrives later, and its time does not count in the duplicate check. */
+  readonly isTimeOfArrival?: boolean
   /** The payload as a JSON value; undefined when only `payload` is given. Must equal what `payload` decodes to when both are given; never mutated afterwards. */
   readonly data: unknown
   /** The JSON text of `data` in UTF-8, or of an envelope object whose member `data` it is; made from `data` when absent. The log may keep a reference until the commit resolves. */
