@@ -9,8 +9,7 @@
  */
 import * as fs from 'node:fs'
 import { resolve } from 'node:path'
-import type { Disk, DiskFile } from '@millrace/core'
-import { logErrors } from '../errors.ts'
+import { diskErrors, type Disk, type DiskFile } from '@millrace/core'
 
 const FLAGS = {
   read: fs.constants.O_RDONLY,
@@ -188,7 +187,7 @@ function locate(base: string, operation: string, path: string): string {
 }
 
 function refused(operation: string, path: string, reason: string): Error {
-  return logErrors.create('DISK_FAILED', { operation, path, reason })
+  return diskErrors.create('DISK_FAILED', { operation, path, reason })
 }
 
 function isMissing(error: unknown): boolean {
@@ -198,14 +197,14 @@ function isMissing(error: unknown): boolean {
 function translate(operation: string, path: string, error: NodeJS.ErrnoException): Error {
   switch (error.code) {
     case 'ENOENT':
-      return logErrors.create('DISK_NOT_FOUND', { path, operation }, error)
+      return diskErrors.create('DISK_NOT_FOUND', { path, operation }, error)
     case 'EEXIST':
-      return logErrors.create('DISK_EXISTS', { path, operation }, error)
+      return diskErrors.create('DISK_EXISTS', { path, operation }, error)
     case 'ENOSPC':
     case 'EDQUOT':
-      return logErrors.create('DISK_FULL', { path, operation }, error)
+      return diskErrors.create('DISK_FULL', { path, operation }, error)
     default:
-      return logErrors.create(
+      return diskErrors.create(
         'DISK_FAILED',
         { operation, path, reason: error.code ?? error.message },
         error,
