@@ -5,7 +5,7 @@
 import { globSync, writeFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { run } from 'node:test'
-import { spec } from 'node:test/reporters'
+import { spec, type TestEvent } from 'node:test/reporters'
 import { createCoverage, type FileCoverage } from './coverage.ts'
 
 /** One test that did not run, with the reason that it gave. */
@@ -33,9 +33,6 @@ export interface TestSelection {
   /** Only files whose path contains one of these; all when empty. */
   readonly filters: readonly string[]
 }
-
-type TestEvents = ReturnType<typeof run>
-type TestEvent = TestEvents extends AsyncIterable<infer E> ? E : never
 
 /** Paths of the test files of a selection, relative to the root, sorted. */
 export function findTests(root: string, selection: TestSelection): string[] {
@@ -69,7 +66,7 @@ export async function runTests(options: {
   })
   const reporter = new spec()
   reporter.pipe(process.stdout)
-  for await (const event of events) {
+  for await (const event of events as AsyncIterable<TestEvent>) {
     observe(event, tally)
     // The covered lines of all files would bury the summary; they are reported per package instead.
     if (event.type === 'test:coverage') continue
@@ -110,9 +107,10 @@ function observe(event: TestEvent, tally: Tally): void {
     })
   } else if (event.type === 'test:summary' && event.data.file === undefined) {
     // The last summary is the one of the whole run; a file that could not be loaded counts as failed.
-    const { counts } = event.data
+    const { counts, success } = event.data
+    const failed = counts.tests - counts.passed - counts.skipped - counts.todo
     tally.passed = counts.passed
-    tally.failed = counts.failed + counts.cancelled
+    tally.failed = success ? failed : Math.max(failed, 1)
   }
 }
 
