@@ -28,6 +28,8 @@ const stages: readonly Stage[] = [
   { name: 'imports', command: ['node', 'scripts/import-graph.ts'] },
   { name: 'types', command: ['tsc', '-p', 'tsconfig.json'] },
   { name: 'lint', command: ['oxlint'] },
+  { name: 'docs', command: ['node', 'scripts/docs.ts', '--check'] },
+  { name: 'packed', command: ['node', 'scripts/pack.ts'] },
 ]
 
 const wanted = process.argv.slice(2)

@@ -6,7 +6,7 @@ import { globSync, writeFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { run } from 'node:test'
 import { spec, type TestEvent } from 'node:test/reporters'
-import { createCoverage, type FileCoverage } from './coverage.ts'
+import type { FileCoverage } from './coverage.ts'
 
 /** One test that did not run, with the reason that it gave. */
 export interface SkippedTest {
@@ -56,7 +56,7 @@ export async function runTests(options: {
   readonly timeoutMs: number
 }): Promise<TestReport> {
   const startedAt = performance.now()
-  const tally = { passed: 0, failed: 0, skipped: [] as SkippedTest[], coverage: createCoverage() }
+  const tally = { passed: 0, failed: 0, skipped: [] as SkippedTest[], coverage: [] as FileCoverage[] }
   const events = run({
     files: [...options.files],
     concurrency: availableParallelism(),
@@ -79,7 +79,7 @@ export async function runTests(options: {
     failed: tally.failed,
     skipped: tally.skipped,
     durationMs: performance.now() - startedAt,
-    coverage: tally.coverage.files(),
+    coverage: tally.coverage,
   }
 }
 
@@ -87,12 +87,15 @@ interface Tally {
   passed: number
   failed: number
   readonly skipped: SkippedTest[]
-  readonly coverage: ReturnType<typeof createCoverage>
+  readonly coverage: FileCoverage[]
 }
 
 function observe(event: TestEvent, tally: Tally): void {
   if (event.type === 'test:coverage') {
-    tally.coverage.add(event.data.summary.files)
+    for (const file of event.data.summary.files) {
+      const { path, totalLineCount: total, coveredLineCount: covered } = file
+      tally.coverage.push({ path, total, covered })
+    }
   } else if (event.type === 'test:pass' && (event.data.skip !== undefined || event.data.todo)) {
     const { skip, todo } = event.data
     tally.skipped.push({

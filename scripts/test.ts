@@ -1,9 +1,10 @@
 /**
  * `npm test`: all unit, property, simulation, contract and short crash tests, on the embedded
  * engines. `npm test -- <part of a path>…` runs some of them, `npm test -- --int` those that need
- * real servers, `--coverage` measures the covered lines.
+ * real servers.
  *
- * `MILLRACE_TEST_REPORT` names a file for the result as JSON; `MILLRACE_TEST_TIMEOUT_MS` bounds one file.
+ * For the CI: `MILLRACE_TEST_REPORT` names a file for the result as JSON, `MILLRACE_TEST_COVERAGE=1`
+ * adds the covered lines to it, `MILLRACE_TEST_TIMEOUT_MS` bounds one file.
  */
 import { dirname } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -12,7 +13,7 @@ import { findTests, runTests, writeReport } from './test-run.ts'
 const root = dirname(import.meta.dirname)
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { int: { type: 'boolean' }, coverage: { type: 'boolean' } },
+  options: { int: { type: 'boolean' } },
 })
 process.chdir(root)
 const files = findTests(root, {
@@ -25,8 +26,8 @@ if (files.length === 0 && positionals.length > 0) {
 }
 const report = await runTests({
   files,
-  isCoverageWanted: values.coverage === true,
+  isCoverageWanted: process.env['MILLRACE_TEST_COVERAGE'] === '1',
   timeoutMs: Number(process.env['MILLRACE_TEST_TIMEOUT_MS'] ?? 240_000),
 })
-writeReport(process.env['MILLRACE_TEST_REPORT'], report)
+writeReport(process.env['MILLRACE_TEST_REPORT'] || undefined, report)
 process.exitCode = report.failed > 0 ? 1 : 0

@@ -1,0 +1,136 @@
+/**
+ * `npm run check:all`, what the CI runs: the test command of the README with the covered lines measured,
+ * the checks, real servers, the crash and simulation suites at full length, packed packages installed
+ * into an empty project, and the demo started and stopped. Ends with one line that sums all test runs:
+ * `N passed, N failed, N skipped`. Fails when anything failed, or was skipped for another reason than
+ * an absent data set.
+ */
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join, resolve } from 'node:path'
+import { coverageByPackage, readCoverageConfig } from './coverage.ts'
+import { runStage, type Stage } from './stages.ts'
+import type { SkippedTest, TestReport } from './test-run.ts'
+
+const root = dirname(import.meta.dirname)
+const reports = mkdtempSync(join(tmpdir(), 'millrace-ci-'))
+/** Inherited by every process that the CI starts, so that a left-over one can be told. */
+const mark = `MILLRACE_CI_RUN=${process.pid}-${Date.now()}`
+
+const long = { MILLRACE_TEST_TIMEOUT_MS: '1200000' }
+const stages: readonly (Stage & { readonly isTestRun?: boolean })[] = [
+  {
+    name: 'npm test',
+    command: ['npm', 'test'],
+    env: { MILLRACE_TEST_COVERAGE: '1' },
+    timeoutMs: 600_000,
+    isTestRun: true,
+  },
+  { name: 'npm run check', command: ['npm', 'run', 'check'], timeoutMs: 180_000 },
+  {
+    name: 'crash suites, 200 kills',
+    command: ['node', 'scripts/test.ts', '.crash.test.ts'],
+    env: { ...long, MILLRACE_CRASH_RUNS: '200' },
+    timeoutMs: 1_200_000,
+    isTestRun: true,
+  },
+  {
+    name: 'simulations and random inputs, more seeds',
+    command: ['node', 'scripts/test.ts', '.sim.test.ts', '.prop.test.ts'],
+    env: { ...long, MILLRACE_SIM_SEEDS: '500', MILLRACE_PROP_RUNS: '2000' },
+    timeoutMs: 900_000,
+    isTestRun: true,
+  },
+  {
+    name: 'real servers',
+    command: ['node', 'scripts/test.ts', '--int'],
+    timeoutMs: 600_000,
+    isTestRun: true,
+  },
+  { name: 'packed packages, installed', command: ['node', 'scripts/pack.ts', '--install'] },
+  { name: 'npm start', command: ['node', 'scripts/smoke.ts'], timeoutMs: 180_000 },
+]
+
+const faults: string[] = []
+const times: string[] = []
+const sum = { passed: 0, failed: 0, skipped: [] as SkippedTest[] }
+
+for (const [at, stage] of stages.entries()) {
+  console.log(`\n--- ${stage.name}`)
+  const report = join(reports, `${at}.json`)
+  const [name = '', value = ''] = mark.split('=')
+  const env = { ...stage.env, [name]: value, MILLRACE_TEST_REPORT: stage.isTestRun ? report : '' }
+  const result = await runStage(root, { ...stage, env, isLive: true })
+  times.push(`${(result.durationMs / 1000).toFixed(1).padStart(7)} s  ${stage.name}`)
+  if (stage.isTestRun === true) addReport(stage.name, report, result.isPassed)
+  else if (!result.isPassed) fail(`${stage.name} failed`)
+  for (const command of killLeftOvers()) fail(`${stage.name} left a process behind: ${command}`)
+}
+rmSync(reports, { recursive: true, force: true })
+console.log(`\n--- summary\n${times.join('\n')}`)
+for (const { name, file, reason } of sum.skipped) {
+  console.log(`skipped: ${name} (${reason})`)
+  if (!isAbsentDataSet(reason)) fail(`${file}: "${name}" was skipped: ${reason}`)
+}
+for (const fault of faults) console.log(`FAILED: ${fault}`)
+console.log(`${sum.passed} passed, ${sum.failed} failed, ${sum.skipped.length} skipped`)
+process.exitCode = faults.length > 0 || sum.failed > 0 ? 1 : 0
+
+/** A fault outside of a test counts as one failed test, so that the last line tells it. */
+function fail(message: string): void {
+  faults.push(message)
+  sum.failed += 1
+}
+
+function addReport(name: string, path: string, isPassed: boolean): void {
+  if (!existsSync(path)) {
+    fail(`${name} ended without a report`)
+    return
+  }
+  const report = JSON.parse(readFileSync(path, 'utf8')) as TestReport
+  sum.passed += report.passed
+  sum.failed += report.failed
+  sum.skipped.push(...report.skipped)
+  if (report.failed > 0) faults.push(`${name}: ${report.failed} tests failed`)
+  else if (!isPassed) fail(`${name} failed`)
+  if (report.coverage.length > 0) judgeCoverage(report)
+}
+
+function judgeCoverage(report: TestReport): void {
+  const config = readCoverageConfig(root)
+  console.log('\n--- covered lines')
+  for (const one of coverageByPackage(root, report.coverage, config)) {
+    const isEnough = one.percent >= one.wantedPercent
+    const verdict = isEnough ? 'ok    ' : config.enforced ? 'FAILED' : 'low   '
+    const figures = `${one.percent.toFixed(2).padStart(6)} % of ${String(one.total).padStart(6)} lines`
+    console.log(`${verdict} ${figures}, ${one.wantedPercent} % wanted  ${one.name}`)
+    if (isEnough) continue
+    for (const gap of one.gaps.slice(0, 10)) console.log(`          ${gap}`)
+    if (config.enforced) fail(`${one.name} has ${one.percent.toFixed(2)} % of its lines covered`)
+  }
+}
+
+/** True when the reason names a data set beside the repository that is really absent. */
+function isAbsentDataSet(reason: string): boolean {
+  const path = /(\.\.\/shared\/data\/[\w./-]*\w)/.exec(reason)?.[1]
+  return path !== undefined && !existsSync(resolve(root, path))
+}
+
+/** Kills the processes that carry the mark of this run, this one apart, and says which they were. */
+function killLeftOvers(): string[] {
+  if (!existsSync('/proc')) return []
+  return readdirSync('/proc').flatMap(name => {
+    const pid = Number(name)
+    if (!Number.isInteger(pid) || pid === process.pid) return []
+    try {
+      if (!readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0').includes(mark)) return []
+      const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim()
+      if (command === '') return []
+      process.kill(pid, 'SIGKILL')
+      return [command]
+    } catch {
+      // The process ended meanwhile, or belongs to somebody else.
+      return []
+    }
+  })
+}
