@@ -29,12 +29,25 @@ export interface Emission {
 export interface FoldOutput {
   /** Emits a record, atomic with the step. Ignored while state is rebuilt over a range that is committed already. */
   emit(emission: Emission): void
+  /**
+   * Parks a key whose work in `advance` failed. The shard has restored the key to what it was before,
+   * emitted nothing for it, and holds its timers until `decodeKey` is called for it.
+   */
+  fail(key: string, error: unknown): void
+}
+
+/** Versioned tables as a fold sees them. */
+export interface TableLookup {
+  /** Attributes of `id` as of `timeMs`; undefined before its first version and after a removal. Frozen by convention: never mutate it. */
+  asOf(kind: string, id: string, timeMs: number): unknown
 }
 
 /** What a shard is made with. */
 export interface ShardContext {
   readonly partition: number
   readonly partitions: number
+  /** The tables that the definition lists. */
+  readonly tables: TableLookup
 }
 
 /** The state of a fold for one partition. Synchronous: it runs in the view loop. */
@@ -47,6 +60,8 @@ export interface FoldShard {
   invert?(record: LogRecord): boolean
   /** Keys that have state. */
   keys(): Iterable<string>
+  /** How many, when it is known without counting. */
+  keyCount?(): number
   /** Canonical bytes of a key's state; equal states give equal bytes. Undefined when the key has none. */
   encodeKey(key: string): Uint8Array | undefined
   /** Replaces a key's state by such bytes, or forgets it. */
@@ -55,14 +70,23 @@ export interface FoldShard {
   encode?(): Iterable<Uint8Array>
   /** Restores what `encode` gave into a fresh shard. */
   decode?(chunks: readonly Uint8Array[]): void
+  /** The key is parked: its timers wait until `decodeKey` is called for it. */
+  hold?(key: string): void
+  /** Keys that read `id` of a versioned table at or after `fromMs`: they are folded again when a version of that time arrives late. */
+  readersOf?(kind: string, id: string, fromMs: number): Iterable<string>
   /** State that belongs to no key (timers by time, clocks), canonical; part of a snapshot and of the comparison of rebuilds. */
   encodeShared?(): Uint8Array
   decodeShared?(bytes: Uint8Array): void
 }
 
+/** A shard whose fold serves a versioned table. */
+export interface TableShard extends FoldShard {
+  asOf(id: string, timeMs: number): unknown
+}
+
 /** A fold as the runtime runs it. */
 export interface FoldDefinition<Shard extends FoldShard = FoldShard> {
-  /** `[a-z][a-z0-9._-]*`; names its snapshots, its steps and its metrics. */
+  /** `[a-z][a-zA-Z0-9._-]*`, at most 60 characters; names its snapshots, its steps and its metrics. */
   readonly name: string
   /** Another version is another fold: it is built anew, its emissions get a new generation. */
   readonly version: string
@@ -72,9 +96,9 @@ export interface FoldDefinition<Shard extends FoldShard = FoldShard> {
   readonly types?: readonly string[]
   /** Streams it may emit to. */
   readonly targets?: readonly string[]
-  /** Item kinds whose versioned tables it reads as of event time; it must not be folded past their position. */
+  /** Item kinds whose versioned tables it reads as of event time. Its shards record what was read (`readersOf`). */
   readonly tables?: readonly string[]
-  /** Keys that a record touches; default `record.keys`. */
+  /** Keys that a record touches, all of them among `record.keys` (by which its history is found); default `record.keys`. */
   readonly keysOf?: (record: LogRecord) => readonly string[]
   readonly onFailure: 'park' | 'pass'
   createShard(context: ShardContext): Shard

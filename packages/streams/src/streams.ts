@@ -14,6 +14,10 @@ export interface FoldHandle<Shard extends FoldShard = FoldShard> {
   /** A counter that grows with every step that changed something: the cache key of derived reads. */
   revision(): number
   parked(): readonly ParkedInfo[]
+  /** True while the key waits: an answer that depends on it must say so. */
+  isParked(key: string): boolean
+  /** Watermark of the partition of a key; -Infinity before its first record. */
+  watermarkOf(key: string): number
 }
 
 /** How a fold is doing. */
@@ -23,6 +27,8 @@ export interface FoldStatus {
   readonly generation: number
   /** `catching-up` until it has once reached the end of its source. */
   readonly state: 'catching-up' | 'live' | 'failed'
+  /** Why it failed. */
+  readonly error?: string
   readonly position: Position
   /** Records of the source that are not folded yet. */
   readonly lag: number

@@ -1,0 +1,102 @@
+/** Checks the folds and makes their lanes. */
+import { partitionOf } from '@millrace/core'
+import { streamsErrors } from './errors.ts'
+import type { FoldDefinition, TableLookup, TableShard } from './fold.ts'
+import { settleGenerations, type Lineage } from './generations.ts'
+import { Lane } from './lane.ts'
+import type { StreamsOptions, StreamsSettings } from './options.ts'
+import { FoldRunner, LaneRunner } from './runner.ts'
+import { StepWriter } from './step-writer.ts'
+
+const FOLD_NAME = /^[a-z][a-zA-Z0-9._-]{0,59}$/
+
+/** Makes the runners of all folds; nothing is folded yet. */
+export async function assemble(
+  options: StreamsOptions,
+  settings: StreamsSettings,
+  onSettled: () => void,
+): Promise<ReadonlyMap<string, FoldRunner>> {
+  const { log, clock, folds } = options
+  const partitions = new Map<string, number>()
+  for (const stats of log.stats().streams) partitions.set(stats.stream, stats.partitions.length)
+  checkFolds(folds, partitions, options.tables ?? {})
+  const lineage = await settleGenerations(log, clock, folds, options.tables ?? {})
+  const runners = new Map<string, FoldRunner>()
+  const tables = createLookup(options.tables ?? {}, runners)
+  for (const definition of folds) {
+    const count = partitions.get(definition.source) as number
+    const own = lineage.get(definition.name) as Lineage
+    const targets = new Map(
+      (definition.targets ?? []).map(name => [name, partitions.get(name) as number]),
+    )
+    const lanes = Array.from({ length: count }, (_, partition) => {
+      const emitter = { fold: definition.name, generation: own.generation, targets }
+      const { tenant } = settings
+      const generations = own.reads
+      const lane = new Lane({
+        definition,
+        partition,
+        partitions: count,
+        tenant,
+        emitter,
+        generations,
+        tables,
+      })
+      const { generation } = own
+      const writer =
+        targets.size === 0 ? undefined : new StepWriter({ log, clock, lane, generation, onSettled })
+      return new LaneRunner(lane, writer)
+    })
+    const nowMs = clock.monotonicMs()
+    const placeOf = (key: string): number => partitionOf(key, count)
+    const runner = new FoldRunner({
+      definition,
+      lineage: own,
+      lanes,
+      partitionOf: placeOf,
+      nowMs,
+    })
+    runners.set(definition.name, runner)
+  }
+  return runners
+}
+
+function checkFolds(
+  folds: readonly FoldDefinition[],
+  partitions: ReadonlyMap<string, number>,
+  tables: Readonly<Record<string, string>>,
+): void {
+  const names = new Set<string>()
+  for (const { name, source, targets = [], tables: kinds = [] } of folds) {
+    const refuse = (reason: string): never => {
+      throw streamsErrors.create('FOLD_INVALID', { fold: name, reason })
+    }
+    if (!FOLD_NAME.test(name)) refuse('its name is not [a-z][a-zA-Z0-9._-]*, at most 60')
+    if (names.has(name)) refuse('another fold has its name')
+    names.add(name)
+    for (const stream of [source, ...targets]) {
+      if (!partitions.has(stream)) refuse(`the stream ${stream} is not declared`)
+    }
+    for (const kind of kinds) {
+      const table = tables[kind]
+      if (table === undefined) refuse(`no fold keeps the table of ${kind}`)
+      if (!folds.some(fold => fold.name === table)) refuse(`the fold ${table} is missing`)
+    }
+  }
+}
+
+/** Tables by kind, looked up when they are read: the folds are made one after the other. */
+function createLookup(
+  tables: Readonly<Record<string, string>>,
+  runners: ReadonlyMap<string, FoldRunner>,
+): TableLookup {
+  return {
+    asOf(kind, id, timeMs) {
+      const runner = runners.get(tables[kind] ?? '')
+      if (runner === undefined) {
+        throw streamsErrors.create('FOLD_UNKNOWN', { fold: `of the table ${kind}` })
+      }
+      return (runner.laneOf(id).lane.shard as TableShard).asOf(id, timeMs)
+    },
+  }
+}

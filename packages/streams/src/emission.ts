@@ -1,0 +1,62 @@
+/**
+ * What a fold emits becomes a record of the log. Its id is a hash of what caused it, so that folding
+ * the same records again names the same emissions; a step commits them once.
+ */
+import { deriveId, partitionOf } from '@millrace/core'
+import type { LogRecord, NewEvent } from '@millrace/log'
+import { streamsErrors } from './errors.ts'
+import type { Emission } from './fold.ts'
+
+/** Who emits, and where it may emit to. */
+export interface Emitter {
+  readonly fold: string
+  readonly generation: number
+  /** Partitions of each target stream. */
+  readonly targets: ReadonlyMap<string, number>
+}
+
+/**
+ * The record of an emission. `ordinal` counts the emissions of one cause; `salt` tells the emissions
+ * of a retry from those that other keys made because of the same record. Throws EMISSION_INVALID.
+ */
+export function toEvent(
+  emitter: Emitter,
+  emission: Emission,
+  cause: LogRecord,
+  ordinal: number,
+  salt: string,
+): NewEvent {
+  const { stream, key, keys } = emission
+  const partitions = emitter.targets.get(stream)
+  if (partitions === undefined) throw refusal(emitter, stream, 'it is not among its targets')
+  const partition = partitionOf(key, partitions)
+  if (keys !== undefined) {
+    for (const other of keys) {
+      if (partitionOf(other, partitions) !== partition) {
+        throw refusal(emitter, stream, 'the keys of the record fall into several partitions')
+      }
+    }
+  }
+  if (emission.data === undefined) throw refusal(emitter, stream, 'it has no data')
+  const content = `${emitter.fold}\n${emitter.generation}\n${cause.id}\n${key}\n${ordinal}${salt}`
+  return {
+    tenant: cause.tenant,
+    stream,
+    type: emission.type,
+    key,
+    ...(keys === undefined ? {} : { keys }),
+    id: deriveId(cause.eventTimeMs, content),
+    eventTimeMs: emission.eventTimeMs ?? cause.eventTimeMs,
+    data: emission.data,
+    ...(emission.headers === undefined ? {} : { headers: emission.headers }),
+    isHistory: cause.isHistory,
+    definition: cause.definition,
+    generation: emitter.generation,
+    partition,
+    isUnique: true,
+  }
+}
+
+function refusal(emitter: Emitter, stream: string, reason: string): Error {
+  return streamsErrors.create('EMISSION_INVALID', { fold: emitter.fold, stream, reason })
+}

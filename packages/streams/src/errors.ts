@@ -1,0 +1,47 @@
+import { defineErrors } from '@millrace/core'
+
+/** What the streams runtime refuses. */
+export const streamsErrors = defineErrors({
+  FOLD_UNKNOWN: {
+    status: 404,
+    retryable: false,
+    message: 'There is no fold {fold}.',
+    remedy: 'Name a fold of the definition; the status lists them.',
+  },
+  FOLD_INVALID: {
+    status: 500,
+    retryable: false,
+    message: 'The fold {fold} cannot run: {reason}.',
+    remedy: 'Correct its definition; nothing was started.',
+  },
+  FOLD_FAILED: {
+    status: 503,
+    retryable: false,
+    message: 'The fold {fold} stopped: {reason}.',
+    remedy: 'Remove the cause, then restart; the fold goes on from its last step.',
+  },
+  EMISSION_INVALID: {
+    status: 500,
+    retryable: false,
+    message: 'The fold {fold} cannot emit to {stream}: {reason}.',
+    remedy: 'Correct the fold, then retry the key that it parked.',
+  },
+  POSITION_NOT_REACHED: {
+    status: 504,
+    retryable: true,
+    message: 'The position was not reached within {timeoutMs} ms by {folds}.',
+    remedy: 'Ask again, or allow more time.',
+  },
+  STREAMS_CLOSED: {
+    status: 503,
+    retryable: true,
+    message: 'The streams runtime is closed.',
+    remedy: 'Send again to a running process.',
+  },
+  SNAPSHOT_UNREADABLE: {
+    status: 500,
+    retryable: true,
+    message: 'The snapshot of {fold} cannot be restored: {reason}.',
+    remedy: 'Nothing needs to be done: the fold is built from the log.',
+  },
+})

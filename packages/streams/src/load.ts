@@ -1,0 +1,109 @@
+/**
+ * Brings a lane to where it was: from the newest snapshot that fits, or from nothing. What is
+ * missing is folded from the log by the loop; emissions stay muted up to the last durable step.
+ */
+import { partitionName, type Logger } from '@millrace/core'
+import type { ParkedKey } from '@millrace/log'
+import type { SnapshotStore } from '@millrace/store'
+import { errorText, type Lane } from './lane.ts'
+import { foldKey, retryParked, type RefoldPorts } from './refold.ts'
+import type { FoldRunner, LaneRunner } from './runner.ts'
+import { readLanes, restoreLane, type LaneImage } from './snapshot-codec.ts'
+
+/** Tables that a restored state has seen, by `fold/partition`; empty for a fold built from nothing. */
+export type SeenTables = ReadonlyMap<LaneRunner, Readonly<Record<string, number>>>
+
+/** Restores what a fold's snapshot holds. A snapshot that cannot be read, or does not fit, is left. */
+export async function loadFold(
+  ports: RefoldPorts & { readonly snapshots: SnapshotStore; readonly logger: Logger },
+  runner: FoldRunner,
+): Promise<SeenTables> {
+  const seen = new Map<LaneRunner, Readonly<Record<string, number>>>()
+  const images = await readImages(ports, runner)
+  for (const laneRunner of runner.lanes) {
+    const { lane, writer } = laneRunner
+    const durable = writer?.committed ?? Infinity
+    lane.mutedBefore = writer?.committed ?? 0
+    const image = images.get(lane.partition)
+    const name = partitionName(runner.definition.source, lane.partition)
+    const end = ports.log.ends().get(name) ?? 0
+    // Ahead of the log or of its own steps: it belongs to another past of this log.
+    if (image !== undefined && image.header.consumed <= Math.min(durable, end)) {
+      try {
+        restoreLane(lane, image)
+        seen.set(laneRunner, image.header.tables)
+      } catch (error) {
+        lane.reset()
+        ports.logger.warn('a snapshot cannot be restored', {
+          fold: runner.name,
+          reason: errorText(error),
+        })
+      }
+    }
+    if (writer !== undefined) await agreeOnParked(ports, runner, lane)
+  }
+  return seen
+}
+
+async function readImages(
+  ports: { readonly snapshots: SnapshotStore; readonly logger: Logger },
+  runner: FoldRunner,
+): Promise<ReadonlyMap<number, LaneImage>> {
+  // The second try finds the older snapshot when the newer one turned out to be damaged.
+  for (let attempt = 0; attempt < 2; attempt++) {
+    const images = new Map<number, LaneImage>()
+    try {
+      const snapshot = await ports.snapshots.load(runner.name)
+      if (snapshot === undefined || snapshot.meta.version !== runner.lineage.identity) return images
+      for await (const image of readLanes(runner.name, snapshot.chunks)) {
+        images.set(image.header.partition, image)
+      }
+      return images
+    } catch (error) {
+      ports.logger.warn('a snapshot cannot be read', {
+        fold: runner.name,
+        reason: errorText(error),
+      })
+    }
+  }
+  return new Map()
+}
+
+/** What the log's last step says about parked keys holds, whatever snapshot and code say. */
+async function agreeOnParked(ports: RefoldPorts, runner: FoldRunner, lane: Lane): Promise<void> {
+  const [newest] = ports.log.steps({
+    processor: runner.name,
+    generation: runner.lineage.generation,
+    stream: runner.definition.source,
+    partition: lane.partition,
+  })
+  const inLog = new Map((newest?.parked ?? []).map(entry => [entry.key, entry]))
+  for (const key of [...lane.parked.keys()]) {
+    const entry = inLog.get(key)
+    if (entry === undefined) await retryParked(ports, lane, key, true)
+  }
+  for (const entry of inLog.values()) {
+    if (entry.offset >= lane.consumed) forceLater(lane, entry)
+    else if (!lane.parked.has(entry.key)) await parkNow(ports, lane, entry)
+  }
+  lane.parkedSince.clear()
+  lane.releasedSince.clear()
+}
+
+function forceLater(lane: Lane, entry: ParkedKey): void {
+  const others = lane.forced.get(entry.offset)
+  if (others === undefined) lane.forced.set(entry.offset, [entry])
+  else others.push(entry)
+}
+
+/** A key that was parked back at an earlier record after the snapshot was taken. */
+async function parkNow(ports: RefoldPorts, lane: Lane, entry: ParkedKey): Promise<void> {
+  const before = await foldKey(ports, lane, entry.key, entry.offset)
+  lane.shard.decodeKey(entry.key, before.bytes)
+  const request = { stream: lane.definition.source, keys: [entry.key] }
+  let waiting = 0
+  for await (const record of ports.log.history({ ...request, tenant: lane.options.tenant })) {
+    if (record.offset >= entry.offset && record.offset < lane.consumed) waiting += 1
+  }
+  lane.restoreParked(entry, waiting, [])
+}

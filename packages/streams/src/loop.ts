@@ -1,0 +1,264 @@
+/**
+ * The view loop: reads durable batches of every source partition and hands each record to every fold
+ * of that source, decoded once.
+ *
+ * Promise: folds pull, nothing is buffered; other work gets its turn after every time slice; a
+ * lane that stands still (failed, being restored, snapshotted or rebuilt) holds up no other. Lanes
+ * at different offsets are fed by reads of their own until they meet.
+ */
+import { isError, partitionName, type Clock, type Logger } from '@millrace/core'
+import type { EventLog, LogRecord } from '@millrace/log'
+import { errorText } from './lane.ts'
+import type { StreamsSettings } from './options.ts'
+import { restoreFailed, type RefoldPorts } from './refold.ts'
+import type { FoldRunner, LaneRunner } from './runner.ts'
+import { Slices } from './slices.ts'
+import type { TableWatch } from './table-watch.ts'
+
+/** Records folded between two looks at the clock. */
+const CHUNK_RECORDS = 64
+const EMITTED_FLUSH = 1_000
+const READ_RETRY_MS = 1_000
+
+interface SourceLane {
+  readonly runner: FoldRunner
+  readonly laneRunner: LaneRunner
+}
+
+interface SourcePartition {
+  readonly stream: string
+  readonly partition: number
+  readonly name: string
+  readonly lanes: readonly SourceLane[]
+}
+
+export interface LoopOptions {
+  readonly log: EventLog
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly settings: StreamsSettings
+  readonly runners: readonly FoldRunner[]
+  readonly watch: TableWatch
+  /** Called after each turn and after each slice: tell listeners, look whether anybody's position was reached. */
+  readonly onTurn: () => void
+}
+
+/** See the head of the file. */
+export class ViewLoop {
+  readonly #options: LoopOptions
+  readonly #sources: readonly SourcePartition[]
+  readonly #slices: Slices
+  readonly #ports: RefoldPorts
+  #isAwake = false
+  #isClosing = false
+  #resume: (() => void) | undefined
+  #running: Promise<void> | undefined
+  /** True when it no longer folds: stopped, or its log was closed. */
+  isStopped = false
+
+  constructor(options: LoopOptions) {
+    this.#options = options
+    this.#sources = sourcesOf(options.runners, options.watch)
+    this.#slices = new Slices(options.clock, options.settings.sliceMs)
+    const { log, clock, settings } = options
+    this.#ports = { log, clock, sliceMs: settings.sliceMs }
+  }
+
+  start(): void {
+    this.#running = this.#run().finally(() => {
+      this.isStopped = true
+      this.#options.onTurn()
+    })
+  }
+
+  /** There may be something to do. */
+  wake(): void {
+    this.#isAwake = true
+    this.#resume?.()
+    this.#resume = undefined
+  }
+
+  /** Ends after the current batch. */
+  async stop(): Promise<void> {
+    this.#isClosing = true
+    this.wake()
+    await this.#running
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#isClosing) {
+      this.#isAwake = false
+      let hasMore = false
+      try {
+        hasMore = await this.#turn()
+      } catch (error) {
+        if (isError(error, 'LOG_CLOSED')) return
+        const { clock, logger } = this.#options
+        logger.error('the log cannot be read', { reason: errorText(error) })
+        clock.after(READ_RETRY_MS, () => this.wake())
+      }
+      this.#options.onTurn()
+      if (this.#slices.isOver()) await this.#slices.next()
+      if (!hasMore && !this.#isAwake && !this.#isClosing) {
+        await new Promise<void>(resolve => (this.#resume = resolve))
+        // A fresh slice: the time asleep is nobody's work.
+        this.#slices.restart()
+      }
+    }
+  }
+
+  /** One batch of every source partition; true when there may be more. */
+  async #turn(): Promise<boolean> {
+    const { watch, log } = this.#options
+    watch.beginTurn(log.ends())
+    let hasMore = false
+    for (const source of this.#sources) {
+      if (this.#isClosing) return false
+      if (await this.#pump(source)) hasMore = true
+      for (const { laneRunner } of source.lanes) laneRunner.writer?.flush()
+    }
+    return hasMore
+  }
+
+  /** Feeds the lanes of a partition, each from where it stands; true when anything was folded. */
+  async #pump(source: SourcePartition): Promise<boolean> {
+    const { log, settings } = this.#options
+    let didFold = false
+    for (let from = this.#nextOffset(source, 0); from !== undefined;) {
+      const batch = await this.#read(source, from, settings.batchRecords)
+      if (batch === undefined) return true
+      if (batch.length === 0) break
+      for (let start = 0; start < batch.length && !this.#isClosing; start += CHUNK_RECORDS) {
+        const end = Math.min(start + CHUNK_RECORDS, batch.length)
+        for (const lane of source.lanes) {
+          if (this.#feed(lane, batch, from, start, end)) didFold = true
+        }
+        if (this.#slices.isOver()) {
+          this.#options.onTurn()
+          await this.#slices.next()
+        }
+      }
+      if (this.#isClosing) return false
+      from = this.#nextOffset(source, from + batch.length)
+    }
+    const end = log.ends().get(source.name) ?? 0
+    for (const { laneRunner, runner } of source.lanes) {
+      if (laneRunner.lane.consumed >= end) this.#options.watch.noteCaughtUp(runner, log.ends())
+    }
+    return didFold
+  }
+
+  #feed(
+    { runner, laneRunner }: SourceLane,
+    batch: readonly LogRecord[],
+    from: number,
+    start: number,
+    end: number,
+  ): boolean {
+    const { lane, writer } = laneRunner
+    const at = lane.consumed - from
+    if (at < start || at >= end || !this.#canRun(runner, laneRunner)) return false
+    try {
+      lane.run(batch, at, end)
+    } catch (error) {
+      this.#fail(runner, laneRunner, error)
+      return false
+    }
+    this.#options.watch.noteFolded(runner, lane, batch, at, lane.consumed - from)
+    if (lane.failure !== undefined) void this.#restore(runner, laneRunner)
+    if (writer !== undefined && lane.emitted.length >= EMITTED_FLUSH) writer.flush()
+    return true
+  }
+
+  #canRun(runner: FoldRunner, laneRunner: LaneRunner): boolean {
+    if (!laneRunner.isFree()) return false
+    if (runner.definition.tables === undefined) return true
+    return this.#options.watch.mayRun(runner, laneRunner)
+  }
+
+  /** The least offset at or after `least` at which a lane waits for records. */
+  #nextOffset(source: SourcePartition, least: number): number | undefined {
+    const end = this.#options.log.ends().get(source.name) ?? 0
+    let next: number | undefined
+    for (const { runner, laneRunner } of source.lanes) {
+      const { consumed } = laneRunner.lane
+      if (consumed < least || consumed >= end || (next !== undefined && next <= consumed)) continue
+      if (this.#canRun(runner, laneRunner)) next = consumed
+    }
+    return next
+  }
+
+  async #read(
+    source: SourcePartition,
+    from: number,
+    recordsMax: number,
+  ): Promise<readonly LogRecord[] | undefined> {
+    const { stream, partition, lanes } = source
+    try {
+      return await this.#options.log.read({ stream, partition, from, recordsMax })
+    } catch (error) {
+      if (!isError(error, 'LOG_OFFSET_GONE')) throw error
+      // A transient stream lost the records that a lane had not seen: it goes on where they begin.
+      const start = Number(error.details['start'])
+      this.#options.logger.warn('records were removed before they were folded', {
+        stream,
+        partition,
+        from,
+        start,
+      })
+      for (const { laneRunner } of lanes) {
+        if (laneRunner.lane.consumed < start) laneRunner.lane.skipTo(start)
+      }
+      return undefined
+    }
+  }
+
+  async #restore(runner: FoldRunner, laneRunner: LaneRunner): Promise<void> {
+    const failure = laneRunner.lane.failure
+    this.#options.logger.warn('a record could not be folded', {
+      fold: runner.name,
+      partition: laneRunner.lane.partition,
+      offset: failure?.record.offset,
+      reason: errorText(failure?.error),
+      policy: runner.definition.onFailure,
+    })
+    try {
+      await laneRunner.exclusively(() => restoreFailed(this.#ports, laneRunner.lane))
+    } catch (error) {
+      this.#fail(runner, laneRunner, error)
+    }
+    this.wake()
+  }
+
+  #fail(runner: FoldRunner, laneRunner: LaneRunner, error: unknown): void {
+    laneRunner.error = error
+    this.#options.logger.error('a fold stopped', {
+      fold: runner.name,
+      partition: laneRunner.lane.partition,
+      reason: errorText(error),
+    })
+  }
+}
+
+function sourcesOf(runners: readonly FoldRunner[], watch: TableWatch): readonly SourcePartition[] {
+  const lanes = new Map<string, SourceLane[]>()
+  const places = new Map<string, { stream: string; partition: number }>()
+  // Tables first: whoever joins them then finds them current.
+  const ordered = [...runners].sort((a, b) => Number(watch.isTable(b)) - Number(watch.isTable(a)))
+  for (const runner of ordered) {
+    for (const laneRunner of runner.lanes) {
+      const stream = runner.definition.source
+      const { partition } = laneRunner.lane
+      const name = partitionName(stream, partition)
+      const others = lanes.get(name)
+      if (others === undefined) lanes.set(name, [{ runner, laneRunner }])
+      else others.push({ runner, laneRunner })
+      places.set(name, { stream, partition })
+    }
+  }
+  return [...lanes].map(([name, list]) => ({
+    name,
+    lanes: list,
+    ...(places.get(name) as { stream: string; partition: number }),
+  }))
+}

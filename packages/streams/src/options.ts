@@ -1,0 +1,39 @@
+import type { Clock, Logger } from '@millrace/core'
+import { DEFAULT_TENANT, type EventLog } from '@millrace/log'
+import type { SnapshotStore } from '@millrace/store'
+import type { FoldDefinition } from './fold.ts'
+
+/** Settings of the runtime, all with defaults. */
+export interface StreamsSettings {
+  /** Whose records are folded. Records of other tenants only pass time. */
+  readonly tenant: string
+  /** Records read at a time from one partition. */
+  readonly batchRecords: number
+  /** The loop gives way to other work after this many milliseconds. */
+  readonly sliceMs: number
+  /** A fold writes a snapshot after this many records... */
+  readonly snapshotEveryRecords: number
+  /** ...or after this time, when anything changed. */
+  readonly snapshotEveryMs: number
+}
+
+/** What `openStreams` needs. */
+export interface StreamsOptions {
+  readonly log: EventLog
+  /** Closed by its owner, after the runtime. */
+  readonly snapshots: SnapshotStore
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly folds: readonly FoldDefinition[]
+  /** The fold that keeps the versioned table of each item kind; its shards have `asOf`. */
+  readonly tables?: Readonly<Record<string, string>>
+  readonly options?: Partial<StreamsSettings>
+}
+
+export const SETTINGS_DEFAULT: StreamsSettings = {
+  tenant: DEFAULT_TENANT,
+  batchRecords: 512,
+  sliceMs: 8,
+  snapshotEveryRecords: 500_000,
+  snapshotEveryMs: 120_000,
+}

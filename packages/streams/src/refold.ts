@@ -1,0 +1,222 @@
+/**
+ * Folding some keys again from their history: to restore a key after a failure, to try a parked key
+ * again, after a table version arrived late, and to rebuild keys beside the live ones.
+ *
+ * A key's state depends only on its own records, on time and on tables, so its history alone gives
+ * it. Time between its records passes unseen, which timers do not notice: they fire in the order of
+ * their times, before the first record at or after them.
+ */
+import type { Clock } from '@millrace/core'
+import type { EventLog, LogRecord } from '@millrace/log'
+import { streamsErrors } from './errors.ts'
+import type { FoldShard } from './fold.ts'
+import type { Lane, Parked } from './lane.ts'
+import { Slices } from './slices.ts'
+
+/** What refolding needs beside the lane. */
+export interface RefoldPorts {
+  readonly log: EventLog
+  readonly clock: Clock
+  readonly sliceMs: number
+}
+
+/** The state of one key, folded again. */
+export interface KeyState {
+  readonly bytes: Uint8Array | undefined
+  /** The record that could not be folded, when the policy is to park; `bytes` is the state before it. */
+  readonly failure?: {
+    readonly record: LogRecord
+    readonly error: unknown
+    readonly waiting: number
+  }
+}
+
+/**
+ * The state of `key` after its records before offset `to`, at the time of the live lane. The policy
+ * `pass` leaves failing records out; with `park` the first failure ends the history.
+ */
+export async function foldKey(
+  ports: RefoldPorts,
+  lane: Lane,
+  key: string,
+  to: number,
+): Promise<KeyState> {
+  // A copy before each record is dear; histories seldom need one.
+  const plain = await foldOnce(ports, lane, key, to, false)
+  return plain ?? ((await foldOnce(ports, lane, key, to, true)) as KeyState)
+}
+
+async function foldOnce(
+  ports: RefoldPorts,
+  lane: Lane,
+  key: string,
+  to: number,
+  isGuarded: boolean,
+): Promise<KeyState | undefined> {
+  const beside = lane.createBeside()
+  const slices = new Slices(ports.clock, ports.sliceMs)
+  let last: LogRecord | undefined
+  let failure: KeyState['failure']
+  for await (const record of historyOf(ports.log, lane, key, 0, to)) {
+    if (failure !== undefined) {
+      failure = { ...failure, waiting: failure.waiting + 1 }
+      continue
+    }
+    last = record
+    beside.advanceTo(record)
+    const before = isGuarded ? beside.shard.encodeKey(key) : undefined
+    try {
+      if (beside.parked.size > 0) throw new Error([...beside.parked.values()][0]?.error)
+      beside.foldOne(record)
+    } catch (error) {
+      if (!isGuarded) return undefined
+      beside.shard.decodeKey(key, before)
+      if (lane.definition.onFailure === 'park') {
+        beside.shard.hold?.(key)
+        failure = { record, error, waiting: 1 }
+      }
+    }
+    await slices.pause()
+  }
+  passTime(beside, lane, key, last)
+  const bytes = beside.shard.encodeKey(key)
+  return failure === undefined ? { bytes } : { bytes, failure }
+}
+
+function passTime(beside: Lane, lane: Lane, key: string, last: LogRecord | undefined): void {
+  // A key without records has no timers either.
+  if (last === undefined) return
+  const parked = lane.parked.get(key)
+  if (parked !== undefined) beside.shard.hold?.(key)
+  beside.passTime(lane.watermarkMs, last)
+}
+
+/** The records of one key that the fold wants, in log order. */
+export async function* historyOf(
+  log: EventLog,
+  lane: Lane,
+  key: string,
+  from: number,
+  to: number,
+): AsyncGenerator<LogRecord> {
+  const { definition, options } = lane
+  const request = { stream: definition.source, tenant: options.tenant, keys: [key], from, to }
+  for await (const record of log.history(request)) {
+    if (lane.wants(record) && lane.keysOf(record).includes(key)) yield record
+  }
+}
+
+/** The record at an offset of the lane's source. */
+export async function recordAt(log: EventLog, lane: Lane, offset: number): Promise<LogRecord> {
+  const { definition, partition } = lane
+  const [record] = await log.read({
+    stream: definition.source,
+    partition,
+    from: offset,
+    recordsMax: 1,
+  })
+  if (record !== undefined) return record
+  throw streamsErrors.create('FOLD_FAILED', {
+    fold: definition.name,
+    reason: `the record at offset ${offset} of partition ${partition} is missing`,
+  })
+}
+
+/**
+ * Restores the keys of a failed record to what they were before it. Throws FOLD_FAILED when a
+ * record fails that was folded before: then the fold is not deterministic, and nothing would hold.
+ */
+export async function restoreFailed(ports: RefoldPorts, lane: Lane): Promise<void> {
+  const failure = lane.failure
+  if (failure === undefined) return
+  const { keys, record, error } = failure
+  for (const key of keys) {
+    const state = await foldKey(ports, lane, key, record.offset)
+    if (state.failure !== undefined) {
+      const { offset } = state.failure.record
+      const reason = `it is not deterministic: the record at offset ${offset} failed when it was folded again`
+      throw streamsErrors.create('FOLD_FAILED', { fold: lane.definition.name, reason }, error)
+    }
+    lane.shard.decodeKey(key, state.bytes)
+  }
+  lane.leaveFailure()
+}
+
+/** The state that a key of the live lane should have; that of a parked key ends before the record at which it waits. */
+export async function expectedState(
+  ports: RefoldPorts,
+  lane: Lane,
+  key: string,
+): Promise<KeyState> {
+  const parked = lane.parked.get(key)
+  if (parked === undefined) return await foldKey(ports, lane, key, lane.consumed)
+  const blamed = await recordAt(ports.log, lane, parked.offset)
+  const beside = lane.createBeside()
+  const slices = new Slices(ports.clock, ports.sliceMs)
+  for await (const record of historyOf(ports.log, lane, key, 0, parked.offset)) {
+    beside.advanceTo(record)
+    try {
+      beside.foldOne(record)
+    } catch (error) {
+      return { bytes: undefined, failure: { record, error, waiting: 1 } }
+    }
+    await slices.pause()
+  }
+  beside.advanceTo(blamed)
+  beside.shard.hold?.(key)
+  beside.passTime(lane.watermarkMs, blamed)
+  return { bytes: beside.shard.encodeKey(key) }
+}
+
+/**
+ * Folds what waited for a parked key, and for the keys that wait with it. True: they are released,
+ * and their emissions are among those of the lane. False: they failed again and stay as they were.
+ * `isMuted` leaves the emissions out: they are in the log.
+ */
+export async function retryParked(
+  ports: RefoldPorts,
+  lane: Lane,
+  key: string,
+  isMuted: boolean,
+): Promise<boolean> {
+  const entry = lane.parked.get(key)
+  if (entry === undefined) return false
+  const group = [...entry.group].filter(member => lane.parked.has(member)).sort()
+  const beside = lane.createBeside()
+  beside.mutedBefore = isMuted ? Infinity : 0
+  beside.salt = `\nretry\n${group[0]}`
+  const offsets = group.map(member => (lane.parked.get(member) as Parked).offset)
+  const first = Math.min(...offsets)
+  const records = new Map<number, LogRecord>()
+  for (const member of group) {
+    beside.shard.decodeKey(member, lane.shard.encodeKey(member))
+    for await (const record of historyOf(ports.log, lane, member, first, lane.consumed)) {
+      const parked = lane.parked.get(member) as Parked
+      if (record.offset >= parked.offset) records.set(record.offset, record)
+    }
+  }
+  const slices = new Slices(ports.clock, ports.sliceMs)
+  try {
+    const blamed = await recordAt(ports.log, lane, first)
+    for (const record of [...records.values()].sort((a, b) => a.offset - b.offset)) {
+      beside.advanceTo(record)
+      beside.foldOne(record)
+      await slices.pause()
+    }
+    beside.passTime(lane.watermarkMs, blamed)
+    const failed = [...beside.parked.values()][0]
+    if (failed !== undefined) throw new Error(failed.error)
+  } catch (error) {
+    lane.noteAttempt(group, error)
+    return false
+  }
+  replaceKeys(lane.shard, beside.shard, group)
+  lane.release(group)
+  lane.emitted.push(...beside.emitted)
+  return true
+}
+
+/** Gives the keys of `to` the state that they have in `from`. */
+export function replaceKeys(to: FoldShard, from: FoldShard, keys: Iterable<string>): void {
+  for (const key of keys) to.decodeKey(key, from.encodeKey(key))
+}

@@ -1,0 +1,196 @@
+/** A fold as it runs: its lanes with what the runtime keeps about them. */
+import { partitionName, type Position } from '@millrace/core'
+import type { FoldDefinition, FoldShard, ParkedInfo } from './fold.ts'
+import { errorText, type Lane } from './lane.ts'
+import type { Lineage } from './generations.ts'
+import type { StepWriter } from './step-writer.ts'
+import type { FoldHandle, FoldStatus } from './streams.ts'
+
+/** A copy of a lane that is being built; it hears of late table versions like the live one. */
+export interface Beside {
+  readonly lane: Lane
+  readonly stale: Set<string>
+}
+
+/** One lane, and who may touch it. */
+export class LaneRunner {
+  readonly lane: Lane
+  /** Present for folds with targets. */
+  readonly writer: StepWriter | undefined
+  /** Why it stopped for good. */
+  error: unknown
+  /** Keys that read a table of which a version came late. */
+  readonly stale = new Set<string>()
+  readonly besides = new Set<Beside>()
+  #holders = 0
+  #tail: Promise<unknown> = Promise.resolve()
+
+  constructor(lane: Lane, writer: StepWriter | undefined) {
+    this.lane = lane
+    this.writer = writer
+  }
+
+  /** True when the loop may fold. */
+  isFree(): boolean {
+    return (
+      this.#holders === 0 &&
+      this.error === undefined &&
+      this.lane.failure === undefined &&
+      this.writer?.isFull() !== true
+    )
+  }
+
+  /** Runs `work` while the lane stands still; one after the other. */
+  async exclusively<T>(work: () => Promise<T>): Promise<T> {
+    this.#holders += 1
+    const turn = this.#tail.then(work)
+    this.#tail = turn.catch(() => undefined)
+    try {
+      return await turn
+    } finally {
+      this.#holders -= 1
+    }
+  }
+
+  /** Makes the lane stand still until the returned function is called. */
+  async hold(): Promise<() => void> {
+    return await new Promise(resolve => {
+      void this.exclusively(() => new Promise<void>(free => resolve(free)))
+    })
+  }
+}
+
+/** See the head of the file. */
+export class FoldRunner {
+  readonly definition: FoldDefinition
+  readonly lineage: Lineage
+  readonly lanes: readonly LaneRunner[]
+  readonly listeners = new Set<() => void>()
+  /** True once it has reached the end of its source. */
+  isLive = false
+  notifiedRevision = 0
+  foldedAtSnapshot = 0
+  snapshotAtMs: number
+  isSnapshotting = false
+  #partitionOf: (key: string) => number
+
+  constructor(options: {
+    definition: FoldDefinition
+    lineage: Lineage
+    lanes: readonly LaneRunner[]
+    partitionOf: (key: string) => number
+    nowMs: number
+  }) {
+    this.definition = options.definition
+    this.lineage = options.lineage
+    this.lanes = options.lanes
+    this.#partitionOf = options.partitionOf
+    this.snapshotAtMs = options.nowMs
+  }
+
+  get name(): string {
+    return this.definition.name
+  }
+
+  position(): Position {
+    const position = new Map<string, number>()
+    for (const { lane } of this.lanes) {
+      position.set(partitionName(this.definition.source, lane.partition), lane.consumed)
+    }
+    return position
+  }
+
+  revision(): number {
+    let sum = 0
+    for (const { lane } of this.lanes) sum += lane.revision
+    return sum
+  }
+
+  /** Records consumed, of all partitions. */
+  consumed(): number {
+    let sum = 0
+    for (const { lane } of this.lanes) sum += lane.consumed
+    return sum
+  }
+
+  laneOf(key: string): LaneRunner {
+    return this.lanes[this.#partitionOf(key)] as LaneRunner
+  }
+
+  parked(): readonly ParkedInfo[] {
+    return this.lanes.flatMap(({ lane }) =>
+      [...lane.parked.values()].map(({ key, offset, error, attempts, waiting }) => ({
+        fold: this.name,
+        partition: lane.partition,
+        key,
+        offset,
+        error,
+        attempts,
+        waiting,
+      })),
+    )
+  }
+
+  error(): unknown {
+    for (const { error, writer } of this.lanes) {
+      if (error !== undefined) return error
+      if (writer?.error !== undefined) return writer.error
+    }
+    return undefined
+  }
+
+  lag(ends: Position): number {
+    let sum = 0
+    for (const { lane } of this.lanes) {
+      const end = ends.get(partitionName(this.definition.source, lane.partition)) ?? 0
+      sum += Math.max(end - lane.consumed, 0)
+    }
+    return sum
+  }
+
+  status(ends: Position): FoldStatus {
+    const counters: Record<string, number> = {}
+    let keys = 0
+    let parkedKeys = 0
+    for (const { lane } of this.lanes) {
+      for (const [name, count] of Object.entries(lane.counters)) {
+        counters[name] = (counters[name] ?? 0) + count
+      }
+      keys += lane.shard.keyCount?.() ?? countOf(lane.shard.keys())
+      parkedKeys += lane.parked.size
+    }
+    const error = this.error()
+    return {
+      name: this.name,
+      version: this.definition.version,
+      generation: this.lineage.generation,
+      state: error !== undefined ? 'failed' : this.isLive ? 'live' : 'catching-up',
+      ...(error === undefined ? {} : { error: errorText(error) }),
+      position: this.position(),
+      lag: this.lag(ends),
+      keys,
+      parkedKeys,
+      counters,
+    }
+  }
+
+  handle<Shard extends FoldShard>(): FoldHandle<Shard> {
+    const shards = this.lanes.map(({ lane }) => lane.shard as Shard)
+    return {
+      definition: this.definition as unknown as FoldDefinition<Shard>,
+      shards: () => shards,
+      shardOf: key => shards[this.#partitionOf(key)] as Shard,
+      position: () => this.position(),
+      revision: () => this.revision(),
+      parked: () => this.parked(),
+      isParked: key => this.laneOf(key).lane.parked.has(key),
+      watermarkOf: key => this.laneOf(key).lane.watermarkMs,
+    }
+  }
+}
+
+function countOf(keys: Iterable<string>): number {
+  let count = 0
+  for (const _ of keys) count += 1
+  return count
+}

@@ -1,0 +1,154 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { isError, silentLogger, systemClock } from '@millrace/core'
+import { createMemoryStore, openMemoryLog } from '@millrace/log/memory'
+import { createMemorySnapshotStore } from '@millrace/store/memory'
+import type { FoldDefinition } from './fold.ts'
+import { openStreams } from './runtime.ts'
+import type { Streams } from './streams.ts'
+import { idsFold, lettersFold, readAll, textEvent } from './testing/folds.ts'
+
+const PARTITIONS = 4
+
+async function openWorld(
+  folds: readonly FoldDefinition[],
+  kept = { store: createMemoryStore(), snapshots: createMemorySnapshotStore() },
+) {
+  const log = openMemoryLog({ clock: systemClock, store: kept.store })
+  await log.declare(
+    ['person', 'letter.from-person', 'out'].map(name => ({ name, partitions: PARTITIONS })),
+  )
+  const open = (): Promise<Streams> =>
+    openStreams({
+      log,
+      snapshots: kept.snapshots,
+      clock: systemClock,
+      logger: silentLogger,
+      folds,
+      options: { batchRecords: 7 },
+    })
+  return { ...kept, log, streams: await open() }
+}
+
+describe('openStreams', () => {
+  it('folds what is in the log and what comes', async () => {
+    const { log, streams } = await openWorld([idsFold('ids', 'person')])
+    for (let index = 0; index < 50; index++) {
+      const key = `p${index % 5}`
+      const { position } = await log.commit({ events: [textEvent('person', key, `${index}`)] })
+      await streams.reached({ position, timeoutMs: 1_000 })
+      const state = streams.fold('ids').shardOf(key).encodeKey(key)
+      assert.match(Buffer.from(state as Uint8Array).toString(), new RegExp(`${index};$`))
+    }
+    const [status] = streams.status()
+    assert.equal(status?.lag, 0)
+    assert.equal(status?.state, 'live')
+    assert.equal(status?.keys, 5)
+    await streams.close()
+  })
+
+  it('carries positions through a hop, and back', async () => {
+    const { log, streams } = await openWorld([
+      lettersFold('letters', 'person', 'letter.from-person'),
+      idsFold('ids', 'letter.from-person'),
+    ])
+    for (const [index, word] of ['sea', 'tea', 'pea', 'bee'].entries()) {
+      const event = textEvent('person', `p${index}`, word)
+      const { position } = await log.commit({ events: [event] })
+      await streams.reached({ position, folds: ['ids'], timeoutMs: 1_000 })
+      const state = streams.fold('ids').shardOf('e').encodeKey('e')
+      assert.match(Buffer.from(state as Uint8Array).toString(), new RegExp(`${word};$`))
+      for (const [name, offset] of position) {
+        assert.equal(streams.reflected(['ids']).get(name), offset)
+      }
+      assert.ok([...streams.reflected().keys()].every(name => name.startsWith('person/')))
+    }
+    await streams.close()
+  })
+
+  it('emits each record once over restarts, with and without snapshots', async () => {
+    const folds = [
+      lettersFold('letters', 'person', 'letter.from-person'),
+      idsFold('ids', 'letter.from-person'),
+    ]
+    const store = createMemoryStore()
+    let snapshots = createMemorySnapshotStore()
+    for (let round = 0; round < 6; round++) {
+      if (round % 2 === 0) snapshots = createMemorySnapshotStore()
+      const { log, streams } = await openWorld(folds, { store, snapshots })
+      const events = ['ab', 'bc', 'ca'].map((word, index) =>
+        textEvent('person', `p${index}`, `${word}${round}`),
+      )
+      const { position } = await log.commit({ events })
+      if (round % 3 !== 2) await streams.reached({ position, timeoutMs: 1_000 })
+      if (round % 3 === 1) await streams.close()
+    }
+    const { log, streams } = await openWorld(folds, { store, snapshots })
+    await streams.reached({ position: new Map(log.ends()), timeoutMs: 1_000 })
+    const emitted = await readAll(log, 'letter.from-person', PARTITIONS)
+    assert.equal(emitted.length, 6 * 9)
+    assert.equal(new Set(emitted.map(record => record.id)).size, 6 * 9)
+    assert.deepEqual((await streams.rebuild({ fold: 'ids' })).different, [])
+    assert.deepEqual((await streams.rebuild({ fold: 'letters' })).different, [])
+    assert.deepEqual(
+      (await streams.rebuild({ fold: 'ids', keys: ['a', 'b', 'none'] })).different,
+      [],
+    )
+    await streams.close()
+  })
+
+  it('starts a new generation for a new version, and everything behind it follows', async () => {
+    const kept = { store: createMemoryStore(), snapshots: createMemorySnapshotStore() }
+    const behind = idsFold('ids', 'letter.from-person')
+    const first = await openWorld(
+      [lettersFold('letters', 'person', 'letter.from-person'), behind],
+      kept,
+    )
+    const { position } = await first.log.commit({ events: [textEvent('person', 'p', 'abc')] })
+    await first.streams.reached({ position, timeoutMs: 1_000 })
+    await first.streams.close()
+    const second = await openWorld(
+      [lettersFold('letters', 'person', 'letter.from-person', '2'), behind],
+      kept,
+    )
+    await second.streams.reached({ position, timeoutMs: 1_000 })
+    const state = second.streams.fold('ids').shardOf('a').encodeKey('a')
+    assert.equal(Buffer.from(state as Uint8Array).toString(), 'abc;')
+    assert.deepEqual(
+      second.streams.status().map(status => status.generation),
+      [2, 0],
+    )
+    const emitted = await readAll(second.log, 'letter.from-person', PARTITIONS)
+    assert.deepEqual(emitted.map(record => record.generation).sort(), [1, 1, 1, 2, 2, 2])
+    await second.streams.close()
+  })
+
+  it('says which fold did not reach a position in time', async () => {
+    const { streams } = await openWorld([idsFold('ids', 'person')])
+    const position = new Map([['person/0', 10]])
+    await assert.rejects(
+      streams.reached({ position, timeoutMs: 5 }),
+      error => isError(error, 'POSITION_NOT_REACHED') && error.message.includes('ids'),
+    )
+    await streams.close()
+    await assert.rejects(streams.reached({ position, timeoutMs: 5 }), error =>
+      isError(error, 'STREAMS_CLOSED'),
+    )
+  })
+
+  it('refuses folds that cannot run', async () => {
+    const refuses = async (folds: readonly FoldDefinition[]): Promise<void> => {
+      await assert.rejects(openWorld(folds), error => isError(error, 'FOLD_INVALID'))
+    }
+    await refuses([idsFold('ids', 'nowhere')])
+    await refuses([idsFold('Ids', 'person')])
+    await refuses([idsFold('ids', 'person'), idsFold('ids', 'out')])
+    await refuses([{ ...idsFold('ids', 'person'), tables: ['clip'] }])
+    const { streams } = await openWorld([])
+    assert.throws(
+      () => streams.fold('ids'),
+      error => isError(error, 'FOLD_UNKNOWN'),
+    )
+    await streams.close()
+  })
+})

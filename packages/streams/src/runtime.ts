@@ -1,0 +1,400 @@
+/**
+ * `openStreams`: folds over one log.
+ *
+ * Promise: each record has its effect on each fold exactly once, whatever is killed: state is the
+ * newest snapshot folded forward, emissions are committed with the range that caused them
+ * (docs/adr/0003-streams-runtime.md). Reads never wait for the loop; they see whole records.
+ */
+import type { Position } from '@millrace/core'
+import { assemble } from './assemble.ts'
+import { streamsErrors } from './errors.ts'
+import type { FoldShard } from './fold.ts'
+import { errorText } from './lane.ts'
+import { loadFold } from './load.ts'
+import { ViewLoop } from './loop.ts'
+import { SETTINGS_DEFAULT, type StreamsOptions, type StreamsSettings } from './options.ts'
+import { carryBack, carryForward, hasConsumed, upstreamOf } from './reach.ts'
+import { applyState, rebuildKeys, rebuildLane, type Rebuilt } from './rebuild.ts'
+import { foldKey, retryParked, type RefoldPorts } from './refold.ts'
+import type { FoldRunner, LaneRunner } from './runner.ts'
+import { Slices } from './slices.ts'
+import { encodeLane } from './snapshot-codec.ts'
+import type { FoldHandle, FoldStatus, Streams } from './streams.ts'
+import { TableWatch } from './table-watch.ts'
+
+/** More keys than this to fold again at once: the whole lane is folded, in one pass over its records. */
+const STALE_KEYS_MAX = 2_000
+
+/**
+ * Opens the runtime: restores every fold and starts to fold. The streams that the folds name are
+ * declared before. Refuses FOLD_INVALID.
+ */
+export async function openStreams(options: StreamsOptions): Promise<Streams> {
+  const settings = { ...SETTINGS_DEFAULT, ...options.options }
+  const runtime: { current?: Runtime } = {}
+  const runners = await assemble(options, settings, () => runtime.current?.wake())
+  runtime.current = new Runtime(options, settings, runners)
+  await runtime.current.load()
+  return runtime.current
+}
+
+interface Waiter {
+  /** True when it was answered. */
+  readonly check: () => boolean
+}
+
+class Runtime implements Streams {
+  readonly #options: StreamsOptions
+  readonly #settings: StreamsSettings
+  readonly #runners: ReadonlyMap<string, FoldRunner>
+  readonly #all: readonly FoldRunner[]
+  readonly #watch: TableWatch
+  readonly #loop: ViewLoop
+  readonly #ports: RefoldPorts
+  readonly #waiters = new Set<Waiter>()
+  readonly #upstream = new Map<FoldRunner, readonly FoldRunner[]>()
+  readonly #background = new Set<Promise<unknown>>()
+  #stopListening: () => void = () => undefined
+  #snapshotTimer: { cancel(): void } | undefined
+  #isClosed = false
+
+  constructor(
+    options: StreamsOptions,
+    settings: StreamsSettings,
+    runners: ReadonlyMap<string, FoldRunner>,
+  ) {
+    this.#options = options
+    this.#settings = settings
+    this.#runners = runners
+    this.#all = [...runners.values()]
+    const { log, clock, logger } = options
+    this.#ports = { log, clock, sliceMs: settings.sliceMs }
+    this.#watch = new TableWatch(runners, options.tables ?? {}, (runner, laneRunner) =>
+      this.#refoldStale(runner, laneRunner),
+    )
+    this.#loop = new ViewLoop({
+      log,
+      clock,
+      logger,
+      settings,
+      runners: this.#all,
+      watch: this.#watch,
+      onTurn: () => this.#afterTurn(),
+    })
+    for (const runner of this.#all) this.#upstream.set(runner, upstreamOf([runner], this.#all))
+  }
+
+  async load(): Promise<void> {
+    const { log, snapshots, logger } = this.#options
+    const ports = { ...this.#ports, snapshots, logger }
+    const tables = this.#all.filter(runner => this.#watch.isTable(runner))
+    const others = this.#all.filter(runner => !this.#watch.isTable(runner))
+    for (const runner of [...tables, ...others]) {
+      const seen = await loadFold(ports, runner)
+      await this.#watch.catchUp(log, runner, seen)
+      runner.foldedAtSnapshot = runner.consumed()
+    }
+    this.#stopListening = log.onAdvance(() => this.#loop.wake())
+    this.#loop.start()
+    this.#scheduleSnapshots()
+  }
+
+  wake(): void {
+    this.#loop.wake()
+  }
+
+  fold<Shard extends FoldShard = FoldShard>(name: string): FoldHandle<Shard> {
+    return this.#runner(name).handle<Shard>()
+  }
+
+  status(): readonly FoldStatus[] {
+    const ends = this.#options.log.ends()
+    return this.#all.map(runner => runner.status(ends))
+  }
+
+  async reached(request: {
+    position: Position
+    folds?: readonly string[]
+    timeoutMs: number
+  }): Promise<void> {
+    const { position, timeoutMs } = request
+    const folds = this.#named(request.folds)
+    const isReached = (): boolean => folds.every(runner => this.#hasReached(runner, position))
+    if (isReached()) return
+    this.#assertOpen()
+    await new Promise<void>((resolve, reject) => {
+      const timer = this.#options.clock.after(timeoutMs, () => {
+        this.#waiters.delete(waiter)
+        const late = folds.filter(runner => !this.#hasReached(runner, position))
+        const details = {
+          timeoutMs,
+          folds: late.map(runner => runner.name).join(', '),
+          progress: late.map(runner => ({ fold: runner.name, at: [...runner.position()] })),
+        }
+        reject(streamsErrors.create('POSITION_NOT_REACHED', details))
+      })
+      const waiter: Waiter = {
+        check: () => {
+          const isClosed = this.#isClosed
+          if (!isClosed && !isReached()) return false
+          timer.cancel()
+          if (isClosed) reject(streamsErrors.create('STREAMS_CLOSED'))
+          else resolve()
+          return true
+        },
+      }
+      this.#waiters.add(waiter)
+    })
+  }
+
+  reflected(folds?: readonly string[]): Position {
+    let reflected: Map<string, number> | undefined
+    for (const runner of this.#named(folds)) {
+      const own = carryBack(runner, this.#all)
+      if (reflected === undefined) {
+        reflected = own
+        continue
+      }
+      for (const [name, offset] of own) {
+        const other = reflected.get(name)
+        reflected.set(name, other === undefined ? offset : Math.min(other, offset))
+      }
+    }
+    return reflected ?? new Map()
+  }
+
+  async rebuild(request: {
+    fold: string
+    keys?: readonly string[]
+    replace?: boolean
+  }): Promise<{ readonly keys: number; readonly different: readonly string[] }> {
+    const { keys, replace = false } = request
+    const runner = this.#runner(request.fold)
+    this.#assertOpen()
+    const parts: Rebuilt[] = []
+    for (const laneRunner of runner.lanes) {
+      if (keys === undefined) {
+        parts.push(await rebuildLane(this.#ports, laneRunner, replace))
+        continue
+      }
+      const own = keys.filter(key => runner.laneOf(key) === laneRunner)
+      if (own.length > 0) parts.push(await rebuildKeys(this.#ports, laneRunner, own, replace))
+    }
+    this.#loop.wake()
+    return {
+      keys: parts.reduce((sum, part) => sum + part.keys, 0),
+      different: parts.flatMap(part => part.different),
+    }
+  }
+
+  async retry({ fold, key }: { fold: string; key: string }): Promise<boolean> {
+    const runner = this.#runner(fold)
+    this.#assertOpen()
+    const laneRunner = runner.laneOf(key)
+    const { lane } = laneRunner
+    const isReleased = await laneRunner.exclusively(async () => {
+      const group = [...(lane.parked.get(key)?.group ?? [])]
+      const done = await retryParked(this.#ports, lane, key, false)
+      if (done) this.#watch.noteRetried(runner, group)
+      return done
+    })
+    laneRunner.writer?.flush()
+    this.#loop.wake()
+    return isReleased
+  }
+
+  onChange(fold: string, listener: () => void): () => void {
+    const { listeners } = this.#runner(fold)
+    const entry = (): void => listener()
+    listeners.add(entry)
+    return () => void listeners.delete(entry)
+  }
+
+  async snapshot(): Promise<void> {
+    this.#assertOpen()
+    for (const runner of this.#all) await this.#snapshotFold(runner)
+  }
+
+  async close(): Promise<void> {
+    if (this.#isClosed) return
+    await this.#catchUp()
+    this.#isClosed = true
+    this.#snapshotTimer?.cancel()
+    this.#stopListening()
+    await this.#loop.stop()
+    await Promise.allSettled(this.#background)
+    for (const waiter of this.#waiters) if (waiter.check()) this.#waiters.delete(waiter)
+    for (const runner of this.#all) {
+      if (runner.consumed() !== runner.foldedAtSnapshot) await this.#snapshotFold(runner)
+    }
+  }
+
+  /** Folds what was durable when it was called, as far as the folds can. */
+  async #catchUp(): Promise<void> {
+    const ends = new Map(this.#options.log.ends())
+    const isDone = (): boolean =>
+      this.#loop.isStopped ||
+      this.#all.every(({ lanes, definition }) =>
+        lanes.every(({ lane, writer, error }) => {
+          if (error !== undefined || writer?.error !== undefined) return true
+          const end = ends.get(`${definition.source}/${lane.partition}`) ?? 0
+          return lane.consumed >= end && writer?.isDrained() !== false
+        }),
+      )
+    if (isDone()) return
+    await new Promise<void>(resolve => {
+      this.#waiters.add({
+        check: () => {
+          if (!isDone()) return false
+          resolve()
+          return true
+        },
+      })
+      this.#loop.wake()
+    })
+  }
+
+  #hasReached(runner: FoldRunner, position: Position): boolean {
+    const upstream = this.#upstream.get(runner) ?? []
+    const needed = upstream.length === 0 ? position : carryForward(position, upstream)
+    return needed !== undefined && hasConsumed(runner, needed)
+  }
+
+  #afterTurn(): void {
+    for (const waiter of this.#waiters) if (waiter.check()) this.#waiters.delete(waiter)
+    for (const runner of this.#all) {
+      if (runner.listeners.size === 0) continue
+      const revision = runner.revision()
+      if (revision === runner.notifiedRevision) continue
+      runner.notifiedRevision = revision
+      for (const listener of runner.listeners) {
+        try {
+          listener()
+        } catch (error) {
+          this.#options.logger.error('a listener failed', {
+            fold: runner.name,
+            reason: errorText(error),
+          })
+        }
+      }
+    }
+    this.#startSnapshots()
+  }
+
+  #refoldStale(runner: FoldRunner, laneRunner: LaneRunner): void {
+    const { lane, stale } = laneRunner
+    const refold = laneRunner.exclusively(async () => {
+      // Table versions that arrive meanwhile add to the set; it is emptied before the lane goes on.
+      while (stale.size > 0) {
+        const keys = [...stale]
+        stale.clear()
+        for (const key of keys) {
+          const to = lane.parked.get(key)?.offset ?? lane.consumed
+          applyState(lane, key, await foldKey(this.#ports, lane, key, to))
+        }
+      }
+    })
+    this.#track(
+      refold.catch((error: unknown) => {
+        laneRunner.error = error
+        this.#options.logger.error('a fold stopped', {
+          fold: runner.name,
+          reason: errorText(error),
+        })
+      }),
+    )
+  }
+
+  #track(work: Promise<unknown>): void {
+    this.#background.add(work)
+    void work.finally(() => {
+      this.#background.delete(work)
+      this.#loop.wake()
+    })
+  }
+
+  #scheduleSnapshots(): void {
+    this.#snapshotTimer = this.#options.clock.after(this.#settings.snapshotEveryMs, () => {
+      this.#loop.wake()
+      if (!this.#isClosed) this.#scheduleSnapshots()
+    })
+  }
+
+  #startSnapshots(): void {
+    if (this.#isClosed) return
+    const { snapshotEveryRecords, snapshotEveryMs } = this.#settings
+    for (const runner of this.#all) {
+      const folded = runner.consumed() - runner.foldedAtSnapshot
+      if (folded === 0 || runner.isSnapshotting) continue
+      const ageMs = this.#options.clock.monotonicMs() - runner.snapshotAtMs
+      if (folded < snapshotEveryRecords && ageMs < snapshotEveryMs) continue
+      this.#track(this.#snapshotFold(runner))
+    }
+  }
+
+  /** Writes a snapshot; a failure is logged, since the log can always give the state again. */
+  async #snapshotFold(runner: FoldRunner): Promise<void> {
+    if (runner.isSnapshotting || runner.error() !== undefined) return
+    runner.isSnapshotting = true
+    const folded = runner.consumed()
+    try {
+      const meta = { version: runner.lineage.identity, info: { format: 1 } }
+      await this.#options.snapshots.save(runner.name, meta, this.#encode(runner))
+      runner.foldedAtSnapshot = folded
+    } catch (error) {
+      this.#options.logger.warn('a snapshot could not be written', {
+        fold: runner.name,
+        reason: errorText(error),
+      })
+    } finally {
+      runner.isSnapshotting = false
+      runner.snapshotAtMs = this.#options.clock.monotonicMs()
+    }
+  }
+
+  async *#encode(runner: FoldRunner): AsyncGenerator<Uint8Array> {
+    const slices = new Slices(this.#options.clock, this.#settings.sliceMs)
+    for (const laneRunner of runner.lanes) {
+      const free = await this.#holdSettled(runner, laneRunner)
+      try {
+        yield* encodeLane(laneRunner.lane, this.#watch.seenBy(runner), slices)
+      } finally {
+        free()
+        this.#loop.wake()
+      }
+    }
+  }
+
+  /** Stops a lane where its steps are durable and its state has seen all that its tables hold. */
+  async #holdSettled(runner: FoldRunner, laneRunner: LaneRunner): Promise<() => void> {
+    const { lane, writer, stale } = laneRunner
+    for (;;) {
+      const free = await laneRunner.hold()
+      while (writer !== undefined && lane.consumed >= lane.mutedBefore && !writer.isDrained()) {
+        if (writer.error !== undefined) {
+          free()
+          const reason = errorText(writer.error)
+          throw streamsErrors.create('FOLD_FAILED', { fold: runner.name, reason }, writer.error)
+        }
+        writer.flush()
+        await writer.settled()
+      }
+      if (stale.size === 0) return free
+      free()
+    }
+  }
+
+  #named(names: readonly string[] | undefined): readonly FoldRunner[] {
+    return names === undefined ? this.#all : names.map(name => this.#runner(name))
+  }
+
+  #runner(name: string): FoldRunner {
+    const runner = this.#runners.get(name)
+    if (runner === undefined) throw streamsErrors.create('FOLD_UNKNOWN', { fold: name })
+    return runner
+  }
+
+  #assertOpen(): void {
+    if (this.#isClosed) throw streamsErrors.create('STREAMS_CLOSED')
+  }
+}

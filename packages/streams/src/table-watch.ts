@@ -1,0 +1,177 @@
+/**
+ * Joins to versioned tables, kept right under every order of arrival.
+ *
+ * Rule: the state of a fold that joins is what its records give when each read sees every version
+ * that its tables hold now, as of the event's time. Folds therefore wait until their tables have
+ * consumed what was durable when the turn began, which makes late versions rare; when one arrives
+ * for a time that a key read already (`readersOf`), that key is folded again from its history.
+ * Emissions are not: what a key emitted stands with what its tables held then.
+ */
+import { partitionName, type Position } from '@millrace/core'
+import type { EventLog, LogRecord } from '@millrace/log'
+import type { Lane } from './lane.ts'
+import type { FoldRunner, LaneRunner } from './runner.ts'
+
+/** See the head of the file. */
+export class TableWatch {
+  /** Kinds by the fold that keeps their table. */
+  readonly #kinds = new Map<FoldRunner, string[]>()
+  /** Folds that join a kind. */
+  readonly #joiners = new Map<string, FoldRunner[]>()
+  readonly #tablesOf = new Map<FoldRunner, FoldRunner[]>()
+  #ends: ReadonlyMap<string, number> = new Map()
+  readonly #onStale: (runner: FoldRunner, laneRunner: LaneRunner) => void
+
+  constructor(
+    runners: ReadonlyMap<string, FoldRunner>,
+    tables: Readonly<Record<string, string>>,
+    onStale: (runner: FoldRunner, laneRunner: LaneRunner) => void,
+  ) {
+    this.#onStale = onStale
+    for (const runner of runners.values()) {
+      for (const kind of runner.definition.tables ?? []) {
+        const table = runners.get(tables[kind] as string) as FoldRunner
+        push(this.#joiners, kind, runner)
+        push(this.#tablesOf, runner, table)
+        if (!this.#kinds.get(table)?.includes(kind)) push(this.#kinds, table, kind)
+      }
+    }
+  }
+
+  isTable(runner: FoldRunner): boolean {
+    return this.#kinds.has(runner)
+  }
+
+  tablesOf(runner: FoldRunner): readonly FoldRunner[] {
+    return this.#tablesOf.get(runner) ?? []
+  }
+
+  /** Notes what is durable now: joins wait until their tables have come this far. */
+  beginTurn(ends: Position): void {
+    if (this.#kinds.size === 0) return
+    const noted = new Map<string, number>()
+    for (const table of this.#kinds.keys()) {
+      for (const { lane } of table.lanes) {
+        const name = partitionName(table.definition.source, lane.partition)
+        noted.set(name, ends.get(name) ?? 0)
+      }
+    }
+    this.#ends = noted
+  }
+
+  /** True when the tables of a fold are current and none of its keys waits to be folded again. */
+  mayRun(runner: FoldRunner, laneRunner: LaneRunner): boolean {
+    if (laneRunner.stale.size > 0) return false
+    return this.tablesOf(runner).every(table => table.lag(this.#ends) === 0)
+  }
+
+  noteCaughtUp(runner: FoldRunner, ends: Position): void {
+    if (!runner.isLive && runner.lag(ends) === 0) runner.isLive = true
+  }
+
+  /** After a table folded records `from` to `to` of a batch: finds the keys that read too early. */
+  noteFolded(
+    table: FoldRunner,
+    lane: Lane,
+    batch: readonly LogRecord[],
+    from: number,
+    to: number,
+  ): void {
+    const kinds = this.#kinds.get(table)
+    if (kinds === undefined) return
+    for (let index = from; index < to; index++) {
+      const record = batch[index] as LogRecord
+      if (!lane.wants(record)) continue
+      for (const id of lane.keysOf(record)) this.noteVersion(kinds, id, record.eventTimeMs)
+    }
+  }
+
+  /** A version of `id` as of `fromMs` has come to a table. */
+  noteVersion(kinds: readonly string[], id: string, fromMs: number): void {
+    for (const kind of kinds) {
+      for (const joiner of this.#joiners.get(kind) ?? []) {
+        for (const laneRunner of joiner.lanes) this.#mark(joiner, laneRunner, kind, id, fromMs)
+      }
+    }
+  }
+
+  /** Keys of a table were folded after they had been parked: any of their versions may be new. */
+  noteRetried(table: FoldRunner, ids: readonly string[]): void {
+    const kinds = this.#kinds.get(table) ?? []
+    for (const id of ids) this.noteVersion(kinds, id, Number.NEGATIVE_INFINITY)
+  }
+
+  /** What a lane's state has seen of its tables now, by `fold/partition`. */
+  seenBy(runner: FoldRunner): Readonly<Record<string, number>> {
+    const seen: Record<string, number> = {}
+    for (const table of this.tablesOf(runner)) {
+      for (const { lane } of table.lanes) seen[`${table.name}/${lane.partition}`] = lane.consumed
+    }
+    return seen
+  }
+
+  /** After a restart: versions that a table's snapshot holds and the lane's snapshot had not seen. */
+  async catchUp(
+    log: EventLog,
+    runner: FoldRunner,
+    seen: ReadonlyMap<LaneRunner, Readonly<Record<string, number>>>,
+  ): Promise<void> {
+    for (const table of this.tablesOf(runner)) {
+      for (const { lane } of table.lanes) {
+        const name = `${table.name}/${lane.partition}`
+        for (const [laneRunner, offsets] of seen) {
+          await this.#replay(log, { runner, laneRunner, table, lane }, offsets[name] ?? 0)
+        }
+      }
+    }
+  }
+
+  async #replay(
+    log: EventLog,
+    join: { runner: FoldRunner; laneRunner: LaneRunner; table: FoldRunner; lane: Lane },
+    start: number,
+  ): Promise<void> {
+    const { runner, laneRunner, table, lane } = join
+    const stream = table.definition.source
+    const kinds = (this.#kinds.get(table) ?? []).filter(kind =>
+      runner.definition.tables?.includes(kind),
+    )
+    for (let from = start; from < lane.consumed;) {
+      const recordsMax = Math.min(lane.consumed - from, 1_000)
+      const batch = await log.read({ stream, partition: lane.partition, from, recordsMax })
+      if (batch.length === 0) return
+      for (const record of batch) {
+        if (!lane.wants(record)) continue
+        for (const kind of kinds) {
+          for (const id of lane.keysOf(record)) {
+            this.#mark(runner, laneRunner, kind, id, record.eventTimeMs)
+          }
+        }
+      }
+      from += batch.length
+    }
+  }
+
+  #mark(
+    runner: FoldRunner,
+    laneRunner: LaneRunner,
+    kind: string,
+    id: string,
+    fromMs: number,
+  ): void {
+    const before = laneRunner.stale.size
+    for (const key of laneRunner.lane.shard.readersOf?.(kind, id, fromMs) ?? []) {
+      laneRunner.stale.add(key)
+    }
+    for (const { lane, stale } of laneRunner.besides) {
+      for (const key of lane.shard.readersOf?.(kind, id, fromMs) ?? []) stale.add(key)
+    }
+    if (before === 0 && laneRunner.stale.size > 0) this.#onStale(runner, laneRunner)
+  }
+}
+
+function push<K, V>(map: Map<K, V[]>, key: K, value: V): void {
+  const list = map.get(key)
+  if (list === undefined) map.set(key, [value])
+  else list.push(value)
+}
