@@ -1,0 +1,102 @@
+/**
+ * Receives request bodies within limits: each has its own, and all together have one, so that
+ * many large bodies at a time are answered with "come back later" and not with a process that
+ * runs out of memory.
+ */
+import type { IncomingMessage } from 'node:http'
+import { serverErrors } from '../errors.ts'
+
+/** Bytes of bodies that are in memory. */
+export interface BodyBudget {
+  /** Bytes held now. */
+  heldBytes(): number
+  /** Takes bytes, or throws SERVER_BUSY. A body alone is always taken. */
+  take(bytes: number): void
+  release(bytes: number): void
+}
+
+const RETRY_AFTER_MS = 250
+
+/** Creates the budget of a server. */
+export function createBodyBudget(limitBytes: number): BodyBudget {
+  let held = 0
+  return {
+    heldBytes: () => held,
+    take(bytes) {
+      if (held > 0 && held + bytes > limitBytes) {
+        const details = { bytes: held, limitBytes, retryAfterMs: RETRY_AFTER_MS }
+        throw serverErrors.create('SERVER_BUSY', details)
+      }
+      held += bytes
+    },
+    release(bytes) {
+      held -= bytes
+    },
+  }
+}
+
+/**
+ * The whole body, held in `budget` until `release` is called. Rejects with BODY_TOO_LARGE,
+ * SERVER_BUSY or BODY_INCOMPLETE; nothing is held then.
+ */
+export function receiveBody(
+  request: IncomingMessage,
+  options: { bytesMax: number; budget: BodyBudget },
+): Promise<Buffer> {
+  const { bytesMax, budget } = options
+  const consumed = bodyOfHost(request)
+  if (consumed !== undefined) {
+    if (consumed.length > bytesMax) return Promise.reject(tooLarge(bytesMax))
+    budget.take(consumed.length)
+    return Promise.resolve(consumed)
+  }
+  return new Promise((resolve, reject) => {
+    const announced = Number(request.headers['content-length'] ?? NaN)
+    const chunks: Buffer[] = []
+    let received = 0
+    let isSettled = false
+    const fail = (error: unknown): void => {
+      if (isSettled) return
+      isSettled = true
+      budget.release(received)
+      chunks.length = 0
+      // The rest is read and thrown away, so that the answer reaches a client that is still sending.
+      request.resume()
+      reject(error)
+    }
+    if (announced > bytesMax) return fail(tooLarge(bytesMax))
+    request.on('data', (chunk: Buffer) => {
+      if (isSettled) return
+      if (received + chunk.length > bytesMax) return fail(tooLarge(bytesMax))
+      try {
+        budget.take(chunk.length)
+      } catch (error) {
+        return fail(error)
+      }
+      received += chunk.length
+      chunks.push(chunk)
+    })
+    request.once('end', () => {
+      if (isSettled) return
+      isSettled = true
+      resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks, received))
+    })
+    const incomplete = (): void =>
+      fail(serverErrors.create('BODY_INCOMPLETE', { reason: 'the connection was closed' }))
+    request.once('error', incomplete)
+    request.once('close', incomplete)
+  })
+}
+
+function tooLarge(limitBytes: number): Error {
+  return serverErrors.create('BODY_TOO_LARGE', { limitBytes })
+}
+
+/** The body that a host process (Express with a body parser before us) has read already. */
+function bodyOfHost(request: IncomingMessage): Buffer | undefined {
+  if (!request.readableEnded) return undefined
+  const body = (request as { body?: unknown }).body
+  if (Buffer.isBuffer(body)) return body
+  if (body === undefined) return undefined
+  return Buffer.from(typeof body === 'string' ? body : JSON.stringify(body), 'utf8')
+}

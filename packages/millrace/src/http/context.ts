@@ -1,0 +1,22 @@
+/** What the routes of the server stand on. */
+import type { App, Clock, Logger, Position } from '@millrace/core'
+import type { EventLog } from '@millrace/log'
+import type { Streams } from '@millrace/streams'
+import type { Limits } from '../config.ts'
+import type { Ingest } from '../ingest/ingest.ts'
+
+/** The parts of an opened Millrace that serve requests. */
+export interface ServerContext {
+  readonly app: App
+  readonly log: EventLog
+  readonly streams: Streams
+  readonly ingest: Ingest
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly limits: Limits
+  readonly newId: () => string
+  /** True once the server was asked to close. */
+  isClosing(): boolean
+  /** Position that all folds reflect. */
+  reflected(): Position
+}

@@ -1,0 +1,145 @@
+/** `POST /v1/events`: one event, an array, or NDJSON; each has its result. */
+import { encodePosition, type App, type JsonSchema } from '@millrace/core'
+import { serverErrors } from '../errors.ts'
+import { refusalOf } from '../ingest/refusal.ts'
+import { isRefused, quoteId, type EventResult } from '../ingest/results.ts'
+import { POSITION_HEADER } from './bind.ts'
+import type { ServerContext } from './context.ts'
+import type { Exchange, Operation } from './operation.ts'
+
+const JSON_TYPE = 'application/json; charset=utf-8'
+
+/** Media types of a body with one event a line. */
+export const NDJSON_TYPES = ['application/x-ndjson', 'application/ndjson', 'application/jsonl']
+
+const resultSchema: JsonSchema = {
+  type: 'object',
+  description: 'What became of one event.',
+  required: ['status'],
+  properties: {
+    status: {
+      type: 'string',
+      enum: ['appended', 'duplicate', 'conflict', 'invalid'],
+      description:
+        'appended: durable now. duplicate: it was before. conflict: its id belongs to another event. invalid: refused.',
+    },
+    id: { type: 'string', description: 'Its id; made by the server when it was sent without.' },
+    index: { type: 'integer', description: 'Its place in the request, from 0.' },
+    line: { type: 'integer', description: 'Its line in NDJSON, from 1.' },
+    code: { type: 'string' },
+    path: { type: 'string', description: 'JSON Pointer into the event.' },
+    reason: { type: 'string' },
+  },
+}
+
+const count: JsonSchema = { type: 'integer', minimum: 0 }
+
+const batchSchema: JsonSchema = {
+  type: 'object',
+  required: ['appended', 'duplicates', 'conflicts', 'invalid', 'results'],
+  properties: {
+    appended: count,
+    duplicates: count,
+    conflicts: count,
+    invalid: count,
+    results: { type: 'array', items: resultSchema, description: 'One per event, in order.' },
+  },
+}
+
+/** Schemas of the events of an app as they are sent, by type name. */
+export function envelopeSchemas(app: App): Map<string, JsonSchema> {
+  const schemas = new Map<string, JsonSchema>()
+  for (const [name, event] of app.events) {
+    schemas.set(name, {
+      type: 'object',
+      ...(event.definition.description === undefined
+        ? {}
+        : { description: event.definition.description }),
+      required: ['type', 'data'],
+      properties: {
+        type: { type: 'string', const: name },
+        id: {
+          type: 'string',
+          minLength: 1,
+          maxLength: 128,
+          description: 'Recognises the event when it is sent again; a UUID of version 7 is best.',
+        },
+        at: {
+          oneOf: [
+            { type: 'integer', minimum: 0 },
+            { type: 'string', format: 'date-time' },
+          ],
+          description: 'When it happened: milliseconds since the epoch or RFC 3339. Default: now.',
+        },
+        data: event.schema,
+      },
+      additionalProperties: false,
+    })
+  }
+  return schemas
+}
+
+/** The operation; `eventSchema` describes any event of the app. */
+export function eventOperations(
+  context: ServerContext,
+  eventSchema: JsonSchema,
+): readonly Operation[] {
+  return [
+    {
+      method: 'POST',
+      path: '/v1/events',
+      operation: 'trackEvents',
+      tag: 'events',
+      summary: 'Append events',
+      description:
+        'One event, a JSON array of events, or one event a line as application/x-ndjson. The answer comes when they are durable. Sending an event again with its id changes nothing.',
+      query: {
+        type: 'object',
+        properties: {
+          history: {
+            type: 'boolean',
+            default: false,
+            description: 'Imported events: they do not age by the wall clock.',
+          },
+        },
+      },
+      body: { oneOf: [eventSchema, { type: 'array', items: eventSchema }] },
+      bodies: {
+        'application/json': { oneOf: [eventSchema, { type: 'array', items: eventSchema }] },
+        'application/x-ndjson': { type: 'string', description: 'One event a line.' },
+      },
+      response: { oneOf: [resultSchema, batchSchema] },
+      answers: { 201: { description: 'The event is durable.', schema: resultSchema } },
+      errors: [
+        'EVENT_INVALID',
+        'EVENT_TYPE_UNKNOWN',
+        'EVENT_CONFLICT',
+        'EVENT_TOO_LARGE',
+        'EVENTS_TOO_MANY',
+        'BODY_INVALID',
+        'BODY_NOT_UTF8',
+        'BODY_TOO_LARGE',
+        'BODY_MISSING',
+        'LOG_OVERLOADED',
+        'LOG_READ_ONLY',
+      ],
+      serve: exchange => serveEvents(exchange, context),
+    },
+  ]
+}
+
+async function serveEvents(exchange: Exchange, context: ServerContext): Promise<unknown> {
+  const { request, reply, query, body } = exchange
+  if (body === undefined || body.length === 0) throw serverErrors.create('BODY_MISSING')
+  const mediaType = String(request.headers['content-type'])
+  const format = mediaType.startsWith('application/json') ? 'json' : 'ndjson'
+  const outcome = await context.ingest.body(body, format, { isHistory: query['history'] === true })
+  const position = outcome.position.size === 0 ? context.reflected() : outcome.position
+  reply.header(POSITION_HEADER, encodePosition(position))
+  reply.header('content-type', JSON_TYPE)
+  if (outcome.isBatch) return reply.send(outcome.text())
+  const result = outcome.results()[0] as EventResult
+  if (isRefused(result)) throw refusalOf(result)
+  reply.code(result.status === 'appended' ? 201 : 200)
+  return reply.send(`{"status":"${result.status}","id":${quoteId(result.id)}}`)
+}

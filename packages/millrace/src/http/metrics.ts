@@ -1,0 +1,128 @@
+/** `/metrics`: what the server counts, what log, folds and modules tell, in Prometheus' format. */
+import type { MetricDefinition } from '@millrace/product'
+import type { FoldStatus } from '@millrace/streams'
+import { Counter, Histogram, Registry, collectDefaultMetrics } from 'prom-client'
+import type { ServerContext } from './context.ts'
+
+/** Counts of HTTP. */
+export interface HttpMetrics {
+  readonly registry: Registry
+  /** What records one answer of an operation. */
+  observerOf(operation: string): (status: number, durationMs: number) => void
+}
+
+const SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10]
+
+/** Creates a registry of our own: a host process keeps its own apart. */
+export function createHttpMetrics(): HttpMetrics {
+  const registry = new Registry()
+  collectDefaultMetrics({ register: registry, prefix: 'millrace_' })
+  const durations = new Histogram({
+    name: 'millrace_http_request_duration_seconds',
+    help: 'Time to answer, from the whole request to the whole answer.',
+    labelNames: ['operation'],
+    buckets: SECONDS,
+    registers: [registry],
+  })
+  const answers = new Counter({
+    name: 'millrace_http_answers_total',
+    help: 'Answers by operation and status.',
+    labelNames: ['operation', 'status'],
+    registers: [registry],
+  })
+  return {
+    registry,
+    observerOf(operation) {
+      const duration = durations.labels(operation)
+      const byStatus = new Map<number, ReturnType<typeof answers.labels>>()
+      return (status, durationMs) => {
+        let counter = byStatus.get(status)
+        if (counter === undefined) {
+          counter = answers.labels(operation, String(status))
+          byStatus.set(status, counter)
+        }
+        counter.inc()
+        duration.observe(durationMs / 1000)
+      }
+    },
+  }
+}
+
+/** What is read when somebody asks: events, log, folds. */
+export function ownMetrics(context: ServerContext): readonly MetricDefinition[] {
+  const { ingest, log, streams } = context
+  const counts = (record: Readonly<Record<string, number>>, label: string): Sample[] =>
+    Object.entries(record).map(([name, value]) => ({ labels: { [label]: name }, value }))
+  const folds = (value: (fold: FoldStatus) => number): Sample[] =>
+    streams.status().map(fold => ({ labels: { fold: fold.name }, value: value(fold) }))
+  return [
+    {
+      name: 'millrace_events_total',
+      help: 'Events from outside since the start, by what became of them.',
+      type: 'counter',
+      collect: () => counts(ingest.counters, 'status'),
+    },
+    {
+      name: 'millrace_log_operations_total',
+      help: 'What the log did since it was opened.',
+      type: 'counter',
+      collect: () => counts(log.stats().counters, 'what'),
+    },
+    {
+      name: 'millrace_log_stored_bytes',
+      help: 'Bytes of the log on disk, indexes included.',
+      type: 'gauge',
+      collect: () => [{ value: log.stats().bytes }],
+    },
+    {
+      name: 'millrace_log_queued_bytes',
+      help: 'Bytes accepted and not yet durable.',
+      type: 'gauge',
+      collect: () => [{ value: log.stats().queuedBytes }],
+    },
+    {
+      name: 'millrace_log_end_records',
+      help: 'Durable end of each partition.',
+      type: 'gauge',
+      collect: () => counts(Object.fromEntries(log.ends()), 'partition'),
+    },
+    {
+      name: 'millrace_fold_lag_records',
+      help: 'Records that a fold has yet to take.',
+      type: 'gauge',
+      collect: () => folds(fold => fold.lag),
+    },
+    {
+      name: 'millrace_fold_keys',
+      help: 'Keys that have state.',
+      type: 'gauge',
+      collect: () => folds(fold => fold.keys),
+    },
+    {
+      name: 'millrace_fold_parked_keys',
+      help: 'Keys that wait after a failure.',
+      type: 'gauge',
+      collect: () => folds(fold => fold.parkedKeys),
+    },
+  ]
+}
+
+type Sample = ReturnType<MetricDefinition['collect']>[number]
+
+/** Figures as text in Prometheus' exposition format. */
+export function renderMetrics(metrics: readonly MetricDefinition[]): string {
+  let text = ''
+  for (const metric of metrics) {
+    text += `# HELP ${metric.name} ${metric.help.replace(/[\\\n]/g, ' ')}\n`
+    text += `# TYPE ${metric.name} ${metric.type}\n`
+    for (const { labels = {}, value } of metric.collect()) {
+      const pairs = Object.entries(labels).map(([name, label]) => `${name}="${escapeLabel(label)}"`)
+      text += `${metric.name}${pairs.length === 0 ? '' : `{${pairs.join(',')}}`} ${value}\n`
+    }
+  }
+  return text
+}
+
+function escapeLabel(label: string): string {
+  return label.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n')
+}

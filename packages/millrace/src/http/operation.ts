@@ -1,0 +1,48 @@
+/**
+ * An operation of the server: what a module's route is, and beside it the few that speak something
+ * else than one JSON body in, one JSON body out. `/openapi.json` is made from the same list.
+ */
+import type { JsonSchema } from '@millrace/core'
+import type { RouteDefinition } from '@millrace/product'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+
+/** An answer that is not the route's JSON. */
+export interface MediaAnswer {
+  readonly mediaType: string
+  readonly schema: JsonSchema
+}
+
+/** An operation with its place in the reference. */
+export interface Operation extends Omit<RouteDefinition, 'handle' | 'response'> {
+  /** The group it is listed under. */
+  readonly tag: string
+  /** Schema of the JSON answer; absent for other media. */
+  readonly response?: JsonSchema
+  /** Statuses beside 200 that carry another body, by status. */
+  readonly answers?: Readonly<Record<number, { description: string; schema: JsonSchema }>>
+  /** The answer when it is no JSON. */
+  readonly media?: MediaAnswer
+  /** Request media types by schema, when it is not only JSON. */
+  readonly bodies?: Readonly<Record<string, JsonSchema>>
+  /** True: the answer has no position and takes no `atLeast`. */
+  readonly isOutsideLog?: boolean
+  /** True: it may be asked for by its path alone, without documentation. */
+  readonly isHidden?: boolean
+  readonly handle?: RouteDefinition['handle']
+  /** Serves the request itself, in place of `handle`. `body` are the bytes received. */
+  readonly serve?: (exchange: Exchange) => Promise<unknown> | unknown
+}
+
+/** A request that an operation serves by itself. Query and parameters are checked. */
+export interface Exchange {
+  readonly request: FastifyRequest
+  readonly reply: FastifyReply
+  readonly params: Readonly<Record<string, string>>
+  readonly query: Readonly<Record<string, unknown>>
+  readonly body: Buffer | undefined
+}
+
+/** The operation of a module's route. */
+export function operationOf(route: RouteDefinition, tag: string): Operation {
+  return { ...route, tag, handle: request => route.handle(request) }
+}

@@ -1,0 +1,95 @@
+/** Health, readiness, metrics and the document of the API. */
+import type { JsonSchema } from '@millrace/core'
+import type { MetricDefinition } from '@millrace/product'
+import type { ServerContext } from './context.ts'
+import { ownMetrics, renderMetrics, type HttpMetrics } from './metrics.ts'
+import type { Operation } from './operation.ts'
+
+const stateSchema = (states: readonly string[]): JsonSchema => ({
+  type: 'object',
+  required: ['status'],
+  properties: {
+    status: { type: 'string', enum: states },
+    reasons: { type: 'array', items: { type: 'string' } },
+  },
+})
+
+const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8'
+
+/** The operations that operators use. */
+export function operationsOperations(
+  context: ServerContext,
+  metrics: HttpMetrics,
+  moduleMetrics: readonly MetricDefinition[],
+  document: () => unknown,
+): readonly Operation[] {
+  const collected = [...ownMetrics(context), ...moduleMetrics]
+  return [
+    {
+      method: 'GET',
+      path: '/healthz',
+      operation: 'health',
+      tag: 'operations',
+      summary: 'Whether the process is alive',
+      isOutsideLog: true,
+      response: stateSchema(['alive']),
+      handle: () => ({ body: { status: 'alive' } }),
+    },
+    {
+      method: 'GET',
+      path: '/readyz',
+      operation: 'readiness',
+      tag: 'operations',
+      summary: 'Whether events are taken and answers are current',
+      description: '503 while it starts, closes, or the log takes no more events.',
+      isOutsideLog: true,
+      response: stateSchema(['ready']),
+      answers: { 503: { description: 'Not ready.', schema: stateSchema(['not ready']) } },
+      serve: ({ reply }) => {
+        const reasons = notReady(context)
+        reply.header('content-type', 'application/json; charset=utf-8')
+        if (reasons.length === 0) return reply.send('{"status":"ready"}')
+        reply.code(503)
+        return reply.send(JSON.stringify({ status: 'not ready', reasons }))
+      },
+    },
+    {
+      method: 'GET',
+      path: '/metrics',
+      operation: 'metrics',
+      tag: 'operations',
+      summary: 'Figures for Prometheus',
+      isOutsideLog: true,
+      media: { mediaType: METRICS_TYPE, schema: { type: 'string' } },
+      serve: async ({ reply }) => {
+        reply.header('content-type', METRICS_TYPE)
+        return reply.send((await metrics.registry.metrics()) + '\n' + renderMetrics(collected))
+      },
+    },
+    {
+      method: 'GET',
+      path: '/openapi.json',
+      operation: 'openapi',
+      tag: 'operations',
+      summary: 'This document: OpenAPI 3.1',
+      isOutsideLog: true,
+      media: { mediaType: 'application/json', schema: { type: 'object' } },
+      serve: ({ reply }) => {
+        reply.header('content-type', 'application/json; charset=utf-8')
+        return reply.send(JSON.stringify(document()))
+      },
+    },
+  ]
+}
+
+/** Why this process should get no requests; empty when it should. */
+function notReady(context: ServerContext): readonly string[] {
+  const reasons: string[] = []
+  if (context.isClosing()) reasons.push('closing')
+  const { readOnlyReason } = context.log.stats()
+  if (readOnlyReason !== undefined) reasons.push(`the log takes no more events: ${readOnlyReason}`)
+  for (const fold of context.streams.status()) {
+    if (fold.state !== 'live') reasons.push(`${fold.name} is ${fold.state}`)
+  }
+  return reasons
+}

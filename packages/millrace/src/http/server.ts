@@ -1,0 +1,241 @@
+/**
+ * The HTTP server: operations bound to Fastify, refusals as problem details, limits, and a close
+ * that loses nothing. It can listen by itself or serve inside a host process as a handler.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+import { isError, type MillraceError, type Random } from '@millrace/core'
+import type { MetricDefinition } from '@millrace/product'
+import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
+import { serverErrors } from '../errors.ts'
+import { bindOperation } from './bind.ts'
+import { createBodyBudget, receiveBody, type BodyBudget } from './bodies.ts'
+import type { ServerContext } from './context.ts'
+import { registerDocs } from './docs.ts'
+import { NDJSON_TYPES, eventOperations } from './event-routes.ts'
+import { checkCaller, isLoopbackAddress } from './guard.ts'
+import { createHttpMetrics } from './metrics.ts'
+import { anyEventReference, openApiDocument, type OpenApiDocument } from './openapi.ts'
+import type { Operation } from './operation.ts'
+import { operationsOperations } from './operations-routes.ts'
+import { registerPage } from './page.ts'
+import { PROBLEM_TYPE, problemOf, retryAfterSeconds, toRegistered } from './problems.ts'
+import { continueTrace, requestIdOf, traceparentOf } from './trace.ts'
+
+/** A Node request handler, for Express, Next.js and `http.createServer`. */
+export type NodeHandler = (request: IncomingMessage, response: ServerResponse) => void
+
+/** The server of an opened Millrace. */
+export interface HttpServer {
+  readonly handler: NodeHandler
+  readonly document: OpenApiDocument
+  /** Every operation, in the order of the reference. */
+  readonly operations: readonly Operation[]
+  /** Starts to listen; refuses what is not loopback (LISTEN_REFUSED) and a port that is taken (PORT_IN_USE). */
+  listen(address: { host: string; port: number }): Promise<{ url: string; port: number }>
+  /** Stops accepting, lets requests in flight finish, closes. */
+  close(): Promise<void>
+}
+
+/** What a server is made from. */
+export interface HttpServerOptions {
+  readonly context: ServerContext
+  readonly random: Random
+  readonly version: string
+  /** Operations of views, log and modules. */
+  readonly operations: readonly Operation[]
+  readonly moduleMetrics: readonly MetricDefinition[]
+  /** A folder with a page to serve at `/`. */
+  readonly page: string | undefined
+  /** Ends what would keep the server from closing: live subscriptions. */
+  readonly endSubscriptions: () => void
+}
+
+const CLOSING_RETRY_MS = 1000
+/** Set on requests that come through `handler`: the host process answers for where they come from. */
+const isFromHost = new WeakSet<IncomingMessage>()
+
+/** Creates a server that does not listen yet. */
+export async function createHttpServer(options: HttpServerOptions): Promise<HttpServer> {
+  const { context } = options
+  const budget = createBodyBudget(context.limits.bodiesBytesMax)
+  const metrics = createHttpMetrics()
+  const app = createFastify(options)
+  addHooks(app, options)
+  addParsers(app, context, budget)
+
+  const operations: Operation[] = [
+    ...eventOperations(context, anyEventReference(context.app)),
+    ...options.operations,
+  ]
+  operations.push(...operationsOperations(context, metrics, options.moduleMetrics, () => document))
+  const document = openApiDocument(context.app, operations, options.version)
+  for (const operation of operations) bindOperation(app, operation, { context, budget, metrics })
+  await registerDocs(app, document)
+  if (options.page !== undefined) await registerPage(app, options.page)
+  app.addHook('preClose', async () => options.endSubscriptions())
+  await app.ready()
+
+  return {
+    document,
+    operations,
+    handler(request, response) {
+      isFromHost.add(request)
+      app.routing(request, response)
+    },
+    listen: address => listen(app, address),
+    close: () => app.close(),
+  }
+}
+
+function createFastify({ context, random }: HttpServerOptions): FastifyInstance {
+  const { limits } = context
+  const prefix = Array.from(random.fill(new Uint8Array(6)), byte =>
+    byte.toString(16).padStart(2, '0'),
+  ).join('')
+  let requests = 0
+  const app = fastify({
+    logger: false,
+    // Our own parsers hold bodies to their limit; Fastify's would come first with another refusal.
+    bodyLimit: Number.MAX_SAFE_INTEGER,
+    routerOptions: { maxParamLength: 2048, ignoreTrailingSlash: false },
+    requestTimeout: limits.requestTimeoutMs,
+    keepAliveTimeout: limits.keepAliveTimeoutMs,
+    return503OnClosing: false,
+    forceCloseConnections: 'idle',
+    http: {
+      headersTimeout: limits.headersTimeoutMs,
+      maxHeaderSize: limits.headerBytesMax,
+      requireHostHeader: false,
+    },
+    genReqId: request =>
+      requestIdOf(request.headers['x-request-id']) ?? `${prefix}-${(++requests).toString(36)}`,
+    frameworkErrors: (error, request, reply) =>
+      sendProblem(toRegistered(error, request.id), request, reply as FastifyReply),
+    clientErrorHandler: (error, socket) => answerBrokenRequest(error, socket as Socket, context),
+  })
+  app.server.maxConnections = limits.connectionsMax
+  app.setErrorHandler((error, request, reply) => {
+    const registered = toRegistered(error, request.id)
+    if (registered.code === 'INTERNAL') {
+      context.logger.error('request failed', {
+        requestId: request.id,
+        operation: request.routeOptions.url,
+        error: error instanceof Error ? (error.stack ?? error.message) : String(error),
+      })
+    }
+    return sendProblem(registered, request, reply)
+  })
+  app.setNotFoundHandler((request, reply) => {
+    const path = request.url.split('?', 1)[0] as string
+    const details = { method: request.method, path: path.slice(0, 200) }
+    return sendProblem(serverErrors.create('ROUTE_UNKNOWN', details), request, reply)
+  })
+  return app
+}
+
+function sendProblem(error: MillraceError, request: FastifyRequest, reply: FastifyReply): unknown {
+  const { retryAfterMs } = error
+  if (retryAfterMs !== undefined) reply.header('retry-after', retryAfterSeconds(retryAfterMs))
+  // What is left of a body that was refused halfway is not a next request.
+  if (!request.raw.complete) reply.header('connection', 'close')
+  reply.code(error.status).header('content-type', PROBLEM_TYPE)
+  return reply.send(JSON.stringify(problemOf(error, request.id)))
+}
+
+function addHooks(app: FastifyInstance, { context, random }: HttpServerOptions): void {
+  app.addHook('onRequest', (request, reply, done) => {
+    reply.header('x-request-id', request.id)
+    reply.header('x-content-type-options', 'nosniff')
+    const { traceparent } = request.headers
+    if (traceparent !== undefined) {
+      const trace = continueTrace(traceparent, random)
+      if (trace !== undefined) {
+        reply.header('traceparent', traceparentOf(trace))
+        context.logger.debug('request', {
+          requestId: request.id,
+          traceId: trace.traceId,
+          spanId: trace.spanId,
+          method: request.method,
+          operation: request.routeOptions.url,
+        })
+      }
+    }
+    if (context.isClosing()) {
+      reply.header('connection', 'close')
+      return done(serverErrors.create('SERVER_CLOSING', { retryAfterMs: CLOSING_RETRY_MS }))
+    }
+    if (!isFromHost.has(request.raw)) {
+      try {
+        checkCaller(request.raw)
+      } catch (error) {
+        return done(error as Error)
+      }
+    }
+    done()
+  })
+}
+
+function addParsers(app: FastifyInstance, context: ServerContext, budget: BodyBudget): void {
+  app.removeAllContentTypeParsers()
+  const limits = { bytesMax: context.limits.bodyBytesMax, budget }
+  app.addContentTypeParser(['application/json', ...NDJSON_TYPES], (request, payload) => {
+    const type = request.headers['content-type'] ?? ''
+    const isEvents = request.routeOptions.url === '/v1/events'
+    if (!isEvents && !type.startsWith('application/json')) throw unsupported(type)
+    return receiveBody(payload as IncomingMessage, limits)
+  })
+  app.addContentTypeParser('*', request => {
+    throw unsupported(request.headers['content-type'] ?? 'none')
+  })
+}
+
+function unsupported(type: string): MillraceError {
+  return serverErrors.create('MEDIA_TYPE_UNSUPPORTED', { type: type.slice(0, 100) })
+}
+
+/** Answers bytes that Node could not read as a request, or that did not arrive in time. */
+function answerBrokenRequest(
+  error: NodeJS.ErrnoException,
+  socket: Socket,
+  context: ServerContext,
+): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy()
+    return
+  }
+  const problem = problemOf(brokenRequest(error, context), context.newId())
+  const body = JSON.stringify(problem)
+  socket.end(
+    `HTTP/1.1 ${problem.status} ${problem.title}\r\n` +
+      `content-type: ${PROBLEM_TYPE}\r\ncontent-length: ${Buffer.byteLength(body)}\r\n` +
+      `connection: close\r\n\r\n${body}`,
+  )
+}
+
+function brokenRequest(error: NodeJS.ErrnoException, context: ServerContext): MillraceError {
+  if (error.code === 'HPE_HEADER_OVERFLOW') {
+    return serverErrors.create('HEADERS_TOO_LARGE', { limitBytes: context.limits.headerBytesMax })
+  }
+  if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT') return serverErrors.create('REQUEST_TIMEOUT')
+  return serverErrors.create('REQUEST_MALFORMED', { reason: error.code ?? 'it cannot be read' })
+}
+
+async function listen(
+  app: FastifyInstance,
+  { host, port }: { host: string; port: number },
+): Promise<{ url: string; port: number }> {
+  if (!isLoopbackAddress(host)) throw serverErrors.create('LISTEN_REFUSED', { host })
+  // One address and no name: `localhost` would open a second server on ::1 with another port.
+  const address = host === 'localhost' ? '127.0.0.1' : host
+  try {
+    await app.listen({ host: address, port })
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE' || isError(error)) throw error
+    throw serverErrors.create('PORT_IN_USE', { host, port }, error)
+  }
+  const bound = app.server.address()
+  const taken = typeof bound === 'object' && bound !== null ? bound.port : port
+  const shown = address.includes(':') ? `[${address}]` : address
+  return { url: `http://${shown}:${taken}`, port: taken }
+}

@@ -1,0 +1,226 @@
+/**
+ * Events from outside into the log: checked against the definition, recognised when they were sent
+ * before, durable before the answer. The bytes of an event are stored as they came.
+ *
+ * One commit per request: the log gathers the commits of requests that arrive together into one
+ * write. Nothing is dropped in silence: every event has a result.
+ */
+import type { AdmittedEvent, App, Clock } from '@millrace/core'
+import type { AppendResult, EventLog, NewEvent } from '@millrace/log'
+import { parseBody, type BodyLimits, type ParsedBody } from './body.ts'
+import {
+  appendedText,
+  batchText,
+  isRefused,
+  quoteId,
+  type EventCounts,
+  type EventResult,
+  type IngestOutcome,
+  type InvalidResult,
+} from './results.ts'
+
+/** How the events of a call are taken. */
+export interface IngestOptions {
+  /** Imported records, which do not age by the wall clock. Default false. */
+  readonly isHistory?: boolean
+}
+
+/** What came of a request body. */
+export interface BodyOutcome extends IngestOutcome {
+  /** False: the body was one object and its answer is the result itself. */
+  readonly isBatch: boolean
+}
+
+/** Takes events from outside. */
+export interface Ingest {
+  /** Takes a request body apart and appends what fits; owns `body`. Refuses what is no batch at all (BODY_INVALID...). */
+  body(body: Buffer, format: 'json' | 'ndjson', options?: IngestOptions): Promise<BodyOutcome>
+  /** Appends envelopes `{type, id?, at?, data}` of this process. */
+  events(envelopes: readonly unknown[], options?: IngestOptions): Promise<IngestOutcome>
+  /** Events since the start, by what became of them. */
+  readonly counters: Readonly<Record<EventResult['status'], number>>
+}
+
+interface Ports {
+  readonly app: App
+  readonly log: EventLog
+  readonly clock: Clock
+  readonly newId: () => string
+  readonly limits: BodyLimits
+}
+
+/** What is sent to the log, and what was refused before. */
+interface Prepared {
+  readonly events: NewEvent[]
+  /** By index in the request. */
+  readonly faults: Map<number, InvalidResult>
+  readonly size: number
+  readonly lines: readonly number[] | undefined
+}
+
+/** Creates the way in. */
+export function createIngest(ports: Ports): Ingest {
+  const counters = { appended: 0, duplicate: 0, conflict: 0, invalid: 0 }
+  const commit = async (prepared: Prepared): Promise<IngestOutcome> => {
+    const { events } = prepared
+    const committed =
+      events.length === 0 ? NOTHING : await ports.log.commit({ events: prepared.events })
+    const outcome = outcomeOf(prepared, committed.results, committed.position)
+    counters.appended += outcome.counts.appended
+    counters.duplicate += outcome.counts.duplicates
+    counters.conflict += outcome.counts.conflicts
+    counters.invalid += outcome.counts.invalid
+    return outcome
+  }
+  return {
+    counters,
+    async body(body, format, options = {}) {
+      const parsed = parseBody(body, format, ports.limits)
+      const outcome = await commit(prepare(ports, parsed, options))
+      return { ...outcome, isBatch: parsed.isBatch }
+    },
+    events: (envelopes, options = {}) =>
+      commit(
+        prepare(
+          ports,
+          { isBatch: true, values: envelopes, payloads: [], faults: new Map(), lines: undefined },
+          options,
+        ),
+      ),
+  }
+}
+
+const NOTHING = { results: [] as readonly AppendResult[], position: new Map<string, number>() }
+
+function prepare(ports: Ports, parsed: ParsedBody, options: IngestOptions): Prepared {
+  const { values, payloads, lines } = parsed
+  const size = values.length
+  const faults = new Map<number, InvalidResult>()
+  const events: NewEvent[] = []
+  const nowMs = ports.clock.nowMs()
+  const isHistory = options.isHistory ?? false
+  const definition = ports.app.fingerprint
+  for (let index = 0; index < size; index++) {
+    const fault = parsed.faults.get(index)
+    if (fault !== undefined) {
+      faults.set(index, faultOf(fault.code, '', fault.reason, index, lines))
+      continue
+    }
+    const value = values[index]
+    const admitted = ports.app.admit(value)
+    if (!admitted.ok) {
+      const issue = admitted.issues[0] ?? { path: '', reason: 'it does not fit' }
+      const refused = faultOf(admitted.code, issue.path, issue.reason, index, lines)
+      faults.set(index, withId(refused, value))
+      continue
+    }
+    const broken = brokenText(admitted)
+    if (broken !== undefined) {
+      faults.set(index, faultOf('EVENT_INVALID', broken, BROKEN_REASON, index, lines))
+      continue
+    }
+    const { definition: declared } = admitted.event
+    events.push({
+      stream: declared.stream,
+      type: declared.name,
+      key: admitted.key,
+      id: admitted.id ?? ports.newId(),
+      eventTimeMs: admitted.atMs ?? nowMs,
+      isTimeOfArrival: admitted.atMs === undefined,
+      data: admitted.data,
+      payload: payloads[index] as Uint8Array,
+      isEnvelope: payloads[index] !== undefined,
+      isHistory,
+      definition,
+    })
+  }
+  return { events, faults, size, lines }
+}
+
+const BROKEN_REASON = 'it has half a surrogate pair, which UTF-8 cannot carry'
+
+/** Keys and ids are stored as UTF-8: half a surrogate pair would come back as another character. */
+function brokenText(admitted: AdmittedEvent): string | undefined {
+  if (!admitted.key.isWellFormed()) return `/data/${admitted.event.definition.key}`
+  return admitted.id === undefined || admitted.id.isWellFormed() ? undefined : '/id'
+}
+
+const PATH_MAX = 256
+
+function faultOf(
+  code: string,
+  path: string,
+  reason: string,
+  index: number,
+  lines: readonly number[] | undefined,
+): InvalidResult {
+  const line = lines?.[index]
+  const place = line === undefined ? { index } : { index, line }
+  return { status: 'invalid', ...place, code, path: path.slice(0, PATH_MAX), reason }
+}
+
+/** Adds the sender's id, so that it finds the event again. */
+function withId(fault: InvalidResult, value: unknown): InvalidResult {
+  const id =
+    typeof value === 'object' && value !== null ? (value as { id?: unknown }).id : undefined
+  return typeof id === 'string' && id.length <= 128 ? { ...fault, id } : fault
+}
+
+function outcomeOf(
+  prepared: Prepared,
+  appended: readonly AppendResult[],
+  position: IngestOutcome['position'],
+): IngestOutcome {
+  const { events, faults } = prepared
+  let duplicates = 0
+  let conflicts = 0
+  for (const result of appended) {
+    if (result.status === 'duplicate') duplicates += 1
+    else if (result.status === 'conflict') conflicts += 1
+  }
+  const counts: EventCounts = {
+    appended: appended.length - duplicates - conflicts,
+    duplicates,
+    conflicts,
+    invalid: faults.size,
+  }
+  const results = (): readonly EventResult[] => resultsOf(prepared, appended)
+  return {
+    counts,
+    position,
+    results,
+    text: () =>
+      counts.appended === prepared.size
+        ? appendedText(events.map(event => event.id))
+        : batchText(counts, results().map(resultText).join(',')),
+  }
+}
+
+function resultsOf(prepared: Prepared, appended: readonly AppendResult[]): readonly EventResult[] {
+  const results: EventResult[] = []
+  let next = 0
+  for (let index = 0; index < prepared.size; index++) {
+    const fault = prepared.faults.get(index)
+    if (fault !== undefined) {
+      results.push(fault)
+      continue
+    }
+    const { id } = prepared.events[next] as NewEvent
+    const result = appended[next] as AppendResult
+    next += 1
+    if (result.status !== 'conflict') {
+      results.push({ status: result.status, id })
+      continue
+    }
+    const line = prepared.lines?.[index]
+    const place = line === undefined ? { index } : { index, line }
+    results.push({ status: 'conflict', id, ...place, code: result.code, reason: result.reason })
+  }
+  return results
+}
+
+function resultText(result: EventResult): string {
+  return isRefused(result)
+    ? JSON.stringify(result)
+    : `{"status":"${result.status}","id":${quoteId(result.id)}}`
+}

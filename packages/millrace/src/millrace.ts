@@ -1,0 +1,239 @@
+/**
+ * `openMillrace`: the whole product in one process. Use it inside a server of your own (`handler`),
+ * let it listen by itself (`listen`), or neither, for scripts and tests.
+ */
+import {
+  systemClock,
+  systemRandom,
+  type App,
+  type Clock,
+  type EventData,
+  type EventNames,
+  type Logger,
+  type Position,
+  type Random,
+} from '@millrace/core'
+import type { EventLog } from '@millrace/log'
+import type { Streams } from '@millrace/streams'
+import { readConfig, type ConfigOverrides } from './config.ts'
+import { serverErrors } from './errors.ts'
+import { logOperations } from './http/log-routes.ts'
+import { operationOf } from './http/operation.ts'
+import { createHttpServer, type HttpServer, type NodeHandler } from './http/server.ts'
+import { createSubscriptions } from './http/subscriptions.ts'
+import type { IngestOptions } from './ingest/ingest.ts'
+import { refusalOf } from './ingest/refusal.ts'
+import { isRefused, type EventResult, type IngestOutcome } from './ingest/results.ts'
+import { createLogger } from './wiring/logger.ts'
+import { openRuntime, type Runtime } from './wiring/runtime.ts'
+import { VERSION } from './version.ts'
+
+/** How to open a Millrace. What is not given comes from the environment, then from the defaults. */
+export interface MillraceOptions<A extends App> extends ConfigOverrides {
+  readonly app: A
+  /** A folder with a page to serve at `/`. */
+  readonly page?: string
+  /** Default: JSON lines on standard error at `logLevel`. */
+  readonly logger?: Logger
+  readonly clock?: Clock
+  readonly random?: Random
+}
+
+/** An event of an app, to be tracked. */
+export type TrackedEvent<A extends App> = {
+  [N in EventNames<A>]: {
+    readonly type: N
+    /** Recognises the event when it is sent again. Default: made here. */
+    readonly id?: string
+    /** When it happened: milliseconds since the epoch, RFC 3339 text or a date. Default: now. */
+    readonly at?: number | string | Date
+    readonly data: EventData<A, N>
+  }
+}[EventNames<A>]
+
+/** What became of a tracked event. */
+export interface Tracked {
+  readonly status: 'appended' | 'duplicate'
+  readonly id: string
+  /** Pass it as `atLeast` to a read that must reflect the event. */
+  readonly position: Position
+}
+
+/** The log, for reading. */
+export type LogReader = Pick<
+  EventLog,
+  'capabilities' | 'read' | 'history' | 'find' | 'seek' | 'ends' | 'onAdvance' | 'stats'
+>
+
+/** A product, opened. */
+export interface Millrace<A extends App = App> {
+  readonly app: A
+  readonly log: LogReader
+  readonly streams: Streams
+  /** Appends an event; resolves when it is durable. Throws EVENT_INVALID, EVENT_CONFLICT, LOG_OVERLOADED. */
+  track<N extends EventNames<A>>(
+    type: N,
+    data: EventData<A, N>,
+    options?: { readonly id?: string; readonly at?: number | string | Date },
+  ): Promise<Tracked>
+  /** Appends events in one commit; each has its result. */
+  trackMany(
+    events: readonly TrackedEvent<A>[],
+    options?: IngestOptions,
+  ): Promise<IngestOutcome>
+  /** Appends the events of an NDJSON text, as `POST /v1/events` does; owns `lines`. */
+  trackLines(lines: Buffer, options?: IngestOptions): Promise<IngestOutcome>
+  /** Resolves when all views reflect `position`; rejects with POSITION_NOT_REACHED after `timeoutMs` (default 5,000). */
+  reached(position: Position, options?: { readonly timeoutMs?: number }): Promise<void>
+  /** What all views reflect now. */
+  reflected(): Position
+  /** The API of a module by its name; throws MODULE_UNKNOWN. */
+  module<Api = unknown>(name: string): Api
+  /** Serves requests of a host process: Express, Next.js, `http.createServer`. */
+  readonly handler: NodeHandler
+  /** The HTTP API. */
+  readonly server: Pick<HttpServer, 'document' | 'operations'>
+  /** Listens on loopback; gives the address. Defaults from the configuration. */
+  listen(address?: {
+    readonly host?: string
+    readonly port?: number
+  }): Promise<{ readonly url: string; readonly port: number }>
+  /** Stops accepting, finishes what is in flight, folds what is durable, closes. Nothing acknowledged is lost. */
+  close(): Promise<void>
+}
+
+/** Opens the product that `app` defines. Throws what refuses to start, with a remedy. */
+export async function openMillrace<const A extends App>(
+  options: MillraceOptions<A>,
+): Promise<Millrace<A>> {
+  const config = readConfig(options)
+  const clock = options.clock ?? systemClock
+  const random = options.random ?? systemRandom
+  const logger = options.logger ?? createLogger(config.logLevel)
+  const { limits } = config
+  const runtime = await openRuntime({
+    app: options.app,
+    data: config.data,
+    limits,
+    clock,
+    random,
+    logger,
+  })
+  try {
+    return await assemble(options, { config, clock, random, logger, runtime })
+  } catch (error) {
+    await runtime.close()
+    throw error
+  }
+}
+
+interface Parts {
+  readonly config: ReturnType<typeof readConfig>
+  readonly clock: Clock
+  readonly random: Random
+  readonly logger: Logger
+  readonly runtime: Runtime
+}
+
+const WAIT_MS_DEFAULT = 5000
+
+async function assemble<A extends App>(
+  options: MillraceOptions<A>,
+  parts: Parts,
+): Promise<Millrace<A>> {
+  const { runtime, config } = parts
+  const { streams, ingest, backends } = runtime
+  const { log } = backends
+  let closing: Promise<void> | undefined
+  const server = await openServer(options, parts, () => closing !== undefined)
+  const trackMany = (events: readonly unknown[], how?: IngestOptions): Promise<IngestOutcome> => {
+    if (closing !== undefined) throw serverErrors.create('MILLRACE_CLOSED')
+    return ingest.events(events.map(plainTime), how)
+  }
+  const closeAll = async (): Promise<void> => {
+    await server.close()
+    await runtime.close()
+  }
+  return {
+    app: options.app,
+    log,
+    streams,
+    server,
+    handler: server.handler,
+    async track(type, data, how = {}) {
+      const outcome = await trackMany([{ type, data, ...how }])
+      return trackedOf(outcome)
+    },
+    trackMany: async (events, how) => trackMany(events, how),
+    async trackLines(lines, how) {
+      if (closing !== undefined) throw serverErrors.create('MILLRACE_CLOSED')
+      return ingest.body(lines, 'ndjson', how)
+    },
+    reached: (position, { timeoutMs = WAIT_MS_DEFAULT } = {}) =>
+      streams.reached({ position, timeoutMs }),
+    reflected: () => runtime.reflected(),
+    module<Api>(name: string) {
+      const found = runtime.modules.find(({ module }) => module.name === name)
+      if (found === undefined) throw serverErrors.create('MODULE_UNKNOWN', { module: name })
+      return found.instance.api as Api
+    },
+    async listen({ host = config.host, port = config.port } = {}) {
+      const address = await server.listen({ host, port })
+      await backends.announce(address.url)
+      parts.logger.info('listening', { url: address.url, app: options.app.name })
+      return address
+    },
+    close() {
+      closing ??= closeAll()
+      return closing
+    },
+  }
+}
+
+/** A date as milliseconds; anything else as it is. */
+function plainTime(event: unknown): unknown {
+  const { at } = event as { at?: unknown }
+  return at instanceof Date ? { ...(event as object), at: at.getTime() } : event
+}
+
+function trackedOf(outcome: IngestOutcome): Tracked {
+  const result = outcome.results()[0] as EventResult
+  if (isRefused(result)) throw refusalOf(result)
+  return { status: result.status, id: result.id, position: outcome.position }
+}
+
+function openServer<A extends App>(
+  options: MillraceOptions<A>,
+  { runtime, config, clock, random, logger }: Parts,
+  isClosing: () => boolean,
+): Promise<HttpServer> {
+  const { limits } = config
+  const subscriptions = createSubscriptions({ clock, subscriptionsMax: limits.subscriptionsMax })
+  const context = {
+    app: options.app,
+    log: runtime.backends.log,
+    streams: runtime.streams,
+    ingest: runtime.ingest,
+    newId: runtime.newId,
+    reflected: runtime.reflected,
+    clock,
+    logger,
+    limits,
+    isClosing,
+  }
+  return createHttpServer({
+    context,
+    random,
+    version: VERSION,
+    page: options.page,
+    operations: [
+      ...runtime.modules.flatMap(({ module, instance }) =>
+        instance.routes.map(route => operationOf(route, module.name)),
+      ),
+      ...logOperations(context, subscriptions),
+    ],
+    moduleMetrics: runtime.modules.flatMap(({ instance }) => instance.metrics),
+    endSubscriptions: () => subscriptions.endAll(),
+  })
+}
+

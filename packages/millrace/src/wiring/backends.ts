@@ -1,0 +1,53 @@
+/**
+ * The only place that chooses backends: what a data directory is made of, or its doubles in memory.
+ */
+import type { App, Clock, Logger, Random } from '@millrace/core'
+import type { EventLog } from '@millrace/log'
+import { openMemoryLog } from '@millrace/log/memory'
+import type { SnapshotStore } from '@millrace/store'
+import { createMemorySnapshotStore } from '@millrace/store/memory'
+import type { Limits } from '../config.ts'
+import { createIdentity, type Identity } from './identity.ts'
+
+/** What a Millrace keeps, opened. */
+export interface Backends {
+  readonly identity: Identity
+  readonly log: EventLog
+  readonly snapshots: SnapshotStore
+  /** Tells other processes where this one answers. */
+  announce(url: string): Promise<void>
+  /** Closes all of it, the log last but for the lock. */
+  close(): Promise<void>
+}
+
+/** What backends are opened with. */
+export interface BackendOptions {
+  readonly app: App
+  /** A directory, or `memory`. */
+  readonly data: string
+  readonly clock: Clock
+  readonly random: Random
+  readonly logger: Logger
+  readonly limits: Limits
+}
+
+/** Opens the backends of a data directory, or of memory. */
+export async function openBackends(options: BackendOptions): Promise<Backends> {
+  return openInMemory(options)
+}
+
+function openInMemory(options: BackendOptions): Backends {
+  const { app, clock, random, limits } = options
+  const log = openMemoryLog({ clock, queueBytesMax: limits.queueBytesMax })
+  const snapshots = createMemorySnapshotStore()
+  return {
+    identity: createIdentity(app, random),
+    log,
+    snapshots,
+    announce: async () => undefined,
+    async close() {
+      await snapshots.close()
+      await log.close()
+    },
+  }
+}

@@ -1,0 +1,130 @@
+/**
+ * `millrace.json`: what a data directory remembers of its app, so that another app, or the same one
+ * with another number of partitions, is refused before it writes anything. It holds the secret that
+ * signs tokens, so only its owner may read it.
+ *
+ * Written once, then only when the definition changes; replaced atomically.
+ */
+import { mkdir, open, readFile, rename } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { App, Random } from '@millrace/core'
+import { serverErrors } from '../errors.ts'
+
+/** What the file says. */
+export interface Identity {
+  readonly app: string
+  /** Definition version of the last start. */
+  readonly fingerprint: string
+  readonly partitions: number
+  /** 32 random bytes for signing tokens. */
+  readonly secret: Uint8Array
+}
+
+/** The name of the file in its data directory. */
+export const IDENTITY_FILE = 'millrace.json'
+
+const FORMAT = 1
+const SECRET_BYTES = 32
+
+/** The identity of a data directory, or undefined when it has none. Throws DATA_FORMAT_UNKNOWN. */
+export async function readIdentity(directory: string): Promise<Identity | undefined> {
+  const file = join(directory, IDENTITY_FILE)
+  let text: string
+  try {
+    text = await readFile(file, 'utf8')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw serverErrors.create('DATA_FORMAT_UNKNOWN', { file, reason: String(error) }, error)
+  }
+  return parseIdentity(file, text)
+}
+
+function parseIdentity(file: string, text: string): Identity {
+  const refuse = (reason: string): never => {
+    throw serverErrors.create('DATA_FORMAT_UNKNOWN', { file, reason })
+  }
+  let content: Record<string, unknown> = {}
+  try {
+    content = JSON.parse(text) as Record<string, unknown>
+  } catch {
+    refuse('it is not JSON')
+  }
+  const { format, app, fingerprint, partitions, secret } = content
+  if (format !== FORMAT) refuse(`its format is ${String(format)}, this version knows ${FORMAT}`)
+  if (typeof app !== 'string' || typeof fingerprint !== 'string') refuse('the app is missing')
+  if (!Number.isInteger(partitions)) refuse('the number of partitions is missing')
+  const bytes = Buffer.from(typeof secret === 'string' ? secret : '', 'base64url')
+  if (bytes.length !== SECRET_BYTES) refuse('the secret is missing')
+  return {
+    app: app as string,
+    fingerprint: fingerprint as string,
+    partitions: partitions as number,
+    secret: new Uint8Array(bytes),
+  }
+}
+
+/**
+ * Makes the data directory that of `app`, or checks that it is. Call while owning its lock. Throws
+ * DATA_OF_OTHER_APP, DATA_PARTITIONS_FIXED, DATA_FORMAT_UNKNOWN.
+ */
+export async function claimDirectory(
+  directory: string,
+  app: App,
+  random: Random,
+): Promise<Identity> {
+  const existing = await readIdentity(directory)
+  if (existing === undefined) {
+    const created = createIdentity(app, random)
+    await writeIdentity(directory, created)
+    return created
+  }
+  if (existing.app !== app.name) {
+    const details = { directory, existing: existing.app, wanted: app.name }
+    throw serverErrors.create('DATA_OF_OTHER_APP', details)
+  }
+  if (existing.partitions !== app.partitions) {
+    const details = { directory, existing: existing.partitions, wanted: app.partitions }
+    throw serverErrors.create('DATA_PARTITIONS_FIXED', details)
+  }
+  if (existing.fingerprint === app.fingerprint) return existing
+  const changed = { ...existing, fingerprint: app.fingerprint }
+  await writeIdentity(directory, changed)
+  return changed
+}
+
+/** The identity of a Millrace that keeps nothing. */
+export function createIdentity(app: App, random: Random): Identity {
+  return {
+    app: app.name,
+    fingerprint: app.fingerprint,
+    partitions: app.partitions,
+    secret: random.fill(new Uint8Array(SECRET_BYTES)),
+  }
+}
+
+async function writeIdentity(directory: string, identity: Identity): Promise<void> {
+  await mkdir(directory, { recursive: true, mode: 0o700 })
+  const content = {
+    format: FORMAT,
+    app: identity.app,
+    fingerprint: identity.fingerprint,
+    partitions: identity.partitions,
+    secret: Buffer.from(identity.secret).toString('base64url'),
+  }
+  const target = join(directory, IDENTITY_FILE)
+  const temporary = `${target}.new`
+  const file = await open(temporary, 'w', 0o600)
+  try {
+    await file.writeFile(`${JSON.stringify(content, undefined, 2)}\n`)
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+  await rename(temporary, target)
+  const folder = await open(directory, 'r')
+  try {
+    await folder.sync()
+  } finally {
+    await folder.close()
+  }
+}
