@@ -1,1 +1,6 @@
+export {
+  openDuplicateIndex,
+  type DuplicateIndexOptions,
+  type DuplicateIndexPorts,
+} from './disk-index.ts'
 export { createMemoryDuplicateIndex } from './memory.ts'
