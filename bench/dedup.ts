@@ -1,0 +1,252 @@
+/**
+ * What the duplicate index costs per event. Prints one JSON object.
+ *
+ *   node bench/dedup.ts [--ids 5e7] [--random 5e6] [--directory <where>]
+ *
+ * Each new id is looked up and inserted, with a checkpoint every 1,000 ids, as the log does it.
+ * Times are of the whole process: parsing of the id, writing of runs and merging of runs included;
+ * making the ids is measured alone and taken off. Pauses are the longest times between two turns of the
+ * event loop while the ids go in, in slices of 1,000 like the batches of the log.
+ */
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { createSeededRandom, silentLogger, systemClock, type Random } from '@millrace/core'
+import { openNodeDisk } from '@millrace/log/disk'
+import { openDuplicateIndex } from '../packages/log/src/dedup/index.ts'
+import type { DuplicateIndex } from '../packages/log/src/duplicates.ts'
+
+const BATCH = 1000
+const MIB = 1024 * 1024
+const START_MS = 1_750_000_000_000
+
+const { values } = parseArgs({
+  options: {
+    ids: { type: 'string', default: '5e7' },
+    random: { type: 'string', default: '5e6' },
+    directory: { type: 'string', default: tmpdir() },
+    seed: { type: 'string', default: '1' },
+  },
+})
+
+const HEX = Array.from({ length: 65_536 }, (_, number) => number.toString(16).padStart(4, '0'))
+
+/** The id with a number: the same for the same number, so that known ones can be asked for again. */
+function idOf(number: number, kind: 'ordered' | 'random'): string {
+  let a = Math.imul(number ^ 0x9e3779b9, 0x85ebca6b)
+  a = Math.imul(a ^ (a >>> 15), 0xc2b2ae35)
+  a ^= a >>> 13
+  let b = Math.imul(a ^ number, 0x27d4eb2f)
+  b ^= b >>> 15
+  const tail = `${HEX[a >>> 16]}${HEX[b & 0xffff]}${HEX[number & 0xffff]}`
+  const third = HEX[a & 0xfff]?.slice(1)
+  const fourth = HEX[0x8000 | (b >>> 18)]
+  if (kind === 'ordered') {
+    // Ten events a millisecond: 50 million are less than two hours of the busiest product.
+    const timeMs = START_MS + Math.floor(number / 10)
+    const high = Math.floor(timeMs / 65_536)
+    return `${HEX[high >>> 16]}${HEX[high & 0xffff]}-${HEX[timeMs & 0xffff]}-7${third}-${fourth}-${tail}`
+  }
+  const c = Math.imul(b ^ 0x165667b1, 0x9e3779b1)
+  return `${HEX[c >>> 16]}${HEX[c & 0xffff]}-${HEX[b >>> 16]}-4${third}-${fourth}-${tail}`
+}
+
+interface Progress {
+  readonly ids: number
+  readonly microsecondsPerId: number
+  readonly pauseMs: number
+  readonly memoryMiB: number
+  readonly rssDeltaMiB: number
+  readonly diskMiB: number
+  readonly runs: number
+}
+
+const turn = (): Promise<void> => new Promise(resolve => systemClock.soon(resolve))
+
+async function measure(kind: 'ordered' | 'random', count: number, random: Random): Promise<object> {
+  const root = mkdtempSync(join(values.directory, 'millrace-bench-dedup-'))
+  mkdirSync(root, { recursive: true })
+  try {
+    const makingMs = await timeOfMaking(kind, Math.min(count, 1_000_000))
+    globalThis.gc?.()
+    const rssBefore = process.memoryUsage.rss()
+    const index = await openDuplicateIndex({
+      disk: openNodeDisk(root),
+      clock: systemClock,
+      random,
+      logger: silentLogger,
+      directory: 'ids',
+    })
+    const steps: Progress[] = []
+    let part = { startMs: performance.now(), from: 0, pauseMs: 0 }
+    const every = Math.max(BATCH, Math.ceil(count / 10 / BATCH) * BATCH)
+    const pauses: number[] = []
+    for (let number = 0; number < count; number += BATCH) {
+      const pauseMs = await feed(index, kind, number, Math.min(count, number + BATCH))
+      pauses.push(pauseMs)
+      part.pauseMs = Math.max(part.pauseMs, pauseMs)
+      const end = Math.min(count, number + BATCH)
+      if (end % every === 0 || end === count) {
+        steps.push(progress(index, end, part, makingMs, rssBefore))
+        part = { startMs: performance.now(), from: end, pauseMs: 0 }
+      }
+    }
+    const startMs = performance.now()
+    await index.checkpoint(count, { force: true })
+    const settleMs = performance.now() - startMs
+    const duplicates = await measureDuplicates(index, kind, count, random)
+    const late = await measureLate(index, kind, count, random)
+    const { runs, diskBytes } = index.stats()
+    await index.close()
+    const totalMs =
+      steps.reduce(
+        (sum, s, i) => sum + s.microsecondsPerId * (s.ids - (steps[i - 1]?.ids ?? 0)),
+        0,
+      ) /
+        1000 +
+      settleMs
+    pauses.sort((a, b) => a - b)
+    return {
+      kind,
+      ids: count,
+      microsecondsPerId: round((totalMs * 1000) / count),
+      makingAnIdMicroseconds: round(makingMs * 1000),
+      longestPauseMs: round(pauses.at(-1) ?? 0),
+      pausesOver10Ms: pauses.filter(ms => ms > 10).length,
+      lastCheckpointMs: round(settleMs),
+      runs,
+      diskMiB: round(diskBytes / MIB),
+      duplicates,
+      late,
+      steps,
+    }
+  } finally {
+    rmSync(root, { recursive: true, force: true })
+  }
+}
+
+/** Feeds one batch and resolves to the longest time that the event loop was kept from turning. */
+async function feed(
+  index: DuplicateIndex,
+  kind: 'ordered' | 'random',
+  from: number,
+  to: number,
+): Promise<number> {
+  let mark = performance.now()
+  let longest = 0
+  const turned = (): void => {
+    const now = performance.now()
+    longest = Math.max(longest, now - mark)
+    mark = now
+  }
+  for (let number = from; number < to; number++) {
+    const id = idOf(number, kind)
+    let place = index.lookup(id)
+    if (place === 'unsure') {
+      turned()
+      place = await index.lookupSlow(id)
+      mark = performance.now()
+    }
+    if (place !== undefined) throw new Error(`${id} is new and was called a duplicate`)
+    index.insert(id, { stream: 1, partition: number & 7, offset: number >>> 3 })
+  }
+  turned()
+  await index.checkpoint(to)
+  mark = performance.now()
+  await turn()
+  turned()
+  return longest
+}
+
+function progress(
+  index: DuplicateIndex,
+  ids: number,
+  part: { startMs: number; from: number; pauseMs: number },
+  makingMs: number,
+  rssBefore: number,
+): Progress {
+  const stats = index.stats()
+  const perIdMs = (performance.now() - part.startMs) / (ids - part.from) - makingMs
+  return {
+    ids,
+    microsecondsPerId: round(perIdMs * 1000),
+    pauseMs: round(part.pauseMs),
+    memoryMiB: round(stats.memoryBytes / MIB),
+    rssDeltaMiB: round((process.memoryUsage.rss() - rssBefore) / MIB),
+    diskMiB: round(stats.diskBytes / MIB),
+    runs: stats.runs,
+  }
+}
+
+async function timeOfMaking(kind: 'ordered' | 'random', count: number): Promise<number> {
+  let letters = 0
+  for (let number = 0; number < 100_000; number++) letters += idOf(number, kind).charCodeAt(35)
+  const startMs = performance.now()
+  for (let number = 0; number < count; number++) letters += idOf(number, kind).charCodeAt(35)
+  const perIdMs = (performance.now() - startMs) / count
+  await turn()
+  return letters > 0 ? perIdMs : 0
+}
+
+/** Known ids, drawn from the whole history, and from the newest ten thousand. */
+async function measureDuplicates(
+  index: DuplicateIndex,
+  kind: 'ordered' | 'random',
+  count: number,
+  random: Random,
+): Promise<object> {
+  const asked = 20_000
+  const timed = async (pick: () => number): Promise<number> => {
+    const startMs = performance.now()
+    for (let at = 0; at < asked; at++) {
+      const number = pick()
+      const id = idOf(number, kind)
+      let place = index.lookup(id)
+      if (place === 'unsure') place = await index.lookupSlow(id)
+      if (place?.offset !== number >>> 3) throw new Error(`${id} was lost`)
+    }
+    return round(((performance.now() - startMs) * 1000) / asked)
+  }
+  return {
+    asked,
+    fromAllMicroseconds: await timed(() => Math.floor(random.next() * count)),
+    fromNewestMicroseconds: await timed(() =>
+      Math.max(0, count - 1 - Math.floor(random.next() * 10_000)),
+    ),
+  }
+}
+
+/** New ids whose time lies anywhere in the history, one at a time. */
+async function measureLate(
+  index: DuplicateIndex,
+  kind: 'ordered' | 'random',
+  count: number,
+  random: Random,
+): Promise<object> {
+  const asked = 20_000
+  const startMs = performance.now()
+  for (let at = 0; at < asked; at++) {
+    const id = idOf(Math.floor(random.next() * count), kind)
+    const other = `${id.slice(0, -1)}${id.endsWith('0') ? '1' : '0'}`
+    if (index.lookup(other) === 'unsure') await index.lookupSlow(other)
+  }
+  return { asked, newMicroseconds: round(((performance.now() - startMs) * 1000) / asked) }
+}
+
+function round(value: number): number {
+  return Math.round(value * 1000) / 1000
+}
+
+const results: object[] = []
+for (const kind of ['ordered', 'random'] as const) {
+  const count = Math.floor(Number(kind === 'ordered' ? values.ids : values.random))
+  if (count > 0) results.push(await measure(kind, count, createSeededRandom(Number(values.seed))))
+}
+console.log(
+  JSON.stringify(
+    { bench: 'dedup', node: process.version, memoryBytesMax: 64 * MIB, results },
+    null,
+    2,
+  ),
+)
