@@ -1,0 +1,274 @@
+/** Writing and reading the frame of a record; its layout is drawn in `layout.ts`. */
+import { decodePayload } from '../admission.ts'
+import type { LogRecord, NewEvent, SealedPart } from '../log.ts'
+import { readText, writeText } from './bytes.ts'
+import type { Bytes } from './bytes.ts'
+import type { Group } from './group.ts'
+import { FLAG, KIND, RECORD_HEADER_BYTES, padded } from './layout.ts'
+import type { NameTable } from './names.ts'
+
+/** The numbers of a record's header. One object is reused for all records of a log. */
+export interface RecordHead {
+  stream: number
+  partition: number
+  type: number
+  tenant: number
+  definition: number
+  isUnique: boolean
+  offset: number
+  ingestTimeMs: number
+  watermarkMs: number
+}
+
+/** Frames a record at the end of the group. `text` is the JSON of its data when the event has no payload. */
+export function writeRecord(
+  group: Group,
+  head: RecordHead,
+  event: NewEvent,
+  text: string | undefined,
+): void {
+  const { payload, keys, headers, sealed } = event
+  const hasExtras = keys !== undefined || headers !== undefined || sealed !== undefined
+  const extras = hasExtras ? encodeExtras(event) : undefined
+  const payloadBytesMax = text === undefined ? (payload as Uint8Array).length : text.length * 3
+  const extrasBytes = extras === undefined ? 0 : extras.length
+  group.reserve(
+    RECORD_HEADER_BYTES +
+      3 * (event.key.length + event.id.length) +
+      extrasBytes +
+      payloadBytesMax +
+      8,
+  )
+  const { u8, u16, u32, f64 } = group.bytes
+  const start = group.at
+  const keyStart = start + RECORD_HEADER_BYTES
+  const keyBytes = writeText(u8, keyStart, event.key)
+  const idBytes = writeText(u8, keyStart + keyBytes, event.id)
+  let at = keyStart + keyBytes + idBytes
+  if (extras !== undefined) {
+    u8.set(extras, at)
+    at += extrasBytes
+  }
+  const payloadStart = at
+  if (text === undefined) {
+    u8.set(payload as Uint8Array, at)
+    at += payloadBytesMax
+  } else {
+    at += u8.write(text, at, 'utf8')
+  }
+  const end = padded(at)
+  for (let zero = at; zero < end; zero++) u8[zero] = 0
+  const word = start >> 2
+  const half = start >> 1
+  const double = start >> 3
+  u32[word] = end - start
+  u32[word + 1] = KIND.record
+  u8[start + 5] = flagsOf(event, head.isUnique)
+  u16[half + 3] = head.stream
+  u16[half + 4] = head.partition
+  u16[half + 5] = head.type
+  u32[word + 3] = head.tenant
+  u16[half + 8] = head.definition
+  u16[half + 9] = keyBytes
+  u16[half + 10] = idBytes
+  u16[half + 11] = 0
+  u32[word + 6] = event.generation ?? 0
+  u32[word + 7] = extrasBytes
+  u32[word + 8] = at - payloadStart
+  u32[word + 9] = 0
+  f64[double + 5] = head.offset
+  f64[double + 6] = event.eventTimeMs
+  f64[double + 7] = head.ingestTimeMs
+  f64[double + 8] = head.watermarkMs
+  group.at = end
+}
+
+function flagsOf(event: NewEvent, isUnique: boolean): number {
+  let flags = 0
+  if (event.isHistory === true) flags |= FLAG.history
+  if (event.isEnvelope === true && event.payload !== undefined) flags |= FLAG.envelope
+  if (event.sealed !== undefined) flags |= FLAG.sealed
+  if (event.headers !== undefined) flags |= FLAG.headers
+  if (event.keys !== undefined) flags |= FLAG.keys
+  if (isUnique) flags |= FLAG.unique
+  return flags
+}
+
+function encodeExtras({ keys, headers, sealed }: NewEvent): Uint8Array {
+  const parts: Uint8Array[] = []
+  const short = (text: string): void => {
+    const bytes = Buffer.from(text, 'utf8')
+    parts.push(Uint8Array.of(bytes.length & 0xff, bytes.length >>> 8), bytes)
+  }
+  const long = (bytes: Uint8Array): void => {
+    const length = Buffer.alloc(4)
+    length.writeUInt32LE(bytes.length)
+    parts.push(length, bytes)
+  }
+  if (keys !== undefined) {
+    parts.push(Uint8Array.of(keys.length & 0xff, keys.length >>> 8))
+    for (const key of keys) short(key)
+  }
+  if (headers !== undefined) long(Buffer.from(JSON.stringify(headers), 'utf8'))
+  if (sealed !== undefined) {
+    short(sealed.person)
+    long(sealed.bytes)
+  }
+  return Buffer.concat(parts)
+}
+
+interface Extras {
+  readonly keys: readonly string[] | undefined
+  readonly headers: Readonly<Record<string, string>>
+  readonly sealed: SealedPart | undefined
+}
+
+const NO_HEADERS: Readonly<Record<string, string>> = Object.freeze({})
+
+function decodeExtras(source: Buffer, start: number, flags: number): Extras {
+  let at = start
+  const short = (): string => {
+    const length = source.readUInt16LE(at)
+    at += 2 + length
+    return source.toString('utf8', at - length, at)
+  }
+  const long = (): Buffer => {
+    const length = source.readUInt32LE(at)
+    at += 4 + length
+    return source.subarray(at - length, at)
+  }
+  let keys: string[] | undefined
+  if ((flags & FLAG.keys) !== 0) {
+    const count = source.readUInt16LE(at)
+    at += 2
+    keys = Array.from({ length: count }, short)
+  }
+  const headers =
+    (flags & FLAG.headers) === 0
+      ? NO_HEADERS
+      : (JSON.parse(long().toString('utf8')) as Record<string, string>)
+  const sealed = (flags & FLAG.sealed) === 0 ? undefined : { person: short(), bytes: long() }
+  return { keys, headers, sealed }
+}
+
+const UNDECODED = Symbol('undecoded')
+
+/** A record as a view over its frame: whatever is not asked for is not decoded. */
+export class FrameRecord implements LogRecord {
+  readonly #bytes: Bytes
+  readonly #at: number
+  readonly #names: NameTable
+  readonly stream: string
+  #data: unknown = UNDECODED
+
+  constructor(bytes: Bytes, at: number, stream: string, names: NameTable) {
+    this.#bytes = bytes
+    this.#at = at
+    this.stream = stream
+    this.#names = names
+  }
+
+  get tenant(): string {
+    return this.#names.tenant.nameOf(this.#bytes.u32[(this.#at >> 2) + 3] as number)
+  }
+  get partition(): number {
+    return this.#bytes.u16[(this.#at >> 1) + 4] as number
+  }
+  get offset(): number {
+    return this.#bytes.f64[(this.#at >> 3) + 5] as number
+  }
+  get type(): string {
+    return this.#names.type.nameOf(this.#bytes.u16[(this.#at >> 1) + 5] as number)
+  }
+  get key(): string {
+    return keyOfFrame(this.#bytes, this.#at)
+  }
+  get keys(): readonly string[] {
+    if ((this.#flags & FLAG.keys) === 0) return [this.key]
+    return this.#extras.keys as readonly string[]
+  }
+  get id(): string {
+    return idOfFrame(this.#bytes, this.#at)
+  }
+  get eventTimeMs(): number {
+    return this.#bytes.f64[(this.#at >> 3) + 6] as number
+  }
+  get ingestTimeMs(): number {
+    return this.#bytes.f64[(this.#at >> 3) + 7] as number
+  }
+  get watermarkMs(): number {
+    return this.#bytes.f64[(this.#at >> 3) + 8] as number
+  }
+  get definition(): string {
+    return this.#names.definition.nameOf(this.#bytes.u16[(this.#at >> 1) + 8] as number)
+  }
+  get generation(): number {
+    return this.#bytes.u32[(this.#at >> 2) + 6] as number
+  }
+  get isHistory(): boolean {
+    return (this.#flags & FLAG.history) !== 0
+  }
+  get headers(): Readonly<Record<string, string>> {
+    return (this.#flags & FLAG.headers) === 0 ? NO_HEADERS : this.#extras.headers
+  }
+  get sealed(): SealedPart | undefined {
+    return (this.#flags & FLAG.sealed) === 0 ? undefined : this.#extras.sealed
+  }
+  get payload(): Uint8Array {
+    if ((this.#flags & FLAG.envelope) === 0) return this.#stored
+    return Buffer.from(JSON.stringify(this.data), 'utf8')
+  }
+  get data(): unknown {
+    if (this.#data === UNDECODED) {
+      this.#data = decodePayload(this.#stored, (this.#flags & FLAG.envelope) !== 0)
+    }
+    return this.#data
+  }
+
+  get #flags(): number {
+    return this.#bytes.u8[this.#at + 5] as number
+  }
+  get #extras(): Extras {
+    return decodeExtras(this.#bytes.u8, extrasStart(this.#bytes, this.#at), this.#flags)
+  }
+  get #stored(): Uint8Array {
+    const { u8, u32 } = this.#bytes
+    const word = this.#at >> 2
+    const start = extrasStart(this.#bytes, this.#at) + (u32[word + 7] as number)
+    return u8.subarray(start, start + (u32[word + 8] as number))
+  }
+}
+
+function extrasStart({ u16 }: Bytes, at: number): number {
+  const half = at >> 1
+  return at + RECORD_HEADER_BYTES + (u16[half + 9] as number) + (u16[half + 10] as number)
+}
+
+export function keyOfFrame({ u8, u16 }: Bytes, at: number): string {
+  return readText(u8, at + RECORD_HEADER_BYTES, u16[(at >> 1) + 9] as number)
+}
+
+export function idOfFrame({ u8, u16 }: Bytes, at: number): string {
+  const start = at + RECORD_HEADER_BYTES + (u16[(at >> 1) + 9] as number)
+  return readText(u8, start, u16[(at >> 1) + 10] as number)
+}
+
+/** All keys under which the record of a frame is found. */
+export function keysOfFrame(bytes: Bytes, at: number): readonly string[] {
+  const flags = bytes.u8[at + 5] as number
+  if ((flags & FLAG.keys) === 0) return [keyOfFrame(bytes, at)]
+  return decodeExtras(bytes.u8, extrasStart(bytes, at), flags).keys as readonly string[]
+}
+
+/** The fixed numbers of a frame. */
+export const frameField = {
+  length: ({ u32 }: Bytes, at: number): number => u32[at >> 2] as number,
+  kind: ({ u8 }: Bytes, at: number): number => u8[at + 4] as number,
+  isUnique: ({ u8 }: Bytes, at: number): boolean => ((u8[at + 5] as number) & FLAG.unique) !== 0,
+  stream: ({ u16 }: Bytes, at: number): number => u16[(at >> 1) + 3] as number,
+  partition: ({ u16 }: Bytes, at: number): number => u16[(at >> 1) + 4] as number,
+  tenant: ({ u32 }: Bytes, at: number): number => u32[(at >> 2) + 3] as number,
+  offset: ({ f64 }: Bytes, at: number): number => f64[(at >> 3) + 5] as number,
+  ingestTimeMs: ({ f64 }: Bytes, at: number): number => f64[(at >> 3) + 7] as number,
+  watermarkMs: ({ f64 }: Bytes, at: number): number => f64[(at >> 3) + 8] as number,
+} as const

@@ -1,0 +1,215 @@
+/** Reading durable records: from the tail in memory, from the journal, from split files. */
+import { partitionOf } from '@millrace/core'
+import type { LogRecord } from '../log.ts'
+import { createBytes } from './bytes.ts'
+import { FrameRecord, frameField } from './frames.ts'
+import { hashOfKey } from './key-chains.ts'
+import { KIND, RECORD_HEADER_BYTES } from './layout.ts'
+import type { FileLogLimits } from './options.ts'
+import type { JournalPart, Partition } from './partition.ts'
+import { damagedRecord } from './damage.ts'
+import type { LogState } from './state.ts'
+
+/** Bytes read for a single record before its length is known. */
+const SINGLE_READ_BYTES = 2_048
+
+/** See the head of the file. */
+export class Reader {
+  readonly #state: LogState
+  readonly #limits: FileLogLimits
+
+  constructor(state: LogState, limits: FileLogLimits) {
+    this.#state = state
+    this.#limits = limits
+  }
+
+  /** Records from `from`, which is not before the start, to at most `to`; at least one if `from < to`. */
+  async read(partition: Partition, from: number, to: number): Promise<readonly LogRecord[]> {
+    if (from >= to) return []
+    if (from >= partition.tail.first) return partition.tail.slice(from, to)
+    const split = splitAt(partition, from)
+    if (split !== undefined)
+      return split.read(from, Math.min(to, split.end), this.#limits.readBytes)
+    const part = partAt(partition, from)
+    return this.#readPart(partition, part, from, Math.min(to, part.end))
+  }
+
+  /** The record at an offset, durable or not; undefined when retention removed it. */
+  async recordAt(partition: Partition, offset: number): Promise<LogRecord | undefined> {
+    const kept = partition.tail.get(offset)
+    if (kept !== undefined) return kept
+    if (offset < partition.start) return undefined
+    const split = splitAt(partition, offset)
+    if (split !== undefined) return (await split.read(offset, offset + 1, 0))[0]
+    return (await this.#readPart(partition, partAt(partition, offset), offset, offset + 1))[0]
+  }
+
+  /** Offsets of the records of a key from `from` to `to`, ascending. */
+  async offsetsOf(
+    partition: Partition,
+    wanted: { tenant: string; key: string; from: number; to: number },
+  ): Promise<number[]> {
+    const { tenant, key, from, to } = wanted
+    const number = this.#state.names.tenant.find(tenant)
+    if (number === undefined) return []
+    const hash = hashOfKey(number, key)
+    const found: number[] = []
+    // The journal first, at once: what is split meanwhile is found there and not missed.
+    const border = partition.splitEnd
+    for (const part of partition.parts) {
+      for (const index of part.chains.find(hash).reverse()) {
+        const offset = part.first + index
+        if (offset >= border && offset >= from && offset < to) found.push(offset)
+      }
+    }
+    const before: number[] = []
+    for (const split of partition.splits.filter(file => file.end > from && file.first < to)) {
+      for (const offset of await split.offsetsOf(hash)) {
+        if (offset >= from && offset < to) before.push(offset)
+      }
+    }
+    return [...before, ...found]
+  }
+
+  /** The version of a key when memory knows it: from the tail, or 0 when there is no trace of the key. */
+  versionInMemory(partition: Partition, tenant: string, key: string): number | undefined {
+    const number = this.#state.names.tenant.find(tenant)
+    if (number === undefined) return 0
+    const hash = hashOfKey(number, key)
+    for (const part of partition.parts.toReversed()) {
+      for (const index of part.chains.find(hash)) {
+        const offset = part.first + index
+        const record = partition.tail.get(offset)
+        if (record === undefined) return undefined
+        if (hasKey(record, tenant, key)) return offset + 1
+      }
+    }
+    return partition.splits.length > 0 ? undefined : 0
+  }
+
+  /** The version of a key among the records before `to`. */
+  async version(partition: Partition, tenant: string, key: string, to: number): Promise<number> {
+    const offsets = await this.offsetsOf(partition, { tenant, key, from: partition.start, to })
+    for (const offset of offsets.reverse()) {
+      const record = await this.recordAt(partition, offset)
+      if (record !== undefined && hasKey(record, tenant, key)) return offset + 1
+    }
+    return 0
+  }
+
+  /** The durable records of keys of one stream, as the contract orders them. */
+  async *history(
+    partitions: readonly Partition[],
+    wanted: { tenant: string; keys: readonly string[]; from: number; to: number },
+  ): AsyncGenerator<LogRecord, void> {
+    const { tenant, keys, from, to } = wanted
+    const isMerged = keys.length > 1
+    const merged: LogRecord[] = []
+    const seen = new Set<string>()
+    for (const key of new Set(keys)) {
+      const partition = partitions[partitionOf(key, partitions.length)] as Partition
+      const end = Math.min(to, partition.durableEnd)
+      for (const offset of await this.offsetsOf(partition, { tenant, key, from, to: end })) {
+        const name = `${partition.number}/${offset}`
+        if (isMerged && seen.has(name)) continue
+        const record = await this.recordAt(partition, offset)
+        if (record === undefined || !hasKey(record, tenant, key)) continue
+        if (!isMerged) {
+          yield record
+          continue
+        }
+        seen.add(name)
+        merged.push(record)
+      }
+    }
+    yield* merged.sort(compareByTime)
+  }
+
+  /** The first durable offset whose ingest time is at or after a time. */
+  async seek(partition: Partition, timeMs: number): Promise<number> {
+    let low = partition.start
+    let high = partition.durableEnd
+    for (const split of partition.splits) {
+      const range = await split.timeRange(timeMs)
+      low = Math.max(low, range.low)
+      if (range.high < split.end) {
+        high = range.high
+        break
+      }
+    }
+    while (low < high) {
+      const middle = Math.floor((low + high) / 2)
+      const record = await this.recordAt(partition, middle)
+      if (record !== undefined && record.ingestTimeMs >= timeMs) high = middle
+      else low = middle + 1
+    }
+    return low
+  }
+
+  async #readPart(
+    partition: Partition,
+    part: JournalPart,
+    from: number,
+    to: number,
+  ): Promise<LogRecord[]> {
+    const start = part.positionOf(from)
+    let last = from
+    // Positions grow with offsets: the last one that a single read still covers.
+    let high = to - 1
+    while (last < high) {
+      const middle = Math.ceil((last + high) / 2)
+      if (part.positionOf(middle) - start <= this.#limits.readBytes) last = middle
+      else high = middle - 1
+    }
+    const reach = part.positionOf(last) - start
+    let bytes = createBytes(reach + SINGLE_READ_BYTES)
+    const { segment } = part
+    let count = await segment.read(bytes.u8, start)
+    const records: LogRecord[] = []
+    for (let offset = from; offset <= last; offset++) {
+      const at = part.positionOf(offset) - start
+      const needed =
+        at + RECORD_HEADER_BYTES <= count ? at + frameField.length(bytes, at) : Infinity
+      if (needed > count) {
+        if (offset > from || needed === Infinity) break
+        bytes = createBytes(needed)
+        count = await segment.read(bytes.u8, start)
+      }
+      const isRecord =
+        frameField.kind(bytes, at) === KIND.record && frameField.offset(bytes, at) === offset
+      if (!isRecord) throw damagedRecord(segment.path, start + at, partition, offset)
+      records.push(new FrameRecord(bytes, at, partition.stream.declared.name, this.#state.names))
+    }
+    if (records.length === 0) throw damagedRecord(segment.path, start, partition, from)
+    return records
+  }
+}
+
+function splitAt(partition: Partition, offset: number): Partition['splits'][number] | undefined {
+  const { splits } = partition
+  let low = 0
+  let high = splits.length - 1
+  while (low <= high) {
+    const middle = (low + high) >> 1
+    const split = splits[middle] as Partition['splits'][number]
+    if (offset < split.first) high = middle - 1
+    else if (offset >= split.end) low = middle + 1
+    else return split
+  }
+  return undefined
+}
+
+function partAt(partition: Partition, offset: number): JournalPart {
+  return partition.parts.find(part => offset < part.end && offset >= part.first) as JournalPart
+}
+
+function hasKey(record: LogRecord, tenant: string, key: string): boolean {
+  // A record is found under its `keys`; its partition key is not always one of them.
+  return record.tenant === tenant && record.keys.includes(key)
+}
+
+function compareByTime(a: LogRecord, b: LogRecord): number {
+  if (a.eventTimeMs !== b.eventTimeMs) return a.eventTimeMs - b.eventTimeMs
+  if (a.id !== b.id) return a.id < b.id ? -1 : 1
+  return a.partition - b.partition || a.offset - b.offset
+}

@@ -1,0 +1,251 @@
+/** Opening a journal: reading what is there, cutting a torn tail, refusing damage. */
+import { partitionOf } from '@millrace/core'
+import type { Disk, Logger } from '@millrace/core'
+import type { DuplicateIndex } from '../duplicates.ts'
+import { logErrors } from '../errors.ts'
+import type { Bytes } from './bytes.ts'
+import { frameField, idOfFrame, keyOfFrame, keysOfFrame } from './frames.ts'
+import { readTextFrame } from './group.ts'
+import { hashOfKey } from './key-chains.ts'
+import { FLAG, KIND, UNIT_HEADER_BYTES } from './layout.ts'
+import type { FileLogLimits } from './options.ts'
+import type { JournalPart, Partition } from './partition.ts'
+import { isZero, unitsBehind, unitsInRow } from './scan.ts'
+import type { Unit } from './scan.ts'
+import { listSegments, loadSegment } from './segment.ts'
+import type { Segment } from './segment.ts'
+import { applyCheckpoint, applyFrame } from './state.ts'
+import type { LogState } from './state.ts'
+import { Tail } from './tail.ts'
+
+/** What was found in the journal directory. */
+export interface RecoveredJournal {
+  /** Segments with units, in order. */
+  readonly segments: Segment[]
+  /** A segment that was preallocated and not begun. */
+  readonly spare: Segment | undefined
+  readonly firstUnit: number
+  readonly lastUnit: number
+  /** Bytes of a torn tail that were cut off. */
+  readonly cutBytes: number
+}
+
+export interface RecoveryContext {
+  readonly disk: Disk
+  readonly logger: Logger
+  readonly directory: string
+  readonly limits: FileLogLimits
+  readonly state: LogState
+  readonly ids: DuplicateIndex
+  /** Called when the streams are known, before any record is. */
+  readonly onCheckpoint: () => Promise<void>
+}
+
+/** Reads the journal into `state`. Refuses damage (LOG_DAMAGED). */
+export async function recoverJournal(context: RecoveryContext): Promise<RecoveredJournal> {
+  const { disk, directory } = context
+  const opened: Segment[] = []
+  try {
+    const walk: Walk = {
+      segments: [],
+      empty: [],
+      firstUnit: 0,
+      lastUnit: 0,
+      mark: 0,
+      lost: new Map(),
+    }
+    for (const number of await listSegments(disk, directory)) {
+      const loaded = await loadSegment(disk, directory, number)
+      opened.push(loaded.segment)
+      await walkSegment(context, walk, loaded)
+    }
+    const { segments, firstUnit, lastUnit } = walk
+    refuseDamage(context, walk)
+    const cutBytes = walk.stop === undefined ? 0 : await cutTail(walk.stop)
+    // What was found may be in the page cache only: nothing is served that a power cut could take.
+    await segments.at(-1)?.file.sync()
+    const spare = await keepSpare(disk, walk)
+    for (const partition of context.state.streams.partitions()) {
+      partition.durableEnd = partition.nextOffset
+      partition.durableWatermarkMs = partition.watermarkMs
+      partition.tail = new Tail(partition.nextOffset)
+    }
+    return { segments, spare, firstUnit, lastUnit, cutBytes }
+  } catch (error) {
+    for (const segment of opened) await segment.file.close()
+    throw error
+  }
+}
+
+/** How far the reading came, and where it had to stop. */
+interface Walk {
+  readonly segments: Segment[]
+  /** Segments without units. */
+  readonly empty: Segment[]
+  firstUnit: number
+  lastUnit: number
+  /** The segment behind whose last good unit there is something that is not the next unit. */
+  stop?: Loaded
+  /** Greatest durable mark found behind the stop. */
+  mark: number
+  /** Offsets known to be missing, by partition. */
+  readonly lost: Map<string, [number, number]>
+}
+
+async function walkSegment(context: RecoveryContext, walk: Walk, loaded: Loaded): Promise<void> {
+  const { segment, bytes, size } = loaded
+  const isBehindStop = walk.stop !== undefined
+  if (!isBehindStop) {
+    const firstUnit = await readSegment(context, loaded, walk.lastUnit)
+    walk.firstUnit ||= firstUnit
+    walk.lastUnit = segment.lastUnit || walk.lastUnit
+  }
+  if (segment.lastUnit > 0) walk.segments.push(segment)
+  else walk.empty.push(segment)
+  if (isZero(bytes, segment.fill, size)) return
+  walk.stop ??= loaded
+  // A segment is begun after all of the one before it is durable.
+  if (isBehindStop) walk.mark = Math.max(walk.mark, walk.lastUnit + 1)
+  for (const unit of unitsBehind(bytes, segment.fill, size, segment.salt)) {
+    walk.mark = Math.max(walk.mark, unit.durableMark)
+    noteLost(context, bytes, unit, walk.lost)
+  }
+}
+
+/** Keeps the segment that was preallocated for the next roll; removes others without units. */
+async function keepSpare(disk: Disk, { segments, empty }: Walk): Promise<Segment | undefined> {
+  const wanted = segments.at(-1)?.number
+  let spare: Segment | undefined
+  for (const segment of empty) {
+    if (spare === undefined && (wanted === undefined || segment.number === wanted + 1)) {
+      spare = segment
+      continue
+    }
+    await segment.file.close()
+    await disk.remove(segment.path)
+  }
+  return spare
+}
+
+interface Loaded {
+  readonly segment: Segment
+  readonly bytes: Bytes
+  readonly size: number
+}
+
+async function readSegment(
+  context: RecoveryContext,
+  { segment, bytes, size }: Loaded,
+  lastUnit: number,
+): Promise<number> {
+  let firstUnit = 0
+  const expected = lastUnit === 0 ? undefined : lastUnit + 1
+  for (const unit of unitsInRow(bytes, size, segment.salt, expected)) {
+    if (lastUnit === 0 && firstUnit === 0) await readFirstUnit(context, bytes, unit)
+    else readUnit(context, segment, bytes, unit)
+    if (firstUnit === 0) firstUnit = unit.number
+    segment.lastUnit = unit.number
+    segment.fill = unit.at + unit.length
+    segment.isBegun = true
+  }
+  return firstUnit
+}
+
+/** The first unit of the oldest segment holds nothing but the checkpoint. */
+async function readFirstUnit(context: RecoveryContext, bytes: Bytes, unit: Unit): Promise<void> {
+  const at = unit.at + UNIT_HEADER_BYTES
+  applyCheckpoint(context.state, readTextFrame(bytes, at))
+  await context.onCheckpoint()
+}
+
+function readUnit(context: RecoveryContext, segment: Segment, bytes: Bytes, unit: Unit): void {
+  const { state, ids } = context
+  const isRemembered = unit.number <= ids.durableMark()
+  const end = unit.at + unit.length
+  for (let at = unit.at + UNIT_HEADER_BYTES; at < end; at += frameField.length(bytes, at)) {
+    const kind = frameField.kind(bytes, at)
+    if (kind === KIND.record) readRecord(context, segment, bytes, at, isRemembered)
+    else if (kind !== KIND.checkpoint) applyFrame(state, kind, readTextFrame(bytes, at))
+  }
+  if (unit.ingestTimeMs > state.lastIngestMs) state.lastIngestMs = unit.ingestTimeMs
+}
+
+function readRecord(
+  { state, ids }: RecoveryContext,
+  segment: Segment,
+  bytes: Bytes,
+  at: number,
+  isRemembered: boolean,
+): void {
+  const stream = frameField.stream(bytes, at)
+  const number = frameField.partition(bytes, at)
+  const partition = state.streams.at(stream)?.partitions[number] as Partition
+  const part = partition.partOf(segment)
+  const offset = frameField.offset(bytes, at)
+  indexKeys(part, partition, bytes, at)
+  part.add(at, frameField.length(bytes, at))
+  partition.nextOffset = offset + 1
+  partition.watermarkMs = frameField.watermarkMs(bytes, at)
+  if (!isRemembered && !frameField.isUnique(bytes, at)) {
+    ids.insert(idOfFrame(bytes, at), { stream, partition: number, offset })
+  }
+}
+
+/** Adds the record that is about to be added to a part to its key chains. */
+function indexKeys(part: JournalPart, partition: Partition, bytes: Bytes, at: number): void {
+  const tenant = frameField.tenant(bytes, at)
+  const { partitions } = partition.stream
+  const hasKeys = ((bytes.u8[at + 5] as number) & FLAG.keys) !== 0
+  const keys = hasKeys ? new Set(keysOfFrame(bytes, at)) : [keyOfFrame(bytes, at)]
+  for (const key of keys) {
+    if (partitionOf(key, partitions.length) !== partition.number) continue
+    part.chains.add(hashOfKey(tenant, key), part.count)
+  }
+}
+
+/** Overwrites everything behind the last unit that is kept, so that it can never come back. */
+async function cutTail({ segment, bytes, size }: Loaded): Promise<number> {
+  let end = size
+  while (end > segment.fill && bytes.u8[end - 1] === 0) end -= 1
+  const length = end - segment.fill
+  await segment.file.write(Buffer.alloc(length), 0, length, segment.fill)
+  await segment.file.sync()
+  return length
+}
+
+function refuseDamage({ ids, directory }: RecoveryContext, walk: Walk): void {
+  const mark = Math.max(walk.mark, ids.durableMark())
+  const { lastUnit, lost, stop } = walk
+  if (mark <= lastUnit) return
+  const ranges = [...lost].map(([name, [from, to]]) => `${name} from offset ${from} to ${to}`)
+  const segment = stop?.segment ?? walk.segments.at(-1)
+  const path = segment?.path ?? directory
+  const at = segment?.fill ?? 0
+  throw logErrors.create('LOG_DAMAGED', {
+    file: path,
+    at,
+    reason: `unit ${lastUnit + 1} cannot be read, and unit ${mark} was acknowledged`,
+    affected: ranges.length > 0 ? ranges.join(', ') : `units ${lastUnit + 1} to ${mark}`,
+    goOn:
+      `cut ${path} at byte ${at} (truncate -s ${at}), and remove the later segments of its ` +
+      'directory and the directory ids beside it, which is built again; what came later is lost',
+  })
+}
+
+/** Records between what was read and what a later unit goes on with. */
+function noteLost(
+  { state }: RecoveryContext,
+  bytes: Bytes,
+  unit: Unit,
+  lost: Map<string, [number, number]>,
+): void {
+  const end = unit.at + unit.length
+  for (let at = unit.at + UNIT_HEADER_BYTES; at < end; at += frameField.length(bytes, at)) {
+    if (frameField.kind(bytes, at) !== KIND.record) continue
+    const stream = state.streams.at(frameField.stream(bytes, at))
+    const partition = stream?.partitions[frameField.partition(bytes, at)]
+    if (partition === undefined || lost.has(partition.name)) continue
+    const offset = frameField.offset(bytes, at)
+    if (offset > partition.nextOffset) lost.set(partition.name, [partition.nextOffset, offset - 1])
+  }
+}

@@ -1,0 +1,151 @@
+/** The newest records of a partition, with the data that the caller parsed anyway. */
+import { DEFAULT_TENANT } from '../log.ts'
+import type { LogRecord, NewEvent, SealedPart } from '../log.ts'
+import { decodePayload } from '../admission.ts'
+
+const NO_HEADERS: Readonly<Record<string, string>> = Object.freeze({})
+
+/** A record kept from its append. It holds nothing of the caller's but strings and `data`. */
+export class TailRecord implements LogRecord {
+  readonly stream: string
+  readonly partition: number
+  readonly offset: number
+  readonly type: string
+  readonly key: string
+  readonly id: string
+  readonly eventTimeMs: number
+  readonly ingestTimeMs: number
+  readonly watermarkMs: number
+  readonly #rest: Rest | undefined
+  #data: unknown
+
+  constructor(
+    event: NewEvent,
+    partition: number,
+    offset: number,
+    ingestTimeMs: number,
+    watermarkMs: number,
+  ) {
+    this.stream = event.stream
+    this.partition = partition
+    this.offset = offset
+    this.type = event.type
+    this.key = event.key
+    this.id = event.id
+    this.eventTimeMs = event.eventTimeMs
+    this.ingestTimeMs = ingestTimeMs
+    this.watermarkMs = watermarkMs
+    this.#data = event.data
+    this.#rest = restOf(event)
+  }
+
+  get tenant(): string {
+    return this.#rest?.tenant ?? DEFAULT_TENANT
+  }
+  get keys(): readonly string[] {
+    return this.#rest?.keys ?? [this.key]
+  }
+  get definition(): string {
+    return this.#rest?.definition ?? ''
+  }
+  get generation(): number {
+    return this.#rest?.generation ?? 0
+  }
+  get isHistory(): boolean {
+    return this.#rest?.isHistory ?? false
+  }
+  get headers(): Readonly<Record<string, string>> {
+    return this.#rest?.headers ?? NO_HEADERS
+  }
+  get sealed(): SealedPart | undefined {
+    return this.#rest?.sealed
+  }
+  get data(): unknown {
+    const payload = this.#rest?.payload
+    if (this.#data === undefined && payload !== undefined) {
+      this.#data = decodePayload(payload, this.#rest?.isEnvelope ?? false)
+    }
+    return this.#data
+  }
+  get payload(): Uint8Array {
+    return Buffer.from(JSON.stringify(this.data), 'utf8')
+  }
+}
+
+/** What few events have. */
+interface Rest {
+  readonly tenant: string | undefined
+  readonly keys: readonly string[] | undefined
+  readonly definition: string | undefined
+  readonly generation: number | undefined
+  readonly isHistory: boolean | undefined
+  readonly headers: Readonly<Record<string, string>> | undefined
+  readonly sealed: SealedPart | undefined
+  /** A copy, for events that came without decoded data. */
+  readonly payload: Uint8Array | undefined
+  readonly isEnvelope: boolean | undefined
+}
+
+function restOf(event: NewEvent): Rest | undefined {
+  const { tenant, keys, definition, generation, isHistory, headers, sealed, isEnvelope } = event
+  const payload =
+    event.data === undefined && event.payload !== undefined ? event.payload.slice() : undefined
+  if (
+    tenant === undefined &&
+    keys === undefined &&
+    definition === undefined &&
+    generation === undefined &&
+    isHistory === undefined &&
+    headers === undefined &&
+    sealed === undefined &&
+    payload === undefined
+  ) {
+    return undefined
+  }
+  return { tenant, keys, definition, generation, isHistory, headers, sealed, payload, isEnvelope }
+}
+
+const COMPACT_RECORDS = 1_024
+
+/** A run of records up to the accepted end of a partition; the front is dropped as memory asks. */
+export class Tail {
+  #records: LogRecord[] = []
+  #head = 0
+  /** Offset of the first record kept. */
+  first: number
+
+  constructor(first: number) {
+    this.first = first
+  }
+
+  push(record: LogRecord): void {
+    this.#records.push(record)
+  }
+
+  /** The record at an offset, when it is kept. */
+  get(offset: number): LogRecord | undefined {
+    const index = offset - this.first
+    return index < 0 ? undefined : this.#records[this.#head + index]
+  }
+
+  /** Records from an offset that is kept. */
+  slice(from: number, to: number): LogRecord[] {
+    const base = this.#head - this.first
+    return this.#records.slice(base + from, base + to)
+  }
+
+  /** Forgets the records before an offset. */
+  dropBefore(offset: number): void {
+    if (offset <= this.first) return
+    const dropped = Math.min(offset - this.first, this.#records.length - this.#head)
+    this.#head += dropped
+    this.first += dropped
+    if (this.#head < COMPACT_RECORDS || this.#head * 2 < this.#records.length) {
+      // Emptied slots would keep their records alive until the next compaction.
+      this.#records.fill(undefined as unknown as LogRecord, this.#head - dropped, this.#head)
+      return
+    }
+    this.#records = this.#records.slice(this.#head)
+    this.#head = 0
+  }
+}
