@@ -1,0 +1,158 @@
+import assert from 'node:assert/strict'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, test } from 'node:test'
+import { crc32, deflateRawSync, gzipSync } from 'node:zlib'
+import { isError } from '@millrace/core'
+import { IMPORT_LIMITS } from './limits.ts'
+import { listSources, type ImportFile } from './source.ts'
+
+const folder = await mkdtemp(join(tmpdir(), 'millrace-source-'))
+after(() => rm(folder, { recursive: true }))
+
+async function put(name: string, content: string | Uint8Array): Promise<string> {
+  const path = join(folder, name)
+  await mkdir(join(path, '..'), { recursive: true })
+  await writeFile(path, content)
+  return path
+}
+
+async function textOf(file: ImportFile | undefined): Promise<string> {
+  assert.ok(file)
+  const parts: Uint8Array[] = []
+  for await (const chunk of file.read()) parts.push(chunk)
+  return Buffer.concat(parts).toString('utf8')
+}
+
+/** A zip archive (APPNOTE 4.3) of these entries. */
+function zipOf(entries: Record<string, Uint8Array>, change: { flags?: number } = {}): Buffer {
+  const parts: Buffer[] = []
+  const directory: Buffer[] = []
+  let offset = 0
+  for (const [name, content] of Object.entries(entries)) {
+    const packed = deflateRawSync(content)
+    const nameBytes = Buffer.from(name)
+    const common = Buffer.alloc(26)
+    common.writeUInt16LE(20, 0)
+    common.writeUInt16LE(change.flags ?? 0x800, 2)
+    common.writeUInt16LE(8, 4)
+    common.writeUInt32LE(crc32(content), 10)
+    common.writeUInt32LE(packed.length, 14)
+    common.writeUInt32LE(content.length, 18)
+    common.writeUInt16LE(nameBytes.length, 22)
+    const local = Buffer.concat([Buffer.from('PK\u0003\u0004'), common, nameBytes, packed])
+    const tail = Buffer.alloc(14)
+    tail.writeUInt32LE(offset, 10)
+    const version = Buffer.from([20, 0])
+    directory.push(Buffer.concat([Buffer.from('PK\u0001\u0002'), version, common, tail, nameBytes]))
+    parts.push(local)
+    offset += local.length
+  }
+  const central = Buffer.concat(directory)
+  const end = Buffer.alloc(22)
+  end.write('PK\u0005\u0006', 'latin1')
+  end.writeUInt16LE(directory.length, 8)
+  end.writeUInt16LE(directory.length, 10)
+  end.writeUInt32LE(central.length, 12)
+  end.writeUInt32LE(offset, 16)
+  return Buffer.concat([...parts, central, end])
+}
+
+test('a plain file, a packed one, and one packed in two pieces', async () => {
+  const plain = await listSources(await put('a.csv', 'a,b\n'), IMPORT_LIMITS)
+  assert.equal(plain.isSingle, true)
+  assert.equal(await textOf(plain.files[0]), 'a,b\n')
+  const packed = Buffer.concat([gzipSync('a,'), gzipSync('b\n')])
+  const gzip = await listSources(await put('b.csv.gz', packed), IMPORT_LIMITS)
+  assert.equal(gzip.files[0]?.name, 'b.csv')
+  assert.equal(await textOf(gzip.files[0]), 'a,b\n')
+})
+
+test('UTF-16 with its mark is read', async () => {
+  const content = Buffer.from('\ufeffaé,b\n', 'utf16le')
+  const { files } = await listSources(await put('u.csv', content), IMPORT_LIMITS)
+  assert.equal(await textOf(files[0]), 'aé,b\n')
+})
+
+test('a folder lists its files, a zip its entries, packed ones too', async () => {
+  await put('set/ratings.csv', 'x')
+  await put('set/sub/deep.csv', 'y')
+  const listed = await listSources(join(folder, 'set'), IMPORT_LIMITS)
+  assert.deepEqual(
+    listed.files.map(file => file.name),
+    ['ratings.csv'],
+  )
+  const archive = zipOf({
+    'ml/': Buffer.alloc(0),
+    'ml/ratings.dat': Buffer.from('1::2::3::4\n'),
+    'ml/movies.csv.gz': gzipSync('movieId'),
+  })
+  const zip = await listSources(await put('ml.zip', archive), IMPORT_LIMITS)
+  assert.deepEqual(
+    zip.files.map(file => [file.name, file.label]),
+    [
+      ['ratings.dat', 'ml.zip:ml/ratings.dat'],
+      ['movies.csv', 'ml.zip:ml/movies.csv.gz'],
+    ],
+  )
+  assert.equal(await textOf(zip.files[0]), '1::2::3::4\n')
+  assert.equal(await textOf(zip.files[1]), 'movieId')
+})
+
+test('what is missing is refused by name', async () => {
+  await assert.rejects(listSources(join(folder, 'none'), IMPORT_LIMITS), error =>
+    isError(error, 'IMPORT_SOURCE_MISSING'),
+  )
+})
+
+test('damaged and cut archives are refused', async () => {
+  const good = gzipSync('a,b\n'.repeat(1000))
+  const damaged = Buffer.from(good)
+  damaged[15] = (damaged[15] as number) ^ 0xff
+  for (const bytes of [
+    damaged,
+    good.subarray(0, 30),
+    Buffer.from([0x1f, 0x8b, 9, 9, 9, 9, 9, 9]),
+  ]) {
+    const { files } = await listSources(await put('bad.csv.gz', bytes), IMPORT_LIMITS)
+    await assert.rejects(textOf(files[0]), error => isError(error, 'IMPORT_ARCHIVE_INVALID'))
+  }
+  const zip = zipOf({ 'a.csv': Buffer.from('a,b\n'.repeat(100)) })
+  const cut = await put('cut.zip', zip.subarray(0, zip.length - 30))
+  await assert.rejects(listSources(cut, IMPORT_LIMITS), error =>
+    isError(error, 'IMPORT_ARCHIVE_INVALID'),
+  )
+})
+
+test('names that lead outside and encrypted entries are refused', async () => {
+  for (const name of ['../../etc/passwd', '/etc/passwd', 'C:/x']) {
+    const path = await put('evil.zip', zipOf({ [name]: Buffer.from('x') }))
+    await assert.rejects(listSources(path, IMPORT_LIMITS), error =>
+      isError(error, 'IMPORT_ARCHIVE_INVALID'),
+    )
+  }
+  const locked = await put('locked.zip', zipOf({ a: Buffer.from('x') }, { flags: 0x801 }))
+  const { files } = await listSources(locked, IMPORT_LIMITS)
+  await assert.rejects(textOf(files[0]), error => isError(error, 'IMPORT_ARCHIVE_INVALID'))
+})
+
+test('a bomb is refused long before it has expanded', async () => {
+  const limits = { ...IMPORT_LIMITS, expandedBytesFree: 1024 * 1024 }
+  const bomb = Buffer.alloc(50 * 1024 * 1024)
+  const gzip = await put('bomb.csv.gz', gzipSync(bomb))
+  const zip = await put('bomb.zip', zipOf({ 'a.csv': bomb }))
+  const nested = await put('nested.zip', zipOf({ 'a.csv.gz': gzipSync(bomb) }))
+  for (const path of [gzip, zip, nested]) {
+    const { files } = await listSources(path, limits)
+    await assert.rejects(textOf(files[0]), error => isError(error, 'IMPORT_LIMIT_EXCEEDED'))
+  }
+})
+
+test('two versions of a file have different identities', async () => {
+  const path = await put('i.csv', 'a')
+  const one = await listSources(path, IMPORT_LIMITS)
+  await put('i.csv', 'b')
+  const two = await listSources(path, IMPORT_LIMITS)
+  assert.notEqual(one.files[0]?.identity, two.files[0]?.identity)
+})
