@@ -151,21 +151,15 @@ export class Committer {
     })
   }
 
-  /**
-   * Runs `task` when everything accepted is durable and nothing is admitted meanwhile: for work on
-   * the duplicate index, which must never hold an id whose record a crash could take.
-   */
-  async exclusively(task: () => Promise<void>): Promise<void> {
+  /** Resolves when every commit that was called before is admitted, and none is half way. */
+  settled(): Promise<void> {
+    return new Promise(resolve => this.#enter(0, resolve))
+  }
+
+  /** Brings every id given so far to disk, so that the journal before it is not needed for them. */
+  async saveIds(): Promise<void> {
     await new Promise<void>((resolve, reject) => {
-      this.#enter(0, () => {
-        this.#isBusy = true
-        this.#journal
-          .settled()
-          .then(task)
-          .then(resolve, reject)
-          .finally(() => this.#leave())
-          .catch(reject)
-      })
+      this.#enter(0, () => this.#checkpointIds({ force: true }).then(resolve, reject))
     })
   }
 
@@ -476,16 +470,22 @@ export class Committer {
     group.waiters.push(waiter)
     this.counters.appended += work.records
     this.#journal.end(work.records, work.ingestTimeMs)
-    if (this.#idsSinceCheckpoint >= this.#limits.idsPerCheckpoint) this.#checkpointIds()
+    if (this.#idsSinceCheckpoint >= this.#limits.idsPerCheckpoint) this.#makeRoomForIds()
   }
 
-  /** Lets the duplicate index write, at a moment when it holds durable ids only. */
-  #checkpointIds(): void {
+  /** Hands the ids to the duplicate index's writer. Call between units: the mark covers whole ones. */
+  #checkpointIds(options: { force?: boolean }): Promise<void> {
     this.#idsSinceCheckpoint = 0
-    this.exclusively(async () => {
-      if (this.#journal.failure !== undefined) return
-      await this.#ids.checkpoint(this.#journal.durableUnit)
-    }).catch((error: unknown) => this.#journal.fail(error))
+    const durable = this.#journal.durable()
+    return this.#ids.checkpoint(this.#journal.nextUnit - 1, { ...options, durable })
+  }
+
+  /** Others wait until the duplicate index has room again. */
+  #makeRoomForIds(): void {
+    this.#isBusy = true
+    this.#checkpointIds({})
+      .catch((error: unknown) => this.#journal.fail(error))
+      .finally(() => this.#leave())
   }
 
   /** Reads what the rest of a suspended commit needs to know, many at a time. */

@@ -48,7 +48,13 @@ for (const [name, options] of [
           random: createSeededRandom(1),
           logger: silentLogger,
           directory: 'log',
-          options: { firstSegmentBytes: 65_536, segmentBytes: 65_536, queueBytesMax, ...options },
+          options: {
+            firstSegmentBytes: 65_536,
+            segmentBytes: 65_536,
+            idMemoryBytesMax: 4 * 1024 * 1024,
+            queueBytesMax,
+            ...options,
+          },
         }),
       dispose: () => rm(root, { recursive: true }),
     }

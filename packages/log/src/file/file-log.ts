@@ -1,7 +1,7 @@
 /** The embedded log: one journal of commit units on disk, split by stream in the background. */
 import type { Clock, Disk, Logger, Position, Random } from '@millrace/core'
 import { checkStream, isSameStream } from '../admission.ts'
-import { createMemoryDuplicateIndex } from '../dedup/index.ts'
+import { openDuplicateIndex } from '../dedup/index.ts'
 import type { DuplicateIndex } from '../duplicates.ts'
 import { logErrors } from '../errors.ts'
 import { DEFAULT_TENANT } from '../log.ts'
@@ -51,8 +51,13 @@ export async function openFileLog(ports: FileLogPorts): Promise<EventLog> {
   const limits = limitsOf(ports.options ?? {})
   const journalDirectory = `${directory}/journal`
   await disk.makeDirectory(journalDirectory)
+  await syncNames(disk, journalDirectory)
   const state = createState(limits.stepsKept)
-  const ids = createMemoryDuplicateIndex()
+  const ids = await openDuplicateIndex({
+    ...ports,
+    directory: `${directory}/ids`,
+    options: { memoryBytesMax: limits.idMemoryBytesMax },
+  })
   const recovered = await recoverJournal({
     disk,
     logger,
@@ -83,6 +88,14 @@ export async function openFileLog(ports: FileLogPorts): Promise<EventLog> {
   })
   log.begin(journal)
   return log
+}
+
+/** Makes the names on the way to a directory durable. */
+async function syncNames(disk: Disk, directory: string): Promise<void> {
+  const parts = directory.split('/')
+  for (let depth = 0; depth < parts.length; depth++) {
+    await disk.syncDirectory(parts.slice(0, depth).join('/'))
+  }
 }
 
 class FileLog implements EventLog {
@@ -287,8 +300,7 @@ class FileLog implements EventLog {
   }
 
   async #close(): Promise<void> {
-    // An exclusive turn comes after every commit that was accepted.
-    await this.#committer.exclusively(async () => undefined)
+    await this.#committer.settled()
     if (this.#journal.failure === undefined) {
       this.#journal.begin(EMPTY_UNIT_BYTES)
       this.#journal.end(0, this.#state.lastIngestMs)

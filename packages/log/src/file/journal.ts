@@ -150,6 +150,14 @@ export class Journal {
     return this.#waiting.at(-1) ?? this.#writing
   }
 
+  /** Resolves when every unit accepted so far is durable; rejects when that will never be. */
+  durable(): Promise<void> {
+    if (this.failure !== undefined) return Promise.reject(this.refusal())
+    const { newest } = this
+    if (newest === undefined) return Promise.resolve()
+    return new Promise((resolve, reject) => newest.waiters.push({ resolve, reject }))
+  }
+
   /** Resolves when nothing waits to become durable, or the journal failed. */
   async settled(): Promise<void> {
     while (this.newest !== undefined && this.failure === undefined) {

@@ -31,8 +31,10 @@ export interface FileLogOptions {
   readonly openFilesMax?: number
   /** Steps kept in memory per processor and source partition. Default 256. */
   readonly stepsKept?: number
-  /** Ids given to the duplicate index between two checkpoints of it. Default 65,536. */
+  /** Ids given to the duplicate index before it is asked whether it wants to write. Default 4,096. */
   readonly idsPerCheckpoint?: number
+  /** Memory of the duplicate index. Default 64 MiB. */
+  readonly idMemoryBytesMax?: number
 }
 
 /** The options with their defaults filled in. */
@@ -54,7 +56,8 @@ export function limitsOf(options: FileLogOptions): FileLogLimits {
     sliceMs: 4,
     openFilesMax: 256,
     stepsKept: 256,
-    idsPerCheckpoint: 65_536,
+    idsPerCheckpoint: 4_096,
+    idMemoryBytesMax: 64 * MIB,
     ...options,
   }
 }
