@@ -19,7 +19,7 @@ const stages: readonly Stage[] = [
       '--check',
       '--cache',
       '--cache-location',
-      'node_modules/.cache/prettier',
+      'node_modules/.cache/format',
       '--log-level',
       'warn',
       '.',

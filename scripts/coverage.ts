@@ -57,7 +57,8 @@ export function coverageByPackage(
     sum.total += file.total
     sum.covered += file.covered
     const percent = percentOf(file)
-    if (percent < wantedOf(config, name)) sum.gaps.push([file.total - file.covered, `${path} ${percent.toFixed(1)} %`])
+    if (percent < wantedOf(config, name))
+      sum.gaps.push([file.total - file.covered, `${path} ${percent.toFixed(1)} %`])
     sums.set(name, sum)
   }
   return [...sums].map(([name, sum]) => ({

@@ -5,7 +5,16 @@
  * `--install` also packs the tarballs and installs them into an empty project, which needs a registry.
  */
 import { execFileSync } from 'node:child_process'
-import { cpSync, existsSync, globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  cpSync,
+  existsSync,
+  globSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { publint } from 'publint'
@@ -45,7 +54,11 @@ console.log(`${staged.length} packages, ${faults.length} faults`)
 process.exitCode = faults.length > 0 ? 1 : 0
 
 function compile(): void {
-  run(root, process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'scripts/tsconfig.pack.json'])
+  run(root, process.execPath, [
+    'node_modules/typescript/bin/tsc',
+    '-p',
+    'scripts/tsconfig.pack.json',
+  ])
 }
 
 function stageAll(): Staged[] {
@@ -57,9 +70,11 @@ function stageAll(): Staged[] {
       const folder = join(project, 'node_modules', manifest.name)
       mkdirSync(folder, { recursive: true })
       stageSources(source, folder)
-      for (const name of ['README.md', ...(manifest.files ?? [])]) copyIfPresent(join(root, source, name), join(folder, name))
+      for (const name of ['README.md', ...(manifest.files ?? [])])
+        copyIfPresent(join(root, source, name), join(folder, name))
       cpSync(join(root, 'LICENSE'), join(folder, 'LICENSE'))
-      for (const path of Object.values(manifest.bin ?? {})) stageCommand(join(root, source, path), join(folder, path))
+      for (const path of Object.values(manifest.bin ?? {}))
+        stageCommand(join(root, source, path), join(folder, path))
       const published = publishedManifest(manifest)
       writeFileSync(join(folder, 'package.json'), `${JSON.stringify(published, null, 2)}\n`)
       return { manifest: published, folder }
@@ -103,7 +118,10 @@ function publishedManifest(manifest: Manifest): Manifest {
   const exports = Object.fromEntries(
     Object.entries(manifest.exports).map(([entry, path]) => {
       const built = path.replace(/^\.\/src\//, './dist/').replace(/\.ts$/, '')
-      return [entry, path.endsWith('.ts') ? { types: `${built}.d.ts`, default: `${built}.js` } : path]
+      return [
+        entry,
+        path.endsWith('.ts') ? { types: `${built}.d.ts`, default: `${built}.js` } : path,
+      ]
     }),
   )
   const files = ['dist', ...(manifest.bin === undefined ? [] : ['bin']), ...(manifest.files ?? [])]
@@ -114,7 +132,8 @@ async function lint({ manifest, folder }: Staged): Promise<void> {
   const { messages, pkg } = await publint({ pkgDir: folder, pack: false, strict: true })
   // Only ES modules are published, so that advice about CommonJS does not apply.
   for (const message of messages) {
-    if (message.type !== 'suggestion') faults.push(`${manifest.name}: ${formatMessage(message, pkg) ?? message.code}`)
+    if (message.type !== 'suggestion')
+      faults.push(`${manifest.name}: ${formatMessage(message, pkg) ?? message.code}`)
   }
 }
 
@@ -128,7 +147,10 @@ function tryIn(folder: string, packages: readonly Staged[]): void {
   const imports = entries.map((entry, at) => `import * as m${at} from '${entry}'`).join('\n')
   const names = `[${entries.map((_, at) => `m${at}`).join(', ')}]`
   write(join(folder, 'package.json'), '{ "name": "trial", "private": true, "type": "module" }\n')
-  write(join(folder, 'use.mjs'), `${imports}\nif (${names}.some(m => Object.keys(m).length === 0)) process.exit(1)\n`)
+  write(
+    join(folder, 'use.mjs'),
+    `${imports}\nif (${names}.some(m => Object.keys(m).length === 0)) process.exit(1)\n`,
+  )
   write(join(folder, 'use.ts'), `${imports}\nexport const all: readonly object[] = ${names}\n`)
   attempt('importing every export', () => run(folder, process.execPath, ['use.mjs']))
   attempt('compiling against the declarations', () => compileUse(folder))
@@ -145,7 +167,8 @@ function tryIn(folder: string, packages: readonly Staged[]): void {
 
 /** Compiles `use.ts`; faults in the declarations of other packages are theirs. */
 function compileUse(folder: string): void {
-  const flags = '--noEmit --strict --target es2024 --module nodenext --types node --skipLibCheck false'
+  const flags =
+    '--noEmit --strict --target es2024 --module nodenext --types node --skipLibCheck false'
   const tsc = join(root, 'node_modules/typescript/bin/tsc')
   const typeRoots = ['--typeRoots', join(root, 'node_modules/@types')]
   try {
@@ -163,7 +186,8 @@ function tryInstalled(packages: readonly Staged[]): void {
   const folder = mkdtempSync(join(tmpdir(), 'millrace-pack-'))
   try {
     const npm = ['--no-audit', '--no-fund', '--loglevel=error']
-    for (const one of packages) run(one.folder, 'npm', ['pack', '--pack-destination', folder, ...npm])
+    for (const one of packages)
+      run(one.folder, 'npm', ['pack', '--pack-destination', folder, ...npm])
     const tarballs = globSync('*.tgz', { cwd: folder }).map(name => `./${name}`)
     write(join(folder, 'package.json'), '{ "name": "trial", "private": true, "type": "module" }\n')
     run(folder, 'npm', ['install', ...npm, ...tarballs])
@@ -184,12 +208,21 @@ function attempt(what: string, action: () => void): void {
 }
 
 function describe(error: unknown): string {
-  const { stdout = '', stderr = '', message = '' } = error as Record<'stdout' | 'stderr' | 'message', unknown>
+  const {
+    stdout = '',
+    stderr = '',
+    message = '',
+  } = error as Record<'stdout' | 'stderr' | 'message', unknown>
   return `${String(message)}\n${String(stdout)}\n${String(stderr)}`.trim()
 }
 
 function run(cwd: string, program: string, args: readonly string[]): string {
-  return execFileSync(program, args, { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'], timeout: 300_000 })
+  return execFileSync(program, args, {
+    cwd,
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'pipe'],
+    timeout: 300_000,
+  })
 }
 
 function copyIfPresent(from: string, to: string): void {

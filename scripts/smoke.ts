@@ -48,7 +48,8 @@ try {
 
 async function waitFor(url: string, process: ChildProcess): Promise<string> {
   for (let waitedMs = 0; waitedMs < startTimeoutMs; waitedMs += 100) {
-    if (process.exitCode !== null) throw new TypeError(`npm start ended with code ${process.exitCode}.`)
+    if (process.exitCode !== null)
+      throw new TypeError(`npm start ended with code ${process.exitCode}.`)
     const answer = await fetch(url).catch(() => undefined)
     if (answer?.ok === true) return answer.text()
     await answer?.arrayBuffer()

@@ -56,7 +56,12 @@ export async function runTests(options: {
   readonly timeoutMs: number
 }): Promise<TestReport> {
   const startedAt = performance.now()
-  const tally = { passed: 0, failed: 0, skipped: [] as SkippedTest[], coverage: [] as FileCoverage[] }
+  const tally = {
+    passed: 0,
+    failed: 0,
+    skipped: [] as SkippedTest[],
+    coverage: [] as FileCoverage[],
+  }
   const events = run({
     files: [...options.files],
     concurrency: availableParallelism(),

@@ -6,7 +6,7 @@
  * For the CI: `MILLRACE_TEST_REPORT` names a file for the result as JSON, `MILLRACE_TEST_COVERAGE=1`
  * adds the covered lines to it, `MILLRACE_TEST_TIMEOUT_MS` bounds one file.
  */
-import { dirname } from 'node:path'
+import { dirname, join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { findTests, runTests, writeReport } from './test-run.ts'
 
@@ -16,6 +16,10 @@ const { values, positionals } = parseArgs({
   options: { int: { type: 'boolean' } },
 })
 process.chdir(root)
+const isCoverageWanted = process.env['MILLRACE_TEST_COVERAGE'] === '1'
+// Each file has a process of its own: compiled sources are shared through a cache, which saves a fifth
+// of the processor time. Functions that come from it have no exact coverage.
+if (!isCoverageWanted) process.env['NODE_COMPILE_CACHE'] ??= join(root, 'node_modules/.cache/node')
 const files = findTests(root, {
   kind: values.int === true ? 'int' : 'quick',
   filters: positionals,
@@ -26,7 +30,7 @@ if (files.length === 0 && positionals.length > 0) {
 }
 const report = await runTests({
   files,
-  isCoverageWanted: process.env['MILLRACE_TEST_COVERAGE'] === '1',
+  isCoverageWanted,
   timeoutMs: Number(process.env['MILLRACE_TEST_TIMEOUT_MS'] ?? 240_000),
 })
 writeReport(process.env['MILLRACE_TEST_REPORT'] || undefined, report)

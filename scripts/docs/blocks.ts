@@ -23,9 +23,25 @@ export interface RewrittenDocument {
 
 /** Languages that a reader would run or send, so that their blocks need a source. */
 const executable = new Set([
-  'ts', 'tsx', 'typescript', 'js', 'mjs', 'javascript', 'sh', 'bash', 'shell', 'console', 'json', 'http',
+  'ts',
+  'tsx',
+  'typescript',
+  'js',
+  'mjs',
+  'javascript',
+  'sh',
+  'bash',
+  'shell',
+  'console',
+  'json',
+  'http',
 ])
-const languageOf: Readonly<Record<string, string>> = { mjs: 'js', bash: 'sh', jsonl: 'json', txt: 'text' }
+const languageOf: Readonly<Record<string, string>> = {
+  mjs: 'js',
+  bash: 'sh',
+  jsonl: 'json',
+  txt: 'text',
+}
 
 /**
  * Replaces the text of every block with a source. `read` gives the text of a file by its path from the
@@ -94,10 +110,7 @@ function languageFor(source: string): string {
 }
 
 /** The lines of a region, or a sentence that says why there are none. */
-function readRegion(
-  source: string,
-  read: (path: string) => string | undefined,
-): string[] | string {
+function readRegion(source: string, read: (path: string) => string | undefined): string[] | string {
   const [path = '', region] = source.split('#')
   const text = read(path)
   if (text === undefined) return `${path} does not exist`

@@ -15,7 +15,9 @@ export async function renderErrorsPage(root: string): Promise<string> {
   const sections: string[] = []
   for (const path of globSync('packages/*/src/**/errors.ts', { cwd: root }).toSorted()) {
     const module = (await import(pathToFileURL(join(root, path)).href)) as Record<string, unknown>
-    const specs = Object.values(module).flatMap(value => (isRegistry(value) ? Object.entries(value.specs) : []))
+    const specs = Object.values(module).flatMap(value =>
+      isRegistry(value) ? Object.entries(value.specs) : [],
+    )
     if (specs.length === 0) continue
     sections.push(`## ${titleOf(path)}\n`, ...table(specs), '')
   }
@@ -42,9 +44,15 @@ function isRegistry(value: unknown): value is { specs: Readonly<Record<string, E
 
 function table(specs: readonly (readonly [code: string, spec: ErrorSpec])[]): string[] {
   const rows = specs.map(([code, { status, retryable, message, remedy }]) =>
-    [`\`${code}\``, String(status), retryable ? 'yes' : 'no', cell(message), cell(remedy)].join(' | '),
+    [`\`${code}\``, String(status), retryable ? 'yes' : 'no', cell(message), cell(remedy)].join(
+      ' | ',
+    ),
   )
-  return ['| Code | Status | Retry helps | What is wrong | What to do |', '| --- | --- | --- | --- | --- |', ...rows.map(row => `| ${row} |`)]
+  return [
+    '| Code | Status | Retry helps | What is wrong | What to do |',
+    '| --- | --- | --- | --- | --- |',
+    ...rows.map(row => `| ${row} |`),
+  ]
 }
 
 function cell(text: string): string {

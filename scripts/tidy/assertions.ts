@@ -50,7 +50,7 @@ function assertingFunctions(files: readonly SourceFile[]): Set<string> {
     return isTestCode && file.tree !== undefined ? namedFunctions(file.tree.program) : []
   })
   const found = new Set<string>()
-  for (let size = -1; size !== found.size; ) {
+  for (let size = -1; size !== found.size;) {
     size = found.size
     for (const { name, body } of bodies) if (isAsserting(body, found)) found.add(name)
   }
@@ -62,7 +62,11 @@ function namedFunctions(program: Node): { name: string; body: Node }[] {
   visitNodes(program, node => {
     if (node.type === 'FunctionDeclaration' && node.id !== null && node.body !== null) {
       found.push({ name: node.id.name, body: node.body })
-    } else if (node.type === 'VariableDeclarator' && node.id.type === 'Identifier' && node.init !== null) {
+    } else if (
+      node.type === 'VariableDeclarator' &&
+      node.id.type === 'Identifier' &&
+      node.init !== null
+    ) {
       if (/Function/.test(node.init.type)) found.push({ name: node.id.name, body: node.init })
     } else if (node.type === 'Property' && node.key.type === 'Identifier') {
       if (/Function/.test(node.value.type)) found.push({ name: node.key.name, body: node.value })

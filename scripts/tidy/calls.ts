@@ -33,7 +33,8 @@ const bans: readonly Ban[] = [
   {
     rule: 'randomness',
     message: 'takes randomness from the machine; take a Random as a parameter',
-    names: /^((globalThis\.)?Math\.random|((globalThis\.)?crypto\.)?(randomUUID|randomBytes|randomInt|getRandomValues))$/,
+    names:
+      /^((globalThis\.)?Math\.random|((globalThis\.)?crypto\.)?(randomUUID|randomBytes|randomInt|getRandomValues))$/,
     allowedIn: new RegExp(systemPorts),
   },
   {
@@ -64,7 +65,9 @@ export function findBannedCalls(files: readonly SourceFile[]): Finding[] {
     const active = bans.filter(ban => !ban.allowedIn.test(file.path))
     visitNodes(tree.program, (node, parent) => {
       if (node.type === 'ImportDeclaration') {
-        for (const { rule, message } of active.filter(ban => ban.modules?.test(node.source.value))) {
+        for (const { rule, message } of active.filter(ban =>
+          ban.modules?.test(node.source.value),
+        )) {
           report(rule, `import of ${node.source.value} ${message}`, node.start)
         }
       } else if (node.type === 'CallExpression') {

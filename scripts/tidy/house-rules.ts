@@ -3,7 +3,12 @@ import { findEmptyTests } from './assertions.ts'
 import { findBannedCalls } from './calls.ts'
 import { exceptions as ownExceptions, type Exception } from './exceptions.ts'
 import { findErrorFaults } from './registered-errors.ts'
-import { findBackendsWithoutSuite, findBarePackages, findLockGaps, findTraces } from './repository.ts'
+import {
+  findBackendsWithoutSuite,
+  findBarePackages,
+  findLockGaps,
+  findTraces,
+} from './repository.ts'
 import { findBadNames, findLongPieces, findLooseEnds } from './shape.ts'
 import type { Finding, SourceFile } from './sources.ts'
 

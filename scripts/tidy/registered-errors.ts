@@ -10,7 +10,8 @@ export interface RegisteredError {
 /** The codes that the errors.ts files register, read from the syntax tree of `defineErrors({…})`. */
 export function registeredErrors(files: readonly SourceFile[]): RegisteredError[] {
   return files.flatMap(file => {
-    if (!/^packages\/[^/]+\/src\/(.*\/)?errors\.ts$/.test(file.path) || file.tree === undefined) return []
+    if (!/^packages\/[^/]+\/src\/(.*\/)?errors\.ts$/.test(file.path) || file.tree === undefined)
+      return []
     const found: RegisteredError[] = []
     visitNodes(file.tree.program, node => {
       if (node.type !== 'CallExpression' || node.callee.type !== 'Identifier') return
@@ -33,10 +34,16 @@ export function findErrorFaults(files: readonly SourceFile[]): Finding[] {
   const used = new Set(
     files
       .filter(({ kind, path }) => kind === 'product' && path.startsWith('packages/'))
-      .flatMap(({ text }) => [...text.matchAll(/'([A-Z][A-Z0-9_]+)'/g)].map(match => match[1] as string)),
+      .flatMap(({ text }) =>
+        [...text.matchAll(/'([A-Z][A-Z0-9_]+)'/g)].map(match => match[1] as string),
+      ),
   )
   return registered.flatMap(({ code, path }, at) => {
-    const fault = (message: string): Finding => ({ rule: 'errors', place: path, message: `${code} ${message}` })
+    const fault = (message: string): Finding => ({
+      rule: 'errors',
+      place: path,
+      message: `${code} ${message}`,
+    })
     const first = registered.findIndex(other => other.code === code)
     return [
       ...(/^[A-Z][A-Z0-9]*(_[A-Z0-9]+)*$/.test(code) ? [] : [fault('is not UPPER_SNAKE')]),

@@ -17,13 +17,15 @@ export function findBackendsWithoutSuite(files: readonly SourceFile[]): Finding[
     const source = backendFolder.exec(path)?.[1]
     if (source === undefined) return []
     if (!withSuite.has(source)) {
-      return [{ rule: 'backend-suite', place: path, message: `the contract has no ${source}/suite.ts` }]
+      return [
+        { rule: 'backend-suite', place: path, message: `the contract has no ${source}/suite.ts` },
+      ]
     }
     const folder = `${dirname(path)}/`
     const runsIt = files.some(
       file =>
         file.path.startsWith(folder) &&
-        file.path.endsWith(".test.ts") &&
+        file.path.endsWith('.test.ts') &&
         /from '[^']*\/suite(\.ts|\/[^']*)'/.test(file.text),
     )
     return runsIt
@@ -68,11 +70,13 @@ const traces: readonly { readonly pattern: RegExp; readonly message: string }[] 
 export function findTraces(files: readonly SourceFile[]): Finding[] {
   return files.flatMap(file => {
     if (/^(scripts\/tidy|test)\//.test(file.path)) return []
-    return file.text.split('\n').flatMap((line, at) =>
-      traces
-        .filter(({ pattern }) => pattern.test(line))
-        .map(({ message }) => ({ rule: 'portable', place: `${file.path}:${at + 1}`, message })),
-    )
+    return file.text
+      .split('\n')
+      .flatMap((line, at) =>
+        traces
+          .filter(({ pattern }) => pattern.test(line))
+          .map(({ message }) => ({ rule: 'portable', place: `${file.path}:${at + 1}`, message })),
+      )
   })
 }
 
@@ -98,9 +102,18 @@ export function findLockGaps(files: readonly SourceFile[]): Finding[] {
   })
 }
 
-function isLocked(packages: Readonly<Record<string, LockEntry>>, from: string, name: string): boolean {
-  for (let folder = from; ; folder = folder.slice(0, Math.max(folder.lastIndexOf('/node_modules/'), 0))) {
-    if (packages[`${folder === '' ? '' : `${folder}/`}node_modules/${name}`] !== undefined) return true
+function isLocked(
+  packages: Readonly<Record<string, LockEntry>>,
+  from: string,
+  name: string,
+): boolean {
+  for (
+    let folder = from;
+    ;
+    folder = folder.slice(0, Math.max(folder.lastIndexOf('/node_modules/'), 0))
+  ) {
+    if (packages[`${folder === '' ? '' : `${folder}/`}node_modules/${name}`] !== undefined)
+      return true
     if (folder === '') return false
     if (!folder.includes('/node_modules/')) folder = ''
   }

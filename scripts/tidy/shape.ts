@@ -6,7 +6,16 @@ import { lineAt, visitNodes, type Finding, type SourceFile } from './sources.ts'
 /** The limits, in lines. A function in a test file is a list of cases and has no limit of its own. */
 export const limits = { productFile: 500, testFile: 1000, productFunction: 70 } as const
 
-const forbiddenWords = new Set(['util', 'utils', 'helper', 'helpers', 'common', 'manager', 'service', 'misc'])
+const forbiddenWords = new Set([
+  'util',
+  'utils',
+  'helper',
+  'helpers',
+  'common',
+  'manager',
+  'service',
+  'misc',
+])
 /** Names that tools and readers expect as they are. */
 const wellKnownNames = /^(README|CONTRIBUTING|CHANGELOG|LICENSE|NOTICE|SECURITY)(\.md)?$/
 const kebabCase = /^\.?[a-z0-9]+(-[a-z0-9]+)*(\.[a-z0-9]+(-[a-z0-9]+)*)*$/
@@ -19,7 +28,11 @@ export function findLongPieces(files: readonly SourceFile[]): Finding[] {
     const lines = file.text.split('\n').length - 1
     const max = file.kind === 'test' ? limits.testFile : limits.productFile
     if (lines > max) {
-      findings.push({ rule: 'file-lines', place: file.path, message: `${lines} lines, the limit is ${max}` })
+      findings.push({
+        rule: 'file-lines',
+        place: file.path,
+        message: `${lines} lines, the limit is ${max}`,
+      })
     }
     if (file.kind === 'product') {
       visitNodes(file.tree.program, node => {
@@ -45,15 +58,20 @@ function isFunction(node: Node): node is FunctionNode {
 /** Files and folders that are not in kebab-case or have a name that says nothing. */
 export function findBadNames(files: readonly SourceFile[]): Finding[] {
   const paths = new Set(
-    files.flatMap(({ path }) => path.split('/').map((_, at, parts) => parts.slice(0, at + 1).join('/'))),
+    files.flatMap(({ path }) =>
+      path.split('/').map((_, at, parts) => parts.slice(0, at + 1).join('/')),
+    ),
   )
   return [...paths].flatMap(path => {
     const name = basename(path)
     if (wellKnownNames.test(name)) return []
-    if (!kebabCase.test(name)) return [{ rule: 'kebab-case', place: path, message: 'is not in kebab-case' }]
+    if (!kebabCase.test(name))
+      return [{ rule: 'kebab-case', place: path, message: 'is not in kebab-case' }]
     const word = name.split(/[-.]/).find(part => forbiddenWords.has(part))
     if (word === undefined) return []
-    return [{ rule: 'speaking-names', place: path, message: `"${word}" says nothing; name what it does` }]
+    return [
+      { rule: 'speaking-names', place: path, message: `"${word}" says nothing; name what it does` },
+    ]
   })
 }
 
@@ -66,7 +84,9 @@ export function findLooseEnds(files: readonly SourceFile[]): Finding[] {
       const mark = /\b(TODO|FIXME|XXX|HACK)\b/.exec(comment.value)?.[0]
       if (mark === undefined) return []
       const place = `${file.path}:${lineAt(file.text, comment.start)}`
-      return [{ rule: 'finished', place, message: `a comment says ${mark}; do it or open an issue` }]
+      return [
+        { rule: 'finished', place, message: `a comment says ${mark}; do it or open an issue` },
+      ]
     })
     visitNodes(tree.program, node => {
       if (node.type !== 'ExportAllDeclaration') return

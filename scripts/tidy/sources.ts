@@ -29,7 +29,15 @@ export interface Tree {
 }
 
 const folders = ['packages', 'apps', 'scripts', 'test', 'bench', 'examples', 'docs', '.ci']
-const skipped = new Set(['node_modules', 'dist', 'coverage', '.git', '.cache', '.millrace', '.turbo'])
+const skipped = new Set([
+  'node_modules',
+  'dist',
+  'coverage',
+  '.git',
+  '.cache',
+  '.millrace',
+  '.turbo',
+])
 const binary = /\.(png|jpe?g|gif|ico|woff2?|gz|zip|tgz|wasm|parquet)$/
 
 /** Reads every text file of the repository below `root`. */
@@ -37,7 +45,9 @@ export function readSources(root: string): SourceFile[] {
   const top = readdirSync(root, { withFileTypes: true })
     .filter(entry => entry.isFile() && !entry.name.endsWith('.log'))
     .map(entry => entry.name)
-  const deep = folders.filter(name => existsSync(join(root, name))).flatMap(name => walk(root, name))
+  const deep = folders
+    .filter(name => existsSync(join(root, name)))
+    .flatMap(name => walk(root, name))
   return [...top, ...deep].filter(path => !binary.test(path)).map(path => open(root, path))
 }
 
@@ -76,12 +86,16 @@ function kindOf(path: string): SourceFile['kind'] {
 /** The line of a character offset, counted from 1. */
 export function lineAt(text: string, offset: number): number {
   let line = 1
-  for (let at = text.indexOf('\n'); at !== -1 && at < offset; at = text.indexOf('\n', at + 1)) line += 1
+  for (let at = text.indexOf('\n'); at !== -1 && at < offset; at = text.indexOf('\n', at + 1))
+    line += 1
   return line
 }
 
 /** Calls `visit` for every node of a tree, parents first. */
-export function visitNodes(node: Node, visit: (node: Node, parent: Node | undefined) => void): void {
+export function visitNodes(
+  node: Node,
+  visit: (node: Node, parent: Node | undefined) => void,
+): void {
   const step = (current: Node, parent: Node | undefined): void => {
     visit(current, parent)
     for (const value of Object.values(current)) {
@@ -105,7 +119,8 @@ export function dottedName(node: Node): string | undefined {
   if (node.type !== 'MemberExpression') return undefined
   const object = dottedName(node.object)
   if (object === undefined) return undefined
-  if (!node.computed && node.property.type === 'Identifier') return `${object}.${node.property.name}`
+  if (!node.computed && node.property.type === 'Identifier')
+    return `${object}.${node.property.name}`
   return node.property.type === 'Literal' && typeof node.property.value === 'string'
     ? `${object}.${node.property.value}`
     : undefined
