@@ -3,11 +3,14 @@
  */
 import type { App, Clock, Logger, Random } from '@millrace/core'
 import type { EventLog } from '@millrace/log'
+import { openNodeDisk } from '@millrace/log/disk'
+import { openFileLog } from '@millrace/log/file'
 import { openMemoryLog } from '@millrace/log/memory'
 import type { SnapshotStore } from '@millrace/store'
+import { openFileSnapshotStore } from '@millrace/store/file'
 import { createMemorySnapshotStore } from '@millrace/store/memory'
 import type { Limits } from '../config.ts'
-import { createIdentity, type Identity } from './identity.ts'
+import { claimDirectory, createIdentity, type Identity } from './identity.ts'
 
 /** What a Millrace keeps, opened. */
 export interface Backends {
@@ -33,7 +36,32 @@ export interface BackendOptions {
 
 /** Opens the backends of a data directory, or of memory. */
 export async function openBackends(options: BackendOptions): Promise<Backends> {
-  return openInMemory(options)
+  return options.data === 'memory' ? openInMemory(options) : openDirectory(options)
+}
+
+async function openDirectory(options: BackendOptions): Promise<Backends> {
+  const { app, data: directory, clock, random, logger, limits } = options
+  const disk = await openNodeDisk(directory)
+  const identity = await claimDirectory(directory, app, random)
+  const snapshots = await openFileSnapshotStore({ disk, logger, directory: 'snapshots' })
+  const log = await openFileLog({
+    disk,
+    clock,
+    random,
+    logger,
+    directory: 'log',
+    options: { queueBytesMax: limits.queueBytesMax },
+  })
+  return {
+    identity,
+    log,
+    snapshots,
+    announce: async () => undefined,
+    async close() {
+      await snapshots.close()
+      await log.close()
+    },
+  }
 }
 
 function openInMemory(options: BackendOptions): Backends {

@@ -85,10 +85,7 @@ export async function openModules(
 }
 
 /** Closes modules, the last opened first; one that fails does not keep the others open. */
-export async function closeModules(
-  opened: readonly OpenedModule[],
-  logger: Logger,
-): Promise<void> {
+export async function closeModules(opened: readonly OpenedModule[], logger: Logger): Promise<void> {
   for (const { module, instance } of [...opened].reverse()) {
     try {
       await instance.close?.()
