@@ -1,6 +1,6 @@
 /**
  * The contract by which a module plugs into the product: ours and a team's own alike. A module is
- * its definition (events, streams, folds) and, once opened, its routes, commands and metrics.
+ * its definition (events, streams, folds, commands) and, once opened, its routes and metrics.
  * Modules do not call each other, except along declared edges; they talk by events.
  */
 import type {
@@ -118,7 +118,6 @@ export interface MetricDefinition {
 export interface ModuleInstance<Api = unknown> {
   readonly api: Api
   readonly routes: readonly RouteDefinition[]
-  readonly commands: readonly CommandDefinition[]
   readonly metrics: readonly MetricDefinition[]
   close?(): Promise<void>
 }
@@ -135,6 +134,8 @@ export interface ProductModule<Api = unknown> {
   /** Streams that it owns, beside those of the app's key entities. */
   streams?(app: App): readonly StreamSpec[]
   folds?(app: App): readonly FoldDefinition[]
+  /** CLI verbs. Declared here, not by the open module, because the CLI speaks to a server that another process runs. */
+  readonly commands?: readonly CommandDefinition[]
   open(context: ModuleContext): Promise<ModuleInstance<Api>> | ModuleInstance<Api>
 }
 
