@@ -22,7 +22,8 @@ export const TEXT = 3
 /** The most bytes that the text of an id may have in the index. */
 export const TEXT_BYTES_MAX = 1024
 
-const NIBBLES = new Int8Array(128).fill(-1)
+/** The value of a lower-case hexadecimal digit by its character code, -1 for any other character. */
+const NIBBLES = new Int8Array(65_536).fill(-1)
 for (let value = 0; value < 16; value++) NIBBLES[value.toString(16).charCodeAt(0)] = value
 
 /** The secrets of a directory: `hash` places UUIDs in tables and filters, `text` keys the hash of texts. */
@@ -92,14 +93,14 @@ export class IdKey {
   }
 
   #setUuid(id: string): boolean {
-    const a = hex(id, 0, 4)
-    const b = hex(id, 4, 4)
-    const c = hex(id, 9, 4)
-    const d = hex(id, 14, 4)
-    const e = hex(id, 19, 4)
-    const f = hex(id, 24, 4)
-    const g = hex(id, 28, 4)
-    const h = hex(id, 32, 4)
+    const a = hex(id, 0)
+    const b = hex(id, 4)
+    const c = hex(id, 9)
+    const d = hex(id, 14)
+    const e = hex(id, 19)
+    const f = hex(id, 24)
+    const g = hex(id, 28)
+    const h = hex(id, 32)
     if ((a | b | c | d | e | f | g | h) < 0) return false
     if (
       id.charCodeAt(8) !== 45 ||
@@ -200,14 +201,13 @@ export class IdKey {
 }
 
 /** The value of 4 lower-case hexadecimal digits; negative when one of them is not. */
-function hex(id: string, at: number, digits: 4): number {
-  let value = 0
-  for (let index = at; index < at + digits; index++) {
-    const code = id.charCodeAt(index)
-    if (code > 127) return -1
-    value = (value << 4) | (NIBBLES[code] as number)
-  }
-  return value
+function hex(id: string, at: number): number {
+  return (
+    ((NIBBLES[id.charCodeAt(at)] as number) << 12) |
+    ((NIBBLES[id.charCodeAt(at + 1)] as number) << 8) |
+    ((NIBBLES[id.charCodeAt(at + 2)] as number) << 4) |
+    (NIBBLES[id.charCodeAt(at + 3)] as number)
+  )
 }
 
 /** Compares two keys of four words as unsigned numbers: negative, 0 or positive. */

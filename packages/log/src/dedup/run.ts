@@ -145,7 +145,7 @@ export class RunSearch {
     if (textBytesOf(word) !== key.textBytes || isWideOf(word) !== key.isWide) return NONE
     const texts = run.texts as PagedFile
     let position = (word & 0xffff) * 2 ** 32 + ((words[at + 2] as number) >>> 0)
-    for (let byte = 0; byte < key.textBytes; ) {
+    for (let byte = 0; byte < key.textBytes;) {
       const page = Math.floor(position / CONTENT_BYTES)
       const slot = this.#page(texts, page, 0)
       if (slot < 0) return UNSURE
@@ -176,7 +176,8 @@ export class RunSearch {
 
   /** The slot of a page of a type (0: any), or -1 when it is missing. A wrong type or number is damage. */
   #page(file: PagedFile, page: number, type: number): number {
-    if (page >= file.pages) throw damaged(file, page, 'a page is named that is not there', this.#goOn)
+    if (page >= file.pages)
+      throw damaged(file, page, 'a page is named that is not there', this.#goOn)
     const slot = this.#cache.find(file, page)
     if (slot < 0) return this.#miss(file, page)
     if (type !== 0 && typeOf(this.#words, slot) !== type) {
