@@ -42,7 +42,7 @@ test('all microtasks run between two tasks, however long their chain', async () 
   const seen: string[] = []
   clock.after(1, () => {
     void (async () => {
-      for (let turn = 0; turn < 500; turn++) await null
+      for (let turn = 0; turn < 500; turn++) await Promise.resolve()
       seen.push('chain')
     })()
   })
@@ -99,6 +99,13 @@ test('settle runs what is due now and no more; a late timer is never early', asy
   assert.deepEqual(seen, [-1])
   await clock.run()
   assert.ok(seen.slice(1).every(atMs => atMs >= 10 && atMs < 15))
+})
+
+test('a loop that schedules itself with no delay is found', async () => {
+  const clock = createSimClock({ seed: 1 })
+  const again = (): void => clock.soon(again)
+  again()
+  await assert.rejects(clock.run(), error => isError(error, 'SIM_STUCK'))
 })
 
 test('a task that throws fails the run', async () => {

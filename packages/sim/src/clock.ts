@@ -12,7 +12,7 @@ import { simErrors } from './errors.ts'
 import { createSimRandom, type SimRandom } from './random.ts'
 
 const START_MS = Date.UTC(2026, 0, 1)
-const TASKS_PER_INSTANT_MAX = 1_000_000
+const TASKS_PER_INSTANT_MAX = 100_000
 const DRIVE_LIMIT_MS = 24 * 3_600_000
 
 /** How a simulated clock begins. */

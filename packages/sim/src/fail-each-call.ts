@@ -18,9 +18,9 @@ export interface FailureSweep {
 /** Fails the first, the second, the third... call of some work, until the fault is never reached; answers how many calls were failed. */
 export async function failEachCall(sweep: FailureSweep): Promise<number> {
   const on = sweep.on ?? DISK_CALLS.filter(call => call !== 'close')
-  const { effect, times = 1 } = sweep
-  for (let nth = 1; nth <= (sweep.callsMax ?? CALLS_MAX); nth++) {
+  const { effect, times = 1, callsMax = CALLS_MAX } = sweep
+  for (let nth = 1; nth <= callsMax; nth++) {
     if ((await sweep.run({ on, nth, times, effect }, nth)) === 0) return nth - 1
   }
-  return sweep.callsMax ?? CALLS_MAX
+  return callsMax
 }

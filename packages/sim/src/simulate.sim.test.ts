@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
-import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { pathToFileURL } from 'node:url'
 import { isError, type DiskFile } from '@millrace/core'
+import { chooseSeeds } from './simulate.ts'
 import {
   createSimWorld,
   failEachCall,
@@ -165,36 +165,33 @@ test('each call of some work is failed once', async () => {
     },
   })
   assert.equal(failed, 4)
+  assert.equal(await failEachCall({ effect: 'fail', callsMax: 3, run: async () => 1 }), 3)
   assert.deepEqual(struck, ['open', 'write', 'sync', 'rename', 'none'])
 })
 
 test('seeds kept beside the test are always run; the environment chooses seeds', () => {
   const directory = mkdtempSync(join(tmpdir(), 'millrace-seeds-'))
   try {
-    const path = join(directory, 'some.sim.test.ts')
+    const file = String(pathToFileURL(join(directory, 'some.sim.test.ts')))
+    const choose = (
+      name: string,
+      env: Record<string, string> = {},
+      seeds: number | readonly number[] = 3,
+    ): readonly number[] => chooseSeeds({ name, file, seeds }, env)
+    assert.deepEqual(choose('kept'), [1, 2, 3])
     writeFileSync(join(directory, 'seeds.json'), JSON.stringify({ kept: [4711, 2] }))
-    const kit = new URL('./index.ts', import.meta.url)
-    writeFileSync(
-      path,
-      `import { simulate } from '${kit}'\n` +
-        `const report = await simulate({ name: process.argv[2], file: import.meta.url, seeds: 3,\n` +
-        `  scenario: async () => undefined })\n` +
-        `console.log(JSON.stringify(report.seeds))\n`,
-    )
-    const run = (name: string, env: Record<string, string> = {}): string => {
-      const options = { env: { ...process.env, ...env }, encoding: 'utf8' } as const
-      const done = spawnSync(process.execPath, [path, name], options)
-      return done.stdout + done.stderr
-    }
-    assert.equal(run('kept').trim(), '[4711,2,1,3]')
-    assert.equal(run('other').trim(), '[1,2,3]')
-    assert.equal(run('kept', { MILLRACE_SIM_SEED: '17' }).trim(), '[17]')
-    assert.equal(run('other', { MILLRACE_SIM_SEEDS: '5' }).trim(), '[1,2,3,4,5]')
-    assert.match(run('other', { MILLRACE_SIM_SEED: 'x' }), /SIM_OPTION_INVALID|whole number/)
+    assert.deepEqual(choose('kept'), [4711, 2, 1, 3])
+    assert.deepEqual(choose('kept', {}, [7, 2]), [4711, 2, 7])
+    assert.deepEqual(choose('other'), [1, 2, 3])
+    assert.deepEqual(choose('kept', { MILLRACE_SIM_SEED: '17' }), [17])
+    assert.deepEqual(choose('other', { MILLRACE_SIM_SEEDS: '5' }), [1, 2, 3, 4, 5])
+    assert.deepEqual(choose('other', { MILLRACE_SIM_SEEDS: '5' }, [9]), [9])
+    const isInvalid = (error: unknown): boolean => isError(error, 'SIM_OPTION_INVALID')
+    assert.throws(() => choose('other', { MILLRACE_SIM_SEED: 'x' }), isInvalid)
     writeFileSync(join(directory, 'seeds.json'), JSON.stringify({ kept: 'all' }))
-    assert.match(run('kept'), /list of whole numbers/)
+    assert.throws(() => choose('kept'), isInvalid)
     assert.match(
-      replayCommand({ name: "it's (one)", file: String(pathToFileURL(path)) }, 5),
+      replayCommand({ name: "it's (one)", file }, 5),
       /^MILLRACE_SIM_SEED=5 node --test --test-name-pattern='it'\\''s \\\(one\\\)' .*some\.sim\.test\.ts$/,
     )
   } finally {

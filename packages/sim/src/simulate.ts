@@ -92,7 +92,7 @@ export interface SimulationReport {
 
 /** Runs a scenario under its seeds, one after the other. Fails with SIM_FAILED at the first seed that fails. */
 export async function simulate(simulation: Simulation): Promise<SimulationReport> {
-  const seeds = chooseSeeds(simulation)
+  const seeds = chooseSeeds(simulation, process.env)
   const digests: string[] = []
   for (const seed of seeds) {
     const world = await runSeed(simulation, seed)
@@ -148,30 +148,41 @@ export function replayCommand(simulation: { name: string; file: string }, seed: 
   return `MILLRACE_SIM_SEED=${seed} node --test --test-name-pattern=${quoted} ${path}`
 }
 
-function chooseSeeds(simulation: Simulation): readonly number[] {
-  const only = fromEnvironment('MILLRACE_SIM_SEED')
+/** The seeds that `simulate` runs: those of the caller, those kept beside the test, or what the environment says. */
+export function chooseSeeds(
+  simulation: Pick<Simulation, 'name' | 'file' | 'seeds'>,
+  environment: Readonly<Record<string, string | undefined>>,
+): readonly number[] {
+  const only = wholeNumber(environment, 'MILLRACE_SIM_SEED')
   if (only !== undefined) return [only]
   const kept = readKeptSeeds(simulation)
   const { seeds } = simulation
   if (typeof seeds !== 'number') return [...new Set([...kept, ...seeds])]
-  const count = fromEnvironment('MILLRACE_SIM_SEEDS') ?? seeds
+  const count = wholeNumber(environment, 'MILLRACE_SIM_SEEDS') ?? seeds
   return [...new Set([...kept, ...Array.from({ length: count }, (_, index) => index + 1)])]
 }
 
-function readKeptSeeds(simulation: Simulation): readonly number[] {
+function readKeptSeeds(simulation: Pick<Simulation, 'name' | 'file'>): readonly number[] {
   const path = new URL('seeds.json', simulation.file)
   if (!existsSync(path)) return []
   const kept: unknown = JSON.parse(readFileSync(path, 'utf8'))
   const seeds = (kept as Readonly<Record<string, unknown>> | null)?.[simulation.name] ?? []
-  if (Array.isArray(seeds) && seeds.every(seed => Number.isSafeInteger(seed))) return seeds
+  if (isListOfSeeds(seeds)) return seeds
   throw simErrors.create('SIM_OPTION_INVALID', {
     option: `seeds.json: ${simulation.name}`,
     reason: 'it must be a list of whole numbers',
   })
 }
 
-function fromEnvironment(name: string): number | undefined {
-  const text = process.env[name]
+function isListOfSeeds(value: unknown): value is readonly number[] {
+  return Array.isArray(value) && value.every(seed => Number.isSafeInteger(seed))
+}
+
+function wholeNumber(
+  environment: Readonly<Record<string, string | undefined>>,
+  name: string,
+): number | undefined {
+  const text = environment[name]
   if (text === undefined || text === '') return undefined
   if (/^\d+$/.test(text)) return Number(text)
   throw simErrors.create('SIM_OPTION_INVALID', {

@@ -27,3 +27,15 @@ test('moments come in order of time, then of number, as from a sorted list', () 
     { seed: 20260101, numRuns: 200 },
   )
 })
+
+test('it grows past its first size, and answers in order', () => {
+  const agenda = new Agenda()
+  for (let count = 0; count < 5_000; count++) agenda.add((count * 7_919) % 5_003, count)
+  let lastMs = -1
+  while (!agenda.isEmpty) {
+    assert.ok(agenda.nextMs >= lastMs)
+    lastMs = agenda.nextMs
+    agenda.take()
+  }
+  assert.equal(agenda.nextMs, Infinity)
+})

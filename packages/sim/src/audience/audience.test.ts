@@ -127,7 +127,7 @@ test('a product that answers later or wrongly is served all the same', async () 
     {
       recommend: async request => {
         requests.push(request)
-        await null
+        await Promise.resolve()
         return request.surface === 'home'
           ? [{ id: 'clip-1' }, { id: 'clip-1' }, { id: 'nothing' }, { id: 'course-1' }]
           : []
@@ -194,4 +194,20 @@ test('reading history stops with the reader', async () => {
   for await (const batch of audience.history({ days: 1_000 })) if (batch.events.length > 0) break
   assert.ok(audience.nowMs < audience.options.startMs + 20 * DAY_MS)
   await audience.run({}, { days: 1 })
+})
+
+test('years pass: what was popular long ago is forgotten', async () => {
+  const audience = createAudience({
+    seed: 11,
+    people: 2,
+    clips: 30,
+    courses: 2,
+    newPeoplePerDay: 0,
+  })
+  await audience.run({ recommend: 'popular' }, { days: 1_600 })
+  const request = { person: 'p1', surface: 'home', n: 10, atMs: audience.nowMs }
+  const shown = audience.baselines.popular(request).slice(0, 8)
+  const published = new Map(audience.items().map(item => [item.id, item.data.publishedAt]))
+  const fresh = shown.filter(({ id }) => (published.get(id) ?? 0) > audience.options.startMs)
+  assert.ok(fresh.length >= 4, `${fresh.length} of 8 are newer than the start`)
 })

@@ -30,11 +30,11 @@ export interface AudiencePorts {
   /** Answers a person's request for items. Default: the `organic` baseline. */
   readonly recommend?: Policy
   /** Takes events, in order of time. */
-  readonly send?: (events: readonly AudienceEvent[]) => Promise<unknown> | unknown
+  readonly send?: (events: readonly AudienceEvent[]) => Promise<void> | void
   /** Takes an item that was published after the start, before anybody can ask for it. */
-  readonly publish?: (items: readonly AudienceItem[]) => Promise<unknown> | unknown
+  readonly publish?: (items: readonly AudienceItem[]) => Promise<void> | void
   /** Takes people who joined after the start. */
-  readonly register?: (people: readonly AudiencePerson[]) => Promise<unknown> | unknown
+  readonly register?: (people: readonly AudiencePerson[]) => Promise<void> | void
 }
 
 /** What happened so far. */

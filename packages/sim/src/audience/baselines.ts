@@ -164,6 +164,6 @@ function createUrn(items: readonly Item[]): Urn {
 }
 
 /** The name of a baseline. */
-export type BaselineName = keyof Baselines & string
+export type BaselineName = keyof Baselines
 /** Any way to recommend, by name or as a function. */
 export type Policy = BaselineName | Recommend

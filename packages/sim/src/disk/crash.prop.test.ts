@@ -170,3 +170,29 @@ test('unsynced writes of a file survive in any combination, torn at any byte', a
   const seen = await outcomes(two, look)
   assert.deepEqual([...seen].sort(), ['....', '..cd', 'a...', 'ab..', 'abc.', 'abcd'])
 })
+
+test('a volume goes on after a crash, a snapshot and another crash', async () => {
+  const look = async (seed: number): Promise<string> => {
+    let left = ''
+    await inWorld(seed, async disk => {
+      await disk.makeDirectory('d')
+      await write(disk, 'd/a', 'one')
+      await disk.rename('d/a', 'd/b')
+      const snapshot = disk.snapshot()
+      disk.crash()
+      disk.restore(snapshot)
+      await disk.syncDirectory('d')
+      await disk.syncDirectory('')
+      await write(disk, 'd/c', 'two')
+      disk.crash()
+      left = filesOf(disk)
+      await write(disk, 'd/b', 'three')
+      disk.crash()
+      assert.equal(Buffer.from(disk.peek('d/b') ?? []).toString(), 'three')
+    })
+    return left
+  }
+  const seen = new Set<string>()
+  for (let seed = 0; seed < 50; seed++) seen.add(await look(seed))
+  assert.deepEqual([...seen].sort(), ['d/b=one', 'd/b=one d/c=two'])
+})

@@ -221,6 +221,7 @@ test(
   inWorld(async (disk, clock) => {
     const first = disk.mount()
     await put(first.disk, 'f', 'kept')
+    assert.deepEqual(disk.paths(), ['f'])
     const file = await first.disk.open('f', 'write')
     let isAnswered = false
     const answered = (): void => void (isAnswered = true)
@@ -247,6 +248,24 @@ test(
     await rejects(writing, 'SIM_BUFFER_CHANGED')
   }),
 )
+
+test('a write under way when its process is killed is done, done in part, or not done', async () => {
+  const seen = new Set<number>()
+  for (let seed = 0; seed < 60; seed++) {
+    const clock = createSimClock({ seed })
+    const disk = createSimDisk({ clock, random: createSeededRandom(seed) })
+    await clock.drive(async () => {
+      const mount = disk.mount()
+      const file = await mount.disk.open('f', 'create')
+      void file.write(bytes('abcd'), 0, 4, 0)
+      void mount.disk.rename('missing', 'g')
+      mount.kill()
+      seen.add(disk.peek('f')?.length ?? -1)
+      await clock.sleep(10)
+    })
+  }
+  assert.deepEqual([...seen].sort(), [0, 1, 2, 3, 4])
+})
 
 test(
   'an unlinked file stays readable through its open handle',

@@ -231,18 +231,14 @@ class MemoryDisk implements SimDisk {
     const fault = this.#faults.strike(call, path)
     const [fromMs, toMs] = this.#latency[LATENCY_OF[call] ?? 'namesMs']
     const extraMs = fault?.effect === 'slow' ? (fault.slowMs ?? 0) : 0
-    return new Promise<T>((resolve, reject) => {
-      const flight: Effect<unknown> = effect
-      mount.inFlight.add(flight)
-      this.#clock.after(this.#random.between(fromMs, toMs) + extraMs, () => {
-        if (!mount.inFlight.delete(flight)) return
-        try {
-          resolve(conclude(call, path, effect, fault))
-        } catch (error) {
-          reject(error as Error)
-        }
+    const delayMs = this.#random.between(fromMs, toMs) + extraMs
+    const due = new Promise<void>(resolve => {
+      mount.inFlight.add(effect)
+      this.#clock.after(delayMs, () => {
+        if (mount.inFlight.delete(effect)) resolve()
       })
     })
+    return due.then(() => conclude(call, path, effect, fault))
   }
 
   #mount(): Mount {
