@@ -14,3 +14,13 @@ export type {
 } from './fold.ts'
 export { GENERATIONS_STREAM } from './generations.ts'
 export { SHARED_NAME } from './rebuild.ts'
+export { startTicker, type TickerOptions } from './ticker.ts'
+export { compileViews, viewFoldName, type CompiledViews } from './views/compile.ts'
+export {
+  createViewReader,
+  type ViewReader,
+  type ViewValue,
+  type WindowValue,
+} from './views/reader.ts'
+export { rekeyedStream } from './views/rekey.ts'
+export { VersionedTable, tableFold, tableFoldName } from './views/table-shard.ts'

@@ -81,6 +81,7 @@ export class Lane<Shard extends FoldShard = FoldShard> {
   readonly #output: FoldOutput
   #cause: LogRecord | undefined
   #ordinal = 0
+  #isFolding = false
 
   constructor(options: LaneOptions<Shard>) {
     this.options = options
@@ -98,7 +99,13 @@ export class Lane<Shard extends FoldShard = FoldShard> {
       },
       fail: (key, error) => {
         this.counters.failed += 1
-        this.park([key], this.#cause as LogRecord, error, 0)
+        if (this.definition.onFailure === 'pass') {
+          this.counters.passed += 1
+          return
+        }
+        // Work that fails behind the fold of a record leaves that record folded.
+        const { offset } = this.#cause as LogRecord
+        this.park([key], this.#isFolding ? offset + 1 : offset, error, 0)
       },
     }
   }
@@ -178,7 +185,7 @@ export class Lane<Shard extends FoldShard = FoldShard> {
   /** Folds one record outside of `run`, for refolding; throws what the fold throws. */
   foldOne(record: LogRecord): void {
     this.#begin(record)
-    this.shard.fold(record, this.#output)
+    this.#call(record)
   }
 
   /** Counts a failed try of a parked key. */
@@ -192,14 +199,14 @@ export class Lane<Shard extends FoldShard = FoldShard> {
     }
   }
 
-  /** Parks keys at a record; they share their fate from now on. */
-  park(keys: readonly string[], record: LogRecord, error: unknown, waiting: number): void {
+  /** Parks keys: they wait from `offset` on; they share their fate from now on. */
+  park(keys: readonly string[], offset: number, error: unknown, waiting: number): void {
     const text = errorText(error)
     const group = new Set<string>()
     for (const key of keys) {
       const known = this.parked.get(key)
       if (known === undefined) {
-        const entry = { key, offset: record.offset, error: text, attempts: 1, waiting, group }
+        const entry = { key, offset, error: text, attempts: 1, waiting, group }
         this.parked.set(key, entry)
         this.shard.hold?.(key)
         this.#noteParked(entry)
@@ -245,7 +252,7 @@ export class Lane<Shard extends FoldShard = FoldShard> {
     this.failure = undefined
     this.counters.failed += 1
     if (this.definition.onFailure === 'park') {
-      this.park(failure.keys, failure.record, failure.error, 1)
+      this.park(failure.keys, failure.record.offset, failure.error, 1)
     } else {
       this.#pass(failure.keys)
     }
@@ -268,7 +275,7 @@ export class Lane<Shard extends FoldShard = FoldShard> {
     this.#begin(record)
     const emitted = this.emitted.length
     try {
-      this.shard.fold(record, this.#output)
+      this.#call(record)
     } catch (error) {
       this.emitted.length = emitted
       this.failure = { record, keys: this.keysOf(record), error }
@@ -277,6 +284,15 @@ export class Lane<Shard extends FoldShard = FoldShard> {
     this.counters.folded += 1
     this.revision += 1
     return true
+  }
+
+  #call(record: LogRecord): void {
+    this.#isFolding = true
+    try {
+      this.shard.fold(record, this.#output)
+    } finally {
+      this.#isFolding = false
+    }
   }
 
   #begin(record: LogRecord): void {
@@ -291,7 +307,7 @@ export class Lane<Shard extends FoldShard = FoldShard> {
     if (waiting === undefined) return false
     this.counters.waited += 1
     const blocker = this.parked.get(waiting) as Parked
-    this.park(keys, record, new Error(`it waits for key ${blocker.key}`), 1)
+    this.park(keys, record.offset, new Error(`it waits for key ${blocker.key}`), 1)
     return true
   }
 
@@ -301,7 +317,7 @@ export class Lane<Shard extends FoldShard = FoldShard> {
     const emitted = this.emitted.length
     this.#begin(record)
     try {
-      this.shard.fold(record, this.#output)
+      this.#call(record)
       this.counters.folded += 1
     } catch {
       this.emitted.length = emitted

@@ -52,7 +52,7 @@ export function applyState(
   const { failure } = state
   if (failure !== undefined) {
     lane.release([key])
-    lane.park([key], failure.record, failure.error, failure.waiting)
+    lane.park([key], failure.offset, failure.error, failure.waiting)
   } else if (lane.parked.has(key)) {
     lane.shard.hold?.(key)
   }

@@ -23,9 +23,9 @@ export interface RefoldPorts {
 /** The state of one key, folded again. */
 export interface KeyState {
   readonly bytes: Uint8Array | undefined
-  /** The record that could not be folded, when the policy is to park; `bytes` is the state before it. */
+  /** Where it could not go on, when the policy is to park; `bytes` is the state before that. */
   readonly failure?: {
-    readonly record: LogRecord
+    readonly offset: number
     readonly error: unknown
     readonly waiting: number
   }
@@ -66,19 +66,24 @@ async function foldOnce(
     beside.advanceTo(record)
     const before = isGuarded ? beside.shard.encodeKey(key) : undefined
     try {
-      if (beside.parked.size > 0) throw new Error([...beside.parked.values()][0]?.error)
+      const failed = beside.parked.get(key)
+      if (failed !== undefined) throw new Error(failed.error)
       beside.foldOne(record)
     } catch (error) {
       if (!isGuarded) return undefined
       beside.shard.decodeKey(key, before)
       if (lane.definition.onFailure === 'park') {
         beside.shard.hold?.(key)
-        failure = { record, error, waiting: 1 }
+        failure = { offset: record.offset, error, waiting: 1 }
       }
     }
     await slices.pause()
   }
   passTime(beside, lane, key, last)
+  const late = beside.parked.get(key)
+  if (failure === undefined && late !== undefined && !lane.parked.has(key)) {
+    failure = { offset: to, error: new Error(late.error), waiting: 0 }
+  }
   const bytes = beside.shard.encodeKey(key)
   return failure === undefined ? { bytes } : { bytes, failure }
 }
@@ -106,8 +111,9 @@ export async function* historyOf(
   }
 }
 
-/** The record at an offset of the lane's source. */
-export async function recordAt(log: EventLog, lane: Lane, offset: number): Promise<LogRecord> {
+/** The record at which a key was parked: at `offset`, or before it when the key waits behind the last record. */
+async function blamedRecord(log: EventLog, lane: Lane, parkedAt: number): Promise<LogRecord> {
+  const offset = Math.min(parkedAt, lane.consumed - 1)
   const { definition, partition } = lane
   const [record] = await log.read({
     stream: definition.source,
@@ -133,7 +139,7 @@ export async function restoreFailed(ports: RefoldPorts, lane: Lane): Promise<voi
   for (const key of keys) {
     const state = await foldKey(ports, lane, key, record.offset)
     if (state.failure !== undefined) {
-      const { offset } = state.failure.record
+      const { offset } = state.failure
       const reason = `it is not deterministic: the record at offset ${offset} failed when it was folded again`
       throw streamsErrors.create('FOLD_FAILED', { fold: lane.definition.name, reason }, error)
     }
@@ -150,7 +156,7 @@ export async function expectedState(
 ): Promise<KeyState> {
   const parked = lane.parked.get(key)
   if (parked === undefined) return await foldKey(ports, lane, key, lane.consumed)
-  const blamed = await recordAt(ports.log, lane, parked.offset)
+  const blamed = await blamedRecord(ports.log, lane, parked.offset)
   const beside = lane.createBeside()
   const slices = new Slices(ports.clock, ports.sliceMs)
   for await (const record of historyOf(ports.log, lane, key, 0, parked.offset)) {
@@ -158,7 +164,7 @@ export async function expectedState(
     try {
       beside.foldOne(record)
     } catch (error) {
-      return { bytes: undefined, failure: { record, error, waiting: 1 } }
+      return { bytes: undefined, failure: { offset: record.offset, error, waiting: 1 } }
     }
     await slices.pause()
   }
@@ -197,7 +203,7 @@ export async function retryParked(
   }
   const slices = new Slices(ports.clock, ports.sliceMs)
   try {
-    const blamed = await recordAt(ports.log, lane, first)
+    const blamed = await blamedRecord(ports.log, lane, first)
     for (const record of [...records.values()].sort((a, b) => a.offset - b.offset)) {
       beside.advanceTo(record)
       beside.foldOne(record)

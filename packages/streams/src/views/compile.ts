@@ -1,0 +1,138 @@
+/**
+ * Compiles declared views to folds. A view keyed by the key of its events reads their stream; keyed
+ * by another field it reads a re-keyed stream, which is declared here together with the fold that
+ * fills it. Views that join read the versioned tables of the item kinds.
+ */
+import { coreErrors, deriveId } from '@millrace/core'
+import type { AnyView, EventDefinition } from '@millrace/core'
+import type { StreamSpec } from '@millrace/log'
+import type { FoldDefinition, FoldShard } from '../fold.ts'
+import { canonicalText } from './canonical.ts'
+import { PlainShard } from './plain-shard.ts'
+import { keysIn, type ViewPlan } from './plan.ts'
+import type { ReadableShard } from './reader.ts'
+import { RekeyRule, rekeyedStream } from './rekey.ts'
+import { packingOf } from './states.ts'
+import { tableFold, tableFoldName } from './table-shard.ts'
+import { WindowShard } from './window-shard.ts'
+
+/** What declared views need at run time. */
+export interface CompiledViews {
+  readonly folds: readonly FoldDefinition[]
+  /** The re-keyed streams; the streams of the entities are declared by the app. */
+  readonly streams: readonly StreamSpec[]
+  /** Fold of the versioned table of each item kind, for `openStreams`. */
+  readonly tables: Readonly<Record<string, string>>
+}
+
+/** Name of the fold of a declared view. */
+export function viewFoldName(view: string): string {
+  return `view.${view}`
+}
+
+/**
+ * Compiles views. `tableKinds` are item kinds to keep tables of beside those that views join.
+ * Throws DEFINITION_INVALID with the place.
+ */
+export function compileViews(options: {
+  views: Readonly<Record<string, AnyView>>
+  partitions: number
+  latenessMs: number
+  tableKinds?: readonly string[]
+}): CompiledViews {
+  const { views, partitions, latenessMs } = options
+  const rules = new Map<string, RekeyRule>()
+  const kinds = new Set(options.tableKinds ?? [])
+  const folds: FoldDefinition[] = []
+  for (const [name, view] of Object.entries(views)) {
+    for (const item of Object.values(view.join)) kinds.add(item.name)
+    folds.push(compileView(name, view, rules))
+  }
+  const tables = [...kinds].sort()
+  return {
+    folds: [
+      ...tables.map(tableFold),
+      ...[...rules.values()].map(rule => rule.fold(partitions)),
+      ...folds,
+    ],
+    streams: [...rules.values()].map(rule => rule.stream(partitions, latenessMs)),
+    tables: Object.fromEntries(tables.map(kind => [kind, tableFoldName(kind)])),
+  }
+}
+
+function compileView(
+  name: string,
+  view: AnyView,
+  rules: Map<string, RekeyRule>,
+): FoldDefinition<FoldShard & ReadableShard> {
+  checkView(name, view)
+  const first = view.from[0] as EventDefinition
+  const isRekeyed = view.from.some(event => event.key !== view.key)
+  const kind = first.fields[view.key]?.ref as string
+  if (isRekeyed) {
+    const target = rekeyedStream(kind, first.stream)
+    const rule = rules.get(target) ?? new RekeyRule(kind, first.stream)
+    rules.set(target, rule)
+    for (const event of view.from) rule.add(event, view.key)
+  }
+  const plan: ViewPlan = {
+    name,
+    view,
+    isRekeyed,
+    packing: packingOf(() => view.initial()),
+    emits: new Map(view.emits.map(event => [event.name, event])),
+  }
+  const { window } = view
+  const joined = [...new Set(Object.values(view.join).map(item => item.name))].sort()
+  const targets = [...new Set(view.emits.map(event => event.stream))].sort()
+  return {
+    name: viewFoldName(name),
+    version: versionOf(view),
+    source: isRekeyed ? rekeyedStream(kind, first.stream) : first.stream,
+    types: view.from.map(event => event.name),
+    ...(targets.length === 0 ? {} : { targets }),
+    ...(joined.length === 0 ? {} : { tables: joined }),
+    ...(isRekeyed ? { keysOf: record => keysIn(plan, record) } : {}),
+    onFailure: view.onFailure,
+    createShard: context =>
+      window === undefined ? new PlainShard(plan, context) : new WindowShard(plan, window, context),
+  }
+}
+
+function checkView(name: string, view: AnyView): void {
+  const refuse = (member: string, reason: string): never => {
+    throw coreErrors.create('DEFINITION_INVALID', { path: `views.${name}.${member}`, reason })
+  }
+  const [first] = view.from
+  if (first === undefined) return refuse('from', 'it reads nothing')
+  const kind = first.fields[view.key]?.ref
+  for (const event of view.from) {
+    if (event.stream !== first.stream) refuse('from', 'its events are on several streams')
+    if (kind === undefined || event.fields[view.key]?.ref !== kind) {
+      refuse('key', `${view.key} is not an id of one kind in all its events`)
+    }
+  }
+  if (view.window === undefined) return
+  if (view.onTimer !== undefined) refuse('onTimer', 'a view with windows has no timers')
+  if (view.window.kind === 'sliding' && view.merge === undefined) {
+    refuse('merge', 'a sliding window needs it')
+  }
+}
+
+/**
+ * The version of what a view computes: the declared one, or the source text of its functions,
+ * with the parts of the declaration that change the state.
+ */
+function versionOf(view: AnyView): string {
+  const functions = [view.initial, view.fold, view.onTimer, view.merge].map(String)
+  const parts = {
+    code: view.version ?? functions,
+    from: view.from.map(event => event.name),
+    key: view.key,
+    window: view.window ?? null,
+    join: Object.entries(view.join).map(([name, item]) => [name, item.name]),
+    emits: view.emits.map(event => event.name),
+    onFailure: view.onFailure,
+  }
+  return deriveId(0, canonicalText(parts)).slice(-12)
+}

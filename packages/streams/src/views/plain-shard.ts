@@ -1,0 +1,215 @@
+/** The states of a declared view without windows, for one partition. */
+import type { FoldOutput, FoldShard, ShardContext } from '../fold.ts'
+import type { LogRecord } from '@millrace/log'
+import { canonicalBytes, canonicalText, parseBytes } from './canonical.ts'
+import { ViewContext, eventOf } from './context.ts'
+import { keyIn, type ViewPlan } from './plan.ts'
+import { TableReads, type KeyReads } from './reads.ts'
+import { decodeEntries, encodeEntries } from './entries.ts'
+import type { ReadableShard } from './reader.ts'
+import { Timers, type DueTimer } from './timers.ts'
+
+/** A key's state with what belongs to it, as JSON. */
+interface Image {
+  readonly state?: unknown
+  readonly timers?: Readonly<Record<string, number>>
+  readonly reads?: KeyReads
+}
+
+/** A timer that sets itself again at once would never end. */
+const FIRINGS_MAX = 10_000
+
+/** See the head of the file. */
+export class PlainShard implements FoldShard, ReadableShard {
+  readonly #plan: ViewPlan
+  readonly #states = new Map<string, unknown>()
+  readonly #timers: Timers | undefined
+  readonly #reads: TableReads | undefined
+  readonly #context: ViewContext
+  readonly #initialText: string
+  #watermarkMs = Number.NEGATIVE_INFINITY
+
+  constructor(plan: ViewPlan, context: ShardContext) {
+    this.#plan = plan
+    this.#timers = plan.view.onTimer === undefined ? undefined : new Timers()
+    this.#reads = Object.keys(plan.view.join).length === 0 ? undefined : new TableReads()
+    this.#context = new ViewContext(plan, context.tables, this.#timers, this.#reads)
+    this.#initialText = canonicalText(plan.packing.initial())
+  }
+
+  fold(record: LogRecord, output: FoldOutput): void {
+    const { view } = this.#plan
+    const key = keyIn(this.#plan, record)
+    if (key === undefined) return
+    const state = this.#stateOf(key)
+    this.#context.begin(key, record, output)
+    const result = view.fold(state, eventOf(this.#plan, record), this.#context)
+    this.#put(key, result === undefined ? state : result)
+    // A timer may have been set to a time that has come already.
+    if (this.#timers !== undefined) this.#fireDue(this.#timers, output)
+  }
+
+  advance(watermarkMs: number, output: FoldOutput): void {
+    if (watermarkMs > this.#watermarkMs) this.#watermarkMs = watermarkMs
+    if (this.#timers !== undefined) this.#fireDue(this.#timers, output)
+  }
+
+  invert(record: LogRecord): boolean {
+    const { view } = this.#plan
+    if (view.invert === undefined || this.#timers !== undefined || this.#reads !== undefined) {
+      return false
+    }
+    const key = keyIn(this.#plan, record)
+    if (key === undefined) return true
+    const state = this.#stateOf(key)
+    const result = view.invert(state, eventOf(this.#plan, record))
+    this.#put(key, result === undefined ? state : result)
+    if (this.encodeKey(key) === undefined) this.#states.delete(key)
+    return true
+  }
+
+  keys(): Iterable<string> {
+    return this.#states.keys()
+  }
+
+  keyCount(): number {
+    return this.#states.size
+  }
+
+  encodeKey(key: string): Uint8Array | undefined {
+    const image: Image = {
+      ...(this.#states.has(key) ? { state: this.#stateOf(key) } : {}),
+      ...withTimers(this.#timers?.of(key)),
+      ...withReads(this.#reads?.of(key)),
+    }
+    const { state, timers, reads } = image
+    if (timers === undefined && reads === undefined) {
+      // A key whose state says nothing is the same as a key that was never seen.
+      if (state === undefined || canonicalText(state) === this.#initialText) return undefined
+    }
+    return canonicalBytes(image)
+  }
+
+  decodeKey(key: string, bytes: Uint8Array | undefined): void {
+    const image = bytes === undefined ? {} : (parseBytes(bytes) as Image)
+    if (image.state === undefined) this.#states.delete(key)
+    else this.#put(key, image.state)
+    this.#timers?.replace(key, image.timers)
+    this.#reads?.replace(key, image.reads)
+  }
+
+  hold(key: string): void {
+    this.#timers?.hold(key)
+  }
+
+  readersOf(kind: string, id: string, fromMs: number): Iterable<string> {
+    return this.#reads?.readersOf(kind, id, fromMs) ?? []
+  }
+
+  *encode(): Iterable<Uint8Array> {
+    const timers = this.#timers
+    const reads = this.#reads
+    if (timers === undefined && reads === undefined) {
+      yield* encodeEntries(this.#states)
+      return
+    }
+    const states = this.#states
+    const plan = this.#plan
+    function* images(): Generator<[string, Image]> {
+      for (const [key, packed] of states) {
+        const state = plan.packing.unpack(packed)
+        yield [key, { state, ...withTimers(timers?.of(key)), ...withReads(reads?.of(key)) }]
+      }
+    }
+    yield* encodeEntries(images())
+  }
+
+  decode(chunks: readonly Uint8Array[]): void {
+    const isBare = this.#timers === undefined && this.#reads === undefined
+    for (const [key, value] of decodeEntries(chunks)) {
+      if (isBare) {
+        this.#states.set(key, value)
+        continue
+      }
+      const image = value as Image
+      this.#put(key, image.state)
+      this.#timers?.replace(key, image.timers)
+      this.#reads?.replace(key, image.reads)
+    }
+  }
+
+  encodeShared(): Uint8Array {
+    return encodeWatermark(this.#watermarkMs)
+  }
+
+  decodeShared(bytes: Uint8Array): void {
+    this.#watermarkMs = decodeWatermark(bytes)
+  }
+
+  read(key: string): unknown {
+    return this.#states.has(key) ? this.#plan.view.read(this.#stateOf(key)) : undefined
+  }
+
+  has(key: string): boolean {
+    return this.#states.has(key)
+  }
+
+  #stateOf(key: string): unknown {
+    const packed = this.#states.get(key)
+    const { packing } = this.#plan
+    return packed === undefined ? packing.initial() : packing.unpack(packed)
+  }
+
+  #put(key: string, state: unknown): void {
+    this.#states.set(key, this.#plan.packing.pack(state))
+  }
+
+  #fireDue(timers: Timers, output: FoldOutput): void {
+    let count = 0
+    for (;;) {
+      const due = timers.takeDue(this.#watermarkMs)
+      if (due === undefined) return
+      const { key, name, atMs } = due
+      const before = this.encodeKey(key)
+      const image = before === undefined ? {} : (parseBytes(before) as Image)
+      try {
+        count += 1
+        if (count > FIRINGS_MAX) throw new Error(`timers fired ${FIRINGS_MAX} times at once`)
+        const kept = this.#context.beginTimer(key, atMs)
+        const state = this.#stateOf(key)
+        const result = this.#plan.view.onTimer?.(state, name, this.#context)
+        this.#put(key, result === undefined ? state : result)
+        for (const emission of kept) output.emit(emission)
+      } catch (error) {
+        this.#undoTimer(image, due)
+        output.fail(key, error)
+      }
+    }
+  }
+
+  /** The timer failed: the key is as before. Parked, it waits with its timer; under `pass` the timer is spent. */
+  #undoTimer(before: Image, { key, name, atMs }: DueTimer): void {
+    const isParked = this.#plan.view.onFailure === 'park'
+    const timers = isParked ? { ...before.timers, [name]: atMs } : before.timers
+    this.decodeKey(key, canonicalBytes({ ...before, ...withTimers(timers) }))
+    if (isParked) this.hold(key)
+  }
+}
+
+function withTimers(timers: Image['timers']): { timers?: Readonly<Record<string, number>> } {
+  return timers === undefined ? {} : { timers }
+}
+
+function withReads(reads: KeyReads | undefined): { reads?: KeyReads } {
+  return reads === undefined ? {} : { reads }
+}
+
+/** The watermark as bytes: the shared state of shards that look at time. */
+export function encodeWatermark(watermarkMs: number): Uint8Array {
+  return canonicalBytes(Number.isFinite(watermarkMs) ? watermarkMs : null)
+}
+
+/** Reads what `encodeWatermark` wrote. */
+export function decodeWatermark(bytes: Uint8Array): number {
+  return (parseBytes(bytes) as number | null) ?? Number.NEGATIVE_INFINITY
+}
