@@ -130,7 +130,9 @@ export const settings: readonly Setting[] = [
 ]
 
 /** What a caller sets in code; it wins over the environment. */
-export type ConfigOverrides = Partial<Omit<Config, 'limits'>> & { readonly limits?: Partial<Limits> }
+export type ConfigOverrides = Partial<Omit<Config, 'limits'>> & {
+  readonly limits?: Partial<Limits>
+}
 
 /**
  * The configuration: overrides, then the environment, then defaults. Throws CONFIG_INVALID, naming

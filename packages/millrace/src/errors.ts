@@ -89,8 +89,10 @@ export const serverErrors = defineErrors({
   LISTEN_REFUSED: {
     status: 500,
     retryable: false,
-    message: 'Listening on {host} is refused: Millrace has no keys yet, so it serves loopback only.',
-    remedy: 'Use 127.0.0.1, ::1 or localhost, and put your own server with authentication before it.',
+    message:
+      'Listening on {host} is refused: Millrace has no keys yet, so it serves loopback only.',
+    remedy:
+      'Use 127.0.0.1, ::1 or localhost, and put your own server with authentication before it.',
   },
   PORT_IN_USE: {
     status: 500,

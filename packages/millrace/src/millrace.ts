@@ -17,10 +17,12 @@ import type { EventLog } from '@millrace/log'
 import type { Streams } from '@millrace/streams'
 import { readConfig, type ConfigOverrides } from './config.ts'
 import { serverErrors } from './errors.ts'
+import { liveOperations } from './http/live-routes.ts'
 import { logOperations } from './http/log-routes.ts'
 import { operationOf } from './http/operation.ts'
 import { createHttpServer, type HttpServer, type NodeHandler } from './http/server.ts'
 import { createSubscriptions } from './http/subscriptions.ts'
+import { viewOperations } from './http/view-routes.ts'
 import type { IngestOptions } from './ingest/ingest.ts'
 import { refusalOf } from './ingest/refusal.ts'
 import { isRefused, type EventResult, type IngestOutcome } from './ingest/results.ts'
@@ -77,10 +79,7 @@ export interface Millrace<A extends App = App> {
     options?: { readonly id?: string; readonly at?: number | string | Date },
   ): Promise<Tracked>
   /** Appends events in one commit; each has its result. */
-  trackMany(
-    events: readonly TrackedEvent<A>[],
-    options?: IngestOptions,
-  ): Promise<IngestOutcome>
+  trackMany(events: readonly TrackedEvent<A>[], options?: IngestOptions): Promise<IngestOutcome>
   /** Appends the events of an NDJSON text, as `POST /v1/events` does; owns `lines`. */
   trackLines(lines: Buffer, options?: IngestOptions): Promise<IngestOutcome>
   /** Resolves when all views reflect `position`; rejects with POSITION_NOT_REACHED after `timeoutMs` (default 5,000). */
@@ -230,10 +229,11 @@ function openServer<A extends App>(
       ...runtime.modules.flatMap(({ module, instance }) =>
         instance.routes.map(route => operationOf(route, module.name)),
       ),
+      ...viewOperations(context, subscriptions),
       ...logOperations(context, subscriptions),
+      ...liveOperations(context, subscriptions),
     ],
     moduleMetrics: runtime.modules.flatMap(({ instance }) => instance.metrics),
     endSubscriptions: () => subscriptions.endAll(),
   })
 }
-

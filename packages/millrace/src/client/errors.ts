@@ -1,4 +1,4 @@
-import { defineErrors } from '@millrace/core'
+import { MillraceError, defineErrors } from '@millrace/core'
 
 /** Codes that the client makes itself, when no answer of a server tells more. */
 export const clientErrors = defineErrors({
@@ -27,3 +27,18 @@ export const clientErrors = defineErrors({
     remedy: 'Create another client.',
   },
 })
+
+/** The error that a server threw, from what it said about it. */
+export function serverError(told: {
+  readonly code: string
+  readonly status: number
+  readonly retryable: boolean
+  readonly detail: string
+  readonly remedy: string
+  readonly details: Readonly<Record<string, unknown>>
+}): MillraceError {
+  const { code, status, retryable, detail, remedy, details } = told
+  // The sentences are filled in already: braces in them are no placeholders.
+  const spec = { status, retryable, message: '{sentence}', remedy: '{advice}' }
+  return new MillraceError(code, spec, { ...details, sentence: detail, advice: remedy })
+}

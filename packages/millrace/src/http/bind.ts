@@ -48,7 +48,8 @@ export function bindOperation(
     try {
       const params = readParams(request.params)
       const query = readQuery(request.query)
-      if (isReading) await waitFor(operation, query, context)
+      const folds = operation.foldsOf?.(params) ?? operation.folds
+      if (isReading) await waitFor(folds, query, context)
       if (operation.serve !== undefined) {
         return await operation.serve({ request, reply, params, query, body })
       }
@@ -58,7 +59,7 @@ export function bindOperation(
         assertFits(bodyValidator, content, 'the body')
       }
       const answer = await operation.handle?.({ params, query, body: content })
-      const position = answer?.position ?? positionOf(operation, context)
+      const position = answer?.position ?? positionOf(operation, folds, context)
       if (position !== undefined) reply.header(POSITION_HEADER, encodePosition(position))
       reply.code(answer?.status ?? 200)
       return await reply.send(answer?.body)
@@ -78,7 +79,7 @@ export function bindOperation(
 }
 
 async function waitFor(
-  operation: Operation,
+  folds: readonly string[] | undefined,
   query: Readonly<Record<string, unknown>>,
   context: ServerContext,
 ): Promise<void> {
@@ -87,15 +88,19 @@ async function waitFor(
   await context.streams.reached({
     position: decodePosition(atLeast as string),
     timeoutMs: Math.min(timeoutMs as number, context.limits.waitMsMax),
-    ...(operation.folds === undefined ? {} : { folds: operation.folds }),
+    ...(folds === undefined ? {} : { folds }),
   })
 }
 
-function positionOf(operation: Operation, context: ServerContext): Position | undefined {
+function positionOf(
+  operation: Operation,
+  folds: readonly string[] | undefined,
+  context: ServerContext,
+): Position | undefined {
   if (operation.isOutsideLog === true) return undefined
-  return operation.folds === undefined
-    ? context.reflected()
-    : context.streams.reflected(operation.folds)
+  // What reads no fold reads the log or the definition: the whole log is a fair answer.
+  if (folds === undefined || folds.length === 0) return context.reflected()
+  return context.streams.reflected(folds)
 }
 
 function paramsReader(operation: Operation): (raw: unknown) => Readonly<Record<string, string>> {

@@ -12,7 +12,9 @@ export async function registerDocs(app: FastifyInstance, document: OpenApiDocume
   })
   await app.register(swaggerUi, {
     routePrefix: '/docs',
-    staticCSP: true,
+    // Our own, without `upgrade-insecure-requests`: the page is served over plain HTTP on loopback.
+    staticCSP:
+      "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; object-src 'none'; frame-ancestors 'none'",
     uiConfig: { docExpansion: 'list', deepLinking: true },
   })
 }

@@ -28,6 +28,8 @@ export interface Operation extends Omit<RouteDefinition, 'handle' | 'response'> 
   readonly isOutsideLog?: boolean
   /** True: it may be asked for by its path alone, without documentation. */
   readonly isHidden?: boolean
+  /** Folds that the answer reads, when they depend on the path. In place of `folds`. */
+  readonly foldsOf?: (params: Readonly<Record<string, string>>) => readonly string[]
   readonly handle?: RouteDefinition['handle']
   /** Serves the request itself, in place of `handle`. `body` are the bytes received. */
   readonly serve?: (exchange: Exchange) => Promise<unknown> | unknown

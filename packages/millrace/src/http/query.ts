@@ -51,6 +51,12 @@ export function createQueryReader(schema: JsonSchema): QueryReader {
 }
 
 function converted(value: unknown, schema: JsonSchema): unknown {
+  const choices = (schema['anyOf'] ?? schema['oneOf']) as readonly JsonSchema[] | undefined
+  if (choices !== undefined) {
+    // The first type that takes the text: a number or text, for times.
+    const taken = choices.map(choice => converted(value, choice))
+    return taken.find(choice => choice !== value) ?? value
+  }
   const type = schema['type']
   if (type === 'array') {
     const items = (schema['items'] ?? {}) as JsonSchema

@@ -116,7 +116,10 @@ function parseArray(body: Buffer, from: number, limits: BodyLimits): ParsedBody 
     throw serverErrors.create('EVENTS_TOO_MANY', { limit: elementsMax })
   }
   if (elements === undefined || elements.bounds.length !== 2 * values.length) {
-    return sized({ isBatch: true, values, payloads: [], faults: NO_FAULTS, lines: undefined }, limits)
+    return sized(
+      { isBatch: true, values, payloads: [], faults: NO_FAULTS, lines: undefined },
+      limits,
+    )
   }
   const payloads = slices(body, elements.bounds)
   return sized({ isBatch: true, values, payloads, faults: NO_FAULTS, lines: undefined }, limits)
@@ -184,7 +187,7 @@ function parseLinesWithCare(body: Buffer, from: number, limits: BodyLimits): Par
   const faults = new Map<number, ElementFault>()
   const lines: number[] = []
   let line = 0
-  for (let at = from; at < body.length; ) {
+  for (let at = from; at < body.length;) {
     const newline = body.indexOf(NEWLINE, at)
     const end = newline === -1 ? body.length : newline
     const bytes = body.subarray(at, end)

@@ -9,6 +9,7 @@ import { mkdir, open, readFile, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { App, Random } from '@millrace/core'
 import { serverErrors } from '../errors.ts'
+import { builtInApp } from '../import/built-in.ts'
 
 /** What the file says. */
 export interface Identity {
@@ -16,6 +17,8 @@ export interface Identity {
   /** Definition version of the last start. */
   readonly fingerprint: string
   readonly partitions: number
+  /** The built-in app that it holds, so that the CLI needs no file to open it again. */
+  readonly builtIn: string | undefined
   /** 32 random bytes for signing tokens. */
   readonly secret: Uint8Array
 }
@@ -49,7 +52,7 @@ function parseIdentity(file: string, text: string): Identity {
   } catch {
     refuse('it is not JSON')
   }
-  const { format, app, fingerprint, partitions, secret } = content
+  const { format, app, fingerprint, partitions, builtIn, secret } = content
   if (format !== FORMAT) refuse(`its format is ${String(format)}, this version knows ${FORMAT}`)
   if (typeof app !== 'string' || typeof fingerprint !== 'string') refuse('the app is missing')
   if (!Number.isInteger(partitions)) refuse('the number of partitions is missing')
@@ -59,6 +62,7 @@ function parseIdentity(file: string, text: string): Identity {
     app: app as string,
     fingerprint: fingerprint as string,
     partitions: partitions as number,
+    builtIn: typeof builtIn === 'string' ? builtIn : undefined,
     secret: new Uint8Array(bytes),
   }
 }
@@ -87,7 +91,7 @@ export async function claimDirectory(
     throw serverErrors.create('DATA_PARTITIONS_FIXED', details)
   }
   if (existing.fingerprint === app.fingerprint) return existing
-  const changed = { ...existing, fingerprint: app.fingerprint }
+  const changed = { ...existing, fingerprint: app.fingerprint, builtIn: builtInName(app) }
   await writeIdentity(directory, changed)
   return changed
 }
@@ -98,8 +102,13 @@ export function createIdentity(app: App, random: Random): Identity {
     app: app.name,
     fingerprint: app.fingerprint,
     partitions: app.partitions,
+    builtIn: builtInName(app),
     secret: random.fill(new Uint8Array(SECRET_BYTES)),
   }
+}
+
+function builtInName(app: App): string | undefined {
+  return builtInApp(app.name) === app ? app.name : undefined
 }
 
 async function writeIdentity(directory: string, identity: Identity): Promise<void> {
@@ -109,6 +118,7 @@ async function writeIdentity(directory: string, identity: Identity): Promise<voi
     app: identity.app,
     fingerprint: identity.fingerprint,
     partitions: identity.partitions,
+    ...(identity.builtIn === undefined ? {} : { builtIn: identity.builtIn }),
     secret: Buffer.from(identity.secret).toString('base64url'),
   }
   const target = join(directory, IDENTITY_FILE)

@@ -1,14 +1,17 @@
 /** Opens the modules of an app in the order of what they use, and runs their folds. */
 import type { App, Logger } from '@millrace/core'
-import type { StreamSpec } from '@millrace/log'
 import type { ModuleContext, ModuleInstance, ProductModule } from '@millrace/product'
-import type { FoldDefinition } from '@millrace/streams'
 import { serverErrors } from '../errors.ts'
 
 /** A module that runs. */
 export interface OpenedModule {
   readonly module: ProductModule
   readonly instance: ModuleInstance
+}
+
+/** The modules of an app: the built-in ones, then its own. */
+export function modulesOf(app: App): readonly ProductModule[] {
+  return [...((app.options.modules ?? []) as readonly ProductModule[])]
 }
 
 const NAME = /^[a-z][a-z0-9-]{0,63}$/
@@ -50,16 +53,6 @@ export function orderModules(modules: readonly ProductModule[]): readonly Produc
   }
   for (const module of modules) visit(module, [])
   return ordered
-}
-
-/** The streams of the app and of its modules, to be declared. */
-export function streamsOf(app: App, modules: readonly ProductModule[]): readonly StreamSpec[] {
-  return [...app.streams, ...modules.flatMap(module => module.streams?.(app) ?? [])]
-}
-
-/** The folds of the modules. */
-export function foldsOf(app: App, modules: readonly ProductModule[]): readonly FoldDefinition[] {
-  return modules.flatMap(module => module.folds?.(app) ?? [])
 }
 
 /** Opens modules that are in order; closes what was opened when one fails. */

@@ -7,19 +7,12 @@ import {
   type Position,
   type Random,
 } from '@millrace/core'
-import type { ProductModule } from '@millrace/product'
-import { openStreams, type Streams } from '@millrace/streams'
+import { openStreams, startTicker, type Streams } from '@millrace/streams'
 import type { Limits } from '../config.ts'
 import { createIngest, type Ingest } from '../ingest/ingest.ts'
 import { openBackends, type Backends } from './backends.ts'
-import {
-  closeModules,
-  foldsOf,
-  openModules,
-  orderModules,
-  streamsOf,
-  type OpenedModule,
-} from './modules.ts'
+import { planHouse } from './house.ts'
+import { closeModules, modulesOf, openModules, orderModules, type OpenedModule } from './modules.ts'
 
 /** An app over its backends, running. */
 export interface Runtime {
@@ -43,27 +36,31 @@ export interface RuntimeOptions {
   readonly logger: Logger
 }
 
+const TICK_EVERY_MS = 1000
+
 /** Opens an app; what was opened is closed again when a later part refuses. */
 export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
   const { app, clock, random, logger, limits } = options
-  const declared = orderModules([...((app.options.modules ?? []) as readonly ProductModule[])])
+  const declared = orderModules(modulesOf(app))
+  const house = planHouse(app, declared)
   const backends = await openBackends(options)
   const { log, snapshots, identity } = backends
   const newId = createIdSource({ clock, random })
   let streams: Streams | undefined
   try {
-    await log.declare(streamsOf(app, declared))
-    streams = await openStreams({ log, snapshots, clock, logger, folds: foldsOf(app, declared) })
+    await log.declare(house.streams)
+    const { folds, tables } = house
+    streams = await openStreams({ log, snapshots, clock, logger, folds, tables })
     const running = streams
-    const modules = await openModules(declared, {
-      app,
+    const secret = identity.secret
+    const context = { app, log, streams, clock, random, logger, newId, secret }
+    const modules = await openModules(declared, context)
+    const ticker = startTicker({
       log,
-      streams,
       clock,
-      random,
       logger,
-      newId,
-      secret: identity.secret,
+      streams: house.timedStreams,
+      intervalMs: TICK_EVERY_MS,
     })
     return {
       backends,
@@ -73,6 +70,7 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
       ingest: createIngest({ app, log, clock, newId, limits }),
       reflected: () => running.reflected(),
       async close() {
+        await ticker.stop()
         await closeModules(modules, logger)
         await running.close()
         await backends.close()

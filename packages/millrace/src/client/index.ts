@@ -1,0 +1,15 @@
+export {
+  createClient,
+  type Client,
+  type ClientOptions,
+  type ItemsClient,
+  type ReadOptions,
+  type RecommendAnswer,
+  type RecommendedItem,
+  type RecommendOptions,
+  type ViewAnswer,
+  type ViewClient,
+} from './client.ts'
+export { clientErrors } from './errors.ts'
+export type { Acknowledged, QueueOptions } from './event-queue.ts'
+export type { Fetch, RetryPolicy } from './transport.ts'

@@ -1,0 +1,44 @@
+/** What an app runs: the streams to declare, the folds of its views and modules, its tables. */
+import type { App } from '@millrace/core'
+import type { StreamSpec } from '@millrace/log'
+import type { ProductModule } from '@millrace/product'
+import { compileViews, viewFoldName, type FoldDefinition } from '@millrace/streams'
+
+/** The plan of an app. */
+export interface HousePlan {
+  readonly streams: readonly StreamSpec[]
+  readonly folds: readonly FoldDefinition[]
+  /** Fold of the versioned table of each item kind. */
+  readonly tables: Readonly<Record<string, string>>
+  /** Streams that get ticks while nothing happens: windows close on them and timers fire. */
+  readonly timedStreams: readonly string[]
+}
+
+/** Plans an app with its modules. Throws DEFINITION_INVALID. */
+export function planHouse(app: App, modules: readonly ProductModule[]): HousePlan {
+  const views = app.options.views ?? {}
+  const compiled = compileViews({
+    views,
+    partitions: app.partitions,
+    latenessMs: app.latenessMs,
+    tableKinds: [...app.tables.keys()],
+  })
+  const own = modules.flatMap(module => module.folds?.(app) ?? [])
+  // A module may bring the fold of a table itself, to hear of its changes.
+  const brought = new Set(own.map(fold => fold.name))
+  const folds = [...compiled.folds.filter(fold => !brought.has(fold.name)), ...own]
+  const sources = new Map(folds.map(fold => [fold.name, fold.source]))
+  const timed = Object.entries(views)
+    .filter(([, view]) => view.window !== undefined || view.onTimer !== undefined)
+    .map(([name]) => sources.get(viewFoldName(name)) as string)
+  return {
+    streams: [
+      ...app.streams,
+      ...compiled.streams,
+      ...modules.flatMap(module => module.streams?.(app) ?? []),
+    ],
+    folds,
+    tables: compiled.tables,
+    timedStreams: [...new Set(timed)],
+  }
+}
