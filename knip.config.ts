@@ -4,21 +4,26 @@ import type { KnipConfig } from 'knip'
 const config: KnipConfig = {
   workspaces: {
     '.': {
-      entry: ['scripts/*.{ts,mjs}', 'test/**/*.test.ts', 'bench/*.ts', 'examples/**/*.ts'],
-      project: ['scripts/**', 'test/**', 'bench/**', 'examples/**'],
-      // `node` is a binary, tsgolint is started by oxlint.
-      ignoreDependencies: ['node', 'oxlint-tsgolint'],
+      entry: ['test/**/*.test.ts', 'bench/**/*.ts', 'examples/**/*.ts'],
+      project: ['test/**', 'bench/**', 'examples/**'],
+      // oxlint is given its rules by type information through tsgolint and is started by name.
+      ignoreDependencies: ['oxlint', 'oxlint-tsgolint'],
     },
     'packages/*': {
       entry: ['src/**/*.{test,bench,test-d}.ts', 'src/**/*worker.ts', 'bin/*.mjs'],
       project: ['src/**', 'bin/**'],
+      // The test kit is used by tests alone; dependency-cruiser holds it out of everything else.
+      ignoreDependencies: ['@millrace/sim'],
     },
-    'apps/console': {
-      entry: ['index.html', 'src/main.tsx', 'vite.config.ts'],
+    'packages/store': {
+      entry: ['src/**/*.test.ts'],
       project: ['src/**'],
+      // Its tests run on the disk of the log as well.
+      ignoreDependencies: ['@millrace/sim', '@millrace/log'],
     },
-    'apps/demo': { entry: ['src/{start,app,main}.ts', 'src/**/*.test.ts'], project: ['src/**'] },
-    scripts: { entry: ['*.{ts,mjs}'], ignoreDependencies: ['typescript'] },
+    scripts: { entry: ['*.ts', 'prepare.mjs'], project: ['**'] },
+    'apps/console': { entry: ['index.html'], project: ['src/**'] },
+    'apps/demo': { entry: ['src/start.ts', 'src/**/*.test.ts'], project: ['src/**'] },
   },
   ignoreExportsUsedInFile: true,
 }

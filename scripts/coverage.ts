@@ -73,7 +73,7 @@ export function coverageByPackage(
 
 /** Suites run in other processes' tests and are test code; measurements and tests are not measured. */
 function isMeasured(path: string): boolean {
-  return !/\.(test|bench|test-d)\.ts$|\/suite(\.ts$|\/)|\/fixtures\//.test(path)
+  return !/\.(test|bench|test-d)\.ts$|\/suite(\.ts$|\/)|\/(fixtures|testing)\//.test(path)
 }
 
 function wantedOf(config: CoverageConfig, name: string): number {

@@ -27,6 +27,7 @@ interface Manifest {
   readonly exports: Readonly<Record<string, string>>
   readonly bin?: Readonly<Record<string, string>>
   readonly files?: readonly string[]
+  readonly peerDependencies?: Readonly<Record<string, string>>
   readonly [field: string]: unknown
 }
 
@@ -190,7 +191,12 @@ function tryInstalled(packages: readonly Staged[]): void {
       run(one.folder, 'npm', ['pack', '--pack-destination', folder, ...npm])
     const tarballs = globSync('*.tgz', { cwd: folder }).map(name => `./${name}`)
     write(join(folder, 'package.json'), '{ "name": "trial", "private": true, "type": "module" }\n')
-    run(folder, 'npm', ['install', ...npm, ...tarballs])
+    // An export that needs an optional peer is tried with it.
+    const peers = packages.flatMap(({ manifest }) =>
+      Object.entries(manifest.peerDependencies ?? {}),
+    )
+    const extra = new Set(peers.map(([name, range]) => `${name}@${range}`))
+    run(folder, 'npm', ['install', ...npm, ...tarballs, ...extra])
     tryIn(folder, packages)
   } catch (error) {
     faults.push(`installing the tarballs: ${describe(error)}`)

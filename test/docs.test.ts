@@ -35,7 +35,10 @@ test('a block is replaced by its region, without marks and shared indentation', 
 
 test('whole files, shell regions and missing languages', () => {
   assert.equal(rewrite(block('data.json', '', '')).text, block('data.json', 'json', '{ "a": 1 }\n'))
-  assert.equal(rewrite(block('run.sh#go', 'sh', 'x\n')).text, block('run.sh#go', 'sh', 'npm start\n'))
+  assert.equal(
+    rewrite(block('run.sh#go', 'sh', 'x\n')).text,
+    block('run.sh#go', 'sh', 'npm start\n'),
+  )
 })
 
 test('rewriting twice changes nothing more', () => {

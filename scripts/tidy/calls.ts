@@ -90,7 +90,8 @@ export function findBannedCalls(files: readonly SourceFile[]): Finding[] {
           report('clock', `new Date() ${clock.message}`, node.start)
         }
       }
-      if (node.type === 'ThrowStatement' && node.argument.type === 'NewExpression') {
+      const isPackage = file.path.startsWith('packages/')
+      if (isPackage && node.type === 'ThrowStatement' && node.argument.type === 'NewExpression') {
         const name = dottedName(node.argument.callee) ?? ''
         if (name.endsWith('Error')) {
           report('registered-errors', `throws ${name}; register the error in errors.ts`, node.start)

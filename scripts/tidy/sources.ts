@@ -16,7 +16,7 @@ export interface SourceFile {
   /** Relative to the root, with slashes. */
   readonly path: string
   readonly text: string
-  /** `test` covers tests, measurements and suites; `other` is everything that is not TypeScript. */
+  /** `test` covers tests, what they share in folders `testing/`, measurements and suites; `other` is everything that is not TypeScript. */
   readonly kind: 'product' | 'test' | 'other'
   /** Parsed at the first use; undefined when `kind` is `other`. */
   readonly tree: Tree | undefined
@@ -79,7 +79,8 @@ function open(root: string, path: string): SourceFile {
 function kindOf(path: string): SourceFile['kind'] {
   if (!/\.tsx?$/.test(path)) return 'other'
   if (/\.(test|bench|test-d)\.tsx?$/.test(path)) return 'test'
-  if (/(^|\/)suite(\.ts$|\/)/.test(path) || /^(test|bench|scripts)\//.test(path)) return 'test'
+  if (/(^|\/)(suite(\.ts$|\/)|testing\/)/.test(path) || /^(test|bench|scripts)\//.test(path))
+    return 'test'
   return 'product'
 }
 
