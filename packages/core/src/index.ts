@@ -18,7 +18,7 @@ export {
   type Random,
   type Timer,
 } from './ports.ts'
-export { createSeededRandom, systemClock, systemRandom } from './system.ts'
+export { createSeededRandom, foregroundClock, systemClock, systemRandom } from './system.ts'
 export { createIdSource, deriveId, partitionOf, timeOfId } from './ids.ts'
 export {
   decodePosition,

@@ -1,6 +1,6 @@
 import type { Clock, Random } from './ports.ts'
 
-/** The clock of the machine. Timers do not keep the process alive. */
+/** The clock of the machine. Timers do not keep the process alive. Node only. */
 export const systemClock: Clock = {
   nowMs: () => Date.now(),
   monotonicMs: () => performance.now(),
@@ -10,6 +10,20 @@ export const systemClock: Clock = {
     return { cancel: () => clearTimeout(timer) }
   },
   soon: task => void setImmediate(task),
+}
+
+/**
+ * The clock of the machine for programs that wait for what they scheduled, such as a client that
+ * tries again: timers keep a Node process alive. Runs in browsers too.
+ */
+export const foregroundClock: Clock = {
+  nowMs: () => Date.now(),
+  monotonicMs: () => performance.now(),
+  after(delayMs, task) {
+    const timer = setTimeout(task, delayMs)
+    return { cancel: () => clearTimeout(timer) }
+  },
+  soon: task => void setTimeout(task, 0),
 }
 
 /** Randomness of the machine: `next` is fast and not secret, `fill` is cryptographic. */
