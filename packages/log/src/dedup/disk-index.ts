@@ -30,7 +30,7 @@ import { writeTable } from './write-table.ts'
 
 /** How a duplicate index is set up. */
 export interface DuplicateIndexOptions {
-  /** Bound of its memory. Default 64 MiB; at least 4 MiB is used. More memory means fewer and larger runs, and a larger cache. */
+  /** Bound of its memory. Default 64 MiB; at least 8 MiB is used. More memory means fewer and larger runs, and a larger cache. */
   readonly memoryBytesMax?: number
   /** For tests: sizes and a hash that make rare things common. The index stays exact. */
   readonly forTests?: {
@@ -54,8 +54,9 @@ export interface DuplicateIndexPorts {
   readonly options?: DuplicateIndexOptions
 }
 
-const MEMORY_BYTES = 64 * 1024 * 1024
-const MEMORY_BYTES_MIN = 4 * 1024 * 1024
+const MIB = 1024 * 1024
+const MEMORY_BYTES = 64 * MIB
+const MEMORY_BYTES_MIN = 8 * MIB
 /** Runs of all kinds at which writers wait for merges. */
 const RUNS_MAX = 256
 /** Lookups in files that run at once. */
@@ -152,12 +153,13 @@ class DiskDuplicateIndex implements DuplicateIndex {
     this.#writerKey = new IdKey(secrets, hashBits)
     this.#mergeKey = new IdKey(secrets, hashBits)
     this.#tableKey = new IdKey(secrets, hashBits)
-    // Half for two tables of 32 bytes an entry, 3/16 for pages, 1/8 for two heaps of text; the rest
-    // is for sorting (8 bytes an entry), for the buffers of writer and merge, and for the unforeseen.
+    // Half is for two tables of 32 bytes an entry, 1/8 for two heaps of text, 1/16 for sorting (8
+    // bytes an entry), a fixed part for the buffers of writer and merge, and the rest for pages.
     this.#capacity = forTests.tableEntries ?? 2 ** Math.floor(Math.log2(bytes / 128))
     this.#due = Math.floor(this.#capacity * 0.75)
+    const cacheBytes = Math.min((bytes * 3) / 16, (bytes * 5) / 16 - 2.25 * MIB)
     this.#heapDue = bytes / 32
-    const pages = forTests.cachePages ?? Math.floor((bytes * 3) / 16 / PAGE_BYTES)
+    const pages = forTests.cachePages ?? Math.floor(cacheBytes / PAGE_BYTES)
     this.#cache = new PageCache(pages, this.#goOn)
     this.#search = new RunSearch(this.#cache, this.#goOn)
     const max = Math.max(1, Math.min(SLOW_MAX, Math.floor(pages / PAGES_PER_LOOKUP)))

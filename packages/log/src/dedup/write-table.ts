@@ -5,13 +5,12 @@ import { kindOf } from './place.ts'
 import type { Run } from './run.ts'
 import type { RunWriter } from './run-writer.ts'
 import { sortEntries } from './sort.ts'
+import { GAP_MS_MIN } from './tiers.ts'
 
 /** Entries written between two turns of the event loop. */
 const PIECE = 4096
 /** Stretches of time that one table is cut into at most, minus one. */
 const CUTS_MAX = 3
-/** Ids closer together than this are never cut apart, milliseconds. */
-const GAP_MS_MIN = 60_000
 
 /** Writes the first `count` entries; resolves to the runs, synced and open. Removes what it wrote when it fails. */
 export async function writeTable(options: {
