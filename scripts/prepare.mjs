@@ -118,7 +118,10 @@ async function buildPage() {
   const app = join(root, 'apps/console')
   if (!existsSync(join(app, 'index.html'))) return
   const built = join(app, 'dist/index.html')
-  const isFresh = existsSync(built) && statSync(built).mtimeMs > newest(app)
+  // The page holds the client of the server as well.
+  const sources = [app, join(root, 'packages/millrace/src/client'), join(root, 'packages/core/src')]
+  const isFresh =
+    existsSync(built) && sources.every(folder => statSync(built).mtimeMs > newest(folder))
   if (isFresh) return
   console.log('Building the page.')
   const code = await run(
@@ -133,6 +136,7 @@ async function buildPage() {
 
 /** The newest modification time below `folder`, in milliseconds; built and installed files apart. */
 function newest(folder) {
+  if (!existsSync(folder)) return 0
   return readdirSync(folder, { withFileTypes: true }).reduce((latest, entry) => {
     if (entry.name === 'dist' || entry.name === 'node_modules' || entry.name.startsWith('.'))
       return latest

@@ -1,0 +1,108 @@
+/** The commands tell failures, skips and uncovered lines as they are, and leave no process behind. */
+import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { coverageByPackage } from '../scripts/coverage.ts'
+import { runStage, runStages } from '../scripts/stages.ts'
+import type { TestReport } from '../scripts/test-run.ts'
+import { createRepositoryCopy } from './repository-copy.ts'
+
+const head = "import { test } from 'node:test'\n"
+
+test('the report of a test run counts passed, failed and skipped ones and files that do not load', () => {
+  const copy = createRepositoryCopy({
+    copied: ['scripts/test.ts', 'scripts/test-run.ts', 'scripts/coverage.ts', 'package.json'],
+    files: {
+      'packages/a/src/pass.test.ts': `${head}import { f } from './f.ts'\ntest('one', () => f(true))\n`,
+      'packages/a/src/fail.test.ts': `${head}test('two', () => { throw 1 })\n`,
+      'packages/a/src/skip.test.ts': `${head}test('three', { skip: 'no disk' }, () => {})\n`,
+      'packages/a/src/broken.test.ts': "import './missing.ts'\n",
+      'packages/a/src/server.int.test.ts': `${head}test('four', () => { throw 1 })\n`,
+      'packages/a/src/f.ts':
+        'export function f(x: boolean): number {\n  if (x) return 1\n  return 2\n}\n',
+    },
+  })
+  try {
+    const path = join(copy.root, 'report.json')
+    const run = spawnSync(process.execPath, ['scripts/test.ts'], {
+      cwd: copy.root,
+      encoding: 'utf8',
+      env: { PATH: process.env['PATH'], MILLRACE_TEST_REPORT: path, MILLRACE_TEST_COVERAGE: '1' },
+    })
+    const report = JSON.parse(readFileSync(path, 'utf8')) as TestReport
+    assert.equal(run.status, 1, run.stdout)
+    assert.match(run.stdout, /skipped: three \(no disk\)\n/)
+    assert.deepEqual([report.passed, report.failed], [1, 2], run.stdout)
+    assert.deepEqual(
+      report.skipped.map(({ name, reason }) => [name, reason]),
+      [['three', 'no disk']],
+    )
+    const [source] = report.coverage.filter(file => file.path.endsWith('/f.ts'))
+    assert.deepEqual([source?.covered, source?.total], [3, 4])
+  } finally {
+    copy.close()
+  }
+})
+
+test('covered lines: a file that no test loads counts, a file of types does not', () => {
+  const copy = createRepositoryCopy({
+    copied: [],
+    files: {
+      'packages/a/src/half.ts': 'export const x = 1\n',
+      'packages/a/src/unloaded.ts': 'export const x = 1\nexport const y = 2\n',
+      'packages/a/src/types.ts': "import type { X } from 'x'\nexport type Y = X\ninterface Z {}\n",
+      'packages/a/src/excepted.ts': 'export const x = 1\n',
+      'packages/a/src/half.test.ts': 'export const x = 1\n',
+    },
+  })
+  try {
+    const path = join(copy.root, 'packages/a/src/half.ts')
+    const [found, ...more] = coverageByPackage(copy.root, [{ path, total: 2, covered: 1 }], {
+      enforced: true,
+      linesPercent: 95,
+      packages: { a: 50 },
+      exceptions: { 'packages/a/src/excepted.ts': 'a reason' },
+    })
+    assert.deepEqual(more, [])
+    assert.deepEqual([found?.covered, found?.total, found?.percent], [1, 4, 25])
+    assert.equal(found?.wantedPercent, 50)
+    assert.deepEqual(found?.gaps, ['packages/a/src/unloaded.ts 0.0 %'])
+  } finally {
+    copy.close()
+  }
+})
+
+test('a stage that fails says so with its output; the others run on', async t => {
+  t.mock.method(console, 'log', () => {})
+  const results = await runStages(
+    import.meta.dirname,
+    [
+      { name: 'bad', command: ['node', '-e', 'console.error("why"); process.exit(3)'] },
+      { name: 'good', command: ['node', '-e', ''] },
+      { name: 'missing', command: ['no-such-program-anywhere'] },
+    ],
+    2,
+  )
+  const byName = new Map(results.map(result => [result.name, result]))
+  assert.equal(byName.get('bad')?.isPassed, false)
+  assert.equal(byName.get('bad')?.output, 'why\n')
+  assert.equal(byName.get('good')?.isPassed, true)
+  assert.equal(byName.get('missing')?.isPassed, false)
+})
+
+test('a stage that hangs is killed with the processes that it started', async () => {
+  // The stage ends when the last process that holds its output has ended.
+  const code = `
+    require('node:child_process').spawn('sleep', ['600'], { stdio: 'inherit' })
+    setInterval(() => {}, 1000)`
+  const result = await runStage(import.meta.dirname, {
+    name: 'hangs',
+    command: ['node', '-e', code],
+    timeoutMs: 1500,
+  })
+  assert.equal(result.isPassed, false)
+  assert.match(result.output, /killed after 1500 ms/)
+  assert.ok(result.durationMs < 300_000)
+})
