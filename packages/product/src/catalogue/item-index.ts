@@ -1,0 +1,224 @@
+/**
+ * The current items in dense form, derived from the tables: what is listed, by number; attributes
+ * in one array look-up; traits for content affinity; the groups that surface limits count.
+ *
+ * Brought up to date by the keys that changed since the last look, so that it costs nothing while
+ * the catalogue stands still and a look-up per changed item when it does not.
+ */
+import type { App, Clock, Field } from '@millrace/core'
+import {
+  tableFoldName,
+  type FoldHandle,
+  type Streams,
+  type VersionedTable,
+} from '@millrace/streams'
+import { itemKey, itemSpaceOf, partsOfKey, type ItemSpace } from './item-space.ts'
+import { SortedIds } from './sorted-ids.ts'
+import { notesChanges, subscribeTable, type ChangedKeys } from './table-changes.ts'
+import { isTraitField, TraitIndex } from './traits.ts'
+
+/** Attributes of an item, by field. Never mutate them: they are the record's own. */
+export type Attributes = Readonly<Record<string, unknown>>
+
+/** One kind of item. */
+export interface ItemKind {
+  readonly name: string
+  /** Place among the kinds. */
+  readonly code: number
+  readonly fields: Readonly<Record<string, Field<unknown>>>
+  /** Fields that are not personal, or undefined when none is. */
+  readonly publicFields: readonly string[] | undefined
+  readonly traitFields: readonly string[]
+}
+
+interface KindState extends ItemKind {
+  readonly handle: FoldHandle<VersionedTable>
+  readonly changes: ChangedKeys
+  readonly ids: SortedIds
+  /** False when the fold runs without noting its changes: every change then costs a scan. */
+  readonly isNoted: boolean
+  isScanned: boolean
+  scannedRevision: number
+  nextScanMs: number
+}
+
+/** Scans of a table that does not note its changes take at most this part of the time. */
+const SCAN_SHARE = 20
+const TIME_MAX = Number.MAX_SAFE_INTEGER
+/** Codes of items: twice the place of the kind, plus 1 when it is listed. */
+const CODE_NONE = 0xffff
+
+/** See the head of the file. */
+export class ItemIndex {
+  readonly space: ItemSpace
+  readonly traits = new TraitIndex()
+  readonly #kinds = new Map<string, KindState>()
+  #codes = new Uint16Array(0)
+  #coded = 0
+  #attributes: (Attributes | undefined)[] = []
+  #putMs = new Float64Array(0)
+  #revision = 0
+  readonly #clock: Clock
+
+  constructor(ports: { app: App; streams: Streams; clock: Clock }) {
+    const { app, streams } = ports
+    this.#clock = ports.clock
+    this.space = itemSpaceOf(app)
+    for (const definition of app.options.items ?? []) {
+      const fields = Object.entries(definition.fields)
+      const isPersonal = fields.some(([, field]) => field.isPersonal)
+      const handle = streams.fold<VersionedTable>(tableFoldName(definition.name))
+      this.#kinds.set(definition.name, {
+        name: definition.name,
+        code: this.#kinds.size,
+        fields: definition.fields,
+        publicFields: isPersonal
+          ? fields.filter(([, field]) => !field.isPersonal).map(([name]) => name)
+          : undefined,
+        traitFields: fields.filter(([, field]) => isTraitField(field)).map(([name]) => name),
+        handle,
+        isNoted: notesChanges(handle.definition),
+        scannedRevision: -1,
+        nextScanMs: -Infinity,
+        changes: subscribeTable(app, definition.name),
+        ids: new SortedIds(),
+        isScanned: false,
+      })
+    }
+  }
+
+  /** The declared kinds. */
+  kinds(): Iterable<ItemKind> {
+    return this.#kinds.values()
+  }
+
+  kind(name: string): ItemKind | undefined {
+    return this.#kinds.get(name)
+  }
+
+  /** Takes in what changed. Cheap when nothing did; call it before a series of reads. */
+  refresh(): void {
+    for (const kind of this.#kinds.values()) {
+      if (!kind.isScanned) this.#scan(kind)
+      else if (!kind.isNoted) this.#rescan(kind)
+      else if (kind.changes.size > 0) {
+        for (const id of kind.changes.take()) this.#update(kind, id)
+      }
+    }
+    if (this.#coded < this.space.size) this.#code()
+  }
+
+  #scan(kind: KindState): void {
+    kind.isScanned = true
+    kind.scannedRevision = kind.handle.revision()
+    kind.changes.take()
+    for (const shard of kind.handle.shards()) {
+      for (const id of shard.keys()) this.#update(kind, id)
+    }
+  }
+
+  /** Scans again when the table changed, so rarely that it takes a small share of the time. */
+  #rescan(kind: KindState): void {
+    if (kind.handle.revision() === kind.scannedRevision) return
+    const startMs = this.#clock.monotonicMs()
+    if (startMs < kind.nextScanMs) return
+    this.#scan(kind)
+    const tookMs = this.#clock.monotonicMs() - startMs
+    kind.nextScanMs = startMs + tookMs * SCAN_SHARE
+  }
+
+  /** Grows when an item was put, changed or removed. */
+  get revision(): number {
+    return this.#revision
+  }
+
+  #update(kind: KindState, id: string): void {
+    const shard = kind.handle.shardOf(id)
+    const attributes = shard.asOf(id, TIME_MAX) as Attributes | undefined
+    const number = this.space.intern(itemKey(kind.name, id))
+    this.#code()
+    if (attributes === this.#attributes[number] && attributes !== undefined) return
+    const wasListed = this.isListed(number)
+    this.#revision += 1
+    this.#attributes[number] = attributes
+    this.#codes[number] = kind.code * 2 + (attributes === undefined ? 0 : 1)
+    this.#putMs[number] = shard.sinceMs(id) ?? 0
+    this.traits.set(number, kind, attributes)
+    if (attributes !== undefined && !wasListed) kind.ids.add(id)
+    else if (attributes === undefined && wasListed) kind.ids.remove(id)
+  }
+
+  /** Gives codes to items that were met since. */
+  #code(): void {
+    const { size } = this.space
+    if (size > this.#codes.length) {
+      const length = Math.max(size, Math.ceil(this.#codes.length * 1.5), 256)
+      const codes = new Uint16Array(length)
+      codes.set(this.#codes)
+      this.#codes = codes
+      const putMs = new Float64Array(length)
+      putMs.set(this.#putMs)
+      this.#putMs = putMs
+    }
+    for (; this.#coded < size; this.#coded++) {
+      const { kind } = partsOfKey(this.space.keyOf(this.#coded))
+      const known = this.#kinds.get(kind)
+      this.#codes[this.#coded] = known === undefined ? CODE_NONE : known.code * 2
+    }
+  }
+
+  /** Code of each item by number: twice the place of its kind, plus 1 when it is listed. */
+  get codes(): Uint16Array {
+    return this.#codes
+  }
+
+  isListed(number: number): boolean {
+    const code = this.#codes[number]
+    return code !== undefined && code !== CODE_NONE && (code & 1) === 1
+  }
+
+  /** How many items of a kind are listed. */
+  countOf(kind: string): number {
+    return this.#kinds.get(kind)?.ids.size ?? 0
+  }
+
+  /** Current attributes of an item by number. */
+  attributesOf(number: number): Attributes | undefined {
+    return this.#attributes[number]
+  }
+
+  /** Attributes without the personal ones. */
+  publicAttributesOf(number: number): Attributes | undefined {
+    const attributes = this.#attributes[number]
+    if (attributes === undefined) return undefined
+    const kind = this.#kinds.get(partsOfKey(this.space.keyOf(number)).kind)
+    if (kind?.publicFields === undefined) return attributes
+    return Object.fromEntries(
+      kind.publicFields.filter(name => name in attributes).map(name => [name, attributes[name]]),
+    )
+  }
+
+  /** When a listed item was first put, event time in milliseconds. */
+  putMsOf(number: number): number {
+    return this.#putMs[number] ?? 0
+  }
+
+  /** Ids of the listed items of a kind after `after`, in order of their UTF-16 units. */
+  page(
+    kind: string,
+    options: { after?: string | undefined; prefix?: string | undefined; limit: number },
+  ): readonly string[] {
+    return this.#kinds.get(kind)?.ids.page(options) ?? []
+  }
+
+  /** The listed items of a kind, by number. */
+  *listed(kind: string): Iterable<number> {
+    const known = this.#kinds.get(kind)
+    if (known === undefined) return
+    for (const id of known.ids.all()) yield this.space.find(itemKey(kind, id))
+  }
+
+  close(): void {
+    for (const kind of this.#kinds.values()) kind.changes.close()
+  }
+}

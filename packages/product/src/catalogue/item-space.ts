@@ -1,0 +1,62 @@
+/**
+ * Dense integers for items, so that statistics and scores live in typed arrays. The numbers belong
+ * to one process: they follow the order in which items are first met, are never reused and never
+ * part of state, snapshots or answers.
+ */
+import type { App } from '@millrace/core'
+
+/** The key of an item among items of all kinds. A kind holds no slash, so keys do not collide. */
+export function itemKey(kind: string, id: string): string {
+  return `${kind}/${id}`
+}
+
+/** The kind and the id of an item key. */
+export function partsOfKey(key: string): { readonly kind: string; readonly id: string } {
+  const slash = key.indexOf('/')
+  return { kind: key.slice(0, slash), id: key.slice(slash + 1) }
+}
+
+/** Numbers items by their keys. */
+export class ItemSpace {
+  readonly #numbers = new Map<string, number>()
+  readonly #keys: string[] = []
+
+  /** The number of a key; a new one when it was never met. */
+  intern(key: string): number {
+    const known = this.#numbers.get(key)
+    if (known !== undefined) return known
+    const number = this.#keys.length
+    this.#keys.push(key)
+    this.#numbers.set(key, number)
+    return number
+  }
+
+  /** The number of a key, -1 when it was never met. */
+  find(key: string): number {
+    return this.#numbers.get(key) ?? -1
+  }
+
+  /** The key of a number that `intern` gave. */
+  keyOf(number: number): string {
+    return this.#keys[number] as string
+  }
+
+  /** Numbers are below this. */
+  get size(): number {
+    return this.#keys.length
+  }
+}
+
+const spaces = new WeakMap<App, ItemSpace>()
+
+/**
+ * The numbers of an app's items: one space for all folds and modules of an app, so that the rows of
+ * one are the columns of the other. Opening one app twice in a process shares it, which is harmless.
+ */
+export function itemSpaceOf(app: App): ItemSpace {
+  const known = spaces.get(app)
+  if (known !== undefined) return known
+  const space = new ItemSpace()
+  spaces.set(app, space)
+  return space
+}

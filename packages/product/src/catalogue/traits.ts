@@ -1,0 +1,114 @@
+/**
+ * Traits: what an item says about itself in fields whose values items share - lists of text, ids of
+ * other entities, choices. An item without any history is related to others by them.
+ */
+import type { Field } from '@millrace/core'
+
+/** Traits of one item that count; more are left out. */
+const TRAITS_PER_ITEM_MAX = 32
+/** Items remembered per trait for look-ups by trait; a trait with more is too common to say much. */
+const POSTINGS_MAX = 5_000
+/** Longer values are texts, not labels. */
+const VALUE_LENGTH_MAX = 100
+
+const NO_TRAITS = new Int32Array(0)
+
+/** True for fields whose values are traits: ids, choices, lists of ids or text. */
+export function isTraitField(field: Field<unknown>): boolean {
+  if (field.isPersonal) return false
+  if (field.ref !== undefined) return true
+  const {
+    type,
+    enum: choices,
+    items,
+  } = field.schema as {
+    type?: unknown
+    enum?: unknown
+    items?: { type?: unknown }
+  }
+  return choices !== undefined || (type === 'array' && items?.type === 'string')
+}
+
+/** The traits of items, and the items of traits. */
+export class TraitIndex {
+  readonly #numbers = new Map<string, number>()
+  readonly #labels: string[] = []
+  readonly #frequencies: number[] = []
+  readonly #postings: number[][] = []
+  #ofItem: (Int32Array | undefined)[] = []
+  #items = 0
+
+  /** Replaces the traits of an item; undefined attributes take it out. */
+  set(
+    item: number,
+    kind: { readonly traitFields: readonly string[] },
+    attributes: Readonly<Record<string, unknown>> | undefined,
+  ): void {
+    const before = this.#ofItem[item]
+    if (before !== undefined) {
+      for (const trait of before) (this.#frequencies[trait] as number) -= 1
+      this.#items -= 1
+    }
+    if (attributes === undefined) {
+      this.#ofItem[item] = undefined
+      return
+    }
+    const traits = this.#read(kind.traitFields, attributes)
+    this.#ofItem[item] = traits
+    this.#items += 1
+    for (const trait of traits) {
+      ;(this.#frequencies[trait] as number) += 1
+      const postings = this.#postings[trait] as number[]
+      const isNew = before === undefined || !before.includes(trait)
+      if (isNew && postings.length < POSTINGS_MAX) postings.push(item)
+    }
+  }
+
+  #read(fields: readonly string[], attributes: Readonly<Record<string, unknown>>): Int32Array {
+    const found = new Set<number>()
+    for (const field of fields) {
+      const value = attributes[field]
+      for (const entry of Array.isArray(value) ? value : [value]) {
+        if (typeof entry !== 'string' || entry === '' || entry.length > VALUE_LENGTH_MAX) continue
+        if (found.size < TRAITS_PER_ITEM_MAX) found.add(this.#intern(field, entry))
+      }
+    }
+    return found.size === 0 ? NO_TRAITS : Int32Array.from(found).sort()
+  }
+
+  #intern(field: string, value: string): number {
+    const name = `${field}=${value}`
+    const known = this.#numbers.get(name)
+    if (known !== undefined) return known
+    const number = this.#labels.length
+    this.#numbers.set(name, number)
+    this.#labels.push(value)
+    this.#frequencies.push(0)
+    this.#postings.push([])
+    return number
+  }
+
+  /** Traits of an item, ascending numbers. */
+  of(item: number): Int32Array {
+    return this.#ofItem[item] ?? NO_TRAITS
+  }
+
+  /** How much sharing the trait says: log(1 + items / items with it). */
+  readonly weightOf = (trait: number): number =>
+    Math.log1p(this.#items / Math.max(this.#frequencies[trait] as number, 1))
+
+  /** The value of a trait, as text. */
+  labelOf(trait: number): string {
+    return this.#labels[trait] as string
+  }
+
+  /** Traits are numbered below this. */
+  get size(): number {
+    return this.#labels.length
+  }
+
+  /** Items that have, or once had, a trait; at most 5,000, the earliest. Check `of` before use. */
+  itemsWith(trait: number): readonly number[] {
+    return this.#postings[trait] ?? []
+  }
+}

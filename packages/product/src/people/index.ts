@@ -1,0 +1,1 @@
+export { createPeople, type People, type PersonView } from './people.ts'

@@ -1,0 +1,83 @@
+/** The people module: attributes of people, and what the log knows about their interests. */
+import type { CompiledTable } from '@millrace/core'
+import { tableFold, tableFoldName, type FoldHandle, type VersionedTable } from '@millrace/streams'
+import type { Attributes } from '../catalogue/index.ts'
+import { productErrors } from '../errors.ts'
+import { defineModule, type ModuleContext, type ProductModule } from '../module.ts'
+import { PROFILE_FOLD } from '../recommendations/profile-fold.ts'
+import type { Recommendations } from '../recommendations/index.ts'
+import { TableWriter, type RowPut, type RowsWritten } from '../table-writer.ts'
+import { peopleRoutes } from './routes.ts'
+
+/** Recent interactions in a person's view. */
+const INTERESTS_MAX = 20
+
+/** What is known about a person. */
+export interface PersonView {
+  readonly id: string
+  /** Absent when none were put. */
+  readonly attributes?: Attributes
+  /** How many signals of interest were folded. */
+  readonly signals: number
+  /** Newest distinct items that the person acted on, newest first. */
+  readonly interests: readonly {
+    readonly kind: string
+    readonly id: string
+    readonly title: string
+    readonly weight: number
+    readonly atMs: number
+  }[]
+}
+
+/** What other modules and the host process may call. */
+export interface People {
+  /** Undefined for a person of whom nothing is known. */
+  get(id: string): PersonView | undefined
+  put(row: RowPut): Promise<RowsWritten>
+  remove(row: Omit<RowPut, 'attributes'>): Promise<RowsWritten>
+}
+
+/** The people module. */
+export function createPeople(): ProductModule<People> {
+  return defineModule<People>({
+    name: 'people',
+    errors: productErrors,
+    uses: ['recommendations'],
+    folds: app => (app.tables.has('person') ? [tableFold('person')] : []),
+    open(context) {
+      const api = createApi(context)
+      const folds = [
+        PROFILE_FOLD,
+        ...(context.app.tables.has('person') ? [tableFoldName('person')] : []),
+      ]
+      return { api, routes: peopleRoutes(api, folds), metrics: [] }
+    },
+  })
+}
+
+function createApi(context: ModuleContext): People {
+  const { app, streams } = context
+  const declared: CompiledTable | undefined = app.tables.get('person')
+  const table = (): CompiledTable => {
+    if (declared === undefined) throw productErrors.create('PEOPLE_UNDECLARED')
+    return declared
+  }
+  const recommendations = context.modules.get('recommendations')?.api as Recommendations
+  const rows: FoldHandle<VersionedTable> | undefined =
+    declared === undefined ? undefined : streams.fold(tableFoldName('person'))
+  const writer = new TableWriter(context)
+  return {
+    get(id) {
+      const attributes = rows?.shardOf(id).asOf(id, Number.MAX_SAFE_INTEGER)
+      const profile = recommendations.profile(id, INTERESTS_MAX)
+      if (attributes === undefined && profile.signals === 0) return undefined
+      return {
+        id,
+        ...(attributes === undefined ? {} : { attributes: attributes as Attributes }),
+        ...profile,
+      }
+    },
+    put: async row => writer.put(table(), [row]),
+    remove: async row => writer.remove(table(), row),
+  }
+}

@@ -1,0 +1,95 @@
+/** HTTP operations on people. */
+import type { JsonSchema } from '@millrace/core'
+import { productErrors } from '../errors.ts'
+import type { RouteDefinition } from '../module.ts'
+import { changeQuery, changeResponse, rowBody } from '../row-schemas.ts'
+import { singleResult } from '../table-writer.ts'
+import type { People } from './people.ts'
+
+const params: JsonSchema = {
+  type: 'object',
+  properties: { id: { type: 'string', minLength: 1, maxLength: 256 } },
+  required: ['id'],
+}
+
+const person: JsonSchema = {
+  type: 'object',
+  properties: {
+    id: { type: 'string' },
+    attributes: { type: 'object', additionalProperties: true },
+    signals: { type: 'integer', description: 'signals of interest so far' },
+    interests: {
+      type: 'array',
+      description: 'newest distinct items that the person acted on, newest first',
+      items: {
+        type: 'object',
+        properties: {
+          kind: { type: 'string' },
+          id: { type: 'string' },
+          title: { type: 'string' },
+          weight: { type: 'number' },
+          atMs: { type: 'number' },
+        },
+        required: ['kind', 'id', 'title', 'weight', 'atMs'],
+      },
+    },
+  },
+  required: ['id', 'signals', 'interests'],
+}
+
+/** The routes of people; reads wait for `folds`. */
+export function peopleRoutes(people: People, folds: readonly string[]): RouteDefinition[] {
+  return [
+    {
+      method: 'PUT',
+      path: '/v1/people/:id',
+      operation: 'putPerson',
+      summary: "Puts a person's attributes",
+      description: 'Replaces all attributes. Appends the event `person.put`.',
+      params,
+      query: changeQuery,
+      body: rowBody,
+      response: changeResponse,
+      folds: [],
+      errors: ['PEOPLE_UNDECLARED', 'REQUEST_INVALID', 'ROW_CONFLICT'],
+      async handle({ params: { id = '' }, query, body }) {
+        const eventId = query['eventId'] as string | undefined
+        const written = await people.put({ id, attributes: body, eventId, at: query['at'] })
+        return { body: singleResult(written), position: written.position }
+      },
+    },
+    {
+      method: 'GET',
+      path: '/v1/people/:id',
+      operation: 'getPerson',
+      summary: 'Reads what is known about a person',
+      params,
+      response: person,
+      folds,
+      errors: ['PERSON_UNKNOWN'],
+      handle({ params: { id = '' } }) {
+        const found = people.get(id)
+        if (found === undefined) throw productErrors.create('PERSON_UNKNOWN')
+        return { body: found }
+      },
+    },
+    {
+      method: 'DELETE',
+      path: '/v1/people/:id',
+      operation: 'removePerson',
+      summary: "Removes a person's attributes",
+      description:
+        'Appends the event `person.removed`. What the person did stays in the log and in its views.',
+      params,
+      query: changeQuery,
+      response: changeResponse,
+      folds: [],
+      errors: ['PEOPLE_UNDECLARED', 'REQUEST_INVALID', 'ROW_CONFLICT'],
+      async handle({ params: { id = '' }, query }) {
+        const eventId = query['eventId'] as string | undefined
+        const written = await people.remove({ id, eventId, at: query['at'] })
+        return { body: singleResult(written), position: written.position }
+      },
+    },
+  ]
+}

@@ -1,0 +1,70 @@
+/** Streams and records of the recommendations module. */
+import type { App } from '@millrace/core'
+import type { StreamSpec } from '@millrace/log'
+
+/** What people did, re-keyed by item: one record per event and partition, under the keys of all items that it touches. */
+export const ITEM_SIGNALS = 'item-signals'
+/** Type of the records of `item-signals`. */
+export const ITEM_SIGNAL = 'item-signal'
+/** What was served, keyed by person. */
+export const EXPOSURES = 'exposure'
+/** Type of the records of `exposure`. */
+export const EXPOSED = 'exposed'
+
+/**
+ * One partition: a record then carries all items of an event, and one event makes one record. With
+ * more, an event makes up to one record for each. Statistics of items are folded by one loop of one
+ * process either way; a deployment that spreads them declares another stream.
+ */
+const ITEM_SIGNAL_PARTITIONS = 1
+
+/** The streams of the module. */
+export function recommendationStreams(app: App): readonly StreamSpec[] {
+  return [
+    { name: ITEM_SIGNALS, partitions: ITEM_SIGNAL_PARTITIONS, latenessMs: app.latenessMs },
+    { name: EXPOSURES, partitions: app.partitions },
+  ]
+}
+
+/** Data of an `item-signal`: facts only, so that another way to weigh them needs no new records. */
+export interface ItemSignal {
+  /** Key of the item that the person acted on. */
+  readonly item: string
+  readonly weight: number
+  /** Keys of the distinct items that the person acted on before, newest first, those of other partitions included. */
+  readonly from: readonly string[]
+  /** How many milliseconds before, for each of `from`; not below 0. */
+  readonly gaps: readonly number[]
+}
+
+/** One slot of an exposure: item key, place of its main source in `c`, score, propensity, 1 if explored. */
+export type ExposedSlot = readonly [
+  item: string,
+  source: number,
+  score: number,
+  propensity: number,
+  explored: 0 | 1,
+]
+
+/** Data of an `exposed` record; short names, since there is one for every answer. */
+export interface Exposure {
+  /** Answer id; also the id of the record. */
+  readonly a: string
+  /** Surface. */
+  readonly s: string
+  /** Person; absent for an answer to nobody in particular. */
+  readonly p?: string
+  /** Fingerprint of the definition. */
+  readonly d: string
+  /** Version of the scoring code and its defaults. */
+  readonly v: string
+  /** Declared exploration share. */
+  readonly e: number
+  /** Position that the answer reflects. */
+  readonly r: string
+  /** Number of candidates. */
+  readonly n: number
+  /** Names of the surface's sources. */
+  readonly c: readonly string[]
+  readonly i: readonly ExposedSlot[]
+}

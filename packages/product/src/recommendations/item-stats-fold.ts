@@ -1,0 +1,29 @@
+/**
+ * Statistics of each item, folded from `item-signal` records: popularity and trend with forward
+ * decay, what people turn to next, and what the same people turn to at about the same time.
+ *
+ * The state of a key depends only on the records that carry the key, in log order. It is not free of
+ * order (lists are bounded, sums are rounded) and does not invert: a retraction folds the key again.
+ */
+import { itemSpaceOf } from '../catalogue/item-space.ts'
+import type { App } from '@millrace/core'
+import type { FoldDefinition } from '@millrace/streams'
+import { ITEM_SIGNAL, ITEM_SIGNALS } from './events.ts'
+import { ItemStatsShard } from './item-stats-shard.ts'
+
+/** Name of the fold. */
+export const ITEM_STATS_FOLD = 'item-stats'
+
+/** The fold from `item-signal` records to statistics of items. */
+export function itemStatsFold(app: App): FoldDefinition<ItemStatsShard> {
+  const space = itemSpaceOf(app)
+  return {
+    name: ITEM_STATS_FOLD,
+    version: '1',
+    source: ITEM_SIGNALS,
+    types: [ITEM_SIGNAL],
+    onFailure: 'park',
+    createShard: ({ partition, partitions }) =>
+      new ItemStatsShard({ space, partition, partitions }),
+  }
+}

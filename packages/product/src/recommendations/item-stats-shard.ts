@@ -1,0 +1,249 @@
+/** State of the `item-stats` fold for one partition, in columns by item number. */
+import { partitionOf } from '@millrace/core'
+import type { LogRecord } from '@millrace/log'
+import {
+  addDecayed,
+  decayedRank,
+  NeighbourTable,
+  popularityShare,
+  STATISTICS_DEFAULTS,
+  transitionWeight,
+  type NeighbourRow,
+} from '@millrace/recommend'
+import type { FoldShard } from '@millrace/streams'
+import type { ItemSpace } from '../catalogue/item-space.ts'
+import { ByteReader, ByteWriter } from '../bytes.ts'
+import type { ItemSignal } from './events.ts'
+
+/** A signal counts at most this in the statistics of items. */
+const WEIGHT_MAX = 10
+const { popularHalfLifeMs, trendingHalfLifeMs, relatedHalfLifeMs, nextMax, nearMax } =
+  STATISTICS_DEFAULTS
+
+/**
+ * Statistics of the items of one partition. State of a key:
+ *
+ *   format=1 | signals: count
+ *   | when signals > 0: firstMs, newestMs, popularity, trend: f64
+ *   | next: row | near: row
+ *   row: entries: count + 1 (0: no row) | landmarkMs, newestMs, total: f64
+ *        | entries: item: text, weight: f32, in the order of the slots
+ */
+export class ItemStatsShard implements FoldShard {
+  readonly #space: ItemSpace
+  readonly #partition: number
+  readonly #partitions: number
+  readonly #writer = new ByteWriter()
+  readonly #rows = new Set<number>()
+  /** What people turn to after the item, by item number. */
+  readonly next = new NeighbourTable({ rowMax: nextMax, halfLifeMs: relatedHalfLifeMs })
+  /** What people turn to beside the item, before or after, by item number. */
+  readonly near = new NeighbourTable({ rowMax: nearMax, halfLifeMs: relatedHalfLifeMs })
+  #counts = new Uint32Array(256)
+  #firstMs = new Float64Array(256)
+  #newestMs = new Float64Array(256)
+  #popularity = new Float64Array(256)
+  #trend = new Float64Array(256)
+  /** By item number: what its scores are multiplied with for its popularity. Derived from the counts; 0 means not made yet. */
+  #shares = new Float32Array(256)
+
+  constructor(options: { space: ItemSpace; partition: number; partitions: number }) {
+    this.#space = options.space
+    this.#partition = options.partition
+    this.#partitions = options.partitions
+  }
+
+  fold(record: LogRecord): void {
+    const { item: key, weight: told, from, gaps } = record.data as ItemSignal
+    const weight = Math.min(told, WEIGHT_MAX)
+    const timeMs = record.eventTimeMs
+    const item = this.#space.intern(key)
+    const isHome = this.#isOwn(key)
+    if (isHome) this.#count(item, weight, timeMs)
+    for (let rank = 0; rank < from.length; rank++) {
+      const otherKey = from[rank] as string
+      const other = this.#space.intern(otherKey)
+      if (this.#isOwn(otherKey)) {
+        this.#claim(other)
+        const share = transitionWeight(rank + 1, gaps[rank] as number)
+        this.next.add(other, item, weight * share, timeMs)
+        this.near.add(other, item, weight, timeMs)
+      }
+      if (isHome) this.near.add(item, other, weight, timeMs)
+    }
+  }
+
+  #isOwn(key: string): boolean {
+    return this.#partitions === 1 || partitionOf(key, this.#partitions) === this.#partition
+  }
+
+  #claim(item: number): void {
+    if (item >= this.#counts.length) this.#growRows(item)
+    this.#rows.add(item)
+  }
+
+  #count(item: number, weight: number, timeMs: number): void {
+    this.#claim(item)
+    const count = (this.#counts[item] as number) + 1
+    this.#counts[item] = count
+    this.#shares[item] = popularityShare(count)
+    if (count === 1) {
+      this.#firstMs[item] = timeMs
+      this.#newestMs[item] = timeMs
+      this.#popularity[item] = weight
+      this.#trend[item] = weight
+      return
+    }
+    const newestMs = this.#newestMs[item] as number
+    const popularity = this.#popularity[item] as number
+    const trend = this.#trend[item] as number
+    this.#popularity[item] = addDecayed(popularity, newestMs, weight, timeMs, popularHalfLifeMs)
+    this.#trend[item] = addDecayed(trend, newestMs, weight, timeMs, trendingHalfLifeMs)
+    if (timeMs > newestMs) this.#newestMs[item] = timeMs
+    if (timeMs < (this.#firstMs[item] as number)) this.#firstMs[item] = timeMs
+  }
+
+  /** Signals of an item. */
+  countOf(item: number): number {
+    return item < this.#counts.length ? (this.#counts[item] as number) : 0
+  }
+
+  /** What the scores of an item are multiplied with for its popularity. */
+  shareOf(item: number): number {
+    const known = item < this.#shares.length ? (this.#shares[item] as number) : 0
+    return known === 0 ? popularityShare(0) : known
+  }
+
+  /** Time of the item's first signal; undefined before it. */
+  firstMsOf(item: number): number | undefined {
+    return this.countOf(item) === 0 ? undefined : (this.#firstMs[item] as number)
+  }
+
+  /** Time of the item's newest signal; undefined before the first. */
+  newestMsOf(item: number): number | undefined {
+    return this.countOf(item) === 0 ? undefined : (this.#newestMs[item] as number)
+  }
+
+  /** Orders items by decayed popularity; -Infinity without signals. */
+  popularityRank(item: number): number {
+    if (this.countOf(item) === 0) return -Infinity
+    return decayedRank(
+      this.#popularity[item] as number,
+      this.#newestMs[item] as number,
+      popularHalfLifeMs,
+    )
+  }
+
+  /** Orders items by trend; -Infinity without signals. */
+  trendRank(item: number): number {
+    if (this.countOf(item) === 0) return -Infinity
+    return decayedRank(
+      this.#trend[item] as number,
+      this.#newestMs[item] as number,
+      trendingHalfLifeMs,
+    )
+  }
+
+  /** Numbers of the items that have statistics here. */
+  items(): Iterable<number> {
+    return this.#rows
+  }
+
+  *keys(): Iterable<string> {
+    for (const item of this.#rows) yield this.#space.keyOf(item)
+  }
+
+  keyCount(): number {
+    return this.#rows.size
+  }
+
+  encodeKey(key: string): Uint8Array | undefined {
+    const item = this.#space.find(key)
+    if (item < 0 || !this.#rows.has(item)) return undefined
+    const writer = this.#writer.reset().count(1)
+    const count = this.countOf(item)
+    writer.count(count)
+    if (count > 0) {
+      writer.float64(this.#firstMs[item] as number).float64(this.#newestMs[item] as number)
+      writer.float64(this.#popularity[item] as number).float64(this.#trend[item] as number)
+    }
+    this.#encodeRow(writer, this.next.row(item))
+    this.#encodeRow(writer, this.near.row(item))
+    return writer.bytes()
+  }
+
+  #encodeRow(writer: ByteWriter, row: NeighbourRow | undefined): void {
+    if (row === undefined) {
+      writer.count(0)
+      return
+    }
+    writer.count(row.ids.length + 1)
+    writer.float64(row.landmarkMs).float64(row.newestMs).float64(row.total)
+    for (let slot = 0; slot < row.ids.length; slot++) {
+      writer.text(this.#space.keyOf(row.ids[slot] as number))
+      writer.float32(row.weights[slot] as number)
+    }
+  }
+
+  decodeKey(key: string, bytes: Uint8Array | undefined): void {
+    const item = this.#space.intern(key)
+    this.#claim(item)
+    if (bytes === undefined) {
+      this.#rows.delete(item)
+      this.#setCounts(item, undefined)
+      this.next.setRow(item, undefined)
+      this.near.setRow(item, undefined)
+      return
+    }
+    const reader = new ByteReader(bytes)
+    reader.count()
+    this.#setCounts(item, reader)
+    this.next.setRow(item, this.#decodeRow(reader))
+    this.near.setRow(item, this.#decodeRow(reader))
+  }
+
+  #setCounts(item: number, reader: ByteReader | undefined): void {
+    const count = reader?.count() ?? 0
+    this.#counts[item] = count
+    this.#shares[item] = popularityShare(count)
+    const columns = [this.#firstMs, this.#newestMs, this.#popularity, this.#trend]
+    for (const column of columns) column[item] = count > 0 ? (reader?.float64() ?? 0) : 0
+  }
+
+  #decodeRow(reader: ByteReader): NeighbourRow | undefined {
+    const entries = reader.count() - 1
+    if (entries < 0) return undefined
+    const row = {
+      landmarkMs: reader.float64(),
+      newestMs: reader.float64(),
+      total: reader.float64(),
+      ids: [] as number[],
+      weights: [] as number[],
+    }
+    for (let slot = 0; slot < entries; slot++) {
+      row.ids.push(this.#space.intern(reader.text()))
+      row.weights.push(reader.float32())
+    }
+    return row
+  }
+
+  #growRows(item: number): void {
+    let length = this.#counts.length
+    while (length <= item) length += Math.max(length >> 1, 256)
+    const grow = <A extends Uint32Array | Float32Array | Float64Array>(old: A, wider: A): A => {
+      wider.set(old)
+      return wider
+    }
+    this.#counts = grow(this.#counts, new Uint32Array(length))
+    this.#firstMs = grow(this.#firstMs, new Float64Array(length))
+    this.#newestMs = grow(this.#newestMs, new Float64Array(length))
+    this.#popularity = grow(this.#popularity, new Float64Array(length))
+    this.#trend = grow(this.#trend, new Float64Array(length))
+    this.#shares = grow(this.#shares, new Float32Array(length))
+  }
+
+  /** Bytes of the columns and lists, for the metrics. */
+  get bytes(): number {
+    return this.next.bytes + this.near.bytes + this.#counts.length * 40
+  }
+}

@@ -1,0 +1,328 @@
+/**
+ * From a request to a filled slate, over dense arrays that are kept between requests: no allocation
+ * per candidate. One ranker serves one request at a time; what it found stays readable until
+ * `release`, for the answer and its explanation.
+ */
+import type { Random } from '@millrace/core'
+import { SlateFiller, SparseScores, TopSelector } from '@millrace/recommend'
+import type { ItemIndex } from '../catalogue/index.ts'
+import { partsOfKey } from '../catalogue/index.ts'
+import { Accounting } from './accounting.ts'
+import { refreshAllowed, type CompiledSurface } from './compiled-surface.ts'
+import { FieldGroups } from './groups.ts'
+import { Sources, type SourcePorts, type SourceRequest } from './sources.ts'
+import type { Candidate, RerankerStage, StageContext } from './stages.ts'
+
+/** One slot in this many is reserved for a new item, where the surface has the source of new items... */
+const FRESH_EVERY = 10
+/** ...and it is the one with this number, from 0. */
+const FRESH_SLOT = 4
+const FRESH_CLAIMS = 32
+/** Candidates ranked beyond the slots, for surfaces with limits or re-rankers. */
+const RANK_SPARE = 50
+
+/** Why an item is left out of the candidates. */
+const BLOCK_SEEN = 1
+const BLOCK_DISLIKED = 2
+const BLOCK_EXCLUDED = 3
+
+/** What to rank. */
+export interface RankRequest extends SourceRequest {
+  readonly size: number
+  /** Numbers of items that must not appear. */
+  readonly exclude: readonly number[]
+  readonly context: StageContext
+  readonly random: Random
+  readonly isExplained: boolean
+}
+
+/** See the head of the file. */
+export class Ranker {
+  readonly slate = new SlateFiller()
+  readonly accounting = new Accounting()
+  /** Normalised scores by source of the surface, in its order. */
+  readonly sourceScores: SparseScores[] = []
+  /** Terms by scorer of the surface, in its order. */
+  readonly scorerTerms: Float64Array[] = []
+  readonly #index: ItemIndex
+  readonly #sources: Sources
+  readonly #selector = new TopSelector()
+  readonly #freshSelector = new TopSelector()
+  readonly #groups = new Map<CompiledSurface, readonly FieldGroups[]>()
+  readonly #isBefore: (a: number, b: number) => boolean
+  #totals = new Float64Array(0)
+  #pool = new Int32Array(0)
+  #poolSize = 0
+  /** Marks by item: number of the request times 4, plus why it is left out. */
+  #blocks = new Float64Array(0)
+  #pooled = new Float64Array(0)
+  #request = 0
+
+  constructor(ports: SourcePorts) {
+    this.#index = ports.index
+    this.#sources = new Sources(ports)
+    const { space } = ports.index
+    this.#isBefore = (a, b) => space.keyOf(a) < space.keyOf(b)
+  }
+
+  /** Score of an item of the slate. */
+  totalOf(item: number): number {
+    return this.#totals[item] as number
+  }
+
+  /** Candidates left after the filters. */
+  get poolSize(): number {
+    return this.#poolSize
+  }
+
+  /** Fills `slate`. */
+  rank(request: RankRequest): void {
+    const { surface } = request
+    this.#begin(request)
+    this.#block(request)
+    for (let place = 0; place < surface.sources.length; place++) this.#propose(request, place)
+    this.#filter(request)
+    this.#score(request)
+    this.#fill(request)
+  }
+
+  /** Forgets what was found. */
+  release(): void {
+    for (const scores of this.sourceScores) scores.clear()
+  }
+
+  #begin({ surface, isExplained }: RankRequest): void {
+    refreshAllowed(surface, this.#index)
+    this.accounting.begin(surface, isExplained)
+    const { size } = this.#index.space
+    while (this.sourceScores.length < surface.sources.length) {
+      this.sourceScores.push(new SparseScores())
+    }
+    for (const scores of this.sourceScores) scores.reserve(size)
+    if (size > this.#totals.length) {
+      const length = Math.max(256, Math.ceil(size * 1.5))
+      this.#totals = new Float64Array(length)
+      this.#pool = new Int32Array(length)
+      this.#blocks = new Float64Array(length)
+      this.#pooled = new Float64Array(length)
+      this.scorerTerms.length = 0
+    }
+    while (this.scorerTerms.length < surface.scorers.length) {
+      this.scorerTerms.push(new Float64Array(this.#totals.length))
+    }
+    this.#request += 1
+    this.#poolSize = 0
+  }
+
+  #block({ surface, profile, row, exclude, item }: RankRequest): void {
+    const blocks = this.#blocks
+    const mark = this.#request * 4
+    if (profile !== undefined && row >= 0) {
+      if (surface.hasSeenFilter) {
+        const { ids } = profile.seen.pool
+        const begin = profile.seen.begin(row)
+        const end = begin + profile.seen.length(row)
+        for (let slot = begin; slot < end; slot++) blocks[ids[slot] as number] = mark + BLOCK_SEEN
+      }
+      if (surface.hasDislikedFilter) {
+        const { ids } = profile.disliked.pool
+        const begin = profile.disliked.begin(row)
+        const end = begin + profile.disliked.length(row)
+        for (let slot = begin; slot < end; slot++) {
+          blocks[ids[slot] as number] = mark + BLOCK_DISLIKED
+        }
+      }
+    }
+    for (const excluded of exclude) blocks[excluded] = mark + BLOCK_EXCLUDED
+    if (item >= 0) blocks[item] = mark + BLOCK_EXCLUDED
+  }
+
+  /** Lets a source propose, leaves out what may not be shown, adds the rest to the pool. */
+  #propose(request: RankRequest, place: number): void {
+    const source = request.surface.sources[place] as CompiledSurface['sources'][number]
+    const scores = this.sourceScores[place] as SparseScores
+    if (source.builtIn !== undefined) this.#sources.propose(source.builtIn, request, scores)
+    else this.#proposeOwn(request, place)
+    if (this.accounting.isOn) this.accounting.proposed(place, scores.size)
+    const { allowed } = request.surface
+    const { codes } = this.#index
+    const { values, items } = scores
+    const blocks = this.#blocks
+    const mark = this.#request * 4
+    let kept = 0
+    let greatest = 0
+    for (let at = 0; at < scores.size; at++) {
+      const item = items[at] as number
+      const value = values[item] as number
+      const isBlocked = (blocks[item] as number) > mark
+      if (isBlocked || allowed[codes[item] as number] !== 1) {
+        if (this.accounting.isOn) {
+          this.accounting.removed(item, isBlocked ? (blocks[item] as number) - mark : 0)
+        }
+        values[item] = 0
+        continue
+      }
+      items[kept++] = item
+      if (value > greatest) greatest = value
+    }
+    scores.size = kept
+    this.#pour(scores, source.weight, greatest)
+  }
+
+  #pour(scores: SparseScores, weight: number, greatest: number): void {
+    const { values, items, size } = scores
+    const totals = this.#totals
+    const pooled = this.#pooled
+    const request = this.#request
+    for (let at = 0; at < size; at++) {
+      const item = items[at] as number
+      const value = (values[item] as number) / greatest
+      values[item] = value
+      if (pooled[item] !== request) {
+        pooled[item] = request
+        totals[item] = weight * value
+        this.#pool[this.#poolSize++] = item
+      } else totals[item] = (totals[item] as number) + weight * value
+    }
+  }
+
+  #proposeOwn({ surface, context }: RankRequest, place: number): void {
+    const { stage } = surface.sources[place] as CompiledSurface['sources'][number]
+    const scores = this.sourceScores[place] as SparseScores
+    const { space } = this.#index
+    for (const { kind, id, score } of stage?.candidates(context) ?? []) {
+      const item = space.find(`${kind}/${id}`)
+      if (item < 0 || !(score > 0) || score === Infinity) continue
+      scores.add(item, score)
+    }
+  }
+
+  #filter({ surface, context }: RankRequest): void {
+    for (const filter of surface.filters) {
+      let kept = 0
+      for (let at = 0; at < this.#poolSize; at++) {
+        const item = this.#pool[at] as number
+        if (filter.keep(this.candidate(item), context)) this.#pool[kept++] = item
+      }
+      this.accounting.removedBy(filter.name, this.#poolSize - kept)
+      this.#poolSize = kept
+    }
+  }
+
+  #score({ surface, context }: RankRequest): void {
+    for (let place = 0; place < surface.scorers.length; place++) {
+      const scorer = surface.scorers[place] as CompiledSurface['scorers'][number]
+      const terms = this.scorerTerms[place] as Float64Array
+      for (let at = 0; at < this.#poolSize; at++) {
+        const item = this.#pool[at] as number
+        const told = scorer.score(this.candidate(item), context)
+        terms[item] = Number.isFinite(told) ? told : 0
+        this.#totals[item] = (this.#totals[item] as number) + (terms[item] as number)
+      }
+    }
+  }
+
+  #fill(request: RankRequest): void {
+    const { surface, size } = request
+    const isSpared = surface.limits.length > 0 || surface.rerankers.length > 0
+    const wanted = isSpared ? size * 2 + RANK_SPARE : size
+    const count = this.#selector.select(
+      this.#pool,
+      this.#poolSize,
+      this.#totals,
+      wanted,
+      this.#isBefore,
+    )
+    let ranked: Int32Array = this.#selector.items
+    let rankedSize = count
+    for (const reranker of surface.rerankers) {
+      const moved = this.#rerank(reranker, ranked.subarray(0, rankedSize), request.context)
+      this.accounting.reranked(reranker.name, ranked.subarray(0, rankedSize), moved)
+      ranked = moved
+      rankedSize = moved.length
+    }
+    const groups = this.#groupsOf(surface)
+    for (const group of groups) group.begin()
+    this.slate.fill({
+      pool: this.#pool,
+      poolSize: this.#poolSize,
+      scores: this.#totals,
+      ranked,
+      rankedSize,
+      reserved: this.#freshSelector.items,
+      reservedSize: this.#claims(surface),
+      reservedEvery: surface.freshSource < 0 ? 0 : FRESH_EVERY,
+      reservedFirst: FRESH_SLOT,
+      slots: size,
+      explore: surface.definition.explore,
+      random: request.random,
+      isBlocked: item => this.#isFull(surface, groups, item),
+      onPlaced: item => {
+        for (const group of groups) group.take(item)
+      },
+    })
+  }
+
+  /** New items that no filter removed, those with the best claim first. */
+  #claims(surface: CompiledSurface): number {
+    if (surface.freshSource < 0) return 0
+    const fresh = this.sourceScores[surface.freshSource] as SparseScores
+    let { size } = fresh
+    let { items } = fresh
+    if (surface.filters.length > 0) {
+      const open = new Set(this.#pool.subarray(0, this.#poolSize))
+      items = items.subarray(0, size).filter(item => open.has(item))
+      size = items.length
+    }
+    return this.#freshSelector.select(items, size, fresh.values, FRESH_CLAIMS, this.#isBefore)
+  }
+
+  #isFull(surface: CompiledSurface, groups: readonly FieldGroups[], item: number): boolean {
+    for (let place = 0; place < groups.length; place++) {
+      const { max } = surface.limits[place] as { max: number }
+      if ((groups[place] as FieldGroups).isFull(item, max)) {
+        if (this.accounting.isOn) this.accounting.passedOver(place)
+        return true
+      }
+    }
+    return false
+  }
+
+  #groupsOf(surface: CompiledSurface): readonly FieldGroups[] {
+    const known = this.#groups.get(surface)
+    if (known !== undefined) return known
+    const groups = surface.limits.map(({ field }) => new FieldGroups(field, this.#index))
+    this.#groups.set(surface, groups)
+    return groups
+  }
+
+  /** A stage's order, as numbers: unknown and repeated candidates are left out. */
+  #rerank(reranker: RerankerStage, ranked: Int32Array, context: StageContext): Int32Array {
+    const candidates = Array.from(ranked, item => this.candidate(item))
+    const numbers = new Map(
+      candidates.map((candidate, place) => [
+        `${candidate.kind}/${candidate.id}`,
+        ranked[place] as number,
+      ]),
+    )
+    const order: number[] = []
+    for (const { kind, id } of reranker.rerank(candidates, context)) {
+      const item = numbers.get(`${kind}/${id}`)
+      if (item === undefined) continue
+      numbers.delete(`${kind}/${id}`)
+      order.push(item)
+    }
+    return Int32Array.from(order)
+  }
+
+  /** An item as stages see it. */
+  candidate(item: number): Candidate {
+    const { kind, id } = partsOfKey(this.#index.space.keyOf(item))
+    return {
+      kind,
+      id,
+      attributes: this.#index.attributesOf(item),
+      score: this.#totals[item] as number,
+    }
+  }
+}

@@ -1,0 +1,486 @@
+/** Answers of surfaces, and lists of related, trending and popular items. In process and synchronous. */
+import type { Position } from '@millrace/core'
+import { SparseScores, TopSelector } from '@millrace/recommend'
+import type { FoldHandle } from '@millrace/streams'
+import {
+  itemKey,
+  partsOfKey,
+  type Attributes,
+  type Catalogue,
+  type ItemIndex,
+} from '../catalogue/index.ts'
+import { productErrors } from '../errors.ts'
+import type { ModuleContext } from '../module.ts'
+import { AnswerBuilder, titleOf } from './answer-builder.ts'
+import type { Answer } from './answer.ts'
+import { compileSurfaces, type CompiledSurface } from './compiled-surface.ts'
+import type { Exposure } from './events.ts'
+import { ExposureWriter } from './exposure-writer.ts'
+import { ITEM_STATS_FOLD } from './item-stats-fold.ts'
+import type { ItemStatsShard } from './item-stats-shard.ts'
+import { ListCache } from './lists.ts'
+import { PROFILE_FOLD } from './profile-fold.ts'
+import { type Interaction, type ProfileShard } from './profile-shard.ts'
+import { Ranker, type RankRequest } from './ranker.ts'
+import { ReflectedPosition } from './reflected.ts'
+import { addRelated, type ShardOf } from './related.ts'
+import type { StageContext } from './stages.ts'
+import { createTokenSigner, type TokenSigner } from './token.ts'
+
+/** Version of the scoring, written into exposures. */
+export const SCORING_VERSION = 'r1'
+const EXCLUDE_MAX = 1_000
+const LIST_SIZE_DEFAULT = 20
+const LIST_SIZE_MAX = 100
+const ID_LENGTH_MAX = 256
+
+/** A request to a surface. */
+export interface RecommendOptions {
+  readonly person?: string | undefined
+  /** Number of items; default and maximum are the surface's. */
+  readonly n?: number | undefined
+  readonly explain?: boolean | undefined
+  /** Ids, or `kind/id`, of items that must not appear; at most 1,000. */
+  readonly exclude?: readonly string[] | undefined
+  /** The item that the person looks at: id, or `kind/id`. */
+  readonly item?: string | undefined
+}
+
+/** An item of a list. */
+export interface ListItem {
+  readonly kind: string
+  readonly id: string
+  /** In [0, 1], relative to the first. */
+  readonly score: number
+  readonly attributes?: Attributes
+}
+
+/** A list that is the same for everybody. */
+export interface ListAnswer {
+  readonly items: readonly ListItem[]
+  readonly position: Position
+}
+
+/** What a person did, for their page. */
+export interface ProfileView {
+  readonly signals: number
+  readonly interests: readonly {
+    readonly kind: string
+    readonly id: string
+    readonly title: string
+    readonly weight: number
+    readonly atMs: number
+  }[]
+}
+
+/** Counters for the metrics. */
+export interface RecommenderCounters {
+  answers: number
+  coldStarts: number
+  slots: number
+  exploredSlots: number
+  effectFailures: number
+}
+
+/** See the head of the file. */
+export class Recommender {
+  readonly counters: RecommenderCounters = {
+    answers: 0,
+    coldStarts: 0,
+    slots: 0,
+    exploredSlots: 0,
+    effectFailures: 0,
+  }
+  readonly exposures: ExposureWriter
+  readonly signer: TokenSigner
+  readonly #context: ModuleContext
+  readonly #catalogue: Catalogue
+  readonly #index: ItemIndex
+  readonly #profiles: FoldHandle<ProfileShard>
+  readonly #shardOf: ShardOf
+  readonly #lists: ListCache
+  readonly #ranker: Ranker
+  readonly #builder: AnswerBuilder
+  readonly #surfaces: ReadonlyMap<string, CompiledSurface>
+  readonly #reflected: ReflectedPosition
+  readonly #related = new SparseScores()
+  readonly #selector = new TopSelector()
+
+  constructor(context: ModuleContext, catalogue: Catalogue) {
+    const { app, streams, clock, log, logger } = context
+    this.#context = context
+    this.#catalogue = catalogue
+    const index = catalogue.index()
+    this.#index = index
+    this.#profiles = streams.fold<ProfileShard>(PROFILE_FOLD)
+    const stats = streams.fold<ItemStatsShard>(ITEM_STATS_FOLD)
+    this.#shardOf = createShardOf(stats, index)
+    this.#lists = new ListCache({ index, stats, clock })
+    const ports = { index, lists: this.#lists, shardOf: this.#shardOf }
+    this.#ranker = new Ranker(ports)
+    const signals = new Set((app.options.signals ?? []).map(signal => signal.event.name))
+    const verb = signals.size === 1 ? [...signals][0] : undefined
+    this.#builder = new AnswerBuilder({ index, shardOf: this.#shardOf, verb })
+    this.#surfaces = compileSurfaces(app, index)
+    this.#reflected = new ReflectedPosition({
+      streams,
+      clock,
+      folds: [PROFILE_FOLD, ITEM_STATS_FOLD],
+    })
+    this.exposures = new ExposureWriter({ log, clock, logger })
+    this.signer = createTokenSigner(context.secret)
+  }
+
+  /** Names of the surfaces. */
+  get surfaceNames(): readonly string[] {
+    return [...this.#surfaces.keys()]
+  }
+
+  /** Answers a surface, and logs what was served. Throws SURFACE_UNKNOWN, REQUEST_INVALID. */
+  recommend(surfaceName: string, options: RecommendOptions = {}): Answer {
+    const surface = this.#surface(surfaceName)
+    this.#catalogue.index()
+    this.#reflected.refresh()
+    const request = this.#request(surface, options)
+    const ranker = this.#ranker
+    ranker.rank(request)
+    try {
+      const items = this.#builder.items(ranker, request)
+      const explanation = request.isExplained
+        ? this.#builder.explanation(ranker, request, items)
+        : undefined
+      const answer = this.#answer(request, items, ranker.poolSize, explanation)
+      this.#count(answer)
+      if (surface.effects.length > 0) this.#runEffects(surface, answer, request.context)
+      return answer
+    } finally {
+      ranker.release()
+    }
+  }
+
+  #surface(name: string): CompiledSurface {
+    const surface = this.#surfaces.get(name)
+    if (surface === undefined) {
+      const known = this.surfaceNames.join(', ')
+      throw productErrors.create('SURFACE_UNKNOWN', { surface: name.slice(0, 64), known })
+    }
+    return surface
+  }
+
+  #request(surface: CompiledSurface, options: RecommendOptions): RankRequest {
+    const { person, exclude = [] } = options
+    const { size } = surface.definition
+    const count = options.n ?? size.default
+    const refuse = (name: string, reason: string): never => {
+      throw productErrors.create('REQUEST_INVALID', { name, reason })
+    }
+    if (!Number.isInteger(count) || count < 1 || count > size.max) {
+      refuse('n', `it is a whole number from 1 to ${size.max}`)
+    }
+    if (person !== undefined && (person === '' || person.length > ID_LENGTH_MAX)) {
+      refuse('person', `an id has 1 to ${ID_LENGTH_MAX} characters`)
+    }
+    if (exclude.length > EXCLUDE_MAX) refuse('exclude', `at most ${EXCLUDE_MAX} ids`)
+    const profile = person === undefined ? undefined : this.#profiles.shardOf(person)
+    const row = profile === undefined || person === undefined ? -1 : profile.row(person)
+    const item = options.item === undefined ? [] : this.#numbersOf(surface, options.item)
+    return {
+      surface,
+      person,
+      profile,
+      row,
+      item: item[0] ?? -1,
+      size: count,
+      exclude: exclude.flatMap(id => this.#numbersOf(surface, id)),
+      context: this.#stageContext(surface, { person, profile, item: item[0], size: count }),
+      random: this.#context.random,
+      isExplained: options.explain === true,
+    }
+  }
+
+  /** Numbers of the items that `text` names: `kind/id`, or an id of any kind of the surface. */
+  #numbersOf(surface: CompiledSurface, text: string): number[] {
+    const numbers: number[] = []
+    const { space } = this.#index
+    for (const { name } of surface.kinds) {
+      const key = text.startsWith(`${name}/`) ? text : itemKey(name, text)
+      const number = space.find(key)
+      if (number >= 0) numbers.push(number)
+    }
+    return numbers
+  }
+
+  #stageContext(
+    surface: CompiledSurface,
+    request: {
+      person: string | undefined
+      profile: ProfileShard | undefined
+      item: number | undefined
+      size: number
+    },
+  ): StageContext {
+    const { person, profile, item, size } = request
+    const index = this.#index
+    const { clock } = this.#context
+    let history: readonly Interaction[] | undefined
+    return {
+      surface: surface.name,
+      person,
+      item: item === undefined ? undefined : partsOfKey(index.space.keyOf(item)),
+      size,
+      get nowMs() {
+        return clock.nowMs()
+      },
+      history() {
+        history ??= person === undefined ? [] : (profile?.interactions(person, 50) ?? [])
+        return history
+      },
+      attributes: ({ kind, id }) => {
+        const number = index.space.find(itemKey(kind, id))
+        return number < 0 ? undefined : index.attributesOf(number)
+      },
+    }
+  }
+
+  #answer(
+    request: RankRequest,
+    items: Answer['items'],
+    candidates: number,
+    explanation: Answer['explanation'],
+  ): Answer {
+    const { surface, person, profile, row } = request
+    const { app, newId, clock } = this.#context
+    const { signer } = this
+    const answerId = newId()
+    const position = this.#reflected.token
+    let json: string | undefined
+    const exposureJson = (): string =>
+      (json ??= JSON.stringify(
+        exposureOf({
+          answerId,
+          surface,
+          person,
+          items,
+          position,
+          candidates,
+          definition: app.fingerprint,
+        }),
+      ))
+    let token: string | undefined
+    this.exposures.write({
+      key: person ?? answerId,
+      answerId,
+      atMs: clock.nowMs(),
+      definition: app.fingerprint,
+      json: exposureJson,
+    })
+    const isIncomplete = person !== undefined && this.#profiles.isParked(person)
+    return {
+      answerId,
+      surface: surface.name,
+      ...(person === undefined ? undefined : { person }),
+      items,
+      isColdStart: row < 0 || profile === undefined || profile.recent.length(row) === 0,
+      ...(isIncomplete ? { isIncomplete } : undefined),
+      definition: app.fingerprint,
+      position,
+      positionVector: this.#reflected.position,
+      get token() {
+        return (token ??= signer.sign(exposureJson()))
+      },
+      ...(explanation === undefined ? undefined : { explanation }),
+    }
+  }
+
+  #count(answer: Answer): void {
+    const { counters } = this
+    counters.answers += 1
+    if (answer.isColdStart) counters.coldStarts += 1
+    counters.slots += answer.items.length
+    for (const item of answer.items) if (item.isExplored) counters.exploredSlots += 1
+  }
+
+  #runEffects(surface: CompiledSurface, answer: Answer, context: StageContext): void {
+    const { clock, logger } = this.#context
+    const failed = (name: string, error: unknown): void => {
+      this.counters.effectFailures += 1
+      logger.warn('an effect failed', {
+        surface: surface.name,
+        effect: name,
+        error: error instanceof Error ? error.message : String(error),
+      })
+    }
+    clock.soon(() => {
+      for (const effect of surface.effects) {
+        Promise.try(() => effect.run(answer, context)).catch((error: unknown) =>
+          failed(effect.name, error),
+        )
+      }
+    })
+  }
+
+  /** Items related to an item, of its kind. Throws ITEM_UNKNOWN, KIND_UNKNOWN, REQUEST_INVALID. */
+  similar(kind: string, id: string, options: { n?: number | undefined } = {}): ListAnswer {
+    const size = listSize(options.n)
+    this.#catalogue.index()
+    this.#reflected.refresh()
+    const seed = this.#index.space.find(itemKey(kind, id))
+    const isKnown = this.#catalogue.get(kind, id) !== undefined
+    const hasEvents = seed >= 0 && this.#shardOf(seed).countOf(seed) > 0
+    if (!isKnown && (!hasEvents || this.#index.countOf(kind) > 0)) {
+      throw productErrors.create('ITEM_UNKNOWN', { kind, id: id.slice(0, ID_LENGTH_MAX) })
+    }
+    const scores = this.#related
+    scores.reserve(this.#index.space.size)
+    addRelated({ index: this.#index, shardOf: this.#shardOf }, seed, scores)
+    try {
+      return this.#listAnswer(kind, scores, size)
+    } finally {
+      scores.clear()
+    }
+  }
+
+  /** What people turn to now. Throws KIND_UNKNOWN, REQUEST_INVALID. */
+  trending(kind: string, options: { n?: number | undefined } = {}): ListAnswer {
+    return this.#everybody('trending', kind, options.n)
+  }
+
+  /** What people like. Throws KIND_UNKNOWN, REQUEST_INVALID. */
+  popular(kind: string, options: { n?: number | undefined } = {}): ListAnswer {
+    return this.#everybody('popular', kind, options.n)
+  }
+
+  #everybody(list: 'trending' | 'popular', kind: string, n: number | undefined): ListAnswer {
+    const size = listSize(n)
+    this.#catalogue.page(kind, { limit: 0 })
+    this.#reflected.refresh()
+    const { items, scores } = this.#lists.of(kind)[list]
+    const shown: ListItem[] = []
+    for (let place = 0; place < items.length && shown.length < size; place++) {
+      const item = items[place] as number
+      if (this.#isShown(kind, item)) shown.push(this.#listItem(item, scores[place] as number))
+    }
+    return { items: shown, position: this.#reflected.position }
+  }
+
+  #isShown(kind: string, item: number): boolean {
+    if (!this.#index.space.keyOf(item).startsWith(`${kind}/`)) return false
+    return this.#index.isListed(item) || this.#index.countOf(kind) === 0
+  }
+
+  #listAnswer(kind: string, scores: SparseScores, size: number): ListAnswer {
+    let kept = 0
+    const pool = new Int32Array(scores.size)
+    for (let at = 0; at < scores.size; at++) {
+      const item = scores.items[at] as number
+      if (this.#isShown(kind, item)) pool[kept++] = item
+    }
+    const { space } = this.#index
+    const isBefore = (a: number, b: number): boolean => space.keyOf(a) < space.keyOf(b)
+    const count = this.#selector.select(pool, kept, scores.values, size, isBefore)
+    const ranked = Array.from(this.#selector.items.subarray(0, count))
+    const best = ranked.length === 0 ? 1 : (scores.values[ranked[0] as number] as number)
+    return {
+      items: ranked.map(item => this.#listItem(item, (scores.values[item] as number) / best)),
+      position: this.#reflected.position,
+    }
+  }
+
+  #listItem(item: number, score: number): ListItem {
+    const attributes = this.#index.publicAttributesOf(item)
+    return {
+      ...partsOfKey(this.#index.space.keyOf(item)),
+      score,
+      ...(attributes === undefined ? {} : { attributes }),
+    }
+  }
+
+  /** What a person did last, by title. */
+  profile(person: string, limit: number): ProfileView {
+    this.#catalogue.index()
+    const shard = this.#profiles.shardOf(person)
+    return {
+      signals: shard.signalsOf(person),
+      interests: shard.interactions(person, limit).map(({ item, weight, atMs }) => ({
+        ...partsOfKey(item),
+        title: this.titleOf(item),
+        weight,
+        atMs,
+      })),
+    }
+  }
+
+  /** Name of an item for people. */
+  titleOf(key: string): string {
+    const number = this.#index.space.find(key)
+    const attributes = number < 0 ? undefined : this.#index.publicAttributesOf(number)
+    return titleOf(partsOfKey(key).id, attributes)
+  }
+
+  /** Public attributes of an item by key. */
+  attributesOf(key: string): Attributes | undefined {
+    const number = this.#index.space.find(key)
+    return number < 0 ? undefined : this.#index.publicAttributesOf(number)
+  }
+
+  /** Bytes held by the statistics and the profiles. */
+  get bytes(): { readonly statistics: number; readonly profiles: number } {
+    const { streams } = this.#context
+    const stats = streams.fold<ItemStatsShard>(ITEM_STATS_FOLD).shards()
+    return {
+      statistics: stats.reduce((sum, shard) => sum + shard.bytes, 0),
+      profiles: this.#profiles.shards().reduce((sum, shard) => sum + shard.bytes, 0),
+    }
+  }
+}
+
+function createShardOf(stats: FoldHandle<ItemStatsShard>, index: ItemIndex): ShardOf {
+  return item => {
+    const shards = stats.shards()
+    return shards.length === 1
+      ? (shards[0] as ItemStatsShard)
+      : stats.shardOf(index.space.keyOf(item))
+  }
+}
+
+function listSize(n: number | undefined): number {
+  const size = n ?? LIST_SIZE_DEFAULT
+  if (!Number.isInteger(size) || size < 1 || size > LIST_SIZE_MAX) {
+    throw productErrors.create('REQUEST_INVALID', {
+      name: 'n',
+      reason: `it is a whole number from 1 to ${LIST_SIZE_MAX}`,
+    })
+  }
+  return size
+}
+
+function exposureOf(answer: {
+  answerId: string
+  surface: CompiledSurface
+  person: string | undefined
+  items: Answer['items']
+  position: string
+  candidates: number
+  definition: string
+}): Exposure {
+  const { surface, person } = answer
+  const names = surface.sources.map(source => source.name)
+  return {
+    a: answer.answerId,
+    s: surface.name,
+    ...(person === undefined ? {} : { p: person }),
+    d: answer.definition,
+    v: SCORING_VERSION,
+    e: surface.definition.explore,
+    r: answer.position,
+    n: answer.candidates,
+    c: names,
+    i: answer.items.map(item => [
+      itemKey(item.kind, item.id),
+      names.indexOf(item.source),
+      Number(item.score.toPrecision(6)),
+      item.propensity,
+      item.isExplored ? 1 : 0,
+    ]),
+  }
+}

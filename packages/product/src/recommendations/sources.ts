@@ -1,0 +1,147 @@
+/** The built-in sources: each proposes items with scores above 0. */
+import {
+  accumulateRow,
+  historyShare,
+  rowShare,
+  SCORING_DEFAULTS,
+  type SparseScores,
+} from '@millrace/recommend'
+import type { ItemIndex } from '../catalogue/index.ts'
+import type { BuiltInSource, CompiledSurface } from './compiled-surface.ts'
+import { hash, type KindLists, type ListCache } from './lists.ts'
+import type { ProfileShard } from './profile-shard.ts'
+import { addRelated, type ShardOf } from './related.ts'
+
+/** Items of the history whose traits tell a person's taste. */
+const TASTE_ITEMS = 10
+
+/** What the sources read. */
+export interface SourcePorts {
+  readonly index: ItemIndex
+  readonly lists: ListCache
+  readonly shardOf: ShardOf
+}
+
+/** For whom a source proposes. */
+export interface SourceRequest {
+  readonly surface: CompiledSurface
+  readonly person: string | undefined
+  readonly profile: ProfileShard | undefined
+  /** Row of the person in the profile, -1 without signals. */
+  readonly row: number
+  /** Number of the item that the request is about, -1 without one. */
+  readonly item: number
+}
+
+/** Fills scores; keeps its scratch arrays. */
+export class Sources {
+  readonly #ports: SourcePorts
+  #taste = new Float64Array(0)
+  readonly #tasteTraits: number[] = []
+
+  constructor(ports: SourcePorts) {
+    this.#ports = ports
+  }
+
+  /** Lets a built-in source propose into `target`, which is empty. */
+  propose(name: BuiltInSource, request: SourceRequest, target: SparseScores): void {
+    if (name === 'forYou') this.#forYou(request, target)
+    else if (name === 'because') this.#because(request, target)
+    else if (name === 'fresh') this.#fresh(request, target)
+    else this.#everybody(name, request, target)
+  }
+
+  #forYou({ profile, row }: SourceRequest, target: SparseScores): void {
+    if (profile === undefined || row < 0) return
+    const { shardOf } = this.#ports
+    const { pool } = profile.recent
+    const newestMs = profile.newestMsOf(row)
+    const begin = profile.recent.begin(row)
+    const last = begin + profile.recent.length(row) - 1
+    const first = Math.max(begin, last - SCORING_DEFAULTS.historyItems + 1)
+    for (let slot = last; slot >= first; slot--) {
+      const item = pool.ids[slot] as number
+      const { next } = shardOf(item)
+      if (next.length(item) === 0) continue
+      const share = historyShare(last - slot, newestMs - (pool.times[slot] as number))
+      accumulateRow(target, next, item, share * rowShare(next, item))
+    }
+    const { values, items, size } = target
+    for (let at = 0; at < size; at++) {
+      const item = items[at] as number
+      values[item] = (values[item] as number) * shardOf(item).shareOf(item)
+    }
+  }
+
+  #because({ profile, row, item }: SourceRequest, target: SparseScores): void {
+    const seed = item >= 0 ? item : newestOf(profile, row)
+    if (seed >= 0) addRelated(this.#ports, seed, target)
+  }
+
+  #everybody(name: 'popular' | 'trending', request: SourceRequest, target: SparseScores): void {
+    for (const kind of request.surface.kinds) {
+      const { items, scores } = this.#listsOf(kind.name)[name]
+      for (let place = 0; place < items.length; place++) {
+        // Underflow: far behind the first, but on the list.
+        target.add(items[place] as number, Math.max(scores[place] as number, Number.MIN_VALUE))
+      }
+    }
+  }
+
+  /**
+   * New items, the newest first, in another order for each person, so that every new item is shown
+   * to somebody, and those first that share traits with what the person acted on.
+   */
+  #fresh(request: SourceRequest, target: SparseScores): void {
+    const { traits } = this.#ports.index
+    const personHash = hash(request.person ?? '')
+    this.#readTaste(request)
+    for (const kind of request.surface.kinds) {
+      const { items, scores } = this.#listsOf(kind.name).fresh
+      for (let place = 0; place < items.length; place++) {
+        const item = items[place] as number
+        let taste = 0
+        for (const trait of traits.of(item)) taste += this.#taste[trait] as number
+        const turn = mix(personHash, place) / 2 ** 32
+        target.add(item, (scores[place] as number) * (0.5 + 0.5 * turn) * (1 + taste))
+      }
+    }
+    for (const trait of this.#tasteTraits) this.#taste[trait] = 0
+    this.#tasteTraits.length = 0
+  }
+
+  #readTaste({ profile, row }: SourceRequest): void {
+    const { traits } = this.#ports.index
+    if (traits.size > this.#taste.length) this.#taste = new Float64Array(traits.size * 2)
+    if (profile === undefined || row < 0) return
+    const begin = profile.recent.begin(row)
+    const length = profile.recent.length(row)
+    const first = begin + Math.max(0, length - TASTE_ITEMS)
+    for (let slot = first; slot < begin + length; slot++) {
+      for (const trait of traits.of(profile.recent.pool.ids[slot] as number)) {
+        this.#taste[trait] = (this.#taste[trait] as number) + 1 / TASTE_ITEMS
+        this.#tasteTraits.push(trait)
+      }
+    }
+  }
+
+  #listsOf(kind: string): KindLists {
+    return this.#ports.lists.of(kind)
+  }
+}
+
+/** Number of the newest item of a person's history, -1 without one. */
+export function newestOf(profile: ProfileShard | undefined, row: number): number {
+  if (profile === undefined || row < 0) return -1
+  const length = profile.recent.length(row)
+  return length === 0
+    ? -1
+    : (profile.recent.pool.ids[profile.recent.begin(row) + length - 1] as number)
+}
+
+/** A well mixed 32-bit number from two. */
+function mix(a: number, b: number): number {
+  let value = Math.imul(a ^ Math.imul(b + 1, 0x9e3779b1), 0x85ebca6b)
+  value = Math.imul(value ^ (value >>> 15), 0xc2b2ae35)
+  return (value ^ (value >>> 16)) >>> 0
+}

@@ -1,0 +1,149 @@
+/** The modules over a log in memory, for tests: what the server wires, without a server. */
+import {
+  createIdSource,
+  createSeededRandom,
+  silentLogger,
+  type App,
+  type Clock,
+  type Position,
+  type Random,
+} from '@millrace/core'
+import type { EventLog, NewEvent } from '@millrace/log'
+import { openMemoryLog } from '@millrace/log/memory'
+import type { SnapshotStore } from '@millrace/store'
+import { createMemorySnapshotStore } from '@millrace/store/memory'
+import { openStreams, tableFoldName, type Streams } from '@millrace/streams'
+import { createCatalogue, type Catalogue } from '../catalogue/index.ts'
+import type { ModuleContext, ModuleInstance, RouteDefinition } from '../module.ts'
+import { createPeople, type People } from '../people/index.ts'
+import { createRecommendations, type Recommendations } from '../recommendations/index.ts'
+
+/** A clock whose time stands still until it is set; timers run on the machine's turns. */
+export interface TestClock extends Clock {
+  timeMs: number
+}
+
+/** Creates a clock at `timeMs`. Delays are turns of the event loop, however long they are. */
+export function createTestClock(timeMs: number): TestClock {
+  const clock: TestClock = {
+    timeMs,
+    nowMs: () => clock.timeMs,
+    monotonicMs: () => clock.timeMs,
+    after(_delayMs, task) {
+      const pending = setImmediate(task)
+      return { cancel: () => clearImmediate(pending) }
+    },
+    soon: task => void setImmediate(task),
+  }
+  return clock
+}
+
+/** The product, opened. */
+export interface TestProduct {
+  readonly app: App
+  readonly log: EventLog
+  readonly streams: Streams
+  readonly clock: TestClock
+  readonly catalogue: Catalogue
+  readonly people: People
+  readonly recommendations: Recommendations
+  readonly routes: readonly RouteDefinition[]
+  readonly modules: ReadonlyMap<string, ModuleInstance>
+  /** Appends events of the app, as ingest does; resolves with their position. */
+  track(events: readonly TrackedEvent[]): Promise<Position>
+  /** Waits until all folds have what is durable now, and lets cached lists be made anew. */
+  settle(): Promise<void>
+  close(): Promise<void>
+}
+
+/** An event to track. */
+export interface TrackedEvent {
+  readonly type: string
+  readonly data: Readonly<Record<string, unknown>>
+  readonly atMs?: number
+  readonly id?: string
+  readonly isHistory?: boolean
+}
+
+/** Opens the modules of the product over memory. */
+export async function openTestProduct(
+  app: App,
+  options: {
+    random?: Random
+    clock?: TestClock
+    log?: EventLog
+    snapshots?: SnapshotStore
+  } = {},
+): Promise<TestProduct> {
+  const clock = options.clock ?? createTestClock(1_800_000_000_000)
+  const random = options.random ?? createSeededRandom(1)
+  const log = options.log ?? openMemoryLog({ clock })
+  const declared = [createCatalogue(), createRecommendations(), createPeople()]
+  await log.declare([
+    ...app.streams,
+    ...[...app.tables.keys()].map(name => ({ name, partitions: app.partitions })),
+    ...declared.flatMap(module => module.streams?.(app) ?? []),
+  ])
+  const kinds = (app.options.items ?? []).map(({ name }) => name)
+  const streams = await openStreams({
+    log,
+    snapshots: options.snapshots ?? createMemorySnapshotStore(),
+    clock,
+    logger: silentLogger,
+    folds: declared.flatMap(module => module.folds?.(app) ?? []),
+    tables: Object.fromEntries(kinds.map(kind => [kind, tableFoldName(kind)])),
+  })
+  const newId = createIdSource({ clock, random: createSeededRandom(2) })
+  const modules = new Map<string, ModuleInstance>()
+  const context: ModuleContext = {
+    app,
+    log,
+    streams,
+    clock,
+    random,
+    logger: silentLogger,
+    newId,
+    secret: new Uint8Array(32).fill(7),
+    modules,
+  }
+  for (const module of declared) modules.set(module.name, await module.open(context))
+  return {
+    app,
+    log,
+    streams,
+    clock,
+    catalogue: modules.get('catalogue')?.api as Catalogue,
+    people: modules.get('people')?.api as People,
+    recommendations: modules.get('recommendations')?.api as Recommendations,
+    routes: [...modules.values()].flatMap(module => module.routes),
+    modules,
+    async track(events) {
+      const records = events.map(event => toRecord(app, event, clock, newId))
+      return (await log.commit({ events: records })).position
+    },
+    async settle() {
+      await streams.reached({ position: new Map(log.ends()), timeoutMs: 60_000 })
+      clock.timeMs += 1_000
+    },
+    async close() {
+      for (const module of [...modules.values()].reverse()) await module.close?.()
+      await streams.close()
+      await log.close()
+    },
+  }
+}
+
+function toRecord(app: App, event: TrackedEvent, clock: Clock, newId: () => string): NewEvent {
+  const admitted = app.admit({ type: event.type, data: event.data })
+  if (!admitted.ok) throw new Error(JSON.stringify(admitted.issues))
+  return {
+    stream: admitted.event.definition.stream,
+    type: event.type,
+    key: admitted.key,
+    id: event.id ?? newId(),
+    eventTimeMs: event.atMs ?? clock.nowMs(),
+    data: admitted.data,
+    definition: app.fingerprint,
+    ...(event.isHistory === undefined ? {} : { isHistory: event.isHistory }),
+  }
+}

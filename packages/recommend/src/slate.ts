@@ -1,0 +1,174 @@
+/**
+ * Filling the slots of a slate from ranked candidates, with a declared share of exploration.
+ *
+ * At each slot, given what was placed before: `best` is the best candidate that may stand there;
+ * the others that may stand there are the slot's alternatives. With probability `explore` the slot
+ * is given to one of the alternatives, each with equal chance; otherwise, and when there is no
+ * alternative, to `best`. So the propensity of what was placed, given the slots before it, is exact:
+ *
+ *   alternatives = 0          1
+ *   the best                  1 - explore
+ *   an alternative            explore / number of alternatives
+ *
+ * Candidates are all that a source proposed and no filter removed, not only the ranked ones: every
+ * one of them has a chance above 0 at each slot where the limits admit it. Slots after a hole
+ * (nothing may stand there) stay empty: the slate is shorter.
+ */
+import type { Random } from '@millrace/core'
+
+/** A slate to fill. */
+export interface SlateRequest {
+  /** All candidates, each once: the first `poolSize`. */
+  readonly pool: Int32Array
+  readonly poolSize: number
+  /** Score by item: decides among candidates that are not ranked, when no ranked one may stand in a slot. */
+  readonly scores: Float64Array
+  /** Candidates by rank, best first: the first `rankedSize`. All of them are in the pool. */
+  readonly ranked: Int32Array
+  readonly rankedSize: number
+  /** Candidates that have a claim to the reserved slots, best first; those already placed are passed over. */
+  readonly reserved: Int32Array
+  readonly reservedSize: number
+  /** Slot `reservedFirst`, and every `reservedEvery`-th after it, has its best taken from `reserved`. 0 reserves none. */
+  readonly reservedEvery: number
+  readonly reservedFirst: number
+  readonly slots: number
+  readonly explore: number
+  readonly random: Random
+  /** True when the limits forbid the item in the next slot, given what was placed. */
+  readonly isBlocked: (item: number) => boolean
+  /** Called for each placed item, in order. */
+  readonly onPlaced: (item: number) => void
+}
+
+/** Fills slates; keeps its arrays between calls. */
+export class SlateFiller {
+  /** What was placed: the first `size`. */
+  items = new Int32Array(64)
+  propensities = new Float64Array(64)
+  /** 1 where the slot was explored. */
+  explored = new Uint8Array(64)
+  /** How many candidates could have stood in an explored slot; 0 where that was not counted. */
+  alternatives = new Int32Array(64)
+  size = 0
+  /** Placed in the current slate: the value is its number. */
+  #placed = new Int32Array(256)
+  #slate = 0
+
+  /** Fills one slate; the result is in the fields until the next call. Returns the number placed. */
+  fill(request: SlateRequest): number {
+    this.#begin(request)
+    const { explore, reservedEvery, reservedFirst } = request
+    let nextRanked = 0
+    let nextReserved = 0
+    for (let slot = 0; slot < request.slots; slot++) {
+      let best = -1
+      if (reservedEvery > 0 && slot % reservedEvery === reservedFirst) {
+        nextReserved = this.#skipPlaced(request.reserved, nextReserved, request.reservedSize)
+        best = this.#firstAllowed(request, request.reserved, nextReserved, request.reservedSize)
+      }
+      if (best < 0) {
+        nextRanked = this.#skipPlaced(request.ranked, nextRanked, request.rankedSize)
+        best = this.#firstAllowed(request, request.ranked, nextRanked, request.rankedSize)
+      }
+      if (best < 0) best = this.#bestOfPool(request)
+      if (best < 0) break
+      this.#fillSlot(request, slot, best, explore)
+    }
+    return this.size
+  }
+
+  #fillSlot(request: SlateRequest, slot: number, best: number, explore: number): void {
+    let item = best
+    let propensity = 1
+    let isExplored = false
+    let alternatives = 0
+    if (explore > 0) {
+      if (request.random.next() < explore) {
+        alternatives = this.#countOthers(request, best, request.poolSize)
+        if (alternatives > 0) {
+          const chosen = Math.floor(request.random.next() * alternatives)
+          item = this.#otherAt(request, best, chosen)
+          propensity = explore / alternatives
+          isExplored = true
+        }
+      } else if (this.#countOthers(request, best, 1) > 0) propensity = 1 - explore
+    }
+    this.items[slot] = item
+    this.propensities[slot] = propensity
+    this.explored[slot] = isExplored ? 1 : 0
+    this.alternatives[slot] = alternatives
+    this.size = slot + 1
+    this.#placed[item] = this.#slate
+    request.onPlaced(item)
+  }
+
+  #begin(request: SlateRequest): void {
+    if (request.slots > this.items.length) {
+      const length = request.slots * 2
+      this.items = new Int32Array(length)
+      this.propensities = new Float64Array(length)
+      this.explored = new Uint8Array(length)
+      this.alternatives = new Int32Array(length)
+    }
+    let highest = 0
+    for (let index = 0; index < request.poolSize; index++) {
+      const item = request.pool[index] as number
+      if (item > highest) highest = item
+    }
+    if (highest >= this.#placed.length || this.#slate === 0x7fffffff) {
+      this.#placed = new Int32Array(Math.max(highest * 2, 256))
+      this.#slate = 0
+    }
+    this.#slate += 1
+    this.size = 0
+  }
+
+  #skipPlaced(list: Int32Array, from: number, size: number): number {
+    let at = from
+    while (at < size && this.#placed[list[at] as number] === this.#slate) at += 1
+    return at
+  }
+
+  #firstAllowed(request: SlateRequest, list: Int32Array, from: number, size: number): number {
+    for (let at = from; at < size; at++) {
+      const item = list[at] as number
+      if (this.#isOpen(request, item)) return item
+    }
+    return -1
+  }
+
+  #bestOfPool(request: SlateRequest): number {
+    let best = -1
+    for (let at = 0; at < request.poolSize; at++) {
+      const item = request.pool[at] as number
+      const isBetter =
+        best < 0 || (request.scores[item] as number) > (request.scores[best] as number)
+      if (isBetter && this.#isOpen(request, item)) best = item
+    }
+    return best
+  }
+
+  #isOpen(request: SlateRequest, item: number): boolean {
+    return this.#placed[item] !== this.#slate && !request.isBlocked(item)
+  }
+
+  /** How many candidates beside `best` may stand in the next slot; stops at `enough`. */
+  #countOthers(request: SlateRequest, best: number, enough: number): number {
+    let count = 0
+    for (let at = 0; at < request.poolSize && count < enough; at++) {
+      const item = request.pool[at] as number
+      if (item !== best && this.#isOpen(request, item)) count += 1
+    }
+    return count
+  }
+
+  #otherAt(request: SlateRequest, best: number, wanted: number): number {
+    let at = -1
+    for (let left = wanted; left >= 0; left--) {
+      do at += 1
+      while (request.pool[at] === best || !this.#isOpen(request, request.pool[at] as number))
+    }
+    return request.pool[at] as number
+  }
+}
