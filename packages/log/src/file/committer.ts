@@ -477,6 +477,8 @@ export class Committer {
   #checkpointIds(options: { force?: boolean }): Promise<void> {
     this.#idsSinceCheckpoint = 0
     const durable = this.#journal.durable()
+    // An index that is not due does not look at it; who waits for the units hears of the failure.
+    durable.catch(() => undefined)
     return this.#ids.checkpoint(this.#journal.nextUnit - 1, { ...options, durable })
   }
 

@@ -30,11 +30,22 @@ function gated(disk: Disk, beforeSync: () => Promise<void>): Disk {
   }
 }
 
+const TINY = { firstSegmentBytes: 8_192, segmentBytes: 8_192, tailBytesMax: 0, readBytes: 2_000 }
+
 for (const [name, options] of [
   ['file', {}],
+  ['file, tiny segments, no tail', TINY],
   [
-    'file with tiny segments and no tail',
-    { segmentBytes: 8_192, tailBytesMax: 0, readBytes: 2_000 },
+    'file, splits merged early',
+    {
+      ...TINY,
+      segmentBytes: 2_048,
+      blockBytes: 512,
+      mergeFiles: 2,
+      openFilesMax: 2,
+      blockCacheMax: 1,
+      idsPerCheckpoint: 3,
+    },
   ],
 ] as const) {
   logSuite(name, async ({ clock, beforeSync, queueBytesMax }) => {

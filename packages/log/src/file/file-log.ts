@@ -1,5 +1,5 @@
 /** The embedded log: one journal of commit units on disk, split by stream in the background. */
-import type { Clock, Disk, Logger, Position, Random } from '@millrace/core'
+import type { Clock, Disk, Logger, Position, Random, Timer } from '@millrace/core'
 import { checkStream, isSameStream } from '../admission.ts'
 import { openDuplicateIndex } from '../dedup/index.ts'
 import type { DuplicateIndex } from '../duplicates.ts'
@@ -18,15 +18,20 @@ import type {
   StreamSpec,
 } from '../log.ts'
 import { Committer } from './committer.ts'
+import { frameField, idOfFrame } from './frames.ts'
 import type { Group } from './group.ts'
 import { Journal } from './journal.ts'
 import { limitsOf } from './options.ts'
 import type { FileLogLimits, FileLogOptions } from './options.ts'
-import { Partition } from './partition.ts'
+import type { Partition, StreamTable } from './partition.ts'
 import { Reader } from './reader.ts'
 import { recoverJournal } from './recovery.ts'
 import { createSegment } from './segment.ts'
 import type { Segment } from './segment.ts'
+import { loadSplits } from './split-directory.ts'
+import { SplitStore } from './split-file.ts'
+import { BLOCK_HEADER_BYTES } from './split-layout.ts'
+import { Splitter } from './splitter.ts'
 import { createState, writeCheckpoint } from './state.ts'
 import type { LogState } from './state.ts'
 import { TailBudget } from './tail-budget.ts'
@@ -47,47 +52,92 @@ export interface FileLogPorts {
 
 /** Opens the log in a directory, or begins one. Refuses damage (LOG_DAMAGED) and newer formats (LOG_FORMAT_UNKNOWN). */
 export async function openFileLog(ports: FileLogPorts): Promise<EventLog> {
-  const { disk, clock, random, logger, directory } = ports
+  const { disk, directory } = ports
   const limits = limitsOf(ports.options ?? {})
-  const journalDirectory = `${directory}/journal`
-  await disk.makeDirectory(journalDirectory)
-  await syncNames(disk, journalDirectory)
-  const state = createState(limits.stepsKept)
+  await disk.makeDirectory(`${directory}/journal`)
+  await syncNames(disk, `${directory}/journal`)
   const ids = await openDuplicateIndex({
     ...ports,
     directory: `${directory}/ids`,
     options: { memoryBytesMax: limits.idMemoryBytesMax },
   })
-  const recovered = await recoverJournal({
-    disk,
-    logger,
-    directory: journalDirectory,
-    limits,
-    state,
-    ids,
-    onCheckpoint: async () => undefined,
-  })
-  const { segments } = recovered
-  let { spare } = recovered
-  if (segments.length === 0) {
-    const { firstSegmentBytes: bytes, preallocateChunkBytes: chunkBytes } = limits
-    const first = spare ?? (await createSegment(ports, journalDirectory, 1, { bytes, chunkBytes }))
-    segments.push(first)
-    spare = undefined
+  try {
+    return await openJournal(ports, limits, ids)
+  } catch (error) {
+    await ids.close()
+    throw error
   }
-  const log = new FileLog({ clock, random, logger, limits, state, ids })
-  const journal = new Journal({
-    ports: { disk, clock, random },
-    logger,
-    directory: journalDirectory,
-    limits,
-    events: log,
-    segments,
-    spare,
-    nextUnit: recovered.lastUnit + 1,
+}
+
+async function openJournal(
+  ports: FileLogPorts,
+  limits: FileLogLimits,
+  ids: DuplicateIndex,
+): Promise<EventLog> {
+  const { disk, logger, directory } = ports
+  const journalDirectory = `${directory}/journal`
+  const state = createState(limits.stepsKept)
+  const recovered = await recoverJournal({ disk, directory: journalDirectory, state, ids })
+  const { segments, spare, firstUnit, lastUnit, cutBytes } = recovered
+  const opened = spare === undefined ? segments : [...segments, spare]
+  const store = new SplitStore({
+    disk,
+    names: state.names,
+    openMax: limits.openFilesMax,
+    blockCacheMax: limits.blockCacheMax,
   })
-  log.begin(journal)
-  return log
+  try {
+    if (cutBytes > 0) logger.warn('a torn tail of the journal was cut off', { cutBytes })
+    await loadSplits(disk, directory, state.streams, store)
+    if (ids.durableMark() < firstUnit - 1) {
+      logger.warn('the index of event ids is made again', { units: firstUnit - 1 })
+      await rebuildIds(state.streams, ids)
+      await ids.checkpoint(lastUnit, { force: true })
+    }
+    const isNew = segments.length === 0
+    if (isNew) {
+      const { firstSegmentBytes: bytes, preallocateChunkBytes: chunkBytes } = limits
+      segments.push(
+        spare ?? (await createSegment(ports, journalDirectory, 1, { bytes, chunkBytes })),
+      )
+    }
+    const log = new FileLog({ ports, limits, state, ids, store })
+    const journal = new Journal({
+      ports,
+      logger,
+      directory: journalDirectory,
+      limits,
+      events: log,
+      segments,
+      spare: isNew ? undefined : spare,
+      nextUnit: lastUnit + 1,
+    })
+    log.begin(journal)
+    return log
+  } catch (error) {
+    await store.close()
+    for (const segment of opened) await segment.file.close()
+    throw error
+  }
+}
+
+/** Gives the duplicate index the ids of all records that left the journal. */
+async function rebuildIds(streams: StreamTable, ids: DuplicateIndex): Promise<void> {
+  for (const partition of streams.partitions()) {
+    const border = partition.parts[0]?.first ?? partition.nextOffset
+    for (const split of partition.splits) {
+      for await (const { bytes } of split.blocks()) {
+        const end = bytes.u32[0] as number
+        for (let at = BLOCK_HEADER_BYTES; at < end; at += frameField.length(bytes, at)) {
+          const offset = frameField.offset(bytes, at)
+          if (offset >= border || frameField.isUnique(bytes, at)) continue
+          const stream = partition.stream.number
+          ids.insert(idOfFrame(bytes, at), { stream, partition: partition.number, offset })
+        }
+        await ids.checkpoint(ids.durableMark())
+      }
+    }
+  }
 }
 
 /** Makes the names on the way to a directory durable. */
@@ -100,33 +150,34 @@ async function syncNames(disk: Disk, directory: string): Promise<void> {
 
 class FileLog implements EventLog {
   readonly capabilities: LogCapabilities = { isDurable: true, expectedVersion: true }
-  readonly #clock: Clock
-  readonly #logger: Logger
   readonly #limits: FileLogLimits
   readonly #state: LogState
   readonly #ids: DuplicateIndex
   readonly #reader: Reader
   readonly #tails: TailBudget
+  readonly #ports: FileLogPorts
+  readonly #store: SplitStore
   readonly #ends = new Map<string, number>()
   readonly #listeners = new Set<() => void>()
   #journal!: Journal
   #committer!: Committer
+  #splitter!: Splitter
+  #retention: Timer | undefined
   #isClosed = false
   #closing: Promise<void> | undefined
 
   constructor(options: {
-    clock: Clock
-    random: Random
-    logger: Logger
+    ports: FileLogPorts
     limits: FileLogLimits
     state: LogState
     ids: DuplicateIndex
+    store: SplitStore
   }) {
-    this.#clock = options.clock
-    this.#logger = options.logger
+    this.#ports = options.ports
     this.#limits = options.limits
     this.#state = options.state
     this.#ids = options.ids
+    this.#store = options.store
     this.#reader = new Reader(options.state, options.limits)
     this.#tails = new TailBudget(options.limits.tailBytesMax)
     for (const partition of this.#state.streams.partitions()) {
@@ -136,18 +187,35 @@ class FileLog implements EventLog {
 
   /** Starts taking commits. */
   begin(journal: Journal): void {
+    const { disk, clock, logger, directory } = this.#ports
     this.#journal = journal
     this.#committer = new Committer({
-      clock: this.#clock,
+      clock,
       state: this.#state,
       journal,
       ids: this.#ids,
       reader: this.#reader,
       limits: this.#limits,
     })
-    if (journal.active.lastUnit > 0) return
-    journal.begin(EMPTY_UNIT_BYTES)
-    this.onSegment(journal.filling)
+    this.#splitter = new Splitter({
+      disk,
+      clock,
+      logger,
+      root: directory,
+      limits: this.#limits,
+      streams: this.#state.streams,
+      store: this.#store,
+      journal,
+      saveIds: async segment => {
+        if (this.#ids.durableMark() < segment.lastUnit) await this.#committer.saveIds()
+      },
+    })
+    if (journal.active.lastUnit === 0) {
+      journal.begin(EMPTY_UNIT_BYTES)
+      this.onSegment(journal.filling)
+    }
+    for (const segment of journal.segments.slice(0, -1)) this.#splitter.add(segment)
+    this.#retain()
   }
 
   async declare(streams: readonly StreamSpec[]): Promise<void> {
@@ -259,6 +327,7 @@ class FileLog implements EventLog {
       counters: {
         ...this.#journal.counters,
         ...this.#committer.counters,
+        ...this.#splitter.counters,
         tailBytes: this.#tails.bytes,
         ids: ids.ids,
         idMemoryBytes: ids.memoryBytes,
@@ -287,7 +356,7 @@ class FileLog implements EventLog {
   }
 
   onFailed(error: unknown): void {
-    this.#logger.error('the log takes no more events', { error })
+    this.#ports.logger.error('the log takes no more events', { error })
   }
 
   onSegment(group: Group): void {
@@ -296,10 +365,17 @@ class FileLog implements EventLog {
   }
 
   onClosed(segment: Segment): void {
-    void segment
+    this.#splitter.add(segment)
+  }
+
+  #retain(): void {
+    this.#splitter.retain()
+    this.#retention = this.#ports.clock.after(this.#limits.retentionEveryMs, () => this.#retain())
   }
 
   async #close(): Promise<void> {
+    this.#retention?.cancel()
+    await this.#splitter.stop()
     await this.#committer.settled()
     if (this.#journal.failure === undefined) {
       this.#journal.begin(EMPTY_UNIT_BYTES)
@@ -307,6 +383,7 @@ class FileLog implements EventLog {
       await this.#journal.settled()
     }
     await this.#ids.close()
+    await this.#store.close()
     await this.#journal.close()
   }
 

@@ -6,6 +6,7 @@
  * failed write or sync the journal takes nothing more, for ever: what a failed sync left on the
  * disk is unknown, and asking again would only hide it (Rebello et al., ATC 2020).
  */
+import { invariant } from '@millrace/core'
 import type { Logger } from '@millrace/core'
 import { logErrors } from '../errors.ts'
 import { createBytes } from './bytes.ts'
@@ -165,6 +166,21 @@ export class Journal {
     }
   }
 
+  /** Removes the oldest segment. Readers that are in it finish first. */
+  async remove(segment: Segment): Promise<void> {
+    invariant(
+      segment === this.segments[0] && segment !== this.active,
+      'the oldest segment goes first',
+    )
+    await this.#ports.disk.remove(segment.path)
+    await this.#ports.disk.syncDirectory(this.#directory)
+    this.segments.shift()
+    while (segment.readers > 0) {
+      await new Promise<void>(resolve => this.#ports.clock.soon(resolve))
+    }
+    await segment.file.close()
+  }
+
   /** Closes the files. Nothing may be in flight. */
   async close(): Promise<void> {
     await this.#preallocating
@@ -183,6 +199,7 @@ export class Journal {
     this.#next = undefined
     this.counters.segments += 1
     this.#filling = this.#createGroup()
+    this.#filling.beginUnit()
     this.#events.onSegment(this.#filling)
     this.#preallocate()
   }

@@ -42,6 +42,14 @@ export class KeyChains {
     return found
   }
 
+  /** Every hash with its record, in the order in which they were added. */
+  forEach(visit: (hash: number, record: number) => void): void {
+    for (let entry = 0; entry < this.#count; entry++) {
+      const at = entry * STRIDE
+      visit((this.#entries[at] as number) >>> 0, this.#entries[at + 1] as number)
+    }
+  }
+
   #grow(): void {
     const entries = new Int32Array(this.#entries.length * 2)
     entries.set(this.#entries)

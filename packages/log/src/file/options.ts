@@ -29,6 +29,10 @@ export interface FileLogOptions {
   readonly sliceMs?: number
   /** Open split files. Default 256. */
   readonly openFilesMax?: number
+  /** Blocks of split files kept in memory for single records. Default 128. */
+  readonly blockCacheMax?: number
+  /** How often the retention of transient streams is applied. Default 60,000 ms. */
+  readonly retentionEveryMs?: number
   /** Steps kept in memory per processor and source partition. Default 256. */
   readonly stepsKept?: number
   /** Ids given to the duplicate index before it is asked whether it wants to write. Default 4,096. */
@@ -55,6 +59,8 @@ export function limitsOf(options: FileLogOptions): FileLogLimits {
     mergeFiles: 8,
     sliceMs: 4,
     openFilesMax: 256,
+    blockCacheMax: 128,
+    retentionEveryMs: 60_000,
     stepsKept: 256,
     idsPerCheckpoint: 4_096,
     idMemoryBytesMax: 64 * MIB,

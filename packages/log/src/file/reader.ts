@@ -31,7 +31,7 @@ export class Reader {
     if (split !== undefined)
       return split.read(from, Math.min(to, split.end), this.#limits.readBytes)
     const part = partAt(partition, from)
-    return this.#readPart(partition, part, from, Math.min(to, part.end))
+    return this.#inPart(partition, part, from, Math.min(to, part.end))
   }
 
   /** The record at an offset, durable or not; undefined when retention removed it. */
@@ -41,7 +41,7 @@ export class Reader {
     if (offset < partition.start) return undefined
     const split = splitAt(partition, offset)
     if (split !== undefined) return (await split.read(offset, offset + 1, 0))[0]
-    return (await this.#readPart(partition, partAt(partition, offset), offset, offset + 1))[0]
+    return (await this.#inPart(partition, partAt(partition, offset), offset, offset + 1))[0]
   }
 
   /** Offsets of the records of a key from `from` to `to`, ascending. */
@@ -62,11 +62,17 @@ export class Reader {
         if (offset >= border && offset >= from && offset < to) found.push(offset)
       }
     }
+    const splits = partition.splits.filter(file => file.end > from && file.first < to)
+    for (const split of splits) split.retain()
     const before: number[] = []
-    for (const split of partition.splits.filter(file => file.end > from && file.first < to)) {
-      for (const offset of await split.offsetsOf(hash)) {
-        if (offset >= from && offset < to) before.push(offset)
+    try {
+      for (const split of splits) {
+        for (const offset of await split.offsetsOf(hash)) {
+          if (offset >= from && offset < to) before.push(offset)
+        }
       }
+    } finally {
+      for (const split of splits) split.release()
     }
     return [...before, ...found]
   }
@@ -144,6 +150,20 @@ export class Reader {
       else low = middle + 1
     }
     return low
+  }
+
+  async #inPart(
+    partition: Partition,
+    part: JournalPart,
+    from: number,
+    to: number,
+  ): Promise<LogRecord[]> {
+    part.segment.readers += 1
+    try {
+      return await this.#readPart(partition, part, from, to)
+    } finally {
+      part.segment.readers -= 1
+    }
   }
 
   async #readPart(

@@ -1,6 +1,6 @@
 /** Opening a journal: reading what is there, cutting a torn tail, refusing damage. */
 import { partitionOf } from '@millrace/core'
-import type { Disk, Logger } from '@millrace/core'
+import type { Disk } from '@millrace/core'
 import type { DuplicateIndex } from '../duplicates.ts'
 import { logErrors } from '../errors.ts'
 import type { Bytes } from './bytes.ts'
@@ -8,7 +8,6 @@ import { frameField, idOfFrame, keyOfFrame, keysOfFrame } from './frames.ts'
 import { readTextFrame } from './group.ts'
 import { hashOfKey } from './key-chains.ts'
 import { FLAG, KIND, UNIT_HEADER_BYTES } from './layout.ts'
-import type { FileLogLimits } from './options.ts'
 import type { JournalPart, Partition } from './partition.ts'
 import { isZero, unitsBehind, unitsInRow } from './scan.ts'
 import type { Unit } from './scan.ts'
@@ -32,13 +31,9 @@ export interface RecoveredJournal {
 
 export interface RecoveryContext {
   readonly disk: Disk
-  readonly logger: Logger
   readonly directory: string
-  readonly limits: FileLogLimits
   readonly state: LogState
   readonly ids: DuplicateIndex
-  /** Called when the streams are known, before any record is. */
-  readonly onCheckpoint: () => Promise<void>
 }
 
 /** Reads the journal into `state`. Refuses damage (LOG_DAMAGED). */
@@ -57,7 +52,7 @@ export async function recoverJournal(context: RecoveryContext): Promise<Recovere
     for (const number of await listSegments(disk, directory)) {
       const loaded = await loadSegment(disk, directory, number)
       opened.push(loaded.segment)
-      await walkSegment(context, walk, loaded)
+      walkSegment(context, walk, loaded)
     }
     const { segments, firstUnit, lastUnit } = walk
     refuseDamage(context, walk)
@@ -92,11 +87,11 @@ interface Walk {
   readonly lost: Map<string, [number, number]>
 }
 
-async function walkSegment(context: RecoveryContext, walk: Walk, loaded: Loaded): Promise<void> {
+function walkSegment(context: RecoveryContext, walk: Walk, loaded: Loaded): void {
   const { segment, bytes, size } = loaded
   const isBehindStop = walk.stop !== undefined
   if (!isBehindStop) {
-    const firstUnit = await readSegment(context, loaded, walk.lastUnit)
+    const firstUnit = readSegment(context, loaded, walk.lastUnit)
     walk.firstUnit ||= firstUnit
     walk.lastUnit = segment.lastUnit || walk.lastUnit
   }
@@ -133,15 +128,15 @@ interface Loaded {
   readonly size: number
 }
 
-async function readSegment(
+function readSegment(
   context: RecoveryContext,
   { segment, bytes, size }: Loaded,
   lastUnit: number,
-): Promise<number> {
+): number {
   let firstUnit = 0
   const expected = lastUnit === 0 ? undefined : lastUnit + 1
   for (const unit of unitsInRow(bytes, size, segment.salt, expected)) {
-    if (lastUnit === 0 && firstUnit === 0) await readFirstUnit(context, bytes, unit)
+    if (lastUnit === 0 && firstUnit === 0) readFirstUnit(context, bytes, unit)
     else readUnit(context, segment, bytes, unit)
     if (firstUnit === 0) firstUnit = unit.number
     segment.lastUnit = unit.number
@@ -152,10 +147,8 @@ async function readSegment(
 }
 
 /** The first unit of the oldest segment holds nothing but the checkpoint. */
-async function readFirstUnit(context: RecoveryContext, bytes: Bytes, unit: Unit): Promise<void> {
-  const at = unit.at + UNIT_HEADER_BYTES
-  applyCheckpoint(context.state, readTextFrame(bytes, at))
-  await context.onCheckpoint()
+function readFirstUnit(context: RecoveryContext, bytes: Bytes, unit: Unit): void {
+  applyCheckpoint(context.state, readTextFrame(bytes, unit.at + UNIT_HEADER_BYTES))
 }
 
 function readUnit(context: RecoveryContext, segment: Segment, bytes: Bytes, unit: Unit): void {

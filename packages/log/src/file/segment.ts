@@ -23,6 +23,8 @@ export interface Segment {
   lastUnit: number
   /** True once a unit in it is durable. */
   isBegun: boolean
+  /** Readers that are in it now: the file is not closed under them. */
+  readers: number
   /** Reads as much of `target` as there is from `position`; resolves to the number of bytes. */
   read(target: Buffer, position: number): Promise<number>
 }
@@ -106,6 +108,7 @@ function openedSegment(
     fill,
     lastUnit: 0,
     isBegun: false,
+    readers: 0,
     read: (target, position) => readFully(file, target, position),
   }
 }

@@ -1,10 +1,381 @@
-/** A file of the records of one partition; stand-in until splitting exists. */
+/** Reading a split file; its layout is drawn in `split-layout.ts`. Every byte used is checked first. */
+import { crc32 } from 'node:zlib'
+import type { Disk, DiskFile } from '@millrace/core'
+import { logErrors } from '../errors.ts'
 import type { LogRecord } from '../log.ts'
-export interface SplitFile {
+import { createBytes } from './bytes.ts'
+import type { Bytes } from './bytes.ts'
+import { FrameRecord, frameField } from './frames.ts'
+import { SPLIT_MAGIC } from './layout.ts'
+import type { NameTable } from './names.ts'
+import { readFully } from './segment.ts'
+import {
+  BLOCK_ENTRY_BYTES,
+  BLOCK_HEADER_BYTES,
+  FOOTER_BYTES,
+  bucketOf,
+  readFooter,
+} from './split-layout.ts'
+import type { Footer } from './split-layout.ts'
+import type { BlockFacts } from './split-writer.ts'
+
+/** A split file that is open, with the parts of its index that stay in memory. */
+interface Opened {
+  readonly file: DiskFile
+  readonly footer: Footer
+  /** Position, length, first offset, first ingest time of each block. */
+  readonly blocks: Float64Array
+  /** First entry and checksum of each bucket. */
+  readonly buckets: Uint32Array
+}
+
+/** What split files share: the disk, and limits on what they hold open. */
+export class SplitStore {
+  readonly disk: Disk
+  readonly names: NameTable
+  readonly #openMax: number
+  readonly #blockCacheMax: number
+  /** Open files, least recently used first. */
+  readonly #open = new Set<SplitFile>()
+  readonly #blocks = new Map<string, Bytes>()
+
+  constructor(options: { disk: Disk; names: NameTable; openMax: number; blockCacheMax: number }) {
+    this.disk = options.disk
+    this.names = options.names
+    this.#openMax = options.openMax
+    this.#blockCacheMax = options.blockCacheMax
+  }
+
+  /** Notes a use; closes files that were not used for longest. */
+  async used(file: SplitFile): Promise<void> {
+    this.#open.delete(file)
+    this.#open.add(file)
+    if (this.#open.size <= this.#openMax) return
+    for (const oldest of this.#open) {
+      if (oldest.isBusy) continue
+      this.#open.delete(oldest)
+      await oldest.shut()
+      return
+    }
+  }
+
+  forget(file: SplitFile): void {
+    this.#open.delete(file)
+  }
+
+  cached(name: string): Bytes | undefined {
+    const block = this.#blocks.get(name)
+    if (block === undefined) return undefined
+    this.#blocks.delete(name)
+    this.#blocks.set(name, block)
+    return block
+  }
+
+  cache(name: string, block: Bytes): void {
+    this.#blocks.set(name, block)
+    if (this.#blocks.size <= this.#blockCacheMax) return
+    for (const oldest of this.#blocks.keys()) {
+      this.#blocks.delete(oldest)
+      return
+    }
+  }
+
+  async close(): Promise<void> {
+    for (const file of [...this.#open]) await file.shut()
+    this.#open.clear()
+  }
+}
+
+/** One split file. */
+export class SplitFile {
+  readonly path: string
   readonly first: number
   readonly end: number
   readonly bytes: number
-  read(from: number, to: number, bytes: number): Promise<LogRecord[]>
-  offsetsOf(hash: number): Promise<number[]>
-  timeRange(timeMs: number): Promise<{ low: number; high: number }>
+  readonly #store: SplitStore
+  /** Name of the partition, for errors. */
+  readonly #partition: string
+  readonly #stream: string
+  #opening: Promise<Opened> | undefined
+  #users = 0
+  #onIdle: (() => void) | undefined
+
+  constructor(
+    store: SplitStore,
+    facts: {
+      path: string
+      first: number
+      end: number
+      bytes: number
+      stream: string
+      partition: string
+    },
+  ) {
+    this.#store = store
+    this.path = facts.path
+    this.first = facts.first
+    this.end = facts.end
+    this.bytes = facts.bytes
+    this.#stream = facts.stream
+    this.#partition = facts.partition
+  }
+
+  get isBusy(): boolean {
+    return this.#users > 0
+  }
+
+  /** Keeps the file from being removed until `release`. */
+  retain(): void {
+    this.#users += 1
+  }
+
+  release(): void {
+    this.#users -= 1
+    if (this.#users === 0) this.#onIdle?.()
+  }
+
+  /** Records from `from` to at most `to`, at least one: as many whole blocks as `readBytes` holds. */
+  async read(from: number, to: number, readBytes: number): Promise<LogRecord[]> {
+    return this.#using(async opened => {
+      const first = blockOf(opened, from)
+      let last = first
+      const blockCount = opened.footer.blocks
+      const start = positionOf(opened, first)
+      while (
+        last + 1 < blockCount &&
+        firstOffsetOf(opened, last + 1) < to &&
+        positionOf(opened, last + 1) + lengthOf(opened, last + 1) - start <= readBytes
+      ) {
+        last += 1
+      }
+      const bytes = await this.#blocks(opened, first, last)
+      const records: LogRecord[] = []
+      const { names } = this.#store
+      for (let block = first; block <= last; block++) {
+        const base = positionOf(opened, block) - start
+        const end = base + lengthOf(opened, block)
+        let offset = firstOffsetOf(opened, block)
+        for (let at = base + BLOCK_HEADER_BYTES; at < end && offset < to; offset++) {
+          if (offset >= from) records.push(new FrameRecord(bytes, at, this.#stream, names))
+          at += frameField.length(bytes, at)
+        }
+      }
+      return records
+    })
+  }
+
+  /** Offsets of records with a key of this hash, ascending. */
+  async offsetsOf(hash: number): Promise<number[]> {
+    return this.#using(async ({ file, footer, buckets }) => {
+      const bucket = bucketOf(hash, footer.buckets)
+      const from = buckets[bucket * 2] as number
+      const to = buckets[bucket * 2 + 2] as number
+      if (from === to) return []
+      const entries = createBytes((to - from) * 8)
+      const at = footer.entriesAt + from * 8
+      await readFully(file, entries.u8, at)
+      if (crc32(entries.u8) !== buckets[bucket * 2 + 1]) throw this.#damaged(at, 'its key index')
+      const found: number[] = []
+      for (let entry = 0; entry < to - from; entry++) {
+        if (entries.u32[entry * 2] === hash) {
+          found.push(this.first + (entries.u32[entry * 2 + 1] as number))
+        }
+      }
+      return found
+    })
+  }
+
+  /** Between which offsets of the file the first record at or after a time of arrival is. */
+  async timeRange(timeMs: number): Promise<{ low: number; high: number }> {
+    return this.#using(async opened => {
+      const { footer } = opened
+      if (footer.lastIngestMs < timeMs) return { low: this.end, high: this.end }
+      if (footer.firstIngestMs >= timeMs) return { low: this.first, high: this.first }
+      let low = 0
+      let high = footer.blocks
+      while (low < high) {
+        const middle = (low + high) >> 1
+        if ((opened.blocks[middle * 4 + 3] as number) >= timeMs) high = middle
+        else low = middle + 1
+      }
+      const from = firstOffsetOf(opened, Math.max(low - 1, 0))
+      const to = low < footer.blocks ? firstOffsetOf(opened, low) : this.end - 1
+      return { low: from, high: to }
+    })
+  }
+
+  /** When its newest record arrived. */
+  async lastIngestMs(): Promise<number> {
+    return this.#using(async ({ footer }) => footer.lastIngestMs)
+  }
+
+  /** Every block in order, verified. */
+  async *blocks(): AsyncGenerator<{ bytes: Bytes; facts: BlockFacts }, void> {
+    this.retain()
+    try {
+      const opened = await this.#opened()
+      for (let block = 0; block < opened.footer.blocks; block++) {
+        const bytes = await this.#load(opened, block, block)
+        const isLast = block + 1 === opened.footer.blocks
+        yield {
+          bytes,
+          facts: {
+            firstOffset: firstOffsetOf(opened, block),
+            endOffset: isLast ? this.end : firstOffsetOf(opened, block + 1),
+            firstIngestMs: opened.blocks[block * 4 + 3] as number,
+            lastIngestMs: opened.footer.lastIngestMs,
+          },
+        }
+      }
+    } finally {
+      this.release()
+    }
+  }
+
+  /** Every entry of the key index: hash and record counted from the first. */
+  async *keys(): AsyncGenerator<Uint32Array, void> {
+    this.retain()
+    try {
+      const { file, footer, buckets } = await this.#opened()
+      const entries = createBytes(footer.entries * 8)
+      await readFully(file, entries.u8, footer.entriesAt)
+      for (let bucket = 0; bucket < footer.buckets; bucket++) {
+        const from = buckets[bucket * 2] as number
+        const to = buckets[bucket * 2 + 2] as number
+        const part = entries.u8.subarray(from * 8, to * 8)
+        if (crc32(part) !== buckets[bucket * 2 + 1] && from < to) {
+          throw this.#damaged(footer.entriesAt + from * 8, 'its key index')
+        }
+        yield entries.u32.subarray(from * 2, to * 2)
+      }
+    } finally {
+      this.release()
+    }
+  }
+
+  /** Closes the file; the next use opens it again. */
+  async shut(): Promise<void> {
+    const opening = this.#opening
+    this.#opening = undefined
+    // A file that could not be opened has told its reader why.
+    const opened = await opening?.catch(() => undefined)
+    await opened?.file.close()
+  }
+
+  /** Removes the file once nobody reads it. */
+  async remove(): Promise<void> {
+    if (this.#users > 0) await new Promise<void>(resolve => (this.#onIdle = resolve))
+    this.#store.forget(this)
+    await this.shut()
+    await this.#store.disk.remove(this.path)
+  }
+
+  async #using<T>(use: (opened: Opened) => Promise<T>): Promise<T> {
+    this.retain()
+    try {
+      return await use(await this.#opened())
+    } finally {
+      this.release()
+    }
+  }
+
+  async #opened(): Promise<Opened> {
+    this.#opening ??= this.#openFile()
+    const opening = this.#opening
+    await this.#store.used(this)
+    try {
+      return await opening
+    } catch (error) {
+      if (this.#opening === opening) this.#opening = undefined
+      throw error
+    }
+  }
+
+  async #openFile(): Promise<Opened> {
+    const file = await this.#store.disk.open(this.path, 'read')
+    try {
+      const tail = createBytes(FOOTER_BYTES)
+      const footerAt = this.bytes - FOOTER_BYTES
+      const count = await readFully(file, tail.u8, footerAt)
+      const isWhole =
+        count === FOOTER_BYTES &&
+        tail.u32[0] === SPLIT_MAGIC &&
+        tail.u32[1] === crc32(tail.u8.subarray(8))
+      if (!isWhole) throw this.#damaged(footerAt, 'its footer')
+      const footer = readFooter(tail)
+      const blocks = createBytes(footer.blocks * BLOCK_ENTRY_BYTES)
+      const buckets = createBytes((footer.buckets + 1) * 8)
+      await readFully(file, blocks.u8, footer.blocksAt)
+      await readFully(file, buckets.u8, footer.bucketsAt)
+      if (crc32(blocks.u8) !== footer.blocksCrc) throw this.#damaged(footer.blocksAt, 'its index')
+      if (crc32(buckets.u8) !== footer.bucketsCrc)
+        throw this.#damaged(footer.bucketsAt, 'its index')
+      return { file, footer, blocks: blocks.f64, buckets: buckets.u32 }
+    } catch (error) {
+      await file.close()
+      throw error
+    }
+  }
+
+  /** A single block through the cache; several straight from the file. */
+  async #blocks(opened: Opened, first: number, last: number): Promise<Bytes> {
+    if (first !== last) return this.#load(opened, first, last)
+    const name = `${this.path}#${first}`
+    const cached = this.#store.cached(name)
+    if (cached !== undefined) return cached
+    const bytes = await this.#load(opened, first, last)
+    this.#store.cache(name, bytes)
+    return bytes
+  }
+
+  async #load(opened: Opened, first: number, last: number): Promise<Bytes> {
+    const start = positionOf(opened, first)
+    const bytes = createBytes(positionOf(opened, last) + lengthOf(opened, last) - start)
+    await readFully(opened.file, bytes.u8, start)
+    for (let block = first; block <= last; block++) {
+      const at = positionOf(opened, block) - start
+      const length = lengthOf(opened, block)
+      const isWhole =
+        bytes.u32[at >> 2] === length &&
+        bytes.u32[(at >> 2) + 1] === crc32(bytes.u8.subarray(at + 8, at + length))
+      if (!isWhole) throw this.#damaged(start + at, 'a block', opened, block)
+    }
+    return bytes
+  }
+
+  #damaged(at: number, what: string, opened?: Opened, block = 0): Error {
+    const isLast = opened !== undefined && block + 1 === opened.footer.blocks
+    const from = opened === undefined ? this.first : firstOffsetOf(opened, block)
+    const to = opened === undefined || isLast ? this.end : firstOffsetOf(opened, block + 1)
+    return logErrors.create('LOG_DAMAGED', {
+      file: this.path,
+      at,
+      reason: `${what} does not match its checksum`,
+      affected: `${this.#partition} from offset ${from} to ${to - 1}`,
+      goOn: `read ${this.#partition} from offset ${to} on`,
+    })
+  }
+}
+
+function positionOf({ blocks }: Opened, block: number): number {
+  return blocks[block * 4] as number
+}
+
+function lengthOf({ blocks }: Opened, block: number): number {
+  return blocks[block * 4 + 1] as number
+}
+
+function firstOffsetOf({ blocks }: Opened, block: number): number {
+  return blocks[block * 4 + 2] as number
+}
+
+function blockOf(opened: Opened, offset: number): number {
+  let low = 0
+  let high = opened.footer.blocks - 1
+  while (low < high) {
+    const middle = Math.ceil((low + high) / 2)
+    if (firstOffsetOf(opened, middle) <= offset) low = middle
+    else high = middle - 1
+  }
+  return low
 }
