@@ -129,6 +129,9 @@ export const settings: readonly Setting[] = [
   limit('queueBytesMax', 64 * MIB, [MIB, 4096 * MIB], 'bytes', 'Events waiting for the disk.'),
 ]
 
+/** The environment of this process, for those who pass it on. */
+export const processEnvironment: Readonly<Record<string, string | undefined>> = process.env
+
 /** What a caller sets in code; it wins over the environment. */
 export type ConfigOverrides = Partial<Omit<Config, 'limits'>> & {
   readonly limits?: Partial<Limits>
@@ -140,7 +143,7 @@ export type ConfigOverrides = Partial<Omit<Config, 'limits'>> & {
  */
 export function readConfig(
   overrides: ConfigOverrides = {},
-  environment: Readonly<Record<string, string | undefined>> = process.env,
+  environment: Readonly<Record<string, string | undefined>> = processEnvironment,
 ): Config {
   const values = new Map<string, string | number>()
   for (const setting of settings) {

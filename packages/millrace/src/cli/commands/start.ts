@@ -1,0 +1,89 @@
+import { relative } from 'node:path'
+import type { App } from '@millrace/core'
+import type { Command } from 'commander'
+import { openMillrace } from '../../millrace.ts'
+import { createLogger } from '../../wiring/logger.ts'
+import { readConfig } from '../../config.ts'
+import { appOf } from '../connect.ts'
+import type { CommandContext } from '../context.ts'
+import { count } from '../output.ts'
+import type { Run } from '../run-command.ts'
+
+/** `start`: the server. */
+export function addStart(program: Command, run: Run): void {
+  program
+    .command('start')
+    .summary('serve the product over HTTP until it is stopped')
+    .description(
+      'Opens the data directory and serves the product on 127.0.0.1 until it is stopped.',
+    )
+    .action(run<[object]>(start))
+}
+
+async function start(context: CommandContext): Promise<void> {
+  const { app, file } = await appOf(context)
+  const { data, clock, random, output, environment } = context
+  const config = readConfig({}, environment)
+  const level =
+    config.logLevel === 'info' && output.terminal.isInteractive ? 'warn' : config.logLevel
+  const millrace = await openMillrace({ app, data, clock, random, logger: createLogger(level) })
+  try {
+    const { url, port } = await millrace.listen({ host: config.host, port: context.port.number })
+    const events = millrace.log
+      .stats()
+      .streams.reduce(
+        (sum, { partitions }) =>
+          sum + partitions.reduce((all, { end, start: first }) => all + end - first, 0),
+        0,
+      )
+    output.result(
+      { url, port, pid: process.pid, app: app.name, data, records: events },
+      [
+        `${app.name} answers at ${url}`,
+        `  definition  ${file === undefined ? 'built in' : shortPath(context.cwd, file)}`,
+        `  data        ${data === 'memory' ? 'in memory, kept until it stops' : shortPath(context.cwd, data)}, ${count(events)} records`,
+        `  documents   ${url}/docs`,
+        '',
+        'Try next, in another terminal:',
+        ...suggestions(app, context).map(line => `  ${line}`),
+        '',
+        'Ctrl+C stops it; nothing that was acknowledged is lost.',
+      ].join('\n'),
+    )
+    await context.stopped
+    output.note('Stopping: finishing what is in flight ...')
+  } finally {
+    await millrace.close()
+  }
+}
+
+/** A path as the user would write it. */
+export function shortPath(cwd: string, path: string): string {
+  const short = relative(cwd, path)
+  return short === '' ? '.' : short.startsWith('..') ? path : short
+}
+
+/** Commands that make sense for this app. */
+export function suggestions(app: App, context: CommandContext): readonly string[] {
+  const data = context.options.data === undefined ? '' : ` --data ${context.options.data}`
+  const lines: string[] = []
+  const event = app.options.events[0]
+  if (event !== undefined) {
+    const fields = Object.entries(event.fields).filter(([, field]) => !field.isOptional)
+    const example = fields.map(([name, field]) => `${name}=${exampleOf(field.schema)}`)
+    lines.push(`millrace track ${event.name} ${example.join(' ')}${data}`)
+  }
+  const surface = Object.keys(app.options.surfaces ?? {})[0]
+  if (surface !== undefined)
+    lines.push(`millrace recommend --surface ${surface} --person 1 --explain${data}`)
+  lines.push(`millrace log stats${data}`)
+  return lines
+}
+
+function exampleOf(schema: Readonly<Record<string, unknown>>): string {
+  if (Array.isArray(schema['enum'])) return String(schema['enum'][0])
+  if (schema['type'] === 'integer' || schema['type'] === 'number') return '1'
+  if (schema['type'] === 'boolean') return 'true'
+  if (schema['type'] === 'array') return "'[]'"
+  return '1'
+}

@@ -1,0 +1,221 @@
+/**
+ * How a command reaches its product: the running server of the data directory, or the directory
+ * itself, opened in this process for as long as the command takes. Both answer the same requests.
+ */
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { isError, silentLogger, type App } from '@millrace/core'
+import { readIdentity } from '../wiring/identity.ts'
+import { openMillrace } from '../millrace.ts'
+import { builtInApp } from '../import/index.ts'
+import { findAppFile, loadApp } from './app-file.ts'
+import type { CommandContext } from './context.ts'
+import { cliErrors } from './errors.ts'
+import { ownerOf } from './owner.ts'
+
+/** A request to the API. */
+export interface ApiRequest {
+  readonly method: string
+  readonly path: string
+  readonly query?: Readonly<Record<string, string>>
+  readonly body?: unknown
+  /** Sent as it is, in place of `body`. */
+  readonly raw?: { readonly bytes: Uint8Array; readonly mediaType: string }
+  readonly headers?: Readonly<Record<string, string>>
+}
+
+/** An answer of the API that is no refusal. */
+export interface ApiAnswer {
+  readonly status: number
+  readonly body: unknown
+  readonly headers: Headers
+}
+
+/** A product that answers. */
+export interface Connection {
+  /** Where it answers. */
+  readonly url: string
+  /** False: this process opened the directory. */
+  readonly isRemote: boolean
+  /** Sends a request; a refusal of the API is thrown (CLI_REFUSED with its code). */
+  request(request: ApiRequest): Promise<ApiAnswer>
+  /** The answer as a stream, for server-sent events. */
+  open(path: string, signal: AbortSignal): Promise<Response>
+  close(): Promise<void>
+}
+
+/** The definition that the command means: `--app`, the working directory, or what the data directory remembers. */
+export async function appOf(context: CommandContext): Promise<{
+  readonly app: App
+  /** Its file; undefined for a built-in one. */
+  readonly file: string | undefined
+}> {
+  const file = findAppFile(context.cwd, context.options.app)
+  const remembered = await rememberedApp(context)
+  // A folder with an app of its own is no reason to refuse a data directory that holds a built-in one.
+  if (remembered !== undefined && context.options.app === undefined) {
+    if (file === undefined || context.options.data !== undefined)
+      return { app: remembered, file: undefined }
+  }
+  if (file !== undefined) return { app: await loadApp(file), file }
+  const reason = `${context.cwd} has none of ${'app.ts, millrace.app.ts'}, and ${context.data} holds no built-in one`
+  throw cliErrors.create('CLI_APP_MISSING', { reason })
+}
+
+/** The built-in app that the data directory holds, or undefined. */
+export async function rememberedApp(context: CommandContext): Promise<App | undefined> {
+  if (context.data === 'memory') return undefined
+  const identity = await readIdentity(context.data)
+  return identity?.builtIn === undefined ? undefined : builtInApp(identity.builtIn)
+}
+
+/** Connects; refuses with CLI_UNREACHABLE, DIRECTORY_LOCKED, CLI_APP_MISSING or what opening refuses. */
+export async function connect(context: CommandContext): Promise<Connection> {
+  const running = await findServer(context)
+  if (running !== undefined) return remote(running)
+  return openDirectory(context)
+}
+
+/** The address of a server that runs: on the port asked for, or of the data directory; undefined when none does. */
+export async function findServer(context: CommandContext): Promise<string | undefined> {
+  const { port, data } = context
+  if (port.isSet && port.number !== 0) {
+    const url = `http://127.0.0.1:${port.number}`
+    const reason = await whyNot(url)
+    if (reason === undefined) return url
+    if (port.isExplicit) throw cliErrors.create('CLI_UNREACHABLE', { url, reason })
+  }
+  const owner = data === 'memory' ? undefined : await ownerOf(data)
+  return owner?.url
+}
+
+/** Why no Millrace answers there; undefined when one does. */
+async function whyNot(url: string): Promise<string | undefined> {
+  try {
+    const answer = await fetch(`${url}/healthz`, { signal: AbortSignal.timeout(3000) })
+    const body = (await answer.json()) as { status?: unknown }
+    return body.status === 'alive' ? undefined : 'something else answers there'
+  } catch (error) {
+    return isRefusal(error) ? 'nothing listens there' : 'something else answers there'
+  }
+}
+
+function isRefusal(error: unknown): boolean {
+  const cause = (error as { cause?: { code?: unknown } }).cause
+  return cause?.code === 'ECONNREFUSED'
+}
+
+function remote(url: string): Connection {
+  return {
+    url,
+    isRemote: true,
+    request: request => sendRequest(url, request),
+    open: (path, signal) => openStream(url, path, signal),
+    close: () => Promise.resolve(),
+  }
+}
+
+const CATCH_UP_MS = 24 * 3_600_000
+
+async function openDirectory(context: CommandContext): Promise<Connection> {
+  const { app } = await appOf(context)
+  const { data, clock, random, output } = context
+  const millrace = await openMillrace({ app, data, clock, random, logger: silentLogger })
+  try {
+    const noticed = clock.after(1000, () => output.note('Catching up with the log ...'))
+    await millrace.reached(millrace.log.ends(), { timeoutMs: CATCH_UP_MS })
+    noticed.cancel()
+    const server = createServer(millrace.handler)
+    await new Promise<void>(done => server.listen(0, '127.0.0.1', done))
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+    return {
+      url,
+      isRemote: false,
+      request: request => sendRequest(url, request),
+      open: (path, signal) => openStream(url, path, signal),
+      async close() {
+        server.closeAllConnections()
+        await new Promise(done => server.close(done))
+        await millrace.close()
+      },
+    }
+  } catch (error) {
+    await millrace.close()
+    throw error
+  }
+}
+
+/** Sends a request to the server at `url`; a refusal is thrown (CLI_REFUSED with its code). */
+export async function sendRequest(url: string, request: ApiRequest): Promise<ApiAnswer> {
+  const query = new URLSearchParams(request.query)
+  const target = `${url}${request.path}${query.size > 0 ? `?${query.toString()}` : ''}`
+  const raw = request.raw
+  const content =
+    raw === undefined
+      ? request.body === undefined
+        ? undefined
+        : { text: JSON.stringify(request.body), mediaType: 'application/json' }
+      : { text: raw.bytes, mediaType: raw.mediaType }
+  const answer = await reach(url, () =>
+    fetch(target, {
+      method: request.method,
+      headers: {
+        ...request.headers,
+        ...(content === undefined ? {} : { 'content-type': content.mediaType }),
+      },
+      ...(content === undefined ? {} : { body: content.text as BodyInit }),
+    }),
+  )
+  const text = await reach(url, () => answer.text())
+  const body = parse(text)
+  if (!answer.ok) throw refusal(answer.status, body, text)
+  return { status: answer.status, body, headers: answer.headers }
+}
+
+async function openStream(url: string, path: string, signal: AbortSignal): Promise<Response> {
+  const answer = await reach(url, () =>
+    fetch(url + path, { signal, headers: { accept: 'text/event-stream' } }),
+  )
+  if (answer.ok) return answer
+  const text = await answer.text()
+  throw refusal(answer.status, parse(text), text)
+}
+
+async function reach<T>(url: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    if (isError(error) || (error as Error).name === 'AbortError') throw error
+    const cause = (error as { cause?: unknown }).cause
+    const reason = isRefusal(error) ? 'nothing listens there' : messageOf(cause ?? error)
+    throw cliErrors.create('CLI_UNREACHABLE', { url, reason }, error)
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+/** A refusal of the API as an error that keeps its code and its remedy. */
+function refusal(status: number, body: unknown, text: string): Error {
+  const problem = (typeof body === 'object' && body !== null ? body : {}) as Record<string, unknown>
+  const said = (name: string): string | undefined =>
+    typeof problem[name] === 'string' ? problem[name] : undefined
+  return cliErrors.create('CLI_REFUSED', {
+    reason: said('detail') ?? `The server answered ${status}: ${text.slice(0, 200)}`,
+    next: said('remedy') ?? 'Check that the address is that of a Millrace server.',
+    code: said('code') ?? `HTTP_${status}`,
+    status,
+    ...(typeof problem['details'] === 'object' && problem['details'] !== null
+      ? (problem['details'] as Record<string, unknown>)
+      : {}),
+  })
+}

@@ -1,0 +1,48 @@
+import { defineErrors } from '@millrace/core'
+
+/** What the command line refuses by itself; everything else it passes on as it was said. */
+export const cliErrors = defineErrors({
+  CLI_USAGE: {
+    status: 400,
+    retryable: false,
+    message: '{reason}',
+    remedy: '{next}',
+  },
+  CLI_APP_MISSING: {
+    status: 404,
+    retryable: false,
+    message: 'There is no app definition: {reason}.',
+    remedy:
+      'Run this in the folder of your app.ts, name it with --app <file>, or begin with: millrace init',
+  },
+  CLI_APP_INVALID: {
+    status: 400,
+    retryable: false,
+    message: 'The app definition {file} cannot be used: {reason}',
+    remedy: '{next}',
+  },
+  CLI_UNREACHABLE: {
+    status: 503,
+    retryable: true,
+    message: 'No Millrace answers at {url}: {reason}.',
+    remedy: 'Start one with: millrace start; or check --port and --data.',
+  },
+  CLI_REFUSED: {
+    status: 400,
+    retryable: false,
+    message: '{reason}',
+    remedy: '{next}',
+  },
+  CLI_FOLDER_TAKEN: {
+    status: 409,
+    retryable: false,
+    message: '{folder} has {name} already.',
+    remedy: 'Name another folder: millrace init <folder>. Nothing was changed.',
+  },
+  CLI_FAILED: {
+    status: 500,
+    retryable: false,
+    message: 'This should not have happened: {reason}',
+    remedy: 'Please report it with what you did; --verbose shows where it happened.',
+  },
+})

@@ -1,0 +1,115 @@
+/** What an import says: what it is going to do, and what it did. */
+import { join } from 'node:path'
+import type { App } from '@millrace/core'
+import type { ImportReport, MappedInput } from '../import/index.ts'
+import { shortPath, suggestions } from './commands/start.ts'
+import type { CommandContext } from './context.ts'
+import { count, cut, table } from './output.ts'
+import { duration } from './progress.ts'
+import { wrap } from './wrap.ts'
+
+/** What was done. */
+export interface ImportFacts {
+  readonly app: App
+  readonly report: ImportReport
+  readonly seconds: number
+  readonly work: string
+  readonly plan: readonly MappedInput[]
+}
+
+/** What the columns become, before anything is read. */
+export function describePlan(
+  app: App,
+  inputs: readonly MappedInput[],
+  ignored: readonly string[],
+  columns: number,
+): string {
+  const width = Math.min(columns, 100)
+  const lines = [`Importing into the app ${app.name}:`]
+  for (const { input, target, summary, ignored: unused, isGuessed } of inputs) {
+    lines.push(wrap(`  ${input.label} -> ${target}: ${summary.join(', ')}`, width, '    '))
+    if (isGuessed) lines.push('    Guessed from the names of the columns; --map says otherwise.')
+    if (unused.length > 0) {
+      lines.push(wrap(`    Columns that are not imported: ${unused.join(', ')}`, width, '      '))
+    }
+  }
+  if (ignored.length > 0) lines.push(wrap(`  Not imported: ${ignored.join(', ')}`, width, '    '))
+  return lines.join('\n')
+}
+
+/** What was done, for people. */
+export function describeReport(facts: ImportFacts, context: CommandContext): string {
+  const { report, seconds, app } = facts
+  const { columns } = context.output.terminal
+  const lines = [
+    `${count(report.rows)} rows in ${duration(seconds)} (${count(report.rows / Math.max(0.001, seconds))} rows/s): ` +
+      `${count(report.appended)} appended, ${count(report.duplicates)} there before, ${count(report.refused)} refused.`,
+    table(
+      Object.entries(report.byType).map(([type, rows]) => [`  ${type}`, count(rows)]),
+      columns,
+    ),
+  ]
+  const { firstAtMs, lastAtMs } = report
+  if (firstAtMs !== undefined && lastAtMs !== undefined) {
+    lines.push(`  from ${day(firstAtMs)} to ${day(lastAtMs)}`)
+  }
+  if (report.resumedAt > 0) {
+    lines.push(`  went on behind row ${count(report.resumedAt)} of an interrupted import`)
+  }
+  if (report.latinLines > 0) {
+    lines.push(`  ${count(report.latinLines)} lines were not UTF-8 and were read as Windows-1252`)
+  }
+  if (report.refused > 0) lines.push(...describeRefused(facts, context))
+  if (report.appended + report.duplicates > 0) {
+    lines.push('', 'Try next:', ...nextSteps(app, context).map(line => `  ${line}`))
+  }
+  return lines.join('\n')
+}
+
+function describeRefused(facts: ImportFacts, context: CommandContext): readonly string[] {
+  const { report } = facts
+  const { columns } = context.output.terminal
+  const lines = [
+    '',
+    `Refused rows${report.refused > report.refusedFirst.length ? ', the first' : ''}:`,
+  ]
+  for (const { file, line, code, reason } of report.refusedFirst) {
+    lines.push(cut(`  ${file} line ${line}: ${code} ${reason}`, Math.max(columns, 40)))
+  }
+  const path = join(facts.work, report.refusedFile ?? '')
+  lines.push(`All of them, as they were read: ${shortPath(context.cwd, path)}`)
+  return lines
+}
+
+function nextSteps(app: App, context: CommandContext): readonly string[] {
+  const data = context.options.data === undefined ? '' : ` --data ${context.options.data}`
+  const recommend = suggestions(app, context).filter(line => line.includes('recommend'))
+  return [...recommend, `millrace start${data}`]
+}
+
+function day(timeMs: number): string {
+  return new Date(timeMs).toISOString().slice(0, 10)
+}
+
+/** What was done, as data. */
+export function reportJson(facts: ImportFacts, context: CommandContext): unknown {
+  const { report, seconds, plan, app } = facts
+  const { refusedFile, firstAtMs, lastAtMs, ...rest } = report
+  return {
+    app: app.name,
+    data: context.data,
+    files: plan.map(({ input, target, summary, ignored, isGuessed }) => ({
+      file: input.label,
+      target,
+      mapping: summary,
+      ignoredColumns: ignored,
+      isGuessed,
+    })),
+    ...rest,
+    refusedFile: refusedFile === undefined ? null : join(facts.work, refusedFile),
+    firstAt: firstAtMs === undefined ? null : new Date(firstAtMs).toISOString(),
+    lastAt: lastAtMs === undefined ? null : new Date(lastAtMs).toISOString(),
+    seconds,
+    rowsPerSecond: Math.round(report.rows / Math.max(0.001, seconds)),
+  }
+}

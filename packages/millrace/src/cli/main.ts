@@ -1,0 +1,134 @@
+/** The command line: `millrace <command>`. */
+import { systemClock, systemRandom } from '@millrace/core'
+import { Command, CommanderError, Option } from 'commander'
+import { processEnvironment } from '../config.ts'
+import { VERSION } from '../version.ts'
+import { addDev } from './commands/dev.ts'
+import { addDoctor } from './commands/doctor.ts'
+import { addImport } from './commands/import.ts'
+import { addInit } from './commands/init.ts'
+import { addLog } from './commands/log.ts'
+import { addModuleCommand } from './commands/module-commands.ts'
+import { addStart } from './commands/start.ts'
+import { addTrack } from './commands/track.ts'
+import { createContext, type CliPorts, type GlobalOptions } from './context.ts'
+import { cliErrors } from './errors.ts'
+import { EXIT_CODES, EXIT_OK, EXIT_USAGE, exitCodeOf } from './exit-codes.ts'
+import { createOutput } from './output.ts'
+import type { Run } from './run-command.ts'
+import { standardModules } from './standard-modules.ts'
+
+/** Runs a command line on this process's terminal; resolves to the exit code. */
+export async function main(words: readonly string[]): Promise<number> {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve())
+  return runCommand(words, {
+    terminal: {
+      out: text => void process.stdout.write(text),
+      err: text => void process.stderr.write(text),
+      isInteractive: process.stderr.isTTY === true,
+      columns: process.stdout.columns ?? 80,
+    },
+    cwd: process.cwd(),
+    environment: processEnvironment,
+    clock: systemClock,
+    random: systemRandom,
+    stopped: promise,
+    modules: standardModules,
+  })
+}
+
+/** Runs a command line; resolves to the exit code. Never throws. */
+export async function runCommand(words: readonly string[], ports: CliPorts): Promise<number> {
+  let exitCode = EXIT_OK
+  const isJson = words.includes('--json')
+  const run: Run =
+    action =>
+    async (...given) => {
+      const command = given.at(-1) as Command
+      const options = command.optsWithGlobals<GlobalOptions>()
+      const output = createOutput(ports.terminal, options.json === true, options.verbose === true)
+      try {
+        const context = createContext(ports, options, output, code => (exitCode = code))
+        await action(context, ...(given.slice(0, -1) as never))
+      } catch (error) {
+        exitCode = exitCodeOf(error)
+        output.failure(error, exitCode)
+      }
+    }
+  const program = createProgram(ports, run, isJson)
+  try {
+    await program.parseAsync([...words], { from: 'user' })
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error
+    if (error.exitCode === 0) return EXIT_OK
+    exitCode = EXIT_USAGE
+    if (isJson) {
+      const reason = error.message.replace(/^error: /, '').replace(/^\((.*)\)$/, '$1')
+      const next = 'See: millrace --help'
+      createOutput(ports.terminal, true, false).failure(
+        cliErrors.create('CLI_USAGE', { reason, next }),
+        exitCode,
+      )
+    }
+  }
+  return exitCode
+}
+
+/** The options that every command takes. */
+const GLOBAL_OPTIONS: readonly Option[] = [
+  new Option('--data <folder>', 'data directory; MILLRACE_DATA, or .millrace').helpGroup(
+    'Everywhere:',
+  ),
+  new Option('--port <number>', 'port of the server; PORT, or 4321').helpGroup('Everywhere:'),
+  new Option('--app <file>', 'app definition; default: app.ts of the folder').helpGroup(
+    'Everywhere:',
+  ),
+  new Option('--json', 'print one JSON object and nothing else').helpGroup('Everywhere:'),
+  new Option('--verbose', 'show where an error comes from').helpGroup('Everywhere:'),
+]
+
+/** All commands; also what the reference is made from. */
+export function createProgram(ports: CliPorts, run: Run, isJson: boolean): Command {
+  const program = new Command('millrace')
+  program
+    .description(
+      'The backend of a personalised content product: event log, views, recommendations.',
+    )
+    .version(VERSION, '--version', 'print the version')
+    .helpOption('-h, --help', 'show help')
+    .helpCommand('help [command]', 'show help for a command')
+    .configureHelp({ helpWidth: Math.min(ports.terminal.columns, 100), showGlobalOptions: false })
+    .addHelpText('after', exitCodeText())
+  addInit(program, run)
+  addDev(program, run)
+  addStart(program, run)
+  addImport(program, run)
+  addTrack(program, run)
+  for (const { commands } of ports.modules) {
+    for (const definition of commands ?? []) addModuleCommand(program, definition, run)
+  }
+  addLog(program, run)
+  addDoctor(program, run)
+  everyCommand(program, command => {
+    command.exitOverride().configureOutput({
+      writeOut: text => ports.terminal.out(text),
+      writeErr: text => (isJson ? undefined : ports.terminal.err(text)),
+    })
+    if (command !== program && command.commands.length === 0) {
+      for (const option of GLOBAL_OPTIONS) command.addOption(option)
+    }
+    command.showHelpAfterError('(see it with --help)')
+  })
+  return program
+}
+
+function everyCommand(command: Command, visit: (command: Command) => void): void {
+  visit(command)
+  for (const child of command.commands) everyCommand(child, visit)
+}
+
+function exitCodeText(): string {
+  const rows = EXIT_CODES.map(({ code, meaning }) => `  ${String(code).padStart(3)}  ${meaning}`)
+  return `\nExit codes:\n${rows.join('\n')}\n`
+}
