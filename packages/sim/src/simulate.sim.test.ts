@@ -69,6 +69,7 @@ test('a writer that syncs first loses nothing that it acknowledged', async () =>
   const report = await simulate({
     name: 'a writer that syncs first loses nothing that it acknowledged',
     file: import.meta.url,
+    environment: process.env,
     seeds: 200,
     isReplayChecked: true,
     scenario: world => powerFails(world, { isHasty: false }),
@@ -84,6 +85,7 @@ test('a writer that acknowledges before the sync is caught, with the command tha
   const simulation = {
     name,
     file: import.meta.url,
+    environment: process.env,
     seeds: Array.from({ length: 20 }, (_, index) => index),
     scenario: (world: SimWorld) => powerFails(world, { isHasty: true }),
   }
@@ -101,11 +103,22 @@ test('a writer that acknowledges before the sync is caught, with the command tha
   )
 })
 
+test('a failure says when the environment was not passed on', async () => {
+  const failing = simulate({
+    name: 'failing',
+    file: import.meta.url,
+    seeds: [1],
+    scenario: () => Promise.reject(new Error('always')),
+  })
+  await assert.rejects(failing, /pass `environment: process\.env`, then MILLRACE_SIM_SEED=1 /)
+})
+
 test('what a scenario takes from outside its world is found by a second run', async () => {
   let outside = 0
   const diverging = simulate({
     name: 'diverging',
     file: import.meta.url,
+    environment: process.env,
     seeds: [1],
     isReplayChecked: true,
     scenario: async world => {
@@ -177,8 +190,9 @@ test('seeds kept beside the test are always run; the environment chooses seeds',
       name: string,
       env: Record<string, string> = {},
       seeds: number | readonly number[] = 3,
-    ): readonly number[] => chooseSeeds({ name, file, seeds }, env)
+    ): readonly number[] => chooseSeeds({ name, file, seeds, environment: env })
     assert.deepEqual(choose('kept'), [1, 2, 3])
+    assert.deepEqual(chooseSeeds({ name: 'kept', file, seeds: 2 }), [1, 2])
     writeFileSync(join(directory, 'seeds.json'), JSON.stringify({ kept: [4711, 2] }))
     assert.deepEqual(choose('kept'), [4711, 2, 1, 3])
     assert.deepEqual(choose('kept', {}, [7, 2]), [4711, 2, 7])

@@ -5,7 +5,8 @@
  * beside the test: `{"name of the scenario": [17, 4711]}`. A person adds a seed there when its
  * fault is repaired. Two variables of the environment steer a run from outside:
  * `MILLRACE_SIM_SEED=17` runs that seed alone (this is what the replay command sets), and
- * `MILLRACE_SIM_SEEDS=5000` replaces the number of seeds where the caller gave a number.
+ * `MILLRACE_SIM_SEEDS=5000` replaces the number of seeds where the caller gave a number. The caller
+ * passes the environment on.
  */
 import { createHash } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
@@ -75,6 +76,11 @@ export interface Simulation extends SimWorldOptions {
   readonly file: string
   /** How many seeds, counted from 1, or which. */
   readonly seeds: number | readonly number[]
+  /**
+   * Pass `process.env`, so that the variables named above choose the seeds. It is a parameter as all
+   * that comes from outside; without it they have no effect, and a failure says so.
+   */
+  readonly environment?: Readonly<Record<string, string | undefined>>
   /** Runs in a world of its own for each seed, driven by its clock; rejects or throws when something is wrong. */
   readonly scenario: (world: SimWorld) => Promise<void>
   /** Virtual time that a run may take. Default one day. */
@@ -92,7 +98,7 @@ export interface SimulationReport {
 
 /** Runs a scenario under its seeds, one after the other. Fails with SIM_FAILED at the first seed that fails. */
 export async function simulate(simulation: Simulation): Promise<SimulationReport> {
-  const seeds = chooseSeeds(simulation, process.env)
+  const seeds = chooseSeeds(simulation)
   const digests: string[] = []
   for (const seed of seeds) {
     const world = await runSeed(simulation, seed)
@@ -118,7 +124,9 @@ async function runSeed(simulation: Simulation, seed: number): Promise<SimWorld> 
         scenario: simulation.name,
         seed,
         reason: error instanceof Error ? error.message : String(error),
-        command: replayCommand(simulation, seed),
+        command:
+          (simulation.environment === undefined ? 'pass `environment: process.env`, then ' : '') +
+          replayCommand(simulation, seed),
         trace: world.traced
           .slice(-TRACE_LINES_SHOWN)
           .map(line => `  ${line}`)
@@ -150,9 +158,9 @@ export function replayCommand(simulation: { name: string; file: string }, seed: 
 
 /** The seeds that `simulate` runs: those of the caller, those kept beside the test, or what the environment says. */
 export function chooseSeeds(
-  simulation: Pick<Simulation, 'name' | 'file' | 'seeds'>,
-  environment: Readonly<Record<string, string | undefined>>,
+  simulation: Pick<Simulation, 'name' | 'file' | 'seeds' | 'environment'>,
 ): readonly number[] {
+  const { environment = {} } = simulation
   const only = wholeNumber(environment, 'MILLRACE_SIM_SEED')
   if (only !== undefined) return [only]
   const kept = readKeptSeeds(simulation)

@@ -24,7 +24,7 @@ test('moments come in order of time, then of number, as from a sorted list', () 
         }
       },
     ),
-    { seed: 20260101, numRuns: 200 },
+    { seed: 20260101, numRuns: Number(process.env['MILLRACE_PROP_RUNS'] ?? 200) },
   )
 })
 

@@ -64,7 +64,7 @@ test('after a crash every byte is one that was written there and not overwritten
         if (!isShrunk) assert.ok(left.length >= Math.min(...sizes), 'synced bytes are not cut off')
       })
     }),
-    { numRuns: 300, seed: 20260101 },
+    { numRuns: Number(process.env['MILLRACE_PROP_RUNS'] ?? 300), seed: 20260101 },
   )
 })
 
@@ -154,6 +154,23 @@ test('a removed file may come back unless its directory was synced; a move is ne
     await disk.rename('a/f', 'b/f')
   }
   assert.deepEqual([...(await outcomes(moved, filesOf))].sort(), ['a/f=x', 'b/f=x'])
+})
+
+test('a change of names survives only with the earlier changes that it rests on', async () => {
+  const chain = async (disk: SimDisk): Promise<void> => {
+    disk.place('a', Buffer.from('x'))
+    await disk.rename('a', 'b')
+    await disk.rename('b', 'c')
+  }
+  assert.deepEqual([...(await outcomes(chain, filesOf))].sort(), ['a=x', 'b=x', 'c=x'])
+  const synced = async (disk: SimDisk): Promise<void> => {
+    await disk.makeDirectory('d')
+    await disk.syncDirectory('')
+    await chain(disk)
+    await disk.rename('c', 'd/e')
+    await disk.syncDirectory('d')
+  }
+  assert.deepEqual([...(await outcomes(synced, filesOf))], ['d/e=x'])
 })
 
 test('unsynced writes of a file survive in any combination, torn at any byte', async () => {
