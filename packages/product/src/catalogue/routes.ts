@@ -10,6 +10,25 @@ import type { Catalogue } from './catalogue.ts'
 const PAGE_DEFAULT = 100
 const PAGE_MAX = 1_000
 
+/** What the routes of the catalogue share. */
+interface Shared {
+  readonly catalogue: Catalogue
+  readonly kindParams: JsonSchema
+  readonly itemParams: JsonSchema
+  readonly folds: readonly string[]
+}
+
+const idSchema: JsonSchema = { type: 'string', minLength: 1, maxLength: 256 }
+const itemSchema: JsonSchema = {
+  type: 'object',
+  properties: {
+    kind: { type: 'string' },
+    id: { type: 'string' },
+    attributes: { type: 'object', additionalProperties: true },
+  },
+  required: ['kind', 'id', 'attributes'],
+}
+
 /** The routes of the catalogue. */
 export function catalogueRoutes(context: ModuleContext, catalogue: Catalogue): RouteDefinition[] {
   const kinds = (context.app.options.items ?? []).map(({ name }) => name)
@@ -19,127 +38,136 @@ export function catalogueRoutes(context: ModuleContext, catalogue: Catalogue): R
     maxLength: 64,
     description: `one of: ${kinds.join(', ')}`,
   }
-  const idSchema: JsonSchema = { type: 'string', minLength: 1, maxLength: 256 }
-  const kindParams = object({ kind: kindSchema })
-  const itemParams = object({ kind: kindSchema, id: idSchema })
-  const item: JsonSchema = {
-    type: 'object',
-    properties: {
-      kind: { type: 'string' },
-      id: { type: 'string' },
-      attributes: { type: 'object', additionalProperties: true },
-    },
-    required: ['kind', 'id', 'attributes'],
+  const shared = {
+    catalogue,
+    kindParams: object({ kind: kindSchema }),
+    itemParams: object({ kind: kindSchema, id: idSchema }),
+    folds: kinds.map(tableFoldName),
   }
-  const folds = kinds.map(tableFoldName)
-  return [
-    {
-      method: 'PUT',
-      path: '/v1/items/:kind/:id',
-      operation: 'putItem',
-      summary: 'Puts an item',
-      description: 'Replaces all attributes. Appends the event `<kind>.put`.',
-      params: itemParams,
-      query: changeQuery,
-      body: rowBody,
-      response: changeResponse,
-      folds: [],
-      errors: ['KIND_UNKNOWN', 'REQUEST_INVALID', 'ROW_CONFLICT'],
-      async handle({ params, query, body }) {
-        const { kind = '', id = '' } = params
-        const row = { id, attributes: body, eventId: query['eventId'] as string, at: query['at'] }
-        const written = await catalogue.put(kind, [row])
-        return { body: { kind, ...singleResult(written) }, position: written.position }
+  return [putItem(shared), putItems(shared), getItem(shared), removeItem(shared), listItems(shared)]
+}
+
+function putItem({ catalogue, itemParams }: Shared): RouteDefinition {
+  return {
+    method: 'PUT',
+    path: '/v1/items/:kind/:id',
+    operation: 'putItem',
+    summary: 'Puts an item',
+    description: 'Replaces all attributes. Appends the event `<kind>.put`.',
+    params: itemParams,
+    query: changeQuery,
+    body: rowBody,
+    response: changeResponse,
+    folds: [],
+    errors: ['KIND_UNKNOWN', 'REQUEST_INVALID', 'ROW_CONFLICT'],
+    async handle({ params, query, body }) {
+      const { kind = '', id = '' } = params
+      const eventId = query['eventId'] as string | undefined
+      const written = await catalogue.put(kind, [
+        { id, attributes: body, eventId, at: query['at'] },
+      ])
+      return { body: { kind, ...singleResult(written) }, position: written.position }
+    },
+  }
+}
+
+function putItems({ catalogue, kindParams }: Shared): RouteDefinition {
+  return {
+    method: 'POST',
+    path: '/v1/items/:kind',
+    operation: 'putItems',
+    summary: 'Puts many items',
+    description: 'A result per item, in order; refused ones do not affect the others.',
+    params: kindParams,
+    body: bulkBody,
+    response: bulkResponse,
+    folds: [],
+    errors: ['KIND_UNKNOWN'],
+    async handle({ params, body }) {
+      const written = await catalogue.put(params['kind'] ?? '', body as RowPut[])
+      return { body: { results: written.results }, position: written.position }
+    },
+  }
+}
+
+function getItem({ catalogue, itemParams, folds }: Shared): RouteDefinition {
+  return {
+    method: 'GET',
+    path: '/v1/items/:kind/:id',
+    operation: 'getItem',
+    summary: 'Reads an item',
+    params: itemParams,
+    response: itemSchema,
+    folds,
+    errors: ['KIND_UNKNOWN', 'ITEM_UNKNOWN'],
+    handle({ params }) {
+      const { kind = '', id = '' } = params
+      const found = catalogue.get(kind, id)
+      if (found === undefined) throw productErrors.create('ITEM_UNKNOWN', { kind, id })
+      return { body: found }
+    },
+  }
+}
+
+function removeItem({ catalogue, itemParams }: Shared): RouteDefinition {
+  return {
+    method: 'DELETE',
+    path: '/v1/items/:kind/:id',
+    operation: 'removeItem',
+    summary: 'Removes an item',
+    description: 'Appends the event `<kind>.removed`; no surface shows the item any more.',
+    params: itemParams,
+    query: changeQuery,
+    response: changeResponse,
+    folds: [],
+    errors: ['KIND_UNKNOWN', 'ITEM_UNKNOWN', 'REQUEST_INVALID', 'ROW_CONFLICT'],
+    async handle({ params, query }) {
+      const { kind = '', id = '' } = params
+      const eventId = query['eventId'] as string | undefined
+      // With an id of its own the removal may be sent again, when the item is gone already.
+      if (eventId === undefined && catalogue.get(kind, id) === undefined) {
+        throw productErrors.create('ITEM_UNKNOWN', { kind, id })
+      }
+      const written = await catalogue.remove(kind, { id, eventId, at: query['at'] })
+      return { body: { kind, ...singleResult(written) }, position: written.position }
+    },
+  }
+}
+
+function listItems({ catalogue, kindParams, folds }: Shared): RouteDefinition {
+  return {
+    method: 'GET',
+    path: '/v1/items/:kind',
+    operation: 'listItems',
+    summary: 'Lists items in the order of their ids',
+    params: kindParams,
+    query: {
+      type: 'object',
+      properties: {
+        after: { ...idSchema, description: 'the `next` of the page before' },
+        prefix: { type: 'string', maxLength: 256, description: 'only ids that start with it' },
+        limit: { type: 'integer', minimum: 1, maximum: PAGE_MAX, default: PAGE_DEFAULT },
       },
     },
-    {
-      method: 'POST',
-      path: '/v1/items/:kind',
-      operation: 'putItems',
-      summary: 'Puts many items',
-      description: 'A result per item, in order; refused ones do not affect the others.',
-      params: kindParams,
-      body: bulkBody,
-      response: bulkResponse,
-      folds: [],
-      errors: ['KIND_UNKNOWN'],
-      async handle({ params, body }) {
-        const written = await catalogue.put(params['kind'] ?? '', body as RowPut[])
-        return { body: { results: written.results }, position: written.position }
+    response: {
+      type: 'object',
+      properties: {
+        items: { type: 'array', items: itemSchema },
+        next: { type: 'string', description: 'cursor of the next page; absent on the last one' },
       },
+      required: ['items'],
     },
-    {
-      method: 'GET',
-      path: '/v1/items/:kind/:id',
-      operation: 'getItem',
-      summary: 'Reads an item',
-      params: itemParams,
-      response: item,
-      folds,
-      errors: ['KIND_UNKNOWN', 'ITEM_UNKNOWN'],
-      handle({ params }) {
-        const { kind = '', id = '' } = params
-        const found = catalogue.get(kind, id)
-        if (found === undefined) throw productErrors.create('ITEM_UNKNOWN', { kind, id })
-        return { body: found }
-      },
+    folds,
+    errors: ['KIND_UNKNOWN'],
+    handle({ params, query }) {
+      const limit = Math.min((query['limit'] as number | undefined) ?? PAGE_DEFAULT, PAGE_MAX)
+      const { after, prefix } = query as { after?: string; prefix?: string }
+      const found = catalogue.page(params['kind'] ?? '', { after, prefix, limit: limit + 1 })
+      const items = found.slice(0, limit)
+      const next = found.length > limit ? items.at(-1)?.id : undefined
+      return { body: next === undefined ? { items } : { items, next } }
     },
-    {
-      method: 'DELETE',
-      path: '/v1/items/:kind/:id',
-      operation: 'removeItem',
-      summary: 'Removes an item',
-      description: 'Appends the event `<kind>.removed`; no surface shows the item any more.',
-      params: itemParams,
-      query: changeQuery,
-      response: changeResponse,
-      folds: [],
-      errors: ['KIND_UNKNOWN', 'ITEM_UNKNOWN', 'REQUEST_INVALID', 'ROW_CONFLICT'],
-      async handle({ params, query }) {
-        const { kind = '', id = '' } = params
-        const eventId = query['eventId'] as string | undefined
-        // With an id of its own the removal may be sent again, when the item is gone already.
-        if (eventId === undefined && catalogue.get(kind, id) === undefined) {
-          throw productErrors.create('ITEM_UNKNOWN', { kind, id })
-        }
-        const written = await catalogue.remove(kind, { id, eventId, at: query['at'] })
-        return { body: { kind, ...singleResult(written) }, position: written.position }
-      },
-    },
-    {
-      method: 'GET',
-      path: '/v1/items/:kind',
-      operation: 'listItems',
-      summary: 'Lists items in the order of their ids',
-      params: kindParams,
-      query: {
-        type: 'object',
-        properties: {
-          after: { ...idSchema, description: 'the `next` of the page before' },
-          prefix: { type: 'string', maxLength: 256, description: 'only ids that start with it' },
-          limit: { type: 'integer', minimum: 1, maximum: PAGE_MAX, default: PAGE_DEFAULT },
-        },
-      },
-      response: {
-        type: 'object',
-        properties: {
-          items: { type: 'array', items: item },
-          next: { type: 'string', description: 'cursor of the next page; absent on the last one' },
-        },
-        required: ['items'],
-      },
-      folds,
-      errors: ['KIND_UNKNOWN'],
-      handle({ params, query }) {
-        const limit = Math.min((query['limit'] as number | undefined) ?? PAGE_DEFAULT, PAGE_MAX)
-        const { after, prefix } = query as { after?: string; prefix?: string }
-        const found = catalogue.page(params['kind'] ?? '', { after, prefix, limit: limit + 1 })
-        const items = found.slice(0, limit)
-        const next = found.length > limit ? items.at(-1)?.id : undefined
-        return { body: next === undefined ? { items } : { items, next } }
-      },
-    },
-  ]
+  }
 }
 
 function object(properties: Readonly<Record<string, JsonSchema>>): JsonSchema {

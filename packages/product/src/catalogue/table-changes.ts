@@ -47,9 +47,15 @@ const byApp = new WeakMap<App, Map<string, TableChanges>>()
 
 function changesOf(app: App, kind: string): TableChanges {
   let byKind = byApp.get(app)
-  if (byKind === undefined) byApp.set(app, (byKind = new Map()))
+  if (byKind === undefined) {
+    byKind = new Map()
+    byApp.set(app, byKind)
+  }
   let changes = byKind.get(kind)
-  if (changes === undefined) byKind.set(kind, (changes = new TableChanges()))
+  if (changes === undefined) {
+    changes = new TableChanges()
+    byKind.set(kind, changes)
+  }
   return changes
 }
 

@@ -5,7 +5,7 @@
  * The state of a key depends only on the records that carry the key, in log order. It is not free of
  * order (lists are bounded, sums are rounded) and does not invert: a retraction folds the key again.
  */
-import { itemSpaceOf } from '../catalogue/item-space.ts'
+import { itemSpaceOf } from '../catalogue/index.ts'
 import type { App } from '@millrace/core'
 import type { FoldDefinition } from '@millrace/streams'
 import { ITEM_SIGNAL, ITEM_SIGNALS } from './events.ts'

@@ -11,7 +11,7 @@ import {
   type NeighbourRow,
 } from '@millrace/recommend'
 import type { FoldShard } from '@millrace/streams'
-import type { ItemSpace } from '../catalogue/item-space.ts'
+import type { ItemSpace } from '../catalogue/index.ts'
 import { ByteReader, ByteWriter } from '../bytes.ts'
 import type { ItemSignal } from './events.ts'
 
@@ -116,12 +116,12 @@ export class ItemStatsShard implements FoldShard {
 
   /** Time of the item's first signal; undefined before it. */
   firstMsOf(item: number): number | undefined {
-    return this.countOf(item) === 0 ? undefined : (this.#firstMs[item] as number)
+    return this.countOf(item) === 0 ? undefined : this.#firstMs[item]
   }
 
   /** Time of the item's newest signal; undefined before the first. */
   newestMsOf(item: number): number | undefined {
-    return this.countOf(item) === 0 ? undefined : (this.#newestMs[item] as number)
+    return this.countOf(item) === 0 ? undefined : this.#newestMs[item]
   }
 
   /** Orders items by decayed popularity; -Infinity without signals. */

@@ -2,7 +2,7 @@
 import type { LogRecord } from '@millrace/log'
 import { SlabPool } from '@millrace/recommend'
 import type { FoldOutput, FoldShard } from '@millrace/streams'
-import type { ItemSpace } from '../catalogue/item-space.ts'
+import type { ItemSpace } from '../catalogue/index.ts'
 import { ByteReader, ByteWriter } from '../bytes.ts'
 
 /** Interactions kept per person, newest distinct items. */

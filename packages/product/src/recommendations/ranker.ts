@@ -216,8 +216,9 @@ export class Ranker {
       for (let at = 0; at < this.#poolSize; at++) {
         const item = this.#pool[at] as number
         const told = scorer.score(this.candidate(item), context)
-        terms[item] = Number.isFinite(told) ? told : 0
-        this.#totals[item] = (this.#totals[item] as number) + (terms[item] as number)
+        const term = Number.isFinite(told) ? told : 0
+        terms[item] = term
+        this.#totals[item] = (this.#totals[item] as number) + term
       }
     }
   }
