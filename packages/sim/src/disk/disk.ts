@@ -195,7 +195,8 @@ class MemoryDisk implements SimDisk {
     this.volume.makeDirectory(parts.join('/'))
     this.volume.remove(path)
     const node = this.volume.create(path)
-    node.write(0, bytes.slice())
+    // A Buffer's own slice is a view.
+    node.write(0, new Uint8Array(bytes))
     node.syncUpTo(node.mark())
     for (const parent of ['', ...parents]) this.volume.syncDirectory(parent)
   }
@@ -399,7 +400,8 @@ class MemoryFile implements DiskFile {
   write(source: Uint8Array, offset: number, length: number, position: number): Promise<void> {
     const isPossible = this.#isWritable && isInside(source, offset, length, position)
     const given = source.subarray(offset, offset + length)
-    const bytes = given.slice()
+    // A copy: the slice of a Buffer is a view, and callers may reuse theirs after the call.
+    const bytes = new Uint8Array(given)
     const put = (count: number): void => {
       if (Buffer.compare(bytes, given) !== 0) {
         throw simErrors.create('SIM_BUFFER_CHANGED', { path: this.#path, position })
