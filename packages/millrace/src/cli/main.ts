@@ -3,6 +3,7 @@ import { systemClock, systemRandom } from '@millrace/core'
 import { Command, CommanderError, Option } from 'commander'
 import { processEnvironment } from '../config.ts'
 import { VERSION } from '../version.ts'
+import { standardModules } from '../wiring/modules.ts'
 import { addDev } from './commands/dev.ts'
 import { addDoctor } from './commands/doctor.ts'
 import { addImport } from './commands/import.ts'
@@ -16,7 +17,6 @@ import { cliErrors } from './errors.ts'
 import { EXIT_CODES, EXIT_OK, EXIT_USAGE, exitCodeOf } from './exit-codes.ts'
 import { createOutput } from './output.ts'
 import type { Run } from './run-command.ts'
-import { standardModules } from './standard-modules.ts'
 
 /** Runs a command line on this process's terminal; resolves to the exit code. */
 export async function main(words: readonly string[]): Promise<number> {
@@ -34,7 +34,7 @@ export async function main(words: readonly string[]): Promise<number> {
     clock: systemClock,
     random: systemRandom,
     stopped: promise,
-    modules: standardModules,
+    modules: standardModules(),
   })
 }
 

@@ -1,6 +1,13 @@
 /** Opens the modules of an app in the order of what they use, and runs their folds. */
 import type { App, Logger } from '@millrace/core'
-import type { ModuleContext, ModuleInstance, ProductModule } from '@millrace/product'
+import {
+  createCatalogue,
+  createPeople,
+  createRecommendations,
+  type ModuleContext,
+  type ModuleInstance,
+  type ProductModule,
+} from '@millrace/product'
 import { serverErrors } from '../errors.ts'
 
 /** A module that runs. */
@@ -9,9 +16,15 @@ export interface OpenedModule {
   readonly instance: ModuleInstance
 }
 
+/** The modules that every app has. */
+export function standardModules(): readonly ProductModule[] {
+  return [createCatalogue(), createRecommendations(), createPeople()]
+}
+
 /** The modules of an app: the built-in ones, then its own. */
 export function modulesOf(app: App): readonly ProductModule[] {
-  return [...((app.options.modules ?? []) as readonly ProductModule[])]
+  const own = (app.options.modules ?? []) as readonly ProductModule[]
+  return [...standardModules(), ...own]
 }
 
 const NAME = /^[a-z][a-z0-9-]{0,63}$/
