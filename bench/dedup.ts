@@ -6,7 +6,8 @@
  * Each new id is looked up and inserted, with a checkpoint every 1,000 ids, as the log does it.
  * Times are of the whole process: parsing of the id, writing of runs and merging of runs included;
  * making the ids is measured alone and taken off. Pauses are the longest times between two turns of the
- * event loop while the ids go in, in slices of 1,000 like the batches of the log.
+ * event loop while the ids go in, by the clock of the machine, which other
+ * processes slow down, and by the processor time of the thread.
  */
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -14,8 +15,8 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { createSeededRandom, silentLogger, systemClock, type Random } from '@millrace/core'
 import { openNodeDisk } from '@millrace/log/disk'
-import { openDuplicateIndex } from '../packages/log/src/dedup/index.ts'
-import type { DuplicateIndex } from '../packages/log/src/duplicates.ts'
+import type { DuplicateIndex } from '@millrace/log'
+import { openDuplicateIndex } from '@millrace/log/dedup'
 
 const BATCH = 1000
 const MIB = 1024 * 1024
@@ -52,6 +53,12 @@ function idOf(number: number, kind: 'ordered' | 'random'): string {
   return `${HEX[c >>> 16]}${HEX[c & 0xffff]}-${HEX[b >>> 16]}-4${third}-${fourth}-${tail}`
 }
 
+/** The longest time without a turn of the event loop: by the clock, and of this thread alone. */
+interface Pause {
+  wallMs: number
+  cpuMs: number
+}
+
 interface Progress {
   readonly ids: number
   readonly microsecondsPerId: number
@@ -81,11 +88,11 @@ async function measure(kind: 'ordered' | 'random', count: number, random: Random
     const steps: Progress[] = []
     let part = { startMs: performance.now(), from: 0, pauseMs: 0 }
     const every = Math.max(BATCH, Math.ceil(count / 10 / BATCH) * BATCH)
-    const pauses: number[] = []
+    const pauses: Pause[] = []
     for (let number = 0; number < count; number += BATCH) {
-      const pauseMs = await feed(index, kind, number, Math.min(count, number + BATCH))
-      pauses.push(pauseMs)
-      part.pauseMs = Math.max(part.pauseMs, pauseMs)
+      const pause = await feed(index, kind, number, Math.min(count, number + BATCH))
+      pauses.push(pause)
+      part.pauseMs = Math.max(part.pauseMs, pause.wallMs)
       const end = Math.min(count, number + BATCH)
       if (end % every === 0 || end === count) {
         steps.push(progress(index, end, part, makingMs, rssBefore))
@@ -106,14 +113,16 @@ async function measure(kind: 'ordered' | 'random', count: number, random: Random
       ) /
         1000 +
       settleMs
-    pauses.sort((a, b) => a - b)
+    const byWall = pauses.map(pause => pause.wallMs).sort((a, b) => a - b)
     return {
       kind,
       ids: count,
       microsecondsPerId: round((totalMs * 1000) / count),
       makingAnIdMicroseconds: round(makingMs * 1000),
-      longestPauseMs: round(pauses.at(-1) ?? 0),
-      pausesOver10Ms: pauses.filter(ms => ms > 10).length,
+      longestPauseMs: round(byWall.at(-1) ?? 0),
+      p999PauseMs: round(byWall[Math.floor(byWall.length * 0.999)] ?? 0),
+      longestPauseOfThreadMs: round(Math.max(...pauses.map(pause => pause.cpuMs))),
+      pausesOver20Ms: byWall.filter(ms => ms > 20).length,
       lastCheckpointMs: round(settleMs),
       runs,
       diskMiB: round(diskBytes / MIB),
@@ -132,13 +141,19 @@ async function feed(
   kind: 'ordered' | 'random',
   from: number,
   to: number,
-): Promise<number> {
+): Promise<Pause> {
   let mark = performance.now()
-  let longest = 0
+  let cpuMark = process.threadCpuUsage()
+  const longest: Pause = { wallMs: 0, cpuMs: 0 }
+  const start = (): void => {
+    mark = performance.now()
+    cpuMark = process.threadCpuUsage()
+  }
   const turned = (): void => {
-    const now = performance.now()
-    longest = Math.max(longest, now - mark)
-    mark = now
+    longest.wallMs = Math.max(longest.wallMs, performance.now() - mark)
+    const cpu = process.threadCpuUsage(cpuMark)
+    longest.cpuMs = Math.max(longest.cpuMs, (cpu.user + cpu.system) / 1000)
+    start()
   }
   for (let number = from; number < to; number++) {
     const id = idOf(number, kind)
@@ -146,14 +161,14 @@ async function feed(
     if (place === 'unsure') {
       turned()
       place = await index.lookupSlow(id)
-      mark = performance.now()
+      start()
     }
     if (place !== undefined) throw new Error(`${id} is new and was called a duplicate`)
     index.insert(id, { stream: 1, partition: number & 7, offset: number >>> 3 })
   }
   turned()
   await index.checkpoint(to)
-  mark = performance.now()
+  start()
   await turn()
   turned()
   return longest
