@@ -116,7 +116,6 @@ async function checkNode() {
 
 async function buildPage() {
   const app = join(root, 'apps/console')
-  if (!existsSync(join(app, 'index.html'))) return
   const built = join(app, 'dist/index.html')
   // The page holds the client of the server as well.
   const sources = [app, join(root, 'packages/millrace/src/client'), join(root, 'packages/core/src')]

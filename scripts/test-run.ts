@@ -4,6 +4,7 @@
  */
 import { globSync, writeFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
+import { relative } from 'node:path'
 import { run } from 'node:test'
 import { spec, type TestEvent } from 'node:test/reporters'
 import type { FileCoverage } from './coverage.ts'
@@ -25,6 +26,9 @@ export interface TestReport {
   /** Lines covered per source file; empty unless coverage was asked for. */
   readonly coverage: readonly FileCoverage[]
 }
+
+/** Files that take at least this long are named above the summary. */
+const slowFileSeconds = 10
 
 /** Which tests to run. */
 export interface TestSelection {
@@ -61,6 +65,7 @@ export async function runTests(options: {
     failed: 0,
     skipped: [] as SkippedTest[],
     coverage: [] as FileCoverage[],
+    slow: [] as string[],
   }
   const events = run({
     files: [...options.files],
@@ -75,7 +80,7 @@ export async function runTests(options: {
     observe(event, tally)
     // The covered lines of all files would bury the summary; they are reported per package instead.
     if (event.type === 'test:coverage') continue
-    if (isSummaryStart(event)) listSkipped(reporter, event, tally.skipped)
+    if (isSummaryStart(event)) listRemarks(reporter, event, tally)
     if (!reporter.write(event)) await new Promise(resolve => reporter.once('drain', resolve))
   }
   await new Promise<void>(resolve => reporter.end(resolve))
@@ -93,6 +98,7 @@ interface Tally {
   failed: number
   readonly skipped: SkippedTest[]
   readonly coverage: FileCoverage[]
+  readonly slow: string[]
 }
 
 function observe(event: TestEvent, tally: Tally): void {
@@ -113,7 +119,10 @@ function observe(event: TestEvent, tally: Tally): void {
             ? 'marked as still to be written'
             : 'no reason given',
     })
-  } else if (event.type === 'test:summary' && event.data.file === undefined) {
+  } else if (event.type === 'test:summary' && event.data.file !== undefined) {
+    const seconds = Math.round(event.data.duration_ms / 1000)
+    if (seconds >= slowFileSeconds) tally.slow.push(`slow: ${relative(process.cwd(), event.data.file)} (${seconds} s)`)
+  } else if (event.type === 'test:summary') {
     // The last summary is the one of the whole run; a file that could not be loaded counts as failed.
     const { counts, success } = event.data
     const failed = counts.tests - counts.passed - counts.skipped - counts.todo
@@ -131,13 +140,10 @@ function isSummaryStart(event: TestEvent): boolean {
   )
 }
 
-function listSkipped(
-  reporter: InstanceType<typeof spec>,
-  before: TestEvent,
-  skipped: readonly SkippedTest[],
-): void {
-  for (const test of skipped) {
-    const message = `skipped: ${test.name} (${test.reason})`
+/** Above the summary: what was skipped and why, and which files take long. */
+function listRemarks(reporter: InstanceType<typeof spec>, before: TestEvent, tally: Tally): void {
+  const skipped = tally.skipped.map(({ name, reason }) => `skipped: ${name} (${reason})`)
+  for (const message of [...tally.slow, ...skipped]) {
     reporter.write({ type: 'test:diagnostic', data: { ...before.data, message, level: 'info' } })
   }
 }
