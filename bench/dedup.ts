@@ -62,6 +62,8 @@ interface Pause {
 interface Progress {
   readonly ids: number
   readonly microsecondsPerId: number
+  /** Time of the thread that feeds, sorts, writes and merges; other processes do not slow it down. */
+  readonly threadMicrosecondsPerId: number
   readonly pauseMs: number
   readonly memoryMiB: number
   readonly rssDeltaMiB: number
@@ -75,7 +77,7 @@ async function measure(kind: 'ordered' | 'random', count: number, random: Random
   const root = mkdtempSync(join(values.directory, 'millrace-bench-dedup-'))
   mkdirSync(root, { recursive: true })
   try {
-    const makingMs = await timeOfMaking(kind, Math.min(count, 1_000_000))
+    const making = await timeOfMaking(kind, Math.min(count, 1_000_000))
     globalThis.gc?.()
     const rssBefore = process.memoryUsage.rss()
     const index = await openDuplicateIndex({
@@ -86,7 +88,7 @@ async function measure(kind: 'ordered' | 'random', count: number, random: Random
       directory: 'ids',
     })
     const steps: Progress[] = []
-    let part = { startMs: performance.now(), from: 0, pauseMs: 0 }
+    let part = { startMs: performance.now(), cpuMs: threadMs(), from: 0, pauseMs: 0 }
     const every = Math.max(BATCH, Math.ceil(count / 10 / BATCH) * BATCH)
     const pauses: Pause[] = []
     for (let number = 0; number < count; number += BATCH) {
@@ -95,8 +97,8 @@ async function measure(kind: 'ordered' | 'random', count: number, random: Random
       part.pauseMs = Math.max(part.pauseMs, pause.wallMs)
       const end = Math.min(count, number + BATCH)
       if (end % every === 0 || end === count) {
-        steps.push(progress(index, end, part, makingMs, rssBefore))
-        part = { startMs: performance.now(), from: end, pauseMs: 0 }
+        steps.push(progress(index, end, part, making, rssBefore))
+        part = { startMs: performance.now(), cpuMs: threadMs(), from: end, pauseMs: 0 }
       }
     }
     const startMs = performance.now()
@@ -106,19 +108,18 @@ async function measure(kind: 'ordered' | 'random', count: number, random: Random
     const late = await measureLate(index, kind, count, random)
     const { runs, diskBytes } = index.stats()
     await index.close()
-    const totalMs =
-      steps.reduce(
-        (sum, s, i) => sum + s.microsecondsPerId * (s.ids - (steps[i - 1]?.ids ?? 0)),
-        0,
-      ) /
-        1000 +
-      settleMs
+    const perId = (of: (step: Progress) => number): number => {
+      const weigh = (step: Progress, at: number): number =>
+        of(step) * (step.ids - (steps[at - 1]?.ids ?? 0))
+      return round(steps.map(weigh).reduce((sum, each) => sum + each, 0) / count)
+    }
     const byWall = pauses.map(pause => pause.wallMs).sort((a, b) => a - b)
     return {
       kind,
       ids: count,
-      microsecondsPerId: round((totalMs * 1000) / count),
-      makingAnIdMicroseconds: round(makingMs * 1000),
+      microsecondsPerId: round(perId(step => step.microsecondsPerId) + (settleMs * 1000) / count),
+      threadMicrosecondsPerId: perId(step => step.threadMicrosecondsPerId),
+      makingAnIdMicroseconds: round(making.wallMs * 1000),
       longestPauseMs: round(byWall.at(-1) ?? 0),
       p999PauseMs: round(byWall[Math.floor(byWall.length * 0.999)] ?? 0),
       longestPauseOfThreadMs: round(Math.max(...pauses.map(pause => pause.cpuMs))),
@@ -177,15 +178,17 @@ async function feed(
 function progress(
   index: DuplicateIndex,
   ids: number,
-  part: { startMs: number; from: number; pauseMs: number },
-  makingMs: number,
+  part: { startMs: number; cpuMs: number; from: number; pauseMs: number },
+  making: Pause,
   rssBefore: number,
 ): Progress {
   const stats = index.stats()
-  const perIdMs = (performance.now() - part.startMs) / (ids - part.from) - makingMs
+  const perIdMs = (performance.now() - part.startMs) / (ids - part.from) - making.wallMs
+  const cpuPerIdMs = (threadMs() - part.cpuMs) / (ids - part.from) - making.cpuMs
   return {
     ids,
     microsecondsPerId: round(perIdMs * 1000),
+    threadMicrosecondsPerId: round(cpuPerIdMs * 1000),
     pauseMs: round(part.pauseMs),
     memoryMiB: round(stats.memoryBytes / MIB),
     rssDeltaMiB: round((process.memoryUsage.rss() - rssBefore) / MIB),
@@ -194,14 +197,21 @@ function progress(
   }
 }
 
-async function timeOfMaking(kind: 'ordered' | 'random', count: number): Promise<number> {
+async function timeOfMaking(kind: 'ordered' | 'random', count: number): Promise<Pause> {
   let letters = 0
   for (let number = 0; number < 100_000; number++) letters += idOf(number, kind).charCodeAt(35)
   const startMs = performance.now()
+  const startCpuMs = threadMs()
   for (let number = 0; number < count; number++) letters += idOf(number, kind).charCodeAt(35)
-  const perIdMs = (performance.now() - startMs) / count
+  const wallMs = (performance.now() - startMs) / count
+  const cpuMs = (threadMs() - startCpuMs) / count
   await turn()
-  return letters > 0 ? perIdMs : 0
+  return letters > 0 ? { wallMs, cpuMs } : { wallMs: 0, cpuMs: 0 }
+}
+
+function threadMs(): number {
+  const { user, system } = process.threadCpuUsage()
+  return (user + system) / 1000
 }
 
 /** Known ids, drawn from the whole history, and from the newest ten thousand. */

@@ -61,6 +61,7 @@ export class IdKey {
   readonly text = new Uint8Array(TEXT_BYTES_MAX)
   textBytes = 0
   isWide = 0
+  #id: string | undefined
   readonly #secrets: Secrets
   /** Keeps all bits of a hash; tests keep fewer, to force collisions. */
   readonly #mask: number
@@ -70,13 +71,16 @@ export class IdKey {
     this.#mask = hashBits >= 32 ? -1 : (1 << hashBits) - 1
   }
 
-  /** Takes an id. */
+  /** Takes an id. An id that follows itself, as in a lookup and its insertion, costs nothing. */
   set(id: string): void {
+    if (id === this.#id) return
+    this.#id = id
     if (id.length !== 36 || !this.#setUuid(id)) this.#setText(id)
   }
 
   /** Takes the words of an entry, as `set` would have made them. */
   setWords(kind: number, words: Int32Array, at: number): void {
+    this.#id = undefined
     this.kind = kind
     this.w0 = words[at] as number
     this.w1 = words[at + 1] as number

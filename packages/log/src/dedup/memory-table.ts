@@ -24,6 +24,8 @@ export class MemoryTable {
   heapBytes = 0
   #slots: Int32Array
   #indexBits: number
+  /** Where the last key that was not found belongs. */
+  #free = 0
 
   readonly #scratch: IdKey
 
@@ -52,7 +54,10 @@ export class MemoryTable {
     const tag = (key.hash ^ Math.imul(key.hash, 0x2c1b3c6d)) >>> indexBits
     for (let slot = key.hash & mask; ; slot = (slot + 1) & mask) {
       const value = slots[slot] as number
-      if (value === 0) return -1
+      if (value === 0) {
+        this.#free = slot
+        return -1
+      }
       if (value >>> indexBits !== tag) continue
       const at = ((value & indexMask) - 1) * ENTRY_WORDS
       if (this.#isAt(key, at)) return at
@@ -67,7 +72,10 @@ export class MemoryTable {
       this.entries[known + 5] = high
       return
     }
-    if (this.count === this.capacity) this.#grow()
+    if (this.count === this.capacity) {
+      this.#grow()
+      this.find(key)
+    }
     const at = this.count * ENTRY_WORDS
     const { entries } = this
     entries[at] = key.w0
@@ -82,7 +90,7 @@ export class MemoryTable {
     }
     entries[at + 4] = low
     entries[at + 5] = high
-    this.#place(this.count, key.hash)
+    this.#slots[this.#free] = this.#slotOf(this.count, key.hash)
     this.count += 1
   }
 
@@ -150,8 +158,12 @@ export class MemoryTable {
     const mask = slots.length - 1
     let slot = hash & mask
     while (slots[slot] !== 0) slot = (slot + 1) & mask
+    slots[slot] = this.#slotOf(index, hash)
+  }
+
+  #slotOf(index: number, hash: number): number {
     const tag = (hash ^ Math.imul(hash, 0x2c1b3c6d)) >>> this.#indexBits
-    slots[slot] = (tag << this.#indexBits) | (index + 1)
+    return (tag << this.#indexBits) | (index + 1)
   }
 
   #grow(): void {
