@@ -2,8 +2,9 @@
  * What a fold emits becomes a record of the log. Its id is a hash of what caused it, so that folding
  * the same records again names the same emissions; a step commits them once.
  */
-import { deriveId, partitionOf } from '@millrace/core'
+import { partitionOf } from '@millrace/core'
 import type { LogRecord, NewEvent } from '@millrace/log'
+import { fastDeriveId } from './emission-id.ts'
 import { streamsErrors } from './errors.ts'
 import type { Emission } from './fold.ts'
 
@@ -45,9 +46,10 @@ export function toEvent(
     type: emission.type,
     key,
     ...(keys === undefined ? {} : { keys }),
-    id: deriveId(cause.eventTimeMs, content),
+    id: fastDeriveId(cause.eventTimeMs, content),
     eventTimeMs: emission.eventTimeMs ?? cause.eventTimeMs,
     data: emission.data,
+    ...(emission.payload === undefined ? {} : { payload: emission.payload }),
     ...(emission.headers === undefined ? {} : { headers: emission.headers }),
     isHistory: cause.isHistory,
     definition: cause.definition,

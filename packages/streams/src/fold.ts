@@ -22,6 +22,8 @@ export interface Emission {
   /** Event time; that of the cause when absent. */
   readonly eventTimeMs?: number
   readonly data: unknown
+  /** The JSON text of `data`, when it is at hand; the fold must not change it afterwards. */
+  readonly payload?: Uint8Array
   readonly headers?: NewEvent['headers']
 }
 

@@ -12,6 +12,7 @@ import { errorText } from './lane.ts'
 import type { StreamsSettings } from './options.ts'
 import { restoreFailed, type RefoldPorts } from './refold.ts'
 import type { FoldRunner, LaneRunner } from './runner.ts'
+import { SharedRecord } from './shared-record.ts'
 import { Slices } from './slices.ts'
 import type { TableWatch } from './table-watch.ts'
 
@@ -195,7 +196,8 @@ export class ViewLoop {
   ): Promise<readonly LogRecord[] | undefined> {
     const { stream, partition, lanes } = source
     try {
-      return await this.#options.log.read({ stream, partition, from, recordsMax })
+      const records = await this.#options.log.read({ stream, partition, from, recordsMax })
+      return records.map(record => new SharedRecord(record))
     } catch (error) {
       if (!isError(error, 'LOG_OFFSET_GONE')) throw error
       // A transient stream lost the records that a lane had not seen: it goes on where they begin.

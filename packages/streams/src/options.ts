@@ -32,7 +32,7 @@ export interface StreamsOptions {
 
 export const SETTINGS_DEFAULT: StreamsSettings = {
   tenant: DEFAULT_TENANT,
-  batchRecords: 512,
+  batchRecords: 4_096,
   sliceMs: 8,
   snapshotEveryRecords: 500_000,
   snapshotEveryMs: 120_000,

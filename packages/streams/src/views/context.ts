@@ -3,6 +3,7 @@ import { coreErrors } from '@millrace/core'
 import type { EventDefinition, FoldContext, FoldEvent } from '@millrace/core'
 import type { LogRecord } from '@millrace/log'
 import type { Emission, FoldOutput, TableLookup } from '../fold.ts'
+import { SharedRecord } from '../shared-record.ts'
 import { CAUSE_HEADER, type ViewPlan } from './plan.ts'
 import type { TableReads } from './reads.ts'
 import type { Timers } from './timers.ts'
@@ -79,15 +80,18 @@ export class ViewContext implements AnyContext {
   }
 }
 
-/** A record as declared folds see it. */
+/** A record as declared folds see it; one object for all views of a source. */
 export function eventOf(plan: ViewPlan, record: LogRecord): FoldEvent<EventDefinition> {
+  if (!(record instanceof SharedRecord)) return createEvent(plan, record)
+  record.foldEvent ??= createEvent(plan, record)
+  return record.foldEvent as FoldEvent<EventDefinition>
+}
+
+function createEvent(plan: ViewPlan, record: LogRecord): FoldEvent<EventDefinition> {
+  // All views of a re-keyed stream are re-keyed ones, so that they agree on this.
   const id = plan.isRekeyed ? (record.headers[CAUSE_HEADER] ?? record.id) : record.id
-  return {
-    type: record.type,
-    id,
-    atMs: record.eventTimeMs,
-    data: record.data,
-  } as FoldEvent<EventDefinition>
+  const { type, eventTimeMs: atMs, data } = record
+  return { type, id, atMs, data } as FoldEvent<EventDefinition>
 }
 
 function refusal(view: string, member: string, reason: string): Error {

@@ -97,7 +97,10 @@ class RekeyShard implements FoldShard {
       ? { [CAUSE_HEADER]: record.id }
       : { [CAUSE_HEADER]: record.id, [WATERMARK_HEADER]: `${record.watermarkMs}` }
     const key = keys[0] as string
-    const emission = { stream: this.#target, type: record.type, key, data: record.data, headers }
+    const { type, data } = record
+    // A copy: the payload of a record is valid until the next read.
+    const payload = Buffer.from(record.payload)
+    const emission = { stream: this.#target, type, key, data, payload, headers }
     return keys.length === 1 ? emission : { ...emission, keys }
   }
 }

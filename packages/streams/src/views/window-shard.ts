@@ -38,6 +38,9 @@ export class WindowShard implements FoldShard, ReadableShard {
   readonly #initialText: string
   #watermarkMs = Number.NEGATIVE_INFINITY
   #sweep: IterableIterator<[string, Tiles]> | undefined
+  /** The limit when the sweep began, and the one up to which all keys are clean. */
+  #sweepLimit = Number.NEGATIVE_INFINITY
+  #cleanedLimit = Number.NEGATIVE_INFINITY
 
   constructor(plan: ViewPlan, window: WindowDefinition, context: ShardContext) {
     this.#plan = plan
@@ -225,11 +228,16 @@ export class WindowShard implements FoldShard, ReadableShard {
   /** Gives back the memory of old tiles, a few keys at a time. */
   #clean(): void {
     const limit = this.#limit()
+    if (limit === this.#cleanedLimit) return
     for (let count = 0; count < SWEEP_KEYS; count++) {
-      this.#sweep ??= this.#keys.entries()
+      if (this.#sweep === undefined) {
+        this.#sweep = this.#keys.entries()
+        this.#sweepLimit = limit
+      }
       const next = this.#sweep.next()
       if (next.done === true) {
         this.#sweep = undefined
+        this.#cleanedLimit = this.#sweepLimit
         return
       }
       const [key, tiles] = next.value
