@@ -89,7 +89,9 @@ interface Rest {
 function restOf(event: NewEvent): Rest | undefined {
   const { tenant, keys, definition, generation, isHistory, headers, sealed, isEnvelope } = event
   const payload =
-    event.data === undefined && event.payload !== undefined ? event.payload.slice() : undefined
+    event.data === undefined && event.payload !== undefined
+      ? new Uint8Array(event.payload)
+      : undefined
   if (
     tenant === undefined &&
     keys === undefined &&
