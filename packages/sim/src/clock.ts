@@ -4,7 +4,7 @@
  * Promise: a task runs when no microtask is left, so between two tasks every promise that could
  * settle has settled; tasks due at the same instant run in an order drawn from the seed. Code that
  * waits only on ports therefore replays exactly, and other seeds explore other orders.
- * Cost: about two microseconds a task. Real I/O, threads and timers of the machine are outside the
+ * Cost: about four microseconds a task. Real I/O, threads and timers of the machine are outside the
  * scheduler: code that awaits them is not repeatable.
  */
 import { systemClock, type Clock, type Timer } from '@millrace/core'

@@ -3,7 +3,7 @@
  * oracle that knows the truth. `taste.ts` holds the model of choice, `world.ts` that of behaviour,
  * `people.ts` that of interests, `catalogue.ts` that of items.
  *
- * Promise: equal options, seed and answers of the product give equal events. Cost: two to four
+ * Promise: equal options, seed and answers of the product give equal events. Cost: about five
  * microseconds an event without a product; memory follows people and items, not events.
  */
 import { simErrors } from '../errors.ts'

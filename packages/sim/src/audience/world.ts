@@ -6,7 +6,7 @@
  * more until tired: the chance to go on falls with the time spent, faster when nothing was worth a
  * start. Some sessions go to courses: continuing one, or looking for a new one. In between people
  * join and items are published, as Poisson processes.
- * Cost: about two microseconds an event without the recommender.
+ * Cost: about three microseconds an event without the recommender.
  */
 import { createSimRandom, type SimRandom } from '../random.ts'
 import { Catalogue, type AudienceItem, type Item } from './catalogue.ts'

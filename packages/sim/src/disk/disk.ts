@@ -309,14 +309,14 @@ class Mount implements Disk {
 
   open(path: string, mode: 'read' | 'write' | 'create'): Promise<DiskFile> {
     return this.#names<DiskFile>('open', path, volume => {
-      const found = volume.find(path)
-      if (found instanceof DirectoryNode) throw refused('open', path, 'it is a directory')
+      const found = volume.look('open', path)
       if (found === undefined && mode === 'read') {
         throw diskErrors.create('DISK_NOT_FOUND', { path, operation: 'open' })
       }
       if (found !== undefined && mode === 'create') {
         throw diskErrors.create('DISK_EXISTS', { path, operation: 'open' })
       }
+      if (found instanceof DirectoryNode) throw refused('open', path, 'it is a directory')
       const node = found ?? volume.create(path)
       return new MemoryFile(this.#disk, this, node, path, { isWritable: mode !== 'read' })
     })
@@ -324,7 +324,7 @@ class Mount implements Disk {
 
   list(directory: string): Promise<readonly string[]> {
     return this.#names('list', directory, volume => {
-      const node = volume.find(directory)
+      const node = volume.look('list', directory)
       if (node instanceof FileNode) throw refused('list', directory, 'it is not a directory')
       return node === undefined ? [] : [...node.entries.keys()].sort()
     })
@@ -352,7 +352,7 @@ class Mount implements Disk {
 
   sizeOf(path: string): Promise<number | undefined> {
     return this.#names('sizeOf', path, volume => {
-      const node = volume.find(path)
+      const node = volume.look('sizeOf', path)
       return node instanceof DirectoryNode ? PAGE_BYTES : node?.content.size
     })
   }

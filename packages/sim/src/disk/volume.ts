@@ -143,6 +143,18 @@ export class Volume {
     return node
   }
 
+  /** The same, but a file in the place of a directory is refused, as by a file system (ENOTDIR). */
+  look(operation: string, path: string): Node | undefined {
+    const parts = path.split('/')
+    for (let length = 1; length < parts.length; length++) {
+      if (this.find(parts.slice(0, length).join('/')) instanceof FileNode) {
+        const reason = 'a part of the path is not a directory'
+        throw diskErrors.create('DISK_FAILED', { operation, path, reason })
+      }
+    }
+    return this.find(path)
+  }
+
   create(path: string): FileNode {
     const { directory, name } = this.#place('open', path)
     const node = new FileNode()
@@ -151,6 +163,7 @@ export class Volume {
   }
 
   makeDirectory(path: string): void {
+    this.look('makeDirectory', path)
     let made = ''
     for (const part of path === '' ? [] : path.split('/')) {
       made = made === '' ? part : `${made}/${part}`
@@ -163,11 +176,12 @@ export class Volume {
   }
 
   rename(from: string, to: string): void {
-    const node = this.find(from)
-    if (node === undefined) throw diskErrors.create('DISK_NOT_FOUND', { path: from })
+    // In the order in which a file system looks, so that it refuses for the same reason.
+    const node = this.look('rename', from)
     const source = this.#place('rename', from)
+    const replaced = this.look('rename', to)
     const target = this.#place('rename', to)
-    const replaced = this.find(to)
+    if (node === undefined) throw diskErrors.create('DISK_NOT_FOUND', { path: from })
     const isSameKind =
       replaced === undefined || replaced instanceof DirectoryNode === node instanceof DirectoryNode
     const isFull = replaced instanceof DirectoryNode && replaced.entries.size > 0
@@ -183,7 +197,7 @@ export class Volume {
   }
 
   remove(path: string): void {
-    const node = this.find(path)
+    const node = this.look('remove', path)
     if (node === undefined) return
     if (node instanceof DirectoryNode) {
       for (const name of [...node.entries.keys()]) this.remove(`${path}/${name}`)
