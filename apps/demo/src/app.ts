@@ -14,6 +14,7 @@ import {
   timestamp,
   tumbling,
   view,
+  type AppOptions,
 } from 'millrace'
 
 const Clip = item('clip', {
@@ -65,7 +66,7 @@ const studied = event(
 const INTERESTED_MS = 20_000
 
 /** The demo's product: short clips and longer courses. */
-export const app = defineApp({
+export const product = {
   name: 'demo',
   items: [Clip, Course],
   people: Viewer,
@@ -128,11 +129,14 @@ export const app = defineApp({
       explore: 0.05,
       description: 'The first page: clips for one person.',
     }),
-    learn: surface({
+    courses: surface({
       items: Course,
       limits: [{ field: 'creator', max: 3 }],
       explore: 0.05,
       description: 'Courses for one person.',
     }),
   },
-})
+} satisfies AppOptions
+
+/** The product as it is, without the simulated audience. */
+export const app = defineApp(product)

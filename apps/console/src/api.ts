@@ -1,0 +1,109 @@
+/**
+ * What the page asks the server, over the same HTTP routes that everyone uses. Shapes are those of
+ * `/openapi.json`; the page reads only what it shows.
+ */
+
+/** A recommended item as the server gives it with `explain`. */
+export interface SlateItem {
+  readonly id: string
+  readonly kind: string
+  readonly attributes?: Readonly<Record<string, unknown>>
+  readonly score?: number
+  readonly source?: string
+  readonly reasons?: readonly string[]
+  readonly propensity?: number
+  readonly isExplored?: boolean
+}
+
+/** An answer of a surface. */
+export interface Slate {
+  readonly answerId: string
+  readonly items: readonly SlateItem[]
+}
+
+/** Someone of the demo's audience, with what the simulator knows and the product does not. */
+export interface FeaturedPerson {
+  readonly id: string
+  readonly name: string
+  readonly country?: string
+  readonly isNew: boolean
+  readonly isHeld: boolean
+  readonly tastes: readonly { readonly topic: string; readonly weight: number }[]
+  readonly recent: readonly {
+    readonly title: string
+    readonly verb: string
+    readonly atMs: number
+  }[]
+}
+
+/** What went wrong, in the words of the server. */
+export class RequestFailed extends Error {
+  override name = 'RequestFailed'
+}
+
+interface Answered<T> {
+  readonly body: T
+  /** The log position that the answer reflects. */
+  readonly position: string
+}
+
+async function request<T>(path: string, init?: RequestInit): Promise<Answered<T>> {
+  const response = await fetch(path, init)
+  const body = (await response.json()) as T & { readonly detail?: string; readonly title?: string }
+  if (!response.ok) throw new RequestFailed(body.detail ?? body.title ?? `HTTP ${response.status}`)
+  return { body, position: response.headers.get('millrace-position') ?? '' }
+}
+
+const query = (values: Readonly<Record<string, string | number | undefined>>): string => {
+  const search = new URLSearchParams()
+  for (const [name, value] of Object.entries(values)) {
+    if (value !== undefined && value !== '') search.set(name, String(value))
+  }
+  return search.toString()
+}
+
+/** The list of one surface for one person; waits until it reflects `atLeast`. */
+export async function fetchSlate(options: {
+  surface: string
+  person: string
+  n: number
+  atLeast?: string
+}): Promise<Answered<Slate>> {
+  const { surface, ...rest } = options
+  return request<Slate>(
+    `/v1/surfaces/${surface}/recommendations?${query({ ...rest, explain: 'true', timeoutMs: rest.atLeast === undefined ? undefined : 2000 })}`,
+  )
+}
+
+/** What is trending among the items of a kind. */
+export async function fetchTrending(kind: string, n: number): Promise<readonly SlateItem[]> {
+  return (await request<{ items: readonly SlateItem[] }>(`/v1/trending?${query({ kind, n })}`)).body
+    .items
+}
+
+/** The featured part of the demo's audience; empty when this server is not the demo. */
+export async function fetchAudience(): Promise<readonly FeaturedPerson[]> {
+  return (await request<{ people: readonly FeaturedPerson[] }>('/v1/demo/people')).body.people
+}
+
+/** Stops (or resumes) what the simulator does in someone's name, so that the reader acts alone. */
+export async function holdPerson(id: string, isHeld: boolean): Promise<void> {
+  await request(`/v1/demo/people/${encodeURIComponent(id)}/hold`, {
+    method: 'PUT',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ isHeld }),
+  })
+}
+
+/** Sends an event; resolves, when it is durable, to the position that contains it. */
+export async function sendEvent(
+  type: string,
+  data: Readonly<Record<string, unknown>>,
+): Promise<string> {
+  const answered = await request<unknown>('/v1/events', {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ type, data }),
+  })
+  return answered.position
+}

@@ -1,0 +1,52 @@
+import { useCallback, useEffect, useState, type ReactNode } from 'react'
+import { fetchAudience } from './api.ts'
+import { Trending } from './features/catalogue/trending.tsx'
+import { Overview } from './features/overview/overview.tsx'
+import { Audience } from './features/people/audience.tsx'
+import { Desk } from './features/people/desk.tsx'
+import { usePolling } from './ui/use-polling.ts'
+
+const POLL_MS = 2000
+
+/** The person in the address (`#p12`), so that a link shows what was on the screen. */
+function useSelected(): [string | undefined, (id: string) => void] {
+  const read = (): string | undefined => decodeURIComponent(location.hash.slice(1)) || undefined
+  const [selected, setSelected] = useState(read)
+  useEffect(() => {
+    const follow = (): void => setSelected(read())
+    addEventListener('hashchange', follow)
+    return () => removeEventListener('hashchange', follow)
+  }, [])
+  return [selected, id => (location.hash = encodeURIComponent(id))]
+}
+
+/** The first page: what goes on, a few people, and the desk of one of them. */
+export function Page(): ReactNode {
+  const [selected, select] = useSelected()
+  const ask = useCallback(() => fetchAudience(), [])
+  const { value: people, refresh } = usePolling(ask, POLL_MS)
+  const person = people?.find(one => one.id === selected) ?? people?.[0]
+  const nowMs = Date.now()
+  return (
+    <div className="page">
+      <Overview />
+      {people !== undefined && (
+        <div className="columns">
+          <Audience people={people} selected={person?.id} nowMs={nowMs} onSelect={select} />
+          {person !== undefined && (
+            <Desk key={person.id} person={person} nowMs={nowMs} onActed={refresh} />
+          )}
+          <div className="stack">
+            <Trending
+              kind="clip"
+              title="Trending clips"
+              note="By decayed plays, judged from the newest event."
+              n={8}
+            />
+            <Trending kind="course" title="Trending courses" note="The same, for courses." n={6} />
+          </div>
+        </div>
+      )}
+    </div>
+  )
+}
