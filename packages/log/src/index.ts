@@ -21,3 +21,11 @@ export {
   type StreamStats,
 } from './log.ts'
 export type { DuplicateIndex, Place } from './duplicates.ts'
+export {
+  livingOwner,
+  lockDirectory,
+  readOwner,
+  type DirectoryLock,
+  type LockOwner,
+  type ProcessIdentity,
+} from './lock.ts'
