@@ -1,9 +1,7 @@
 /** Finds and loads the app definition that a command means. */
 import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { pathToFileURL } from 'node:url'
-import { stripTypeScriptTypes } from 'node:module'
-import { readFile } from 'node:fs/promises'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 import { isError, type App } from '@millrace/core'
 import { cliErrors } from './errors.ts'
 
@@ -37,7 +35,7 @@ export async function loadApp(file: string): Promise<App> {
     module = (await import(pathToFileURL(file).href)) as Record<string, unknown>
   } catch (error) {
     if (isError(error)) return refuse(error.message, error.remedy, error)
-    return refuse(await readable(error, file), 'Correct the file and try again.', error)
+    return refuse(readable(error, file), 'Correct the file and try again.', error)
   }
   const app = module['default'] ?? module['app']
   if (isApp(app)) return app
@@ -54,31 +52,28 @@ function isApp(value: unknown): value is App {
 }
 
 /** An error of loading as a person reads it: what, and where in their file. */
-async function readable(error: unknown, file: string): Promise<string> {
+function readable(error: unknown, file: string): string {
   if (!(error instanceof Error)) return String(error)
   const { code } = error as NodeJS.ErrnoException
   if (code === 'ERR_MODULE_NOT_FOUND' && error.message.includes("'millrace'")) {
     return 'the package millrace is not installed beside it (npm install millrace).'
   }
-  const place = placeOf(error, file)
-  const what = error instanceof SyntaxError ? await syntaxFault(error, file) : error.message
-  return place === undefined || what.includes(place) ? `${what}` : `${what} (${place})`
+  return [error.message, ...placeOf(error, file)].join('\n')
 }
 
-function placeOf(error: Error, file: string): string | undefined {
+/** The line of the file that is to blame: Node puts it before the stack, or into it. */
+function placeOf(error: Error, file: string): readonly string[] {
   const lines = (error.stack ?? '').split('\n')
-  const own = lines.find(line => line.includes(file))
-  const match = own === undefined ? null : /:(\d+)(?::(\d+))?\)?$/.exec(own.trim())
-  if (match === null) return undefined
-  return `line ${match[1]}${match[2] === undefined ? '' : `, column ${match[2]}`}`
-}
-
-/** The parser's own words, which name the line. */
-async function syntaxFault(error: Error, file: string): Promise<string> {
-  try {
-    stripTypeScriptTypes(await readFile(file, 'utf8'))
-  } catch (fault) {
-    if (fault instanceof Error) return fault.message.split('\n').slice(0, 6).join('\n')
+  const [first = ''] = lines
+  if (/^file:.*:\d+$/.test(first)) {
+    const end = lines.findIndex((line, index) => index > 0 && /^\S*Error/.test(line))
+    const frame = lines.slice(1, end < 0 ? 1 : end).filter(line => line.trim() !== '')
+    return [
+      `  at ${fileURLToPath(first.replace(/:\d+$/, ''))}:${first.split(':').at(-1)}`,
+      ...frame.map(line => `  ${line}`),
+    ]
   }
-  return error.message
+  const own = lines.find(line => line.includes(file))
+  const match = own === undefined ? null : /(:\d+(?::\d+)?)\)?$/.exec(own.trim())
+  return match === null ? [] : [`  at ${file}${match[1]}`]
 }

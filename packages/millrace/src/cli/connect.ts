@@ -85,7 +85,7 @@ export async function findServer(context: CommandContext): Promise<string | unde
     if (reason === undefined) return url
     if (port.isExplicit) throw cliErrors.create('CLI_UNREACHABLE', { url, reason })
   }
-  const owner = data === 'memory' ? undefined : await ownerOf(data)
+  const owner = data === 'memory' ? undefined : ownerOf(data)
   return owner?.url
 }
 

@@ -84,7 +84,7 @@ function describeRefused(facts: ImportFacts, context: CommandContext): readonly 
 function nextSteps(app: App, context: CommandContext): readonly string[] {
   const data = context.options.data === undefined ? '' : ` --data ${context.options.data}`
   const recommend = suggestions(app, context).filter(line => line.includes('recommend'))
-  return [...recommend, `millrace start${data}`]
+  return [...recommend, `npx millrace start${data}`]
 }
 
 function day(timeMs: number): string {

@@ -5,15 +5,18 @@ export interface ProjectOptions {
   readonly name: string
   /** Version range or `file:` path of the package `millrace`. */
   readonly dependency: string
+  /** The user's own Node is too old: the project brings one along. */
+  readonly needsNode: boolean
 }
 
 /** The files by name. */
 export function projectFiles({
   name,
   dependency,
+  needsNode,
 }: ProjectOptions): Readonly<Record<string, string>> {
   return {
-    'package.json': `${JSON.stringify(manifest(name, dependency), undefined, 2)}\n`,
+    'package.json': `${JSON.stringify(manifest({ name, dependency, needsNode }), undefined, 2)}\n`,
     'app.ts': appSource(name),
     'events.ndjson': sampleEvents(),
     'tsconfig.json': `${JSON.stringify(TSCONFIG, undefined, 2)}\n`,
@@ -22,7 +25,7 @@ export function projectFiles({
   }
 }
 
-function manifest(name: string, dependency: string): unknown {
+function manifest({ name, dependency, needsNode }: ProjectOptions): unknown {
   return {
     name,
     private: true,
@@ -32,8 +35,9 @@ function manifest(name: string, dependency: string): unknown {
       dev: 'millrace dev',
       seed: 'millrace track --file events.ndjson',
     },
+    engines: { node: '>=24' },
     dependencies: { millrace: dependency },
-    devDependencies: { node: '^24.0.0' },
+    ...(needsNode ? { devDependencies: { node: '^24.0.0' }, allowScripts: { node: true } } : {}),
   }
 }
 

@@ -1,5 +1,12 @@
 /** Text in lines of at most so many characters; lines after the first are indented. */
 export function wrap(text: string, columns: number, indent = ''): string {
+  return text
+    .split('\n')
+    .map((line, index) => wrapLine(index === 0 ? line : indent + line, columns, indent))
+    .join('\n')
+}
+
+function wrapLine(text: string, columns: number, indent: string): string {
   const lead = /^ */.exec(text)?.[0] ?? ''
   const lines: string[] = []
   let line = lead

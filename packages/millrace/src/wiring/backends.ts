@@ -2,7 +2,7 @@
  * The only place that chooses backends: what a data directory is made of, or its doubles in memory.
  */
 import type { App, Clock, Logger, Random } from '@millrace/core'
-import type { EventLog } from '@millrace/log'
+import { lockDirectory, type DirectoryLock, type EventLog } from '@millrace/log'
 import { openNodeDisk } from '@millrace/log/disk'
 import { openFileLog } from '@millrace/log/file'
 import { openMemoryLog } from '@millrace/log/memory'
@@ -40,6 +40,17 @@ export async function openBackends(options: BackendOptions): Promise<Backends> {
 }
 
 async function openDirectory(options: BackendOptions): Promise<Backends> {
+  // Before anything is read: two owners would destroy each other's journal.
+  const lock = lockDirectory(options.data)
+  try {
+    return await openLocked(options, lock)
+  } catch (error) {
+    lock.release()
+    throw error
+  }
+}
+
+async function openLocked(options: BackendOptions, lock: DirectoryLock): Promise<Backends> {
   const { app, data: directory, clock, random, logger, limits } = options
   const disk = await openNodeDisk(directory)
   const identity = await claimDirectory(directory, app, random)
@@ -56,10 +67,14 @@ async function openDirectory(options: BackendOptions): Promise<Backends> {
     identity,
     log,
     snapshots,
-    announce: async () => undefined,
+    announce: async url => lock.setAddress(new URL(url).host),
     async close() {
-      await snapshots.close()
-      await log.close()
+      try {
+        await snapshots.close()
+        await log.close()
+      } finally {
+        lock.release()
+      }
     },
   }
 }

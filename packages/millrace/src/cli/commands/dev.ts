@@ -1,6 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process'
-import { watch } from 'node:fs'
-import { dirname } from 'node:path'
+import { watch, type FSWatcher } from 'node:fs'
+import { readdir } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Command } from 'commander'
 import { findAppFile } from '../app-file.ts'
@@ -23,7 +24,8 @@ export function addDev(program: Command, run: Run): void {
 
 const SETTLE_MS = 150
 const WATCHED = /\.(ts|mts|js|mjs|json)$/
-const IGNORED = /(^|[/\\])(node_modules|\.[^/\\]+|dist)([/\\]|$)/
+const IGNORED = /^(node_modules|dist|\..*)$/
+const FOLDERS_MAX = 200
 
 async function dev(context: CommandContext): Promise<void> {
   const file = findAppFile(context.cwd, context.options.app)
@@ -33,18 +35,18 @@ async function dev(context: CommandContext): Promise<void> {
   const folder = dirname(file)
   const { clock, output } = context
   const changed = createSignal()
-  const watcher = watch(folder, { recursive: true }, (_, name) => {
-    if (name !== null && WATCHED.test(name) && !IGNORED.test(name)) changed.fire(name)
-  })
+  let watchers = await watchFolders(folder, changed.fire)
   output.note(`Watching ${shortPath(context.cwd, folder)}; Ctrl+C stops.`)
   let isStopped = false
+  let isAgain = false
   void context.stopped.then(() => {
     isStopped = true
     changed.fire('')
   })
   try {
     while (!isStopped) {
-      const child = startChild(file, context)
+      const child = startChild(file, context, isAgain)
+      isAgain = true
       const ended = new Promise<number | null>(resolve => child.once('exit', resolve))
       void ended.then(code => {
         if (code !== null && code !== 0 && !isStopped) output.note('Waiting for a change ...')
@@ -53,23 +55,47 @@ async function dev(context: CommandContext): Promise<void> {
       if (!isStopped) {
         await new Promise<void>(resolve => clock.after(SETTLE_MS, resolve))
         changed.reset()
+        for (const watcher of watchers) watcher.close()
+        watchers = await watchFolders(folder, changed.fire)
         output.note(`${name} changed: starting again.`)
       }
       child.kill('SIGTERM')
       await ended
     }
   } finally {
-    watcher.close()
+    for (const watcher of watchers) watcher.close()
   }
 }
 
-function startChild(file: string, context: CommandContext): ChildProcess {
+/**
+ * Watches a folder and those below it, each by itself: a recursive watch loses a file on Linux when
+ * an editor replaces it.
+ */
+async function watchFolders(root: string, onChange: (name: string) => void): Promise<FSWatcher[]> {
+  const folders = [root]
+  for (const folder of folders) {
+    if (folders.length >= FOLDERS_MAX) break
+    const entries = await readdir(folder, { withFileTypes: true })
+    for (const entry of entries) {
+      if (entry.isDirectory() && !IGNORED.test(entry.name)) folders.push(join(folder, entry.name))
+    }
+  }
+  return folders.slice(0, FOLDERS_MAX).map(folder =>
+    watch(folder, (_, name) => {
+      if (name !== null && WATCHED.test(name)) onChange(name)
+    }),
+  )
+}
+
+function startChild(file: string, context: CommandContext, isAgain: boolean): ChildProcess {
   const command = fileURLToPath(new URL('../../../bin/millrace.mjs', import.meta.url))
   const { options } = context
-  const words = ['start', '--app', file, '--data', context.data]
+  const words = ['start', '--app', file]
+  if (options.data !== undefined) words.push('--data', options.data)
   if (options.port !== undefined) words.push('--port', options.port)
   if (options.json === true) words.push('--json')
   if (options.verbose === true) words.push('--verbose')
+  if (isAgain) words.push('--again')
   return spawn(process.execPath, [command, ...words], { stdio: ['ignore', 'inherit', 'inherit'] })
 }
 

@@ -129,7 +129,7 @@ async function checkDirectory(context: CommandContext): Promise<Finding[]> {
     const message = `${shown} holds the app ${identity.app}${kind}, ${identity.partitions} partitions`
     findings.push({ check, status: 'ok', message })
   }
-  const owner = await ownerOf(data)
+  const owner = ownerOf(data)
   if (owner !== undefined) {
     const where = owner.url === undefined ? 'without an address' : `answering at ${owner.url}`
     findings.push({ check: 'owner', status: 'ok', message: `process ${owner.pid}, ${where}` })

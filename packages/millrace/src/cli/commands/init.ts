@@ -24,7 +24,11 @@ export function addInit(program: Command, run: Run): void {
 async function init(context: CommandContext, folder = '.'): Promise<void> {
   const target = resolve(context.cwd, folder)
   const name = nameOf(target)
-  const files = projectFiles({ name, dependency: dependencyFor(target) })
+  const files = projectFiles({
+    name,
+    dependency: dependencyFor(target),
+    needsNode: context.environment['MILLRACE_NODE_HANDED'] !== undefined,
+  })
   const present = existsSync(target) ? await readdir(target) : []
   for (const file of Object.keys(files)) {
     if (present.includes(file)) {

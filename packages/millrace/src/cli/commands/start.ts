@@ -1,6 +1,6 @@
 import { relative } from 'node:path'
 import type { App } from '@millrace/core'
-import type { Command } from 'commander'
+import { Option, type Command } from 'commander'
 import { openMillrace } from '../../millrace.ts'
 import { createLogger } from '../../wiring/logger.ts'
 import { readConfig } from '../../config.ts'
@@ -14,13 +14,17 @@ export function addStart(program: Command, run: Run): void {
   program
     .command('start')
     .summary('serve the product over HTTP until it is stopped')
+    .addOption(new Option('--again').hideHelp())
     .description(
       'Opens the data directory and serves the product on 127.0.0.1 until it is stopped.',
     )
-    .action(run<[object]>(start))
+    .action(run<[{ again?: boolean }]>(start))
 }
 
-async function start(context: CommandContext): Promise<void> {
+async function start(
+  context: CommandContext,
+  { again: isAgain }: { again?: boolean },
+): Promise<void> {
   const { app, file } = await appOf(context)
   const { data, clock, random, output, environment } = context
   const config = readConfig({}, environment)
@@ -29,29 +33,30 @@ async function start(context: CommandContext): Promise<void> {
   const millrace = await openMillrace({ app, data, clock, random, logger: createLogger(level) })
   try {
     const { url, port } = await millrace.listen({ host: config.host, port: context.port.number })
-    const events = millrace.log
+    const own = new Set(app.streams.map(({ name }) => name))
+    const records = millrace.log
       .stats()
-      .streams.reduce(
-        (sum, { partitions }) =>
-          sum + partitions.reduce((all, { end, start: first }) => all + end - first, 0),
-        0,
-      )
+      .streams.filter(({ stream }) => own.has(stream))
+      .flatMap(({ partitions }) => partitions)
+      .reduce((sum, { start: first, end }) => sum + end - first, 0)
     output.result(
-      { url, port, pid: process.pid, app: app.name, data, records: events },
-      [
-        `${app.name} answers at ${url}`,
-        `  definition  ${file === undefined ? 'built in' : shortPath(context.cwd, file)}`,
-        `  data        ${data === 'memory' ? 'in memory, kept until it stops' : shortPath(context.cwd, data)}, ${count(events)} records`,
-        `  documents   ${url}/docs`,
-        '',
-        'Try next, in another terminal:',
-        ...suggestions(app, context).map(line => `  ${line}`),
-        '',
-        'Ctrl+C stops it; nothing that was acknowledged is lost.',
-      ].join('\n'),
+      { url, port, pid: process.pid, app: app.name, data, records },
+      isAgain === true
+        ? `${app.name} answers at ${url}`
+        : [
+            `${app.name} answers at ${url}`,
+            `  definition  ${file === undefined ? 'built in' : shortPath(context.cwd, file)}`,
+            `  data        ${data === 'memory' ? 'in memory, kept until it stops' : shortPath(context.cwd, data)}, ${count(records)} records`,
+            `  documents   ${url}/docs`,
+            '',
+            'Try next, in another terminal:',
+            ...suggestions(app, context).map(line => `  ${line}`),
+            '',
+            'Ctrl+C stops it; nothing that was acknowledged is lost.',
+          ].join('\n'),
     )
     await context.stopped
-    output.note('Stopping: finishing what is in flight ...')
+    if (isAgain !== true) output.note('Stopping: finishing what is in flight ...')
   } finally {
     await millrace.close()
   }
@@ -71,12 +76,12 @@ export function suggestions(app: App, context: CommandContext): readonly string[
   if (event !== undefined) {
     const fields = Object.entries(event.fields).filter(([, field]) => !field.isOptional)
     const example = fields.map(([name, field]) => `${name}=${exampleOf(field.schema)}`)
-    lines.push(`millrace track ${event.name} ${example.join(' ')}${data}`)
+    lines.push(`npx millrace track ${event.name} ${example.join(' ')}${data}`)
   }
   const surface = Object.keys(app.options.surfaces ?? {})[0]
   if (surface !== undefined)
-    lines.push(`millrace recommend --surface ${surface} --person 1 --explain${data}`)
-  lines.push(`millrace log stats${data}`)
+    lines.push(`npx millrace recommend --surface ${surface} --person 1 --explain${data}`)
+  lines.push(`npx millrace log stats${data}`)
   return lines
 }
 
