@@ -61,6 +61,55 @@ for (const policy of ['random', 'popular', 'organic', 'oracle'] as const) {
   })
 }
 
+test('an estimate from logged events and propensities agrees with the oracle', async () => {
+  // Uniformly random slates are logged; what a fixed slate would have brought is estimated from the
+  // events alone, each weighted by the inverse of the chance that the log showed that clip there.
+  const audience = createAudience({
+    seed: 21,
+    people: 300,
+    clips: 20,
+    courses: 0,
+    slateSize: 3,
+    newClipsPerDay: 0,
+  })
+  const durations = new Map(
+    audience.items().map(({ id, data }) => [id, 'durationMs' in data ? data.durationMs : NaN]),
+  )
+  const target = ['clip-3', 'clip-11', 'clip-7'].map(id => ({ id }))
+  const slates: { shown: readonly { id: string }[]; estimate: number; truth: number }[] = []
+  const current = new Map<string, (typeof slates)[number]>()
+  await audience.run(
+    {
+      recommend: request => {
+        const shown = audience.baselines.random(request)
+        const truth = audience.oracle.expectedReward(target, request.person, audience.nowMs)
+        const slate = { shown, estimate: 0, truth }
+        slates.push(slate)
+        current.set(request.person, slate)
+        return shown
+      },
+      send: events => {
+        for (const { type, data } of events) {
+          const slate = current.get(String(data['viewer']))
+          const clip = String(data['clip'])
+          const position = slate?.shown.findIndex(item => item.id === clip) ?? -1
+          if (type !== 'watched' || slate === undefined || position < 0) continue
+          const fraction = Number(data['watchedMs']) / (durations.get(clip) ?? NaN)
+          if (target[position]?.id === clip) slate.estimate += fraction * durations.size
+        }
+      },
+    },
+    { days: 60, batchEvents: 1 },
+  )
+  const estimates = slates.map(slate => slate.estimate)
+  const estimate = mean(estimates)
+  const truth = mean(slates.map(slate => slate.truth))
+  const variance = mean(estimates.map(value => (value - estimate) ** 2))
+  const error = Math.sqrt(variance / slates.length)
+  assert.ok(Math.abs(estimate - truth) < 4 * error, `${estimate} for ${truth}, error ${error}`)
+  assert.ok(error < truth * 0.05, 'the test is sharp enough to fail')
+})
+
 test('the best items are the best of all, and no slate is worth more than they are', async () => {
   const audience = createAudience({ seed: 12, people: 20, clips: 200, courses: 30 })
   await audience.run({}, { days: 5 })
