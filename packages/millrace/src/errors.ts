@@ -8,12 +8,6 @@ export const serverErrors = defineErrors({
     message: 'There is no {method} {path}.',
     remedy: 'Look the operation up in /openapi.json or read /docs.',
   },
-  REQUEST_INVALID: {
-    status: 400,
-    retryable: false,
-    message: 'The request is invalid at {path}: {reason}.',
-    remedy: 'Correct {path} and send the request again.',
-  },
   BODY_INVALID: {
     status: 400,
     retryable: false,

@@ -32,7 +32,22 @@ export {
   type ViewValue,
 } from '@millrace/core'
 export {
+  defineEffect,
+  defineFilter,
+  defineModule,
+  defineReranker,
+  defineScorer,
+  defineSource,
+  type Answer,
+  type AnswerItem,
+  type ModuleContext,
+  type ModuleInstance,
+  type ProductModule,
+  type RouteDefinition,
+} from '@millrace/product'
+export {
   openMillrace,
+  type Items,
   type LogReader,
   type Millrace,
   type MillraceOptions,

@@ -9,12 +9,25 @@ import {
   type Clock,
   type EventData,
   type EventNames,
+  type ItemAttributes,
+  type ItemNames,
   type Logger,
   type Position,
   type Random,
+  type SurfaceNames,
+  type ViewNames,
+  type ViewValue,
 } from '@millrace/core'
 import type { EventLog } from '@millrace/log'
-import type { Streams } from '@millrace/streams'
+import {
+  productErrors,
+  type Answer,
+  type Catalogue,
+  type Recommendations,
+  type RecommendOptions,
+  type RowsWritten,
+} from '@millrace/product'
+import { createViewReader, type Streams, type ViewReader } from '@millrace/streams'
 import { readConfig, type ConfigOverrides } from './config.ts'
 import { serverErrors } from './errors.ts'
 import { liveOperations } from './http/live-routes.ts'
@@ -61,6 +74,15 @@ export interface Tracked {
   readonly position: Position
 }
 
+/** Items of one kind. */
+export interface Items<Attributes> {
+  /** Puts an item, all its attributes; resolves, when it is durable, to the position that contains it. Throws REQUEST_INVALID. */
+  put(id: string, attributes: Attributes): Promise<Position>
+  /** Undefined when there is no such item. */
+  get(id: string): Attributes | undefined
+  remove(id: string): Promise<Position>
+}
+
 /** The log, for reading. */
 export type LogReader = Pick<
   EventLog,
@@ -86,6 +108,12 @@ export interface Millrace<A extends App = App> {
   reached(position: Position, options?: { readonly timeoutMs?: number }): Promise<void>
   /** What all views reflect now. */
   reflected(): Position
+  /** Recommends items; synchronous, from state in memory. What is served is logged as an exposure. */
+  recommend<S extends SurfaceNames<A>>(surface: S, options?: RecommendOptions): Answer
+  /** Items of one kind. */
+  items<K extends ItemNames<A>>(kind: K): Items<ItemAttributes<A, K>>
+  /** A declared view, read in memory. */
+  view<V extends ViewNames<A>>(name: V): ViewReader<ViewValue<A, V>>
   /** The API of a module by its name; throws MODULE_UNKNOWN. */
   module<Api = unknown>(name: string): Api
   /** Serves requests of a host process: Express, Next.js, `http.createServer`. */
@@ -171,11 +199,11 @@ async function assemble<A extends App>(
     reached: (position, { timeoutMs = WAIT_MS_DEFAULT } = {}) =>
       streams.reached({ position, timeoutMs }),
     reflected: () => runtime.reflected(),
-    module<Api>(name: string) {
-      const found = runtime.modules.find(({ module }) => module.name === name)
-      if (found === undefined) throw serverErrors.create('MODULE_UNKNOWN', { module: name })
-      return found.instance.api as Api
-    },
+    recommend: (surface, how) =>
+      apiOf<Recommendations>(runtime, 'recommendations').recommend(surface, how),
+    items: kind => createItems(apiOf<Catalogue>(runtime, 'catalogue'), kind),
+    view: name => createViewReader(streams, name),
+    module: name => apiOf(runtime, name),
     async listen({ host = config.host, port = config.port } = {}) {
       const address = await server.listen({ host, port })
       await backends.announce(address.url)
@@ -187,6 +215,35 @@ async function assemble<A extends App>(
       return closing
     },
   }
+}
+
+function apiOf<Api>(runtime: Runtime, name: string): Api {
+  const found = runtime.modules.find(({ module }) => module.name === name)
+  if (found === undefined) throw serverErrors.create('MODULE_UNKNOWN', { module: name })
+  return found.instance.api as Api
+}
+
+function createItems<Attributes>(catalogue: Catalogue, kind: string): Items<Attributes> {
+  return {
+    async put(id, attributes) {
+      const written = await catalogue.put(kind, [{ id, attributes }])
+      assertWritten(written)
+      return written.position
+    },
+    get: id => catalogue.get(kind, id)?.attributes as Attributes | undefined,
+    async remove(id) {
+      const written = await catalogue.remove(kind, { id })
+      assertWritten(written)
+      return written.position
+    },
+  }
+}
+
+/** Throws the refusal of the only row. */
+function assertWritten({ results }: RowsWritten): void {
+  const [result] = results
+  if (result?.status !== 'refused') return
+  throw productErrors.create('REQUEST_INVALID', { name: 'the item', reason: result.reason })
 }
 
 /** A date as milliseconds; anything else as it is. */

@@ -5,8 +5,8 @@
  */
 import {
   createIdSource,
+  foregroundClock,
   isError,
-  systemClock,
   systemRandom,
   type App,
   type Clock,
@@ -34,7 +34,7 @@ export interface ClientOptions {
   readonly timeoutMs?: number
   /** Default: 5 tries, pauses from 200 ms, at most 10 s. */
   readonly retry?: Partial<RetryPolicy>
-  /** Default: 500 events together, 20 ms, 10,000 waiting. */
+  /** Default: 500 events together, no pause, 10,000 waiting. Events gather while a request is under way. */
   readonly queue?: Partial<QueueOptions>
   /** Told of every event that could not be stored, beside the rejected promise of its `track`. */
   readonly onError?: (error: unknown) => void
@@ -143,12 +143,12 @@ export interface Client<A extends App> {
 }
 
 const RETRY: RetryPolicy = { attemptsMax: 5, pauseMs: 200, pauseMsMax: 10_000 }
-const QUEUE: QueueOptions = { batchMax: 500, flushAfterMs: 20, queueMax: 10_000 }
+const QUEUE: QueueOptions = { batchMax: 500, flushAfterMs: 0, queueMax: 10_000 }
 const TIMEOUT_MS = 30_000
 
 /** Creates a client. Nothing is sent before it is asked to do something. */
 export function createClient<A extends App>(options: ClientOptions): Client<A> {
-  const clock = options.clock ?? systemClock
+  const clock = options.clock ?? foregroundClock
   const random = options.random ?? systemRandom
   const transport = createTransport({
     url: options.url,
@@ -185,7 +185,7 @@ async function recommend<A>(
 ): Promise<RecommendAnswer<A>> {
   const { body } = await transport.send({
     method: 'GET',
-    path: `/v1/recommendations/${encodeURIComponent(surface)}`,
+    path: `/v1/surfaces/${encodeURIComponent(surface)}/recommendations`,
     query: { ...request },
   })
   return body as RecommendAnswer<A>

@@ -69,6 +69,8 @@ export function createEventQueue(
     timer = undefined
     sending ??= drain().finally(() => {
       sending = undefined
+      // An event may have come between the last look and here.
+      if (waiting.length > 0) void start()
     })
     return sending
   }

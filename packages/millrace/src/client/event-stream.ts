@@ -65,7 +65,8 @@ export async function* watchMessages(
   let lastId: string | undefined
   while (!signal.aborted) {
     try {
-      const headers = lastId === undefined ? {} : { 'last-event-id': lastId }
+      const headers: Record<string, string> =
+        lastId === undefined ? {} : { 'last-event-id': lastId }
       const response = await transport.open({ method: 'GET', path }, { signal, headers })
       if (response.body === null) return
       for await (const message of readMessages(response.body)) {

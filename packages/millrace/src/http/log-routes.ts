@@ -2,7 +2,7 @@
 import { partitionName, readTime, type JsonSchema, type Position } from '@millrace/core'
 import type { LogRecord } from '@millrace/log'
 import type { RouteAnswer, RouteRequest } from '@millrace/product'
-import { serverErrors } from '../errors.ts'
+import { productErrors } from '@millrace/product'
 import { idParams } from './bind.ts'
 import type { ServerContext } from './context.ts'
 import { createMask, type Mask } from './mask.ts'
@@ -239,7 +239,7 @@ function timeOf(since: string): number {
   const timeMs = readTime(/^\d+$/.test(since) ? Number(since) : since)
   if (timeMs !== undefined) return timeMs
   const reason = 'it is milliseconds since the epoch or RFC 3339 text'
-  throw serverErrors.create('REQUEST_INVALID', { path: 'the query, /since', reason })
+  throw productErrors.create('REQUEST_INVALID', { name: 'the query, /since', reason })
 }
 
 async function readHistory(

@@ -1,5 +1,6 @@
 /** Refusals as problem details (RFC 9457): stable code, place, remedy. Never personal data. */
 import { isError, type MillraceError } from '@millrace/core'
+import { productErrors } from '@millrace/product'
 import { serverErrors } from '../errors.ts'
 
 /** The media type of refusals. */
@@ -63,7 +64,10 @@ function fromFastify(error: unknown): MillraceError | undefined {
   const { code, statusCode } = (error ?? {}) as FastifyFault
   if (typeof code !== 'string' || !code.startsWith('FST_')) return undefined
   if (code === 'FST_ERR_BAD_URL' || code === 'FST_ERR_MAX_PARAM_LENGTH') {
-    return serverErrors.create('REQUEST_INVALID', { path: 'the path', reason: 'it cannot be read' })
+    return productErrors.create('REQUEST_INVALID', {
+      name: 'the path',
+      reason: 'it cannot be read',
+    })
   }
   if (code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE') {
     return serverErrors.create('MEDIA_TYPE_UNSUPPORTED', { type: 'sent' })
@@ -72,7 +76,7 @@ function fromFastify(error: unknown): MillraceError | undefined {
     return serverErrors.create('BODY_TOO_LARGE', { limitBytes: 0 })
   }
   if (typeof statusCode !== 'number' || statusCode < 400 || statusCode > 499) return undefined
-  return serverErrors.create('REQUEST_INVALID', { path: 'the request', reason: code })
+  return productErrors.create('REQUEST_INVALID', { name: 'the request', reason: code })
 }
 
 /** The problem details of a registered error. */

@@ -1,6 +1,6 @@
 /** Query parameters: text converted to the types of a JSON Schema, then checked against it. */
 import { compileSchema, type JsonSchema, type Validator } from '@millrace/core'
-import { serverErrors } from '../errors.ts'
+import { productErrors } from '@millrace/product'
 
 type Properties = Readonly<Record<string, JsonSchema>>
 
@@ -80,5 +80,5 @@ export function assertFits(validator: Validator, value: unknown, subject: string
   if (validator.check(value)) return
   const issue = validator.issues(value)[0] ?? { path: '', reason: 'it does not fit' }
   const place = issue.path === '' ? subject : `${subject}, ${issue.path.slice(0, 256)}`
-  throw serverErrors.create('REQUEST_INVALID', { path: place, reason: issue.reason })
+  throw productErrors.create('REQUEST_INVALID', { name: place, reason: issue.reason })
 }

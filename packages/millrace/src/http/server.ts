@@ -179,13 +179,14 @@ function addHooks(app: FastifyInstance, { context, random }: HttpServerOptions):
 function addParsers(app: FastifyInstance, context: ServerContext, budget: BodyBudget): void {
   app.removeAllContentTypeParsers()
   const limits = { bytesMax: context.limits.bodyBytesMax, budget }
-  app.addContentTypeParser(['application/json', ...NDJSON_TYPES], (request, payload) => {
+  const receive = async (request: FastifyRequest, payload: IncomingMessage): Promise<Buffer> => {
     const type = request.headers['content-type'] ?? ''
     const isEvents = request.routeOptions.url === '/v1/events'
     if (!isEvents && !type.startsWith('application/json')) throw unsupported(type)
-    return receiveBody(payload as IncomingMessage, limits)
-  })
-  app.addContentTypeParser('*', request => {
+    return receiveBody(payload, limits)
+  }
+  app.addContentTypeParser(['application/json', ...NDJSON_TYPES], receive)
+  app.addContentTypeParser('*', async (request: FastifyRequest) => {
     throw unsupported(request.headers['content-type'] ?? 'none')
   })
 }

@@ -7,8 +7,9 @@
  * refuse its neighbours and each gets its own reason.
  */
 import { isAscii, isUtf8 } from 'node:buffer'
+import { productErrors } from '@millrace/product'
 import { serverErrors } from '../errors.ts'
-import { depthOf, scanElements } from './scan.ts'
+import { depthOf, scanElements, skipSpace } from './scan.ts'
 
 /** The bounds that a body is held to. */
 export interface BodyLimits {
@@ -28,8 +29,8 @@ export interface ParsedBody {
   /** False: the body was one object, not an array and not NDJSON. */
   readonly isBatch: boolean
   readonly values: readonly unknown[]
-  /** The bytes of each value; undefined where they must be made from the value. */
-  readonly payloads: readonly (Uint8Array | undefined)[]
+  /** The bytes of each value; empty when they must be made from the values. */
+  readonly payloads: readonly Uint8Array[]
   /** By index; such a value is undefined. */
   readonly faults: ReadonlyMap<number, ElementFault>
   /** Line of each value from 1; undefined unless lines were counted. */
@@ -46,8 +47,7 @@ export function parseBody(body: Buffer, format: 'json' | 'ndjson', limits: BodyL
   const from = hasByteOrderMark(body) ? 3 : 0
   if (format === 'ndjson') return parseLines(body, from, limits)
   if (!isUtf8(body)) throw serverErrors.create('BODY_NOT_UTF8')
-  let first = from
-  while (first < body.length && (body[first] as number) <= 0x20) first += 1
+  const first = skipSpace(body, from, body.length)
   if (first === body.length) throw serverErrors.create('BODY_MISSING')
   return body[first] === OPEN_BRACKET
     ? parseArray(body, from, limits)
@@ -93,8 +93,8 @@ function parseObject(body: Buffer, limits: BodyLimits): ParsedBody {
 /** Throws REQUEST_INVALID for JSON that nests too deep. */
 export function checkDepth(body: Buffer, depthMax: number): void {
   if (depthOf(body, depthMax) > depthMax) {
-    throw serverErrors.create('REQUEST_INVALID', {
-      path: 'the body',
+    throw productErrors.create('REQUEST_INVALID', {
+      name: 'the body',
       reason: `it nests more than ${depthMax} levels`,
     })
   }
@@ -115,14 +115,14 @@ function parseArray(body: Buffer, from: number, limits: BodyLimits): ParsedBody 
   if (values.length > elementsMax) {
     throw serverErrors.create('EVENTS_TOO_MANY', { limit: elementsMax })
   }
-  if (elements === undefined || elements.bounds.length !== 2 * values.length) {
-    return sized(
-      { isBatch: true, values, payloads: [], faults: NO_FAULTS, lines: undefined },
-      limits,
-    )
-  }
-  const payloads = slices(body, elements.bounds)
+  const isSliced = elements !== undefined && elements.bounds.length === 2 * values.length
+  const payloads = isSliced ? slices(body, elements.bounds) : values.map(payloadOf)
   return sized({ isBatch: true, values, payloads, faults: NO_FAULTS, lines: undefined }, limits)
+}
+
+/** The text of a value anew, for arrays with elements that are no objects: those are refused later. */
+function payloadOf(value: unknown): Uint8Array {
+  return Buffer.from(JSON.stringify(value), 'utf8')
 }
 
 function slices(body: Buffer, bounds: readonly number[]): Uint8Array[] {
@@ -183,17 +183,17 @@ function parseLinesFast(body: Buffer, from: number, limits: BodyLimits): ParsedB
 
 function parseLinesWithCare(body: Buffer, from: number, limits: BodyLimits): ParsedBody {
   const values: unknown[] = []
-  const payloads: (Uint8Array | undefined)[] = []
+  const payloads: Uint8Array[] = []
   const faults = new Map<number, ElementFault>()
   const lines: number[] = []
   let line = 0
   for (let at = from; at < body.length;) {
     const newline = body.indexOf(NEWLINE, at)
     const end = newline === -1 ? body.length : newline
-    const bytes = body.subarray(at, end)
+    const bytes = trimmed(body.subarray(at, end))
     at = end + 1
     line += 1
-    if (isBlank(bytes)) continue
+    if (bytes.length === 0) continue
     if (values.length === limits.eventsMax) {
       throw serverErrors.create('EVENTS_TOO_MANY', { limit: limits.eventsMax })
     }
@@ -221,9 +221,9 @@ function parseLine(bytes: Buffer, limits: BodyLimits): { value: unknown } | Elem
   }
 }
 
-function isBlank(bytes: Buffer): boolean {
-  for (const byte of bytes) {
-    if (byte !== 0x20 && byte !== 0x0d && byte !== 0x09) return false
-  }
-  return true
+function trimmed(bytes: Buffer): Buffer {
+  const from = skipSpace(bytes, 0, bytes.length)
+  let to = bytes.length
+  while (to > from && skipSpace(bytes, to - 1, to) === to) to -= 1
+  return bytes.subarray(from, to)
 }

@@ -76,7 +76,8 @@ export function scanElements(
   return isArray ? undefined : { bounds, separators }
 }
 
-function skipSpace(bytes: Uint8Array, from: number, to: number): number {
+/** The first byte at or after `from` that is no white space of JSON; `to` when there is none. */
+export function skipSpace(bytes: Uint8Array, from: number, to: number): number {
   let at = from
   while (at < to) {
     const byte = bytes[at]
