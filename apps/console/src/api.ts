@@ -19,6 +19,10 @@ export interface SlateItem {
 export interface Slate {
   readonly answerId: string
   readonly items: readonly SlateItem[]
+  readonly explanation?: {
+    /** What the person did last, newest first, as far as it was used. */
+    readonly history: readonly { readonly id: string; readonly title: string }[]
+  }
 }
 
 /** Someone of the demo's audience, with what the simulator knows and the product does not. */

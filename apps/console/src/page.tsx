@@ -33,9 +33,7 @@ export function Page(): ReactNode {
       {people !== undefined && (
         <div className="columns">
           <Audience people={people} selected={person?.id} nowMs={nowMs} onSelect={select} />
-          {person !== undefined && (
-            <Desk key={person.id} person={person} nowMs={nowMs} onActed={refresh} />
-          )}
+          {person !== undefined && <Desk key={person.id} person={person} onActed={refresh} />}
           <div className="stack">
             <Trending
               kind="clip"

@@ -87,7 +87,7 @@ export function createStage(audience: Audience): Stage {
       return events.filter(({ data }) => !held.has(String(data['viewer'] ?? data['learner'])))
     },
     people: () =>
-      [...new Set([...held, ...newcomers, ...featured()])].slice(0, FEATURED_MAX).map(id => ({
+      [...new Set([...held, ...featured(), ...newcomers])].slice(0, FEATURED_MAX).map(id => ({
         id,
         name: names.get(id)?.name ?? id,
         country: names.get(id)?.country,

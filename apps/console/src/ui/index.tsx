@@ -3,6 +3,9 @@ import { useEffect, useRef, type ReactNode } from 'react'
 import UPlot from 'uplot'
 import 'uplot/dist/uPlot.min.css'
 
+/** Seconds that a live chart shows. */
+const CHART_SECONDS = 120
+
 /** A titled box. */
 export function Card(props: {
   title: string
@@ -99,7 +102,10 @@ export function LiveChart(props: {
         height: 110,
         legend: { show: false },
         cursor: { show: false },
-        scales: { y: { range: (_u, _min, max) => [0, Math.max(10, max * 1.15)] } },
+        scales: {
+          x: { range: (_u, _min, max) => [max - CHART_SECONDS, max] },
+          y: { range: (_u, _min, max) => [0, Math.max(10, max * 1.15)] },
+        },
         axes: [
           { stroke: soft, grid: { show: false }, size: 26 },
           { stroke: soft, grid, size: 50 },

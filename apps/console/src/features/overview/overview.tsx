@@ -23,7 +23,7 @@ export function Overview(): ReactNode {
           label="Throughput"
           value={last ? formatCount(rates.at(-1) ?? 0) : '–'}
           unit="events/s"
-          note="durable before they are acknowledged"
+          note="acknowledged after fsync"
         />
         <Tile label="Events" value={last ? formatCount(last.events) : '–'} note="since the start" />
         <Tile
@@ -36,7 +36,7 @@ export function Overview(): ReactNode {
           label="Freshness"
           value={last?.freshnessMs == null ? '–' : last.freshnessMs.toFixed(1)}
           unit="ms"
-          note="until every view reflects an event"
+          note="event to all views"
         />
         <Tile
           label="Memory"

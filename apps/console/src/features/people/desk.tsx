@@ -8,11 +8,12 @@ import {
   type SlateItem,
 } from '../../api.ts'
 import { Action, Avatar, Pill } from '../../ui/index.tsx'
-import { formatAgo, formatMinutes } from '../../ui/format.ts'
+import { formatMinutes } from '../../ui/format.ts'
 import { titleOf, topicsOf } from '../catalogue/trending.tsx'
 
 const SLATE_SIZE = 12
 const POLL_MS = 3000
+const HISTORY_SHOWN = 6
 type SurfaceName = 'home' | 'courses'
 
 interface Shown {
@@ -68,11 +69,7 @@ function metaOf(slot: SlateItem): string {
 }
 
 /** What one person is shown, why, and the buttons to act as them. */
-export function Desk(props: {
-  person: FeaturedPerson
-  nowMs: number
-  onActed: () => void
-}): ReactNode {
+export function Desk(props: { person: FeaturedPerson; onActed: () => void }): ReactNode {
   const { person, onActed } = props
   const [surface, setSurface] = useState<SurfaceName>('home')
   const [shown, setShown] = useState<Shown>()
@@ -115,6 +112,9 @@ export function Desk(props: {
     previous.current = []
     setShown(undefined)
     void load()
+  }, [load])
+  // Whoever is acted for changes by what the reader does, and by nothing else.
+  useEffect(() => {
     if (person.isHeld) return undefined
     const timer = setInterval(() => void load(), POLL_MS)
     return () => clearInterval(timer)
@@ -134,6 +134,7 @@ export function Desk(props: {
       setIsBusy(false)
     }
   }
+  const history = shown?.slate.explanation?.history ?? []
   const release = (): void => void holdPerson(person.id, false).then(onActed, () => undefined)
 
   return (
@@ -180,7 +181,9 @@ export function Desk(props: {
           >
             <h3>{titleOf(slot.attributes, slot.id)}</h3>
             <div className="meta line">{metaOf(slot)}</div>
-            <div className="why">{(slot.reasons ?? []).slice(0, 2).join('; ')}</div>
+            <div className="why" title={(slot.reasons ?? []).join('; ')}>
+              {slot.reasons?.[0] ?? ''}
+            </div>
             <div className="actions">
               {CHOICES[surface].map(choice => (
                 <Action
@@ -196,13 +199,12 @@ export function Desk(props: {
           </li>
         ))}
       </ol>
-      {person.recent.length > 0 && (
+      {history.length > 0 && (
         <div className="history">
-          <strong>Lately</strong>
-          {person.recent.slice(0, 6).map(done => (
-            <span className="line" key={`${done.atMs}-${done.title}`}>
-              {done.verb} {done.title}{' '}
-              <span className="soft">{formatAgo(done.atMs, props.nowMs)}</span>
+          <strong>What the product goes by, newest first</strong>
+          {history.slice(0, HISTORY_SHOWN).map((done, index) => (
+            <span className="line" key={`${index}-${done.id}`}>
+              {done.title}
             </span>
           ))}
         </div>
