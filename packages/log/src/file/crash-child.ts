@@ -1,0 +1,109 @@
+/**
+ * The program that `file-log.crash.test.ts` kills: it appends without end and writes every
+ * acknowledgement to its standard output, at once and unbuffered. Arguments: directory, first
+ * number of its ids, and optionally a step at which it kills itself.
+ */
+import { writeSync } from 'node:fs'
+import { createIdSource, silentLogger, systemClock, systemRandom } from '@millrace/core'
+import type { Disk, DiskFile } from '@millrace/core'
+import { openNodeDisk } from '../disk/index.ts'
+import type { EventLog, NewEvent } from '../log.ts'
+import { openFileLog } from './index.ts'
+import { CRASH_OPTIONS, CRASH_STREAM, dataOf } from './crash-plan.ts'
+import type { CrashStep } from './crash-plan.ts'
+
+const WRITERS = 6
+const BATCH_MAX = 20
+
+const [directory = '', life = '0', stepText = ''] = process.argv.slice(2)
+const step = stepText === '' ? undefined : (JSON.parse(stepText) as CrashStep)
+
+let hits = 0
+
+/** Ends this process, as a power switch would, when a call is the one of the step. */
+function strike(when: 'before' | 'after', call: string, path: string, position = 0): void {
+  if (step === undefined || step.when !== when || step.call !== call) return
+  if (!new RegExp(step.path).test(path)) return
+  if (step.position !== undefined && step.position !== position) return
+  hits += 1
+  if (hits >= step.nth) process.kill(process.pid, 'SIGKILL')
+}
+
+/** Runs a call, with the chance to die before and after it. */
+async function around<T>(
+  call: string,
+  path: string,
+  run: () => Promise<T>,
+  position?: number,
+): Promise<T> {
+  strike('before', call, path, position)
+  const result = await run()
+  strike('after', call, path, position)
+  return result
+}
+
+/** The paths of open files, which a rename changes. */
+const named: { path: string }[] = []
+
+function mortalFile(file: DiskFile, opened: string): DiskFile {
+  const name = { path: opened }
+  named.push(name)
+  return {
+    read: (...args) => file.read(...args),
+    write: (...args) => around('write', name.path, () => file.write(...args), args[3]),
+    sync: () => around('sync', name.path, () => file.sync()),
+    truncate: size => file.truncate(size),
+    size: () => file.size(),
+    close: () => file.close(),
+  }
+}
+
+function mortal(disk: Disk): Disk {
+  return {
+    ...disk,
+    open: async (path, mode) => mortalFile(await disk.open(path, mode), path),
+    rename: async (from, to) => {
+      await around('rename', to, () => disk.rename(from, to))
+      for (const name of named) if (name.path === from) name.path = to
+    },
+    remove: path => around('remove', path, () => disk.remove(path)),
+    syncDirectory: path => around('syncDirectory', path, () => disk.syncDirectory(path)),
+  }
+}
+
+async function write(log: EventLog, writer: number, newId: () => string): Promise<never> {
+  for (let count = 0; ; count++) {
+    const size = 1 + Math.floor(systemRandom.next() * BATCH_MAX)
+    const events: NewEvent[] = Array.from({ length: size }, (_, index) => {
+      const id = newId()
+      const key = `${life}-${writer}-${(count + index) % 7}`
+      return {
+        stream: CRASH_STREAM,
+        type: 'clicked',
+        key,
+        id,
+        eventTimeMs: count,
+        data: dataOf(id),
+      }
+    })
+    const { results } = await log.commit({ events })
+    const lines = results.map((result, index) => {
+      const place =
+        result.status === 'conflict' ? result.code : `${result.partition} ${result.offset}`
+      return `${(events[index] as NewEvent).id} ${result.status} ${place}\n`
+    })
+    writeSync(1, lines.join(''))
+  }
+}
+
+const log = await openFileLog({
+  disk: mortal(openNodeDisk(directory)),
+  clock: systemClock,
+  random: systemRandom,
+  logger: silentLogger,
+  directory: 'log',
+  options: CRASH_OPTIONS,
+})
+await log.declare([{ name: CRASH_STREAM, partitions: 4 }])
+const newId = createIdSource({ clock: systemClock, random: systemRandom })
+await Promise.all(Array.from({ length: WRITERS }, (_, writer) => write(log, writer, newId)))
