@@ -12,8 +12,9 @@ import {
 } from '@millrace/core'
 import { openNodeDisk } from '../disk/index.ts'
 import type { DuplicateIndex, Place } from '../duplicates.ts'
-import { openDuplicateIndex, type DuplicateIndexOptions } from './disk-index.ts'
+import { openDuplicateIndex } from './disk-index.ts'
 import { uuidAt } from './ids-for-tests.ts'
+import type { DuplicateIndexOptions } from './options.ts'
 
 let root = ''
 before(async () => {

@@ -12,7 +12,7 @@
  * log from `durableMark()` on. Damage is found by checksums (LOG_DAMAGED) and repaired by deleting
  * the directory: the log makes the index again.
  */
-import { isError, type Clock, type Disk, type Logger, type Random } from '@millrace/core'
+import { isError, type Clock, type Disk, type Logger } from '@millrace/core'
 import type { DuplicateIndex, Place } from '../duplicates.ts'
 import { logErrors } from '../errors.ts'
 import { compareKeys, IdKey, ORDERED, RANDOM, SECRET_BYTES, secretsOf, TEXT } from './id-key.ts'
@@ -20,49 +20,18 @@ import { goOn, readManifest, removeLeftovers, writeManifest, type Manifest } fro
 import { MemoryTable } from './memory-table.ts'
 import { mergeRuns } from './merge.ts'
 import { closeRun, openRuns } from './open-run.ts'
+import { sizesOf, type DuplicateIndexPorts } from './options.ts'
 import { PageCache, type PagedFile } from './page-cache.ts'
-import { PAGE_BYTES } from './pages.ts'
+import { BufferPool, PAGE_BYTES } from './pages.ts'
 import { checkPlace, highWord, lowWord, placeOf } from './place.ts'
 import { compareTo, FOUND, NONE, RunSearch, type Run } from './run.ts'
 import { RunWriter } from './run-writer.ts'
+import { Sorter } from './sort.ts'
 import { chooseMerge } from './tiers.ts'
 import { writeTable } from './write-table.ts'
 
-/** How a duplicate index is set up. */
-export interface DuplicateIndexOptions {
-  /** Bound of its memory. Default 64 MiB; at least 8 MiB is used. More memory means fewer and larger runs, and a larger cache. */
-  readonly memoryBytesMax?: number
-  /** For tests: sizes and a hash that make rare things common. The index stays exact. */
-  readonly forTests?: {
-    /** Keeps only so many bits of each hash, so that ids collide. */
-    readonly hashBits?: number
-    /** Entries of a table, a power of two. */
-    readonly tableEntries?: number
-    /** Pages of the cache, at least 16. */
-    readonly cachePages?: number
-  }
-}
-
-/** What a duplicate index needs from outside. */
-export interface DuplicateIndexPorts {
-  readonly disk: Disk
-  readonly clock: Clock
-  readonly random: Random
-  readonly logger: Logger
-  /** Path of its directory on the disk; nothing else may be kept there. */
-  readonly directory: string
-  readonly options?: DuplicateIndexOptions
-}
-
-const MIB = 1024 * 1024
-const MEMORY_BYTES = 64 * MIB
-const MEMORY_BYTES_MIN = 8 * MIB
 /** Runs of all kinds at which writers wait for merges. */
 const RUNS_MAX = 256
-/** Lookups in files that run at once. */
-const SLOW_MAX = 64
-/** Pages of the cache that one lookup may need at the same time, with room to spare. */
-const PAGES_PER_LOOKUP = 16
 const KINDS = [ORDERED, RANDOM, TEXT]
 const DONE = Promise.resolve()
 
@@ -114,6 +83,8 @@ class DiskDuplicateIndex implements DuplicateIndex {
   readonly #capacity: number
   readonly #due: number
   readonly #heapDue: number
+  readonly #sorter = new Sorter()
+  readonly #pool = new BufferPool()
   #active: MemoryTable
   #spare: MemoryTable | undefined
   #frozen: Frozen | undefined
@@ -139,9 +110,8 @@ class DiskDuplicateIndex implements DuplicateIndex {
   #isClosed = false
 
   constructor(ports: DuplicateIndexPorts, manifest: Manifest, runs: readonly Run[]) {
-    const { memoryBytesMax = MEMORY_BYTES, forTests = {} } = ports.options ?? {}
-    const { hashBits = 32 } = forTests
-    const bytes = Math.max(memoryBytesMax, MEMORY_BYTES_MIN)
+    const sizes = sizesOf(ports.options)
+    const { hashBits } = sizes
     this.#disk = ports.disk
     this.#clock = ports.clock
     this.#logger = ports.logger
@@ -153,17 +123,12 @@ class DiskDuplicateIndex implements DuplicateIndex {
     this.#writerKey = new IdKey(secrets, hashBits)
     this.#mergeKey = new IdKey(secrets, hashBits)
     this.#tableKey = new IdKey(secrets, hashBits)
-    // Half is for two tables of 32 bytes an entry, 1/8 for two heaps of text, 1/16 for sorting (8
-    // bytes an entry), a fixed part for the buffers of writer and merge, and the rest for pages.
-    this.#capacity = forTests.tableEntries ?? 2 ** Math.floor(Math.log2(bytes / 128))
+    this.#capacity = sizes.tableEntries
     this.#due = Math.floor(this.#capacity * 0.75)
-    const cacheBytes = Math.min((bytes * 3) / 16, (bytes * 5) / 16 - 2.25 * MIB)
-    this.#heapDue = bytes / 32
-    const pages = forTests.cachePages ?? Math.floor(cacheBytes / PAGE_BYTES)
-    this.#cache = new PageCache(pages, this.#goOn)
+    this.#heapDue = sizes.heapBytes
+    this.#cache = new PageCache(sizes.cachePages, this.#goOn)
     this.#search = new RunSearch(this.#cache, this.#goOn)
-    const max = Math.max(1, Math.min(SLOW_MAX, Math.floor(pages / PAGES_PER_LOOKUP)))
-    this.#slow = { running: 0, waiting: [], max }
+    this.#slow = { running: 0, waiting: [], max: sizes.slowMax }
     this.#active = this.#newTable()
     this.#runs = []
     this.#mark = manifest.mark
@@ -237,11 +202,11 @@ class DiskDuplicateIndex implements DuplicateIndex {
     const pages = runs.reduce((sum, { facts }) => sum + facts.pages + 1 + facts.textPages, 0)
     const tables = [this.#active, this.#spare, this.#frozen?.table]
     const inTables = tables.reduce((sum, table) => sum + (table?.memoryBytes ?? 0), 0)
-    const sorting = this.#frozen === undefined ? 0 : this.#frozen.count * 8 + 768 * 1024
-    const merging = this.#merging === undefined ? 0 : 1280 * 1024
+    const { memoryBytes: inCache } = this.#cache
+    const inBuffers = this.#sorter.memoryBytes + this.#pool.memoryBytes
     return {
       ids: this.#inRuns + (this.#frozen?.count ?? 0) + this.#active.count,
-      memoryBytes: inTables + this.#cache.memoryBytes + sorting + merging + runs.length * 1024,
+      memoryBytes: inTables + inCache + inBuffers + runs.length * 1024,
       diskBytes: pages * PAGE_BYTES,
       runs: runs.length,
       slowLookups: this.#slowLookups,
@@ -350,6 +315,7 @@ class DiskDuplicateIndex implements DuplicateIndex {
       table: frozen.table,
       count: frozen.count,
       key: this.#writerKey,
+      sorter: this.#sorter,
       createWriter: kind => this.#createWriter(kind),
       breathe: () => this.#breathe(),
     })
@@ -370,7 +336,13 @@ class DiskDuplicateIndex implements DuplicateIndex {
   #createWriter(kind: number): RunWriter {
     const number = this.#next
     this.#next += 1
-    return new RunWriter({ disk: this.#disk, directory: this.#directory, number, kind })
+    return new RunWriter({
+      disk: this.#disk,
+      directory: this.#directory,
+      number,
+      kind,
+      pool: this.#pool,
+    })
   }
 
   #breathe(): Promise<void> {
@@ -462,6 +434,7 @@ class DiskDuplicateIndex implements DuplicateIndex {
         writer,
         key: this.#mergeKey,
         goOn: this.#goOn,
+        pool: this.#pool,
         breathe: async () => {
           await this.#breathe()
           if (this.#isClosed) throw logErrors.create('LOG_CLOSED')

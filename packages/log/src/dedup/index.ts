@@ -1,6 +1,3 @@
-export {
-  openDuplicateIndex,
-  type DuplicateIndexOptions,
-  type DuplicateIndexPorts,
-} from './disk-index.ts'
+export { openDuplicateIndex } from './disk-index.ts'
 export { createMemoryDuplicateIndex } from './memory.ts'
+export type { DuplicateIndexOptions, DuplicateIndexPorts } from './options.ts'

@@ -10,7 +10,7 @@ import { damaged, readPages, type PagedFile } from './page-cache.ts'
 import {
   CONTENT_BYTES,
   countOf,
-  createMemory,
+  type BufferPool,
   DATA,
   DATA_ENTRIES,
   FENCE,
@@ -38,14 +38,28 @@ export async function mergeRuns(options: {
   writer: RunWriter
   key: IdKey
   goOn: string
+  pool: BufferPool
   breathe: () => Promise<void>
 }): Promise<void> {
-  const { writer, breathe } = options
-  const cursors: Cursor[] = []
-  for (const run of options.runs) {
-    const cursor = new Cursor(run, options.key, options.goOn)
-    if (await cursor.nextGroup()) cursors.push(cursor)
+  const { key, pool, goOn } = options
+  const all = options.runs.map(run => new Cursor(run, { key, pool, goOn }))
+  try {
+    await mergeCursors(all, options.writer, options.breathe)
+  } catch (error) {
+    // A read may still be under way: its buffers are not used again.
+    for (const cursor of all) for (const memory of cursor.buffers()) pool.drop(memory)
+    throw error
   }
+  for (const cursor of all) for (const memory of cursor.buffers()) pool.give(memory)
+}
+
+async function mergeCursors(
+  all: readonly Cursor[],
+  writer: RunWriter,
+  breathe: () => Promise<void>,
+): Promise<void> {
+  const cursors: Cursor[] = []
+  for (const cursor of all) if (await cursor.nextGroup()) cursors.push(cursor)
   for (let turn = 1; cursors.length > 0; turn++) {
     if (turn % GROUPS_PER_TURN === 0) await breathe()
     const first = leastOf(cursors, undefined) as Cursor
@@ -87,7 +101,8 @@ class Cursor {
   readonly #run: Run
   readonly #key: IdKey
   readonly #goOn: string
-  readonly memory: Memory = createMemory(1 + GROUP_PAGES)
+  readonly #pool: BufferPool
+  readonly memory: Memory
   #page = 0
   #dataPages = 0
   #dataPage = 0
@@ -97,10 +112,12 @@ class Cursor {
   #textPages = 0
   readonly #isText: boolean
 
-  constructor(run: Run, key: IdKey, goOn: string) {
+  constructor(run: Run, options: { key: IdKey; pool: BufferPool; goOn: string }) {
     this.#run = run
-    this.#key = key
-    this.#goOn = goOn
+    this.#key = options.key
+    this.#goOn = options.goOn
+    this.#pool = options.pool
+    this.memory = options.pool.take(1 + GROUP_PAGES)
     this.#isText = run.facts.kind === TEXT
   }
 
@@ -114,6 +131,11 @@ class Cursor {
     if (!this.#isText) return false
     const { start, end } = this.#textRange()
     return start < this.#textPage || end >= this.#textPage + this.#textPages
+  }
+
+  /** All buffers, to be given back; the cursor may not be used afterwards. */
+  buffers(): readonly Memory[] {
+    return this.#texts === undefined ? [this.memory] : [this.memory, this.#texts]
   }
 
   isBefore(other: Cursor): boolean {
@@ -184,7 +206,7 @@ class Cursor {
   async loadText(): Promise<void> {
     const file = this.#run.texts as PagedFile
     const { start } = this.#textRange()
-    this.#texts ??= createMemory(TEXT_PAGES)
+    this.#texts ??= this.#pool.take(TEXT_PAGES)
     const pages = Math.min(TEXT_PAGES, file.pages - start)
     if (pages <= 0) throw damaged(file, start, 'a text is named that is not there', this.#goOn)
     await readPages(file, start, pages, this.#texts.bytes, 0, this.#goOn)

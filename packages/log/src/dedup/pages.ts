@@ -42,6 +42,9 @@ export const FILTER_AT = HEAD_WORDS + GROUP_PAGES * 4
 export const FILTER_BLOCKS = 118
 export const GROUP_COUNT_AT = FILTER_AT + FILTER_BLOCKS * 8
 
+/** Buffers that are kept: those of one merge of eight runs and of two writers, fences included. */
+const BUFFERS_MAX = 32
+
 /** Words and bytes of the same memory. */
 export interface Memory {
   readonly words: Int32Array
@@ -52,6 +55,40 @@ export interface Memory {
 export function createMemory(pages: number): Memory {
   const words = new Int32Array(pages * PAGE_WORDS)
   return { words, bytes: new Uint8Array(words.buffer) }
+}
+
+/** Keeps the buffers of writers and merges for the next ones: they would otherwise be garbage of megabytes. */
+export class BufferPool {
+  readonly #free: Memory[] = []
+  #bytes = 0
+
+  /** Of all buffers, those in use included. */
+  get memoryBytes(): number {
+    return this.#bytes
+  }
+
+  /** A buffer of zeros. */
+  take(pages: number): Memory {
+    const at = this.#free.findIndex(memory => memory.words.length === pages * PAGE_WORDS)
+    const [memory] = at < 0 ? [] : this.#free.splice(at, 1)
+    if (memory !== undefined) {
+      memory.words.fill(0)
+      return memory
+    }
+    this.#bytes += pages * PAGE_BYTES
+    return createMemory(pages)
+  }
+
+  /** Takes a buffer back; nobody may use it any more. */
+  give(memory: Memory): void {
+    if (this.#free.length < BUFFERS_MAX && memory.words.length > 0) this.#free.push(memory)
+    else this.drop(memory)
+  }
+
+  /** Lets a buffer go that somebody may still use, after a failure. */
+  drop(memory: Memory): void {
+    this.#bytes -= memory.bytes.length
+  }
 }
 
 /** Completes a page in memory: its head and its checksum. */

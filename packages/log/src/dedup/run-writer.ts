@@ -9,6 +9,7 @@ import { ENTRY_WORDS, textWord } from './memory-table.ts'
 import {
   CONTENT_BYTES,
   createMemory,
+  type BufferPool,
   DATA,
   DATA_ENTRIES,
   FENCE,
@@ -51,8 +52,9 @@ export class RunWriter {
   readonly #number: number
   readonly #kind: number
   readonly #disk: Disk
-  readonly #group: Memory = createMemory(1 + GROUP_PAGES)
-  readonly #out: Memory = createMemory(OUT_PAGES)
+  readonly #pool: BufferPool
+  readonly #group: Memory
+  readonly #out: Memory
   #outPages = 0
   /** Pages given out, in the buffer or written. */
   #pages = 0
@@ -61,17 +63,27 @@ export class RunWriter {
   readonly #levels: { memory: Memory; count: number }[] = []
   readonly #texts: Memory
   #textBytes = 0
+  #isFinished = false
   #textPagesWritten = 0
   #file: DiskFile | undefined
   #textFile: DiskFile | undefined
   readonly #range = new Int32Array(8)
 
-  constructor(options: { disk: Disk; directory: string; number: number; kind: number }) {
+  constructor(options: {
+    disk: Disk
+    directory: string
+    number: number
+    kind: number
+    pool: BufferPool
+  }) {
+    this.#pool = options.pool
+    this.#group = options.pool.take(1 + GROUP_PAGES)
+    this.#out = options.pool.take(OUT_PAGES)
     this.#disk = options.disk
     this.#directory = options.directory
     this.#number = options.number
     this.#kind = options.kind
-    this.#texts = createMemory(options.kind === TEXT ? TEXT_OUT_PAGES : 0)
+    this.#texts = options.pool.take(options.kind === TEXT ? TEXT_OUT_PAGES : 0)
   }
 
   /** Creates the files. */
@@ -202,15 +214,24 @@ export class RunWriter {
     if (this.#kind === TEXT) await this.#writeTexts(true)
     await this.#textFile?.sync()
     await (this.#file as DiskFile).sync()
+    for (const memory of this.#buffers()) this.#pool.give(memory)
+    this.#isFinished = true
     return openedRun(this.#directory, facts, this.#file as DiskFile, this.#textFile)
   }
 
-  /** Closes and removes what was written. */
+  /** Closes and removes what was written. A write may still be under way: its buffers are not used again. */
   async abandon(): Promise<void> {
+    if (!this.#isFinished) for (const memory of this.#buffers()) this.#pool.drop(memory)
+    this.#isFinished = true
     await this.#file?.close()
     await this.#textFile?.close()
     await this.#disk.remove(runPath(this.#directory, this.#number))
     await this.#disk.remove(textsPath(this.#directory, this.#number))
+  }
+
+  #buffers(): readonly Memory[] {
+    const levels = this.#levels.map(({ memory }) => memory)
+    return [this.#group, this.#out, this.#texts, ...levels]
   }
 
   #seal(memory: Memory, slot: number, page: number, type: number, count: number): void {
@@ -219,7 +240,7 @@ export class RunWriter {
 
   /** Adds a pointer to a level of fences; completes its page when it is full. */
   async #fence(level: number, words: Int32Array, at: number, page: number): Promise<void> {
-    const fences = (this.#levels[level] ??= { memory: createMemory(1), count: 0 })
+    const fences = (this.#levels[level] ??= { memory: this.#pool.take(1), count: 0 })
     const target = HEAD_WORDS + fences.count * FENCE_WORDS
     copyKey(words, at, fences.memory.words, target)
     fences.memory.words[target + 4] = page

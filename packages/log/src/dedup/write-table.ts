@@ -4,7 +4,7 @@ import { ENTRY_WORDS, type MemoryTable } from './memory-table.ts'
 import { kindOf } from './place.ts'
 import type { Run } from './run.ts'
 import type { RunWriter } from './run-writer.ts'
-import { sortEntries } from './sort.ts'
+import type { Sorter } from './sort.ts'
 import { GAP_MS_MIN } from './tiers.ts'
 
 /** Entries written between two turns of the event loop. */
@@ -17,15 +17,21 @@ export async function writeTable(options: {
   table: MemoryTable
   count: number
   key: IdKey
+  sorter: Sorter
   createWriter: (kind: number) => RunWriter
   breathe: () => Promise<void>
 }): Promise<readonly Run[]> {
-  const { table, count, breathe } = options
+  const { table, count, sorter, breathe } = options
+  sorter.reserve(Math.max(count, table.capacity))
   const writers: RunWriter[] = []
   const runs: Run[] = []
   try {
     for (const kind of [ORDERED, RANDOM, TEXT]) {
-      const order = await sortEntries(table.entries, entriesOf(table, count, kind), breathe)
+      const order = await sorter.sort(
+        table.entries,
+        numbersOf(table, count, kind, sorter.numbers),
+        breathe,
+      )
       const ends = kind === ORDERED ? cutByTime(table.entries, order) : [order.length]
       let start = 0
       for (const end of ends) {
@@ -61,17 +67,14 @@ async function writeRun(
   return await writer.finish()
 }
 
-function entriesOf(table: MemoryTable, count: number, kind: number): Int32Array<ArrayBuffer> {
+/** Puts the numbers of the entries of a kind into `numbers`; answers how many there are. */
+function numbersOf(table: MemoryTable, count: number, kind: number, numbers: Int32Array): number {
   const { entries } = table
   let found = 0
   for (let number = 0; number < count; number++) {
-    if (kindOf(entries[number * ENTRY_WORDS + 5] as number) === kind) found += 1
+    if (kindOf(entries[number * ENTRY_WORDS + 5] as number) === kind) numbers[found++] = number
   }
-  const numbers = new Int32Array(found)
-  for (let number = 0, index = 0; index < found; number++) {
-    if (kindOf(entries[number * ENTRY_WORDS + 5] as number) === kind) numbers[index++] = number
-  }
-  return numbers
+  return found
 }
 
 /**
