@@ -72,7 +72,11 @@ export function hasConsumed(runner: FoldRunner, needed: Position): boolean {
 }
 
 /** The greatest known position of outside streams that the fold certainly reflects. */
-export function carryBack(runner: FoldRunner, all: readonly FoldRunner[]): Map<string, number> {
+export function carryBack(
+  runner: FoldRunner,
+  all: readonly FoldRunner[],
+  tables: readonly FoldRunner[],
+): Map<string, number> {
   const reflected = new Map<string, number>()
   const visited = new Set<FoldRunner>([runner])
   const lower = (name: string, offset: number): void => {
@@ -94,6 +98,7 @@ export function carryBack(runner: FoldRunner, all: readonly FoldRunner[]): Map<s
     for (const [name, offset] of position) lower(name, offset)
   }
   visit(runner.definition.source, runner.position())
+  for (const table of tables) visit(table.definition.source, table.position())
   return reflected
 }
 

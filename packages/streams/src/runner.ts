@@ -21,6 +21,8 @@ export class LaneRunner {
   error: unknown
   /** Keys that read a table of which a version came late. */
   readonly stale = new Set<string>()
+  /** True while such keys are folded again. */
+  isRefolding = false
   readonly besides = new Set<Beside>()
   #holders = 0
   #tail: Promise<unknown> = Promise.resolve()

@@ -22,9 +22,6 @@ import { encodeLane } from './snapshot-codec.ts'
 import type { FoldHandle, FoldStatus, Streams } from './streams.ts'
 import { TableWatch } from './table-watch.ts'
 
-/** More keys than this to fold again at once: the whole lane is folded, in one pass over its records. */
-const STALE_KEYS_MAX = 2_000
-
 /**
  * Opens the runtime: restores every fold and starts to fold. The streams that the folds name are
  * declared before. Refuses FOLD_INVALID.
@@ -150,7 +147,7 @@ class Runtime implements Streams {
   reflected(folds?: readonly string[]): Position {
     let reflected: Map<string, number> | undefined
     for (const runner of this.#named(folds)) {
-      const own = carryBack(runner, this.#all)
+      const own = carryBack(runner, this.#all, this.#watch.tablesOf(runner))
       if (reflected === undefined) {
         reflected = own
         continue
@@ -255,6 +252,10 @@ class Runtime implements Streams {
   }
 
   #hasReached(runner: FoldRunner, position: Position): boolean {
+    // A fold that joins has seen a table version when the keys that read too early are folded again.
+    if (runner.lanes.some(({ stale, isRefolding }) => isRefolding || stale.size > 0)) return false
+    const tables = this.#watch.tablesOf(runner)
+    if (tables.some(table => !this.#hasReached(table, position))) return false
     const upstream = this.#upstream.get(runner) ?? []
     const needed = upstream.length === 0 ? position : carryForward(position, upstream)
     return needed !== undefined && hasConsumed(runner, needed)
@@ -283,6 +284,7 @@ class Runtime implements Streams {
 
   #refoldStale(runner: FoldRunner, laneRunner: LaneRunner): void {
     const { lane, stale } = laneRunner
+    laneRunner.isRefolding = true
     const refold = laneRunner.exclusively(async () => {
       // Table versions that arrive meanwhile add to the set; it is emptied before the lane goes on.
       while (stale.size > 0) {
@@ -293,6 +295,7 @@ class Runtime implements Streams {
           applyState(lane, key, await foldKey(this.#ports, lane, key, to))
         }
       }
+      laneRunner.isRefolding = false
     })
     this.#track(
       refold.catch((error: unknown) => {

@@ -1,0 +1,342 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import {
+  countView,
+  event,
+  id,
+  int,
+  isError,
+  item,
+  sliding,
+  text,
+  tumbling,
+  view,
+  type AnyView,
+} from '@millrace/core'
+import { TICK_TYPE, type LogRecord, type NewEvent } from '@millrace/log'
+import type { FoldShard, ShardContext } from '../fold.ts'
+import { readAll } from '../testing/folds.ts'
+import { PARTITIONS, TestWorld } from '../testing/world.ts'
+import { compileViews, viewFoldName } from './compile.ts'
+import { createViewReader } from './reader.ts'
+
+const Clip = item('clip', { topic: text() })
+const watched = event(
+  'watched',
+  { viewer: id('person'), clip: id('clip'), ms: int() },
+  { key: 'viewer' },
+)
+const noted = event('noted', { person: id('person'), at: int() }, { key: 'person' })
+
+function watch(
+  viewer: string,
+  atMs: number,
+  options: Partial<NewEvent> & { ms?: number } = {},
+): NewEvent {
+  const { ms = 1, ...rest } = options
+  const data = { viewer, clip: 'c1', ms }
+  const event = { stream: 'person', type: 'watched', key: viewer, eventTimeMs: atMs, data }
+  return { ...event, id: `w-${viewer}-${atMs}-${ms}`, ...rest }
+}
+
+function put(topic: string, atMs: number): NewEvent {
+  const data = { id: 'c1', attributes: { topic } }
+  const event = { stream: 'clip', type: 'clip.put', key: 'c1', eventTimeMs: atMs, data }
+  return { ...event, id: `put-${topic}-${atMs}` }
+}
+
+function tick(partition: number, atMs: number): NewEvent {
+  const event = { stream: 'person', type: TICK_TYPE, key: TICK_TYPE, data: null, partition }
+  return { ...event, eventTimeMs: atMs, id: `tick-${partition}-${atMs}` }
+}
+
+async function openViews(views: Record<string, AnyView>): Promise<TestWorld> {
+  const compiled = compileViews({ views, partitions: PARTITIONS, latenessMs: 0 })
+  const world = new TestWorld(compiled.folds)
+  world.tables = compiled.tables
+  world.extraStreams = compiled.streams
+  return await world.open()
+}
+
+async function valueOf(world: TestWorld, name: string, key: string): Promise<unknown> {
+  await world.settle()
+  return createViewReader(world.streams, name).get(key).value
+}
+
+describe('windows', () => {
+  const from = [watched] as const
+
+  it('take an event until their end and the allowed lateness, and not at it', async () => {
+    const window = tumbling(10, { allowedLateness: 5, keep: 1_000 })
+    for (const [watermark, count] of [
+      [24, 2],
+      [25, 1],
+    ] as const) {
+      const world = await openViews({ v: countView({ from, key: 'viewer', window }) })
+      await world.commit(watch('p', 10), watch('p', watermark), watch('p', 19))
+      const windows = (await valueOf(world, 'v', 'p')) as { startMs: number; value: number }[]
+      assert.equal(windows.find(({ startMs }) => startMs === 10)?.value, count, `${watermark}`)
+      await world.streams.close()
+    }
+  })
+
+  it('slide over the last size of time, tile by tile, as the watermark moves', async () => {
+    const window = sliding(30, { step: 10 })
+    const world = await openViews({ v: countView({ from, key: 'viewer', window }) })
+    await world.commit(watch('p', 5), watch('p', 15), watch('p', 25))
+    assert.equal(await valueOf(world, 'v', 'p'), 3)
+    const [first] = await readAll(world.log, 'person', PARTITIONS)
+    const partition = first?.partition ?? 0
+    for (const [atMs, count] of [
+      [29, 3],
+      [30, 2],
+      [49, 1],
+      [50, undefined],
+    ] as const) {
+      await world.commit(tick(partition, atMs))
+      assert.equal(await valueOf(world, 'v', 'p'), count, `at ${atMs}`)
+    }
+    assert.deepEqual(await world.differences(), {})
+    assert.deepEqual(createViewReader(world.streams, 'v').list({ limit: 10 }).entries, [])
+    await world.streams.close()
+  })
+
+  it('give back the memory of keys whose tiles are gone', async () => {
+    const window = sliding(30, { step: 10 })
+    const world = await openViews({ v: countView({ from, key: 'viewer', window }) })
+    for (let index = 0; index < 400; index++) await world.commit(watch(`p${index}`, index * 10))
+    await world.settle()
+    const [status] = world.streams.status()
+    assert.ok((status?.keys ?? 400) < 60, `${status?.keys} keys`)
+    await world.streams.close()
+  })
+})
+
+describe('timers', () => {
+  const build = (isBroken: () => boolean, onFailure: 'park' | 'pass' = 'park'): AnyView =>
+    view({
+      from: [watched],
+      key: 'viewer',
+      emits: [noted],
+      onFailure,
+      version: '1',
+      initial: () => ({ log: [] as string[] }),
+      fold(state, e, context) {
+        state.log.push(`e${e.atMs}`)
+        context.timer('a', e.atMs + 20)
+        context.timer('b', e.atMs + 10)
+      },
+      onTimer(state, name, context) {
+        state.log.push(`${name}${context.watermarkMs}`)
+        context.emit(noted, { person: context.key, at: context.watermarkMs })
+        if (name === 'a' && isBroken()) throw new Error('no timers today')
+      },
+    })
+
+  it('fire in the order of their times, before the record that passed them', async () => {
+    const world = await openViews({ v: build(() => false) })
+    await world.commit(watch('p', 100), watch('p', 105), watch('p', 200))
+    const state = (await valueOf(world, 'v', 'p')) as { log: string[] }
+    assert.deepEqual(state.log, ['e100', 'e105', 'b115', 'a125', 'e200'])
+    assert.deepEqual(await world.differences(), {})
+    await world.streams.close()
+  })
+
+  it('park their key when they fail, emit nothing of it, and fire at the retry', async () => {
+    let isBroken = true
+    const world = await openViews({ v: build(() => isBroken) })
+    await world.commit(watch('p', 100), watch('p', 200), watch('p', 205))
+    const before = (await valueOf(world, 'v', 'p')) as { log: string[] }
+    assert.deepEqual(before.log, ['e100', 'b110'])
+    assert.equal(world.streams.fold('view.v').parked()[0]?.waiting, 2)
+    assert.deepEqual(await world.differences(), {})
+    isBroken = false
+    assert.equal(await world.streams.retry({ fold: 'view.v', key: 'p' }), true)
+    const after = (await valueOf(world, 'v', 'p')) as { log: string[] }
+    assert.deepEqual(after.log, ['e100', 'b110', 'a120', 'e200', 'e205'])
+    assert.deepEqual(await world.differences(), {})
+    const emitted = (await readAll(world.log, 'person', PARTITIONS)).filter(({ type }) => type === 'noted') // prettier-ignore
+    assert.deepEqual(
+      emitted.map(({ data }) => (data as { at: number }).at),
+      [110, 120],
+    )
+    assert.equal(new Set(emitted.map(record => record.id)).size, 2)
+    await world.streams.close()
+  })
+
+  it('are spent when they fail under the policy pass', async () => {
+    const world = await openViews({ v: build(() => true, 'pass') })
+    await world.commit(watch('p', 100), watch('p', 200))
+    const state = (await valueOf(world, 'v', 'p')) as { log: string[] }
+    assert.deepEqual(state.log, ['e100', 'b110', 'e200'])
+    assert.deepEqual(world.streams.fold('view.v').parked(), [])
+    await world.streams.close()
+  })
+})
+
+describe('joins', () => {
+  const topics = view({
+    from: [watched],
+    key: 'viewer',
+    join: { clip: Clip },
+    initial: () => ({ seen: [] as string[] }),
+    fold: (state, e, { tables }) => void state.seen.push(tables.clip(e.data.clip)?.topic ?? 'none'),
+  })
+
+  it('see the version of the event time, also when it arrives late', async () => {
+    const world = await openViews({ v: topics })
+    await world.commit(put('old', 10), watch('p', 20), watch('p', 40))
+    assert.deepEqual(await valueOf(world, 'v', 'p'), { seen: ['old', 'old'] })
+    await world.commit(put('new', 30))
+    assert.deepEqual(await valueOf(world, 'v', 'p'), { seen: ['old', 'new'] })
+    await world.commit(put('newer', 50))
+    assert.deepEqual(await valueOf(world, 'v', 'p'), { seen: ['old', 'new'] })
+    assert.deepEqual(await world.differences(), {})
+    await world.streams.close()
+  })
+
+  it('hear of versions that the snapshot of the table has and theirs had not seen', async () => {
+    const world = await openViews({ v: topics })
+    await world.commit(put('old', 10), watch('p', 20))
+    await world.settle()
+    const saved = world.snapshots
+    await world.streams.snapshot()
+    const snapshot = await saved.load('view.v')
+    assert.ok(snapshot)
+    const chunks = await collect(snapshot.chunks)
+    await world.commit(put('late', 15))
+    await world.settle()
+    await world.streams.close()
+    // The view's snapshot is the older one again, the table's is the newer one.
+    await saved.save('view.v', snapshot.meta, chunks)
+    await world.open()
+    assert.deepEqual(await valueOf(world, 'v', 'p'), { seen: ['late'] })
+    await world.streams.close()
+  })
+})
+
+async function collect(chunks: AsyncIterable<Uint8Array>): Promise<Uint8Array[]> {
+  const all: Uint8Array[] = []
+  for await (const chunk of chunks) all.push(chunk)
+  return all
+}
+
+describe('invert', () => {
+  const CONTEXT: ShardContext = { partition: 0, partitions: 1, tables: { asOf: () => undefined } }
+  const record = (event: NewEvent, offset: number): LogRecord =>
+    ({ tenant: 'default', partition: 0, offset, keys: [event.key], headers: {}, generation: 0, isHistory: false, watermarkMs: event.eventTimeMs, ...event }) as unknown as LogRecord // prettier-ignore
+  const output = { emit: () => undefined, fail: () => undefined }
+  const shardOf = (view: AnyView): FoldShard => {
+    const { folds } = compileViews({ views: { v: view }, partitions: 1, latenessMs: 0 })
+    return folds.find(({ name }) => name === viewFoldName('v'))?.createShard(CONTEXT) as FoldShard
+  }
+  const events = [3, 14, 15, 26, 27].map((atMs, index) => watch(`p${index % 2}`, atMs))
+
+  it('gives the bytes of a fold without the record', () => {
+    const from = [watched] as const
+    const kinds: AnyView[] = [
+      countView({ from, key: 'viewer' }),
+      countView({ from, key: 'viewer', window: tumbling(10) }),
+      countView({ from, key: 'viewer', window: sliding(20, { step: 10 }) }),
+    ]
+    for (const kind of kinds) {
+      for (const left of events) {
+        const [all, without] = [shardOf(kind), shardOf(kind)]
+        events.forEach((event, offset) => {
+          for (const shard of [all, without]) shard.advance?.(event.eventTimeMs, output, record(event, offset)) // prettier-ignore
+          all.fold(record(event, offset), output)
+          if (event !== left) without.fold(record(event, offset), output)
+        })
+        assert.equal(all.invert?.(record(left, events.indexOf(left))), true)
+        for (const key of ['p0', 'p1']) assert.deepEqual(all.encodeKey(key), without.encodeKey(key))
+      }
+    }
+  })
+
+  it('says when the key has to be folded again', () => {
+    const plain = view({ from: [watched], key: 'viewer', initial: () => ({ n: 0 }), fold: s => void s.n++ }) // prettier-ignore
+    assert.equal(shardOf(plain).invert?.(record(watch('p', 1), 0)), false)
+  })
+})
+
+describe('createViewReader', () => {
+  it('pages through keys in order, and gives the first by a number', async () => {
+    const world = await openViews({ v: countView({ from: [watched], key: 'viewer' }) })
+    for (let index = 0; index < 25; index++) {
+      for (let ms = 0; ms <= index % 5; ms++)
+        await world.commit(watch(`p${index}`, 10 + ms, { ms }))
+    }
+    await world.settle()
+    const reader = createViewReader<number>(world.streams, 'v')
+    const keys: string[] = []
+    for (let after: string | undefined; ;) {
+      const page = reader.list({ limit: 7, ...(after === undefined ? {} : { after }) })
+      keys.push(...page.entries.map(entry => entry.key))
+      if (page.next === undefined) break
+      after = page.next
+    }
+    assert.deepEqual(keys, Array.from({ length: 25 }, (_, index) => `p${index}`).sort())
+    const top = reader.top({ n: 3, by: value => value })
+    assert.deepEqual(top.map(({ key, value }) => [key, value]), [['p14', 5], ['p19', 5], ['p24', 5]]) // prettier-ignore
+    assert.deepEqual(reader.top({ n: 0, by: value => value }), [])
+    assert.equal(reader.get('nobody').value, undefined)
+    assert.equal(reader.get('nobody').isParked, false)
+    await world.streams.close()
+  })
+})
+
+describe('compileViews', () => {
+  const refuses = (views: Record<string, AnyView>, path: string): void => {
+    assert.throws(
+      () => compileViews({ views, partitions: 4, latenessMs: 0 }),
+      error => isError(error, 'DEFINITION_INVALID') && error.message.includes(path),
+    )
+  }
+
+  it('refuses what cannot be computed, with the place', () => {
+    const base = { from: [watched] as const, key: 'viewer' as const, initial: () => ({ n: 0 }) }
+    const fold = (): void => undefined
+    refuses({ v: view({ ...base, fold, window: sliding('1h') }) }, 'views.v.merge')
+    refuses(
+      { v: view({ ...base, fold, window: tumbling('1h'), onTimer: fold }) },
+      'views.v.onTimer',
+    )
+    const other = event('other', { viewer: id('clip') }, { key: 'viewer' })
+    refuses({ v: view({ ...base, from: [watched, other], fold }) }, 'views.v.from')
+  })
+
+  it('shares one re-keyed stream among the views of a kind', () => {
+    const views = {
+      a: countView({ from: [watched], key: 'clip' }),
+      b: countView({ from: [watched], key: 'clip', window: tumbling('1d') }),
+      c: countView({ from: [watched], key: 'viewer' }),
+    }
+    const compiled = compileViews({ views, partitions: 4, latenessMs: 7 })
+    assert.deepEqual(compiled.streams, [{ name: 'clip.from-person', partitions: 4, latenessMs: 7 }]) // prettier-ignore
+    assert.deepEqual(
+      compiled.folds.map(({ name, source }) => [name, source]),
+      [
+        ['rekey.clip.from-person', 'person'],
+        ['view.a', 'clip.from-person'],
+        ['view.b', 'clip.from-person'],
+        ['view.c', 'person'],
+      ],
+    )
+  })
+
+  it('gives another version to another window, key or code, and the same to the same', () => {
+    const versionOf = (view: AnyView): string | undefined =>
+      compileViews({ views: { v: view }, partitions: 4, latenessMs: 0 }).folds.at(-1)?.version
+    const base = { from: [watched] as const, key: 'viewer' as const }
+    assert.equal(versionOf(countView(base)), versionOf(countView(base)))
+    const others = [
+      countView({ ...base, where: e => e.data.ms > 1 }),
+      countView({ ...base, window: tumbling('1h') }),
+      countView({ ...base, window: tumbling('2h') }),
+      countView({ ...base, version: '2' }),
+      countView({ ...base, key: 'clip' }),
+    ]
+    const versions = new Set([countView(base), ...others].map(versionOf))
+    assert.equal(versions.size, 1 + others.length)
+  })
+})
