@@ -29,28 +29,90 @@ export function popularityShare(count: number): number {
   return Math.exp(-popularityExponent * Math.log(count + popularityShrink))
 }
 
-/** Adds `factor` times the row's weights to the scores of its entries. */
-export function accumulateRow(
-  target: SparseScores,
-  table: NeighbourTable,
-  row: number,
-  factor: number,
-): void {
-  const { ids, weights } = table.pool
-  const { values, items } = target
-  let { size } = target
-  const begin = table.begin(row)
-  const end = begin + table.length(row)
-  for (let slot = begin; slot < end; slot++) {
-    const item = ids[slot] as number
-    const value = values[item] as number
-    const amount = factor * (weights[slot] as number)
-    // An amount that underflows would enter the item twice.
-    if (!(amount > 0)) continue
-    if (value === 0) items[size++] = item
-    values[item] = value + amount
+/** Beyond this many items, sums are read along the rows that were added instead of from end to end. */
+const DENSE_MAX = 16_384
+
+/**
+ * The weighted sum of rows of transitions. Adding is a read and a write per entry and no branch: a
+ * list of the items touched would cost more than the sum itself, in mispredicted branches.
+ */
+export class RowSum {
+  #sums = new Float32Array(0)
+  #size = 0
+  readonly #rows: { table: NeighbourTable; row: number }[] = []
+  #count = 0
+
+  /** Makes room for items below `size`. */
+  reserve(size: number): void {
+    this.#size = size
+    if (size > this.#sums.length) this.#sums = new Float32Array(Math.ceil(size * 1.5))
   }
-  target.size = size
+
+  /** Adds `factor` times the row's weights. */
+  add(table: NeighbourTable, row: number, factor: number): void {
+    const { ids, weights } = table.pool
+    const sums = this.#sums
+    const begin = table.begin(row)
+    const end = begin + table.length(row)
+    for (let slot = begin; slot < end; slot++) {
+      const item = ids[slot] as number
+      sums[item] = (sums[item] as number) + factor * (weights[slot] as number)
+    }
+    const entry = this.#rows[this.#count]
+    if (entry === undefined) this.#rows.push({ table, row })
+    else {
+      entry.table = table
+      entry.row = row
+    }
+    this.#count += 1
+  }
+
+  /** Moves the sums that are at least `share` of the greatest into `target`, and starts anew. */
+  drain(target: SparseScores, share: number): void {
+    if (this.#count === 0) return
+    if (this.#size <= DENSE_MAX) this.#drainDense(target, share)
+    else this.#drainRows(target, share)
+    this.#count = 0
+  }
+
+  #drainDense(target: SparseScores, share: number): void {
+    const sums = this.#sums
+    const size = this.#size
+    let greatest = 0
+    for (let item = 0; item < size; item++) greatest = Math.max(greatest, sums[item] as number)
+    const least = greatest * share
+    if (greatest > 0) {
+      for (let item = 0; item < size; item++) {
+        const sum = sums[item] as number
+        if (sum >= least && sum > 0) target.add(item, sum)
+      }
+    }
+    sums.fill(0, 0, size)
+  }
+
+  #drainRows(target: SparseScores, share: number): void {
+    const sums = this.#sums
+    let greatest = 0
+    this.#forEachEntry(item => {
+      greatest = Math.max(greatest, sums[item] as number)
+    })
+    const least = greatest * share
+    this.#forEachEntry(item => {
+      const sum = sums[item] as number
+      sums[item] = 0
+      if (sum >= least && sum > 0) target.add(item, sum)
+    })
+  }
+
+  #forEachEntry(visit: (item: number) => void): void {
+    for (let at = 0; at < this.#count; at++) {
+      const { table, row } = this.#rows[at] as { table: NeighbourTable; row: number }
+      const { ids } = table.pool
+      const begin = table.begin(row)
+      const end = begin + table.length(row)
+      for (let slot = begin; slot < end; slot++) visit(ids[slot] as number)
+    }
+  }
 }
 
 /** The weight of an entry of a row, 0 when it has none: for explanations. */

@@ -6,14 +6,32 @@
  * factor would grow beyond 2^24 the row is scaled down and its landmark moves, which is a function
  * of the row's own additions and happens at the same place in every rebuild.
  *
- * A full row gives up its lightest entry for a new one (the earliest of equals). This is lossy
- * counting (Manku, Motwani 2002) without its error terms: an item that comes rarely, and never
- * twice between two evictions of it, stays out. Order of additions therefore matters.
+ * Entries of a row form a heap, the heaviest first, so that what is added to often is found at once.
+ * A full row gives up the lightest of sixteen neighbouring leaves for a new entry; which leaves
+ * follows from the time of the addition. So an addition costs one pass over the ids at most. This is
+ * lossy counting (Manku, Motwani 2002) by sampling and without error terms: an item that comes
+ * rarely, and not twice before it is displaced, stays out. Order of additions therefore matters.
  */
 import { SlabPool } from './slab-pool.ts'
 
 const FIRST_CAPACITY = 4
 const SHIFT_MAX = 24
+const EVICT_WINDOW = 16
+
+/** The slot to give up in a full row: the lightest of a window of leaves. */
+function evicted(weights: Float32Array, begin: number, length: number, timeMs: number): number {
+  const leaves = begin + (length >> 1)
+  const windows = Math.max(1, begin + length - leaves - EVICT_WINDOW + 1)
+  // Multiplicative hashing: times are often multiples of a second or a minute.
+  const turn = Math.imul(Math.floor(timeMs / 1_000) | 0, 0x9e3779b1) >>> 0
+  const first = leaves + (turn % windows)
+  const end = Math.min(first + EVICT_WINDOW, begin + length)
+  let lightest = first
+  for (let slot = first + 1; slot < end; slot++) {
+    if ((weights[slot] as number) < (weights[lightest] as number)) lightest = slot
+  }
+  return lightest
+}
 
 /** The content of a row in the order of its slots, as snapshots keep it. */
 export interface NeighbourRow {
@@ -54,31 +72,43 @@ export class NeighbourTable {
     const amount = weight * (shift > SHIFT_MAX ? 1 : Math.exp(Math.LN2 * shift))
     if (!(amount > 0)) return
     ;(this.#totals[row] as number) += amount
-    this.#addEntry(row, length, id, amount)
+    this.#addEntry(row, length, id, amount, timeMs)
   }
 
-  #addEntry(row: number, length: number, id: number, amount: number): void {
+  #addEntry(row: number, length: number, id: number, amount: number, timeMs: number): void {
     const { ids, weights } = this.pool
     const begin = this.#offsets[row] as number
     const end = begin + length
     for (let slot = begin; slot < end; slot++) {
-      if (ids[slot] === id) {
-        weights[slot] = (weights[slot] as number) + amount
-        return
-      }
-    }
-    if (length < this.#rowMax) {
-      const slot = this.#append(row, length)
-      this.pool.ids[slot] = id
-      this.pool.weights[slot] = amount
+      if (ids[slot] !== id) continue
+      weights[slot] = (weights[slot] as number) + amount
+      this.#lift(begin, slot - begin)
       return
     }
-    let lightest = begin
-    for (let slot = begin + 1; slot < end; slot++) {
-      if ((weights[slot] as number) < (weights[lightest] as number)) lightest = slot
+    const place =
+      length < this.#rowMax ? this.#append(row, length) : evicted(weights, begin, length, timeMs)
+    this.pool.ids[place] = id
+    this.pool.weights[place] = amount
+    const first = this.#offsets[row] as number
+    this.#lift(first, place - first)
+  }
+
+  /** Moves an entry up while it is heavier than its parent. */
+  #lift(begin: number, place: number): void {
+    const { ids, weights } = this.pool
+    let at = place
+    while (at > 0) {
+      const parent = (at - 1) >> 1
+      const weight = weights[begin + at] as number
+      const parentWeight = weights[begin + parent] as number
+      if (!(weight > parentWeight)) return
+      const id = ids[begin + at] as number
+      ids[begin + at] = ids[begin + parent] as number
+      weights[begin + at] = parentWeight
+      ids[begin + parent] = id
+      weights[begin + parent] = weight
+      at = parent
     }
-    ids[lightest] = id
-    weights[lightest] = amount
   }
 
   #append(row: number, length: number): number {

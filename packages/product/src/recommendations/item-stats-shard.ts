@@ -39,6 +39,7 @@ export class ItemStatsShard implements FoldShard {
   readonly next = new NeighbourTable({ rowMax: nextMax, halfLifeMs: relatedHalfLifeMs })
   /** What people turn to beside the item, before or after, by item number. */
   readonly near = new NeighbourTable({ rowMax: nearMax, halfLifeMs: relatedHalfLifeMs })
+  #isClaimed = new Uint8Array(256)
   #counts = new Uint32Array(256)
   #firstMs = new Float64Array(256)
   #newestMs = new Float64Array(256)
@@ -79,6 +80,8 @@ export class ItemStatsShard implements FoldShard {
 
   #claim(item: number): void {
     if (item >= this.#counts.length) this.#growRows(item)
+    if (this.#isClaimed[item] === 1) return
+    this.#isClaimed[item] = 1
     this.#rows.add(item)
   }
 
@@ -190,6 +193,7 @@ export class ItemStatsShard implements FoldShard {
     this.#claim(item)
     if (bytes === undefined) {
       this.#rows.delete(item)
+      this.#isClaimed[item] = 0
       this.#setCounts(item, undefined)
       this.next.setRow(item, undefined)
       this.near.setRow(item, undefined)
@@ -230,10 +234,14 @@ export class ItemStatsShard implements FoldShard {
   #growRows(item: number): void {
     let length = this.#counts.length
     while (length <= item) length += Math.max(length >> 1, 256)
-    const grow = <A extends Uint32Array | Float32Array | Float64Array>(old: A, wider: A): A => {
+    const grow = <A extends Uint8Array | Uint32Array | Float32Array | Float64Array>(
+      old: A,
+      wider: A,
+    ): A => {
       wider.set(old)
       return wider
     }
+    this.#isClaimed = grow(this.#isClaimed, new Uint8Array(length))
     this.#counts = grow(this.#counts, new Uint32Array(length))
     this.#firstMs = grow(this.#firstMs, new Float64Array(length))
     this.#newestMs = grow(this.#newestMs, new Float64Array(length))
@@ -244,6 +252,6 @@ export class ItemStatsShard implements FoldShard {
 
   /** Bytes of the columns and lists, for the metrics. */
   get bytes(): number {
-    return this.next.bytes + this.near.bytes + this.#counts.length * 40
+    return this.next.bytes + this.near.bytes + this.#counts.length * 41
   }
 }

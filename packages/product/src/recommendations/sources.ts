@@ -1,7 +1,7 @@
 /** The built-in sources: each proposes items with scores above 0. */
 import {
-  accumulateRow,
   historyShare,
+  RowSum,
   rowShare,
   SCORING_DEFAULTS,
   type SparseScores,
@@ -14,6 +14,9 @@ import { addRelated, type ShardOf } from './related.ts'
 
 /** Items of the history whose traits tell a person's taste. */
 const TASTE_ITEMS = 10
+
+/** Items with less than this share of the strongest interest are no candidates of `forYou`. */
+const FOR_YOU_SHARE_MIN = 0.01
 
 /** What the sources read. */
 export interface SourcePorts {
@@ -36,6 +39,7 @@ export interface SourceRequest {
 /** Fills scores; keeps its scratch arrays. */
 export class Sources {
   readonly #ports: SourcePorts
+  readonly #sum = new RowSum()
   #taste = new Float64Array(0)
   readonly #tasteTraits: number[] = []
 
@@ -54,6 +58,7 @@ export class Sources {
   #forYou({ profile, row }: SourceRequest, target: SparseScores): void {
     if (profile === undefined || row < 0) return
     const { shardOf } = this.#ports
+    this.#sum.reserve(this.#ports.index.space.size)
     const { pool } = profile.recent
     const newestMs = profile.newestMsOf(row)
     const begin = profile.recent.begin(row)
@@ -64,8 +69,9 @@ export class Sources {
       const { next } = shardOf(item)
       if (next.length(item) === 0) continue
       const share = historyShare(last - slot, newestMs - (pool.times[slot] as number))
-      accumulateRow(target, next, item, share * rowShare(next, item))
+      this.#sum.add(next, item, share * rowShare(next, item))
     }
+    this.#sum.drain(target, FOR_YOU_SHARE_MIN)
     const { values, items, size } = target
     for (let at = 0; at < size; at++) {
       const item = items[at] as number

@@ -1,0 +1,145 @@
+/**
+ * The recommendations module over folds that are driven directly, record by record, without log and
+ * runtime: what the maths costs and how good it is, and nothing else.
+ */
+import {
+  createIdSource,
+  defineApp,
+  event,
+  id,
+  item,
+  partitionOf,
+  signal,
+  silentLogger,
+  surface,
+  systemClock,
+  text,
+  type App,
+  type Random,
+} from '@millrace/core'
+import type { EventLog, LogRecord } from '@millrace/log'
+import {
+  createCatalogue,
+  createRecommendations,
+  type ModuleContext,
+  type ModuleInstance,
+  type Recommendations,
+} from '@millrace/product'
+import {
+  tableFoldName,
+  type Emission,
+  type FoldDefinition,
+  type FoldHandle,
+  type FoldShard,
+  type Streams,
+} from '@millrace/streams'
+
+/** A module that answers from folds driven by `act` and `put`. */
+export interface DirectProduct {
+  readonly app: App
+  readonly recommendations: Recommendations
+  put(id: string, attributes: Readonly<Record<string, unknown>>): void
+  act(person: string, item: string, atMs: number): void
+  shards(fold: string): readonly FoldShard[]
+}
+
+/** The app of the measurements: films, one signal, one surface per question. */
+export function measuredApp(explore: number): App {
+  const Film = item('film', { title: text(), genres: text().many() })
+  const watched = event('watched', { viewer: id('person'), film: id('film') }, { key: 'viewer' })
+  const size = { default: 20, max: 100 }
+  return defineApp({
+    name: 'measured',
+    items: [Film],
+    events: [watched],
+    signals: [signal(watched, { item: 'film' })],
+    surfaces: {
+      home: surface({ items: Film, explore, size }),
+      forYou: surface({ items: Film, sources: ['forYou', 'popular'], size }),
+      popular: surface({ items: Film, sources: ['popular'], size }),
+    },
+  })
+}
+
+/** Opens the modules over folds of one partition. */
+export async function openDirect(app: App, random: Random): Promise<DirectProduct> {
+  const modules = [createCatalogue(), createRecommendations()]
+  const handles = new Map<string, FoldHandle>()
+  let revision = 0
+  for (const definition of modules.flatMap(module => module.folds?.(app) ?? [])) {
+    handles.set(
+      definition.name,
+      handleOf(definition, () => revision),
+    )
+  }
+  const streams = {
+    fold: (name: string) => handles.get(name) as FoldHandle,
+    reflected: () => new Map([['person/0', revision]]),
+  } as unknown as Streams
+  const opened = new Map<string, ModuleInstance>()
+  const context: ModuleContext = {
+    app,
+    log: { commit: async () => ({ results: [], position: new Map() }) } as unknown as EventLog,
+    streams,
+    clock: systemClock,
+    random,
+    logger: silentLogger,
+    newId: createIdSource({ clock: systemClock, random }),
+    secret: new Uint8Array(32),
+    modules: opened,
+  }
+  for (const module of modules) opened.set(module.name, await module.open(context))
+  const shardsOf = (name: string): readonly FoldShard[] =>
+    (handles.get(name) as FoldHandle).shards()
+  const profile = shardsOf('profile')[0] as FoldShard
+  const stats = shardsOf('item-stats')[0] as FoldShard
+  const table = shardsOf(tableFoldName('film'))[0] as FoldShard
+  const output = {
+    emit: (emission: Emission) =>
+      stats.fold(
+        recordOf(emission.type, emission.key, emission.eventTimeMs ?? 0, emission.data),
+        ignored,
+      ),
+    fail: () => undefined,
+  }
+  const ignored = { emit: () => undefined, fail: () => undefined }
+  return {
+    app,
+    recommendations: opened.get('recommendations')?.api as Recommendations,
+    put(id, attributes) {
+      revision += 1
+      table.fold(recordOf('film.put', id, 0, { id, attributes }), ignored)
+    },
+    act(person, film, atMs) {
+      revision += 1
+      profile.fold(recordOf('watched', person, atMs, { viewer: person, film }), output)
+    },
+    shards: shardsOf,
+  }
+}
+
+function handleOf(definition: FoldDefinition, revision: () => number): FoldHandle {
+  const tables = { asOf: () => undefined }
+  const shards = [definition.createShard({ partition: 0, partitions: 1, tables })]
+  return {
+    definition,
+    shards: () => shards,
+    shardOf: (key: string) => shards[partitionOf(key, 1)] as FoldShard,
+    position: () => new Map(),
+    revision,
+    parked: () => [],
+    isParked: () => false,
+    watermarkOf: () => 0,
+  } as FoldHandle
+}
+
+function recordOf(type: string, key: string, atMs: number, data: unknown): LogRecord {
+  return {
+    type,
+    key,
+    keys: [key],
+    eventTimeMs: atMs,
+    ingestTimeMs: atMs,
+    data,
+  } as unknown as LogRecord
+}
