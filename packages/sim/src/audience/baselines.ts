@@ -71,8 +71,7 @@ export function createBaselines(world: World): Baselines {
     },
     organic(request) {
       const person = personOf(request)
-      const items = itemsFor(request)
-      return distinct(request.n, () => discovery(person, items))
+      return distinct(request.n, discovery(person, itemsFor(request)))
     },
   }
 }
@@ -105,7 +104,7 @@ function createCharts(world: World): (items: readonly Item[]) => readonly Item[]
 function createDiscovery(
   world: World,
   random: SimRandom,
-): (person: number, items: readonly Item[]) => Item | undefined {
+): (person: number, items: readonly Item[]) => () => Item | undefined {
   const { catalogue, people } = world
   const topics = catalogue.topics.length
   let day = -1
@@ -126,40 +125,50 @@ function createDiscovery(
   }
   return (person, items) => {
     const { all, byTopic } = urnsOf(items)
-    const way = random.next()
-    if (way < 0.45) return all(random)
-    if (way > 0.88)
-      return items[items.length - 1 - random.integer(Math.min(FRESH_ITEMS, items.length))]
     const row = people.interestsAt(person, world.nowMs)
-    let topic = random.integer(topics)
-    for (let rival = 0; rival < 3; rival++) {
-      const other = random.integer(topics)
-      if ((people.interests[row + other] as number) > (people.interests[row + topic] as number)) {
-        topic = other
+    const isKeener = (topic: number, than: number): boolean =>
+      (people.interests[row + topic] as number) > (people.interests[row + than] as number)
+    return () => {
+      const way = random.between(0, 1)
+      if (way < 0.45) return all(random)
+      if (way > 0.88) {
+        return items[items.length - 1 - random.integer(Math.min(FRESH_ITEMS, items.length))]
       }
+      let topic = random.integer(topics)
+      for (let rival = 0; rival < 3; rival++) {
+        const other = random.integer(topics)
+        if (isKeener(other, topic)) topic = other
+      }
+      return byTopic[topic]?.(random)
     }
-    return byTopic[topic]?.(random)
   }
 }
 
 type Urn = (random: SimRandom) => Item | undefined
 
-/** Draws items in proportion to their reach, by bisection of the cumulative sums. */
+/** Draws items in proportion to their reach, in constant time (the alias method, Vose 1991). */
 function createUrn(items: readonly Item[]): Urn {
   const kept = [...items]
-  const sums = new Float64Array(kept.length)
-  let total = 0
-  for (const [at, item] of kept.entries()) sums[at] = total += item.reach
+  const count = kept.length
+  const total = kept.reduce((sum, item) => sum + item.reach, 0)
+  const keep = Float64Array.from(kept, item => (item.reach * count) / total)
+  const alias = new Int32Array(count)
+  const small: number[] = []
+  const large: number[] = []
+  for (let at = 0; at < count; at++) ((keep[at] as number) < 1 ? small : large).push(at)
+  while (small.length > 0 && large.length > 0) {
+    const less = small.pop() as number
+    const more = large.pop() as number
+    alias[less] = more
+    keep[more] = (keep[more] as number) - (1 - (keep[less] as number))
+    if (keep[more] < 1) small.push(more)
+    else large.push(more)
+  }
+  // What is left is full but for rounding.
+  for (const at of [...small, ...large]) keep[at] = 1
   return random => {
-    const wanted = random.next() * total
-    let low = 0
-    let high = kept.length - 1
-    while (low < high) {
-      const middle = (low + high) >> 1
-      if ((sums[middle] as number) > wanted) high = middle
-      else low = middle + 1
-    }
-    return kept[low]
+    const at = random.integer(count)
+    return kept[random.chance(keep[at] as number) ? at : (alias[at] as number)]
   }
 }
 

@@ -268,6 +268,21 @@ test('a write under way when its process is killed is done, done in part, or not
 })
 
 test(
+  'what was written stays when the caller reuses its Buffer, whose own slice is a view',
+  inWorld(async disk => {
+    const buffer = Buffer.from('abc')
+    disk.place('placed', buffer)
+    const file = await disk.open('f', 'create')
+    await file.write(buffer, 0, 3, 0)
+    buffer.fill('x')
+    await file.sync()
+    await disk.syncDirectory('')
+    assert.equal(text(disk.peekDurable('f')), 'abc')
+    assert.equal(text(disk.peekDurable('placed')), 'abc')
+  }),
+)
+
+test(
   'an unlinked file stays readable through its open handle',
   inWorld(async disk => {
     await put(disk, 'f', 'still')
