@@ -4,7 +4,7 @@
  * records and the comparison the live lane stands still.
  */
 import type { LogRecord } from '@millrace/log'
-import { Lane } from './lane.ts'
+import type { Lane } from './lane.ts'
 import { expectedState, foldKey, restoreFailed, retryParked, type RefoldPorts } from './refold.ts'
 import type { Beside, LaneRunner } from './runner.ts'
 import { Slices } from './slices.ts'
@@ -12,6 +12,8 @@ import { Slices } from './slices.ts'
 /** Name of the state that belongs to no key, among keys that differ. */
 export const SHARED_NAME = '$shared'
 const GAP_RECORDS = 2_000
+/** Up to so many keys are folded again from their histories; more are worth a pass over all records. */
+const SINGLE_KEYS_MAX = 500
 const CHASES_MAX = 20
 const BATCH_RECORDS = 1_000
 const CHUNK_RECORDS = 64
@@ -42,6 +44,47 @@ export async function rebuildKeys(
   })
 }
 
+/**
+ * Folds keys of a standing lane again, because a table version came late: one after the other from
+ * their histories, or, when there are many, in one pass over all records.
+ */
+export async function refoldKeys(
+  ports: RefoldPorts,
+  laneRunner: LaneRunner,
+  keys: readonly string[],
+): Promise<void> {
+  const { lane } = laneRunner
+  const single = async (key: string): Promise<void> => {
+    const to = lane.parked.get(key)?.offset ?? lane.consumed
+    applyState(lane, key, await foldKey(ports, lane, key, to))
+  }
+  if (keys.length <= SINGLE_KEYS_MAX) {
+    for (const key of keys) await single(key)
+    return
+  }
+  const beside = createBeside(lane)
+  await foldUpTo(ports, beside, lane.consumed)
+  const slices = new Slices(ports.clock, ports.sliceMs)
+  for (const key of keys) {
+    if (lane.parked.has(key) === beside.parked.has(key)) {
+      applyState(lane, key, { bytes: beside.shard.encodeKey(key) })
+    } else {
+      await single(key)
+    }
+    await slices.pause()
+  }
+}
+
+/** An empty lane that parks where the live one did. */
+function createBeside(lane: Lane): Lane {
+  const beside = lane.createBeside()
+  for (const { key, offset, error, attempts } of lane.parked.values()) {
+    const entries = beside.forced.get(offset) ?? []
+    beside.forced.set(offset, [...entries, { key, offset, error, attempts }])
+  }
+  return beside
+}
+
 /** Gives a live key the state that folding it again gave; where that failed, the key is parked. */
 export function applyState(
   lane: Lane,
@@ -66,13 +109,9 @@ export async function rebuildLane(
   shouldReplace: boolean,
 ): Promise<Rebuilt> {
   const { lane } = laneRunner
-  const beside: Beside = { lane: lane.createBeside(), stale: new Set() }
+  const beside: Beside = { lane: createBeside(lane), stale: new Set() }
   laneRunner.besides.add(beside)
   try {
-    for (const { key, offset, error, attempts } of lane.parked.values()) {
-      const entries = beside.lane.forced.get(offset) ?? []
-      beside.lane.forced.set(offset, [...entries, { key, offset, error, attempts }])
-    }
     for (let chase = 0; chase < CHASES_MAX; chase++) {
       if (lane.consumed - beside.lane.consumed <= GAP_RECORDS) break
       await foldUpTo(ports, beside.lane, lane.consumed)

@@ -14,8 +14,8 @@ import { loadFold } from './load.ts'
 import { ViewLoop } from './loop.ts'
 import { SETTINGS_DEFAULT, type StreamsOptions, type StreamsSettings } from './options.ts'
 import { carryBack, carryForward, hasConsumed, upstreamOf } from './reach.ts'
-import { applyState, rebuildKeys, rebuildLane, type Rebuilt } from './rebuild.ts'
-import { foldKey, retryParked, type RefoldPorts } from './refold.ts'
+import { rebuildKeys, rebuildLane, refoldKeys, type Rebuilt } from './rebuild.ts'
+import { retryParked, type RefoldPorts } from './refold.ts'
 import type { FoldRunner, LaneRunner } from './runner.ts'
 import { Slices } from './slices.ts'
 import { encodeLane } from './snapshot-codec.ts'
@@ -283,17 +283,14 @@ class Runtime implements Streams {
   }
 
   #refoldStale(runner: FoldRunner, laneRunner: LaneRunner): void {
-    const { lane, stale } = laneRunner
+    const { stale } = laneRunner
     laneRunner.isRefolding = true
     const refold = laneRunner.exclusively(async () => {
       // Table versions that arrive meanwhile add to the set; it is emptied before the lane goes on.
       while (stale.size > 0) {
         const keys = [...stale]
         stale.clear()
-        for (const key of keys) {
-          const to = lane.parked.get(key)?.offset ?? lane.consumed
-          applyState(lane, key, await foldKey(this.#ports, lane, key, to))
-        }
+        await refoldKeys(this.#ports, laneRunner, keys)
       }
       laneRunner.isRefolding = false
     })

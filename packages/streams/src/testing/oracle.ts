@@ -222,7 +222,7 @@ function sessionOf(answers: Map<string, unknown>, key: string, people: readonly 
 export function actual(streams: Streams): Map<string, unknown> {
   const answers = new Map<string, unknown>()
   for (const name of Object.keys(views)) {
-    const reader = createViewReader<unknown>(streams, name)
+    const reader = createViewReader(streams, name)
     for (const { key, value } of reader.list({ limit: 1_000 }).entries) {
       const plain =
         name === 'topics'

@@ -37,7 +37,7 @@ export class ViewContext implements AnyContext {
         return lookup.asOf(item.name, id, this.#atMs)
       }
     }
-    this.tables = tables as AnyContext['tables']
+    this.tables = tables
   }
 
   /** A record of `key` is folded. */

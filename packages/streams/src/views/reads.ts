@@ -14,7 +14,7 @@ export class TableReads {
   note(key: string, kind: string, id: string, atMs: number): void {
     const entry = entryName(kind, id)
     let own = this.#byKey.get(key)
-    if (own === undefined) this.#byKey.set(key, (own = new Map()))
+    if (own === undefined) this.#byKey.set(key, (own = new Map<string, number>()))
     const before = own.get(entry)
     if (before === undefined) {
       let keys = this.#byEntry.get(entry)

@@ -20,7 +20,7 @@ export class Timers {
   /** Sets or replaces a timer of a key. */
   set(key: string, name: string, atMs: number): void {
     let own = this.#byKey.get(key)
-    if (own === undefined) this.#byKey.set(key, (own = new Map()))
+    if (own === undefined) this.#byKey.set(key, (own = new Map<string, number>()))
     if (own.get(name) === atMs) return
     own.set(name, atMs)
     pushHeap(this.#heap, { atMs, key, name })

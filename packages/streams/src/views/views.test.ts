@@ -195,6 +195,22 @@ describe('joins', () => {
     await world.streams.close()
   })
 
+  it('fold many keys again in one pass', async () => {
+    const world = await openViews({ v: topics })
+    await world.commit(put('old', 10))
+    const events = Array.from({ length: 4_000 }, (_, index) => watch(`p${index}`, 20))
+    await world.commit(...events)
+    await world.settle()
+    await world.commit(put('late', 15))
+    await world.settle()
+    const reader = createViewReader<{ seen: string[] }>(world.streams, 'v')
+    for (let index = 0; index < 4_000; index++) {
+      assert.deepEqual(reader.get(`p${index}`).value, { seen: ['late'] })
+    }
+    assert.deepEqual(await world.differences(), {})
+    await world.streams.close()
+  })
+
   it('hear of versions that the snapshot of the table has and theirs had not seen', async () => {
     const world = await openViews({ v: topics })
     await world.commit(put('old', 10), watch('p', 20))
