@@ -69,7 +69,10 @@ export default {
       comment: 'List the dependency in the package.json of the package that imports it.',
       severity: 'error',
       from: { path: '^packages/[^/]+/(src|bin)/', pathNot: [test] },
-      to: { dependencyTypes: ['npm-no-pkg', 'npm-unknown', 'npm-dev'] },
+      to: {
+        dependencyTypes: ['npm-no-pkg', 'npm-unknown', 'npm-dev'],
+        dependencyTypesNot: ['npm-peer'],
+      },
     },
     ...Object.entries(layers).map(([name, allowed]) => ({
       name: `layer-${name}`,
