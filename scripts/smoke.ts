@@ -37,7 +37,7 @@ try {
     if (!answer.ok) throw new TypeError(`${path} answers ${answer.status}.`)
   }
   signal(child, 'SIGINT')
-  const ended = await Promise.race([exited, sleep(stopTimeoutMs)])
+  const ended = await Promise.race([exited, sleep(stopTimeoutMs, undefined, { ref: false })])
   if (ended === undefined) throw new TypeError(`It still runs ${stopTimeoutMs} ms after Ctrl-C.`)
   await assertFree(port)
   console.log('stopped, the port is free')
