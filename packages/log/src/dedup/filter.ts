@@ -1,7 +1,7 @@
 /**
  * A split-block Bloom filter (Putze, Sanders, Singler, 2009; the Parquet format's SBBF): a key sets
- * one bit in each of the 8 words of one block, so a question costs one block. At 11 bits a key about
- * one new key in a hundred is taken for a known one, and costs a page; a known key is never missed.
+ * one bit in each of the 8 words of one block, so a question costs one block. At 15 bits a key about
+ * two new keys in a thousand are taken for known ones, and cost a page each; a known key is never missed.
  */
 
 /** Words of a block. */

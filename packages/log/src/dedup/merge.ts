@@ -27,7 +27,7 @@ import type { Run } from './run.ts'
 import type { RunWriter } from './run-writer.ts'
 
 /** A group that is at least this full may be closed so that the next ones can be copied whole. */
-const CLOSE_FROM = 680
+const CLOSE_FROM = 510
 /** Groups handled before the event loop turns, when the disk answers at once. */
 const GROUPS_PER_TURN = 4
 const TEXT_PAGES = 8

@@ -8,8 +8,8 @@
  *   word 3     type (high 16 bits), count of what it holds (low 16 bits)
  *   word 4...  content, by type:
  *
- *   GROUP   word 4..67    the first key of each of the up to 16 data pages that follow it (4 words each)
- *           word 68..1011 filter of all their keys: 118 blocks of 8 words
+ *   GROUP   word 4..51    the first key of each of the up to 12 data pages that follow it (4 words each)
+ *           word 52..1011 filter of all their keys: 120 blocks of 8 words
  *           word 1012     entries in the group
  *           count         data pages
  *   DATA    up to 170 entries of 6 words, sorted by key
@@ -34,12 +34,12 @@ export const HEAP = 4
 export const FOOTER = 5
 
 export const DATA_ENTRIES = Math.floor((PAGE_WORDS - HEAD_WORDS) / ENTRY_WORDS)
-export const GROUP_PAGES = 16
+export const GROUP_PAGES = 12
 export const GROUP_ENTRIES = DATA_ENTRIES * GROUP_PAGES
 export const FENCE_WORDS = 5
 export const FENCES = Math.floor((PAGE_WORDS - HEAD_WORDS) / FENCE_WORDS)
 export const FILTER_AT = HEAD_WORDS + GROUP_PAGES * 4
-export const FILTER_BLOCKS = 118
+export const FILTER_BLOCKS = 120
 export const GROUP_COUNT_AT = FILTER_AT + FILTER_BLOCKS * 8
 
 /** Buffers that are kept: those of one merge of eight runs and of two writers, fences included. */

@@ -3,12 +3,12 @@
  *
  *   file    GROUP DATA.. GROUP DATA.. ... FENCE GROUP DATA.. ... FENCE FENCE FOOTER
  *
- * Up to 16 data pages follow the group page that describes them; a fence page follows the pages
+ * Up to 12 data pages follow the group page that describes them; a fence page follows the pages
  * that it points at, so that a run is written in one pass; the last fence page is the root. Texts
  * lie in a second file of HEAP pages, in the order of their entries.
  *
- * Cost of a question: one page per level of fences (555 thousand entries with one level, 113
- * million with two), the group page, and in one of a hundred cases a data page; nothing when the
+ * Cost of a question: one page per level of fences (416 thousand entries with one level, 84
+ * million with two), the group page, and in two of a thousand cases a data page; nothing when the
  * id lies outside the range of the run.
  */
 import { RANDOM, TEXT, type IdKey } from './id-key.ts'

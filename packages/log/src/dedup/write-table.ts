@@ -9,6 +9,8 @@ import { GAP_MS_MIN } from './tiers.ts'
 
 /** Entries written between two turns of the event loop. */
 const PIECE = 4096
+/** Entries looked at between two turns of the event loop. */
+const SCANNED = 65_536
 /** Stretches of time that one table is cut into at most, minus one. */
 const CUTS_MAX = 3
 
@@ -27,11 +29,7 @@ export async function writeTable(options: {
   const runs: Run[] = []
   try {
     for (const kind of [ORDERED, RANDOM, TEXT]) {
-      const order = await sorter.sort(
-        table.entries,
-        numbersOf(table, count, kind, sorter.numbers),
-        breathe,
-      )
+      const order = await sorter.sort(table.entries, await numbersOf(options, kind), breathe)
       const ends = kind === ORDERED ? cutByTime(table.entries, order) : [order.length]
       let start = 0
       for (const end of ends) {
@@ -67,11 +65,17 @@ async function writeRun(
   return await writer.finish()
 }
 
-/** Puts the numbers of the entries of a kind into `numbers`; answers how many there are. */
-function numbersOf(table: MemoryTable, count: number, kind: number, numbers: Int32Array): number {
-  const { entries } = table
+/** Puts the numbers of the entries of a kind into those of the sorter; answers how many there are. */
+async function numbersOf(
+  options: { table: MemoryTable; count: number; sorter: Sorter; breathe: () => Promise<void> },
+  kind: number,
+): Promise<number> {
+  const { count, breathe } = options
+  const { entries } = options.table
+  const { numbers } = options.sorter
   let found = 0
   for (let number = 0; number < count; number++) {
+    if (number % SCANNED === SCANNED - 1) await breathe()
     if (kindOf(entries[number * ENTRY_WORDS + 5] as number) === kind) numbers[found++] = number
   }
   return found
