@@ -328,6 +328,7 @@ class FileLog implements EventLog {
         ...this.#journal.counters,
         ...this.#committer.counters,
         ...this.#splitter.counters,
+        journalSegments: this.#journal.segments.length,
         tailBytes: this.#tails.bytes,
         ids: ids.ids,
         idMemoryBytes: ids.memoryBytes,
