@@ -12,6 +12,11 @@ const JSON_TYPE = 'application/json; charset=utf-8'
 /** Media types of a body with one event a line. */
 export const NDJSON_TYPES = ['application/x-ndjson', 'application/ndjson', 'application/jsonl']
 
+/** True for a Content-Type of one event a line. */
+export function isNdjson(contentType: string | undefined): boolean {
+  return NDJSON_TYPES.includes((contentType ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? '')
+}
+
 const resultSchema: JsonSchema = {
   type: 'object',
   description: 'What became of one event.',
@@ -131,8 +136,7 @@ export function eventOperations(
 async function serveEvents(exchange: Exchange, context: ServerContext): Promise<unknown> {
   const { request, reply, query, body } = exchange
   if (body === undefined || body.length === 0) throw serverErrors.create('BODY_MISSING')
-  const mediaType = String(request.headers['content-type'])
-  const format = mediaType.startsWith('application/json') ? 'json' : 'ndjson'
+  const format = isNdjson(request.headers['content-type']) ? 'ndjson' : 'json'
   const outcome = await context.ingest.body(body, format, { isHistory: query['history'] === true })
   const position = outcome.position.size === 0 ? context.reflected() : outcome.position
   reply.header(POSITION_HEADER, encodePosition(position))

@@ -2,7 +2,7 @@
  * The HTTP server: operations bound to Fastify, refusals as problem details, limits, and a close
  * that loses nothing. It can listen by itself or serve inside a host process as a handler.
  */
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { isError, type MillraceError, type Random } from '@millrace/core'
 import type { MetricDefinition } from '@millrace/product'
@@ -10,9 +10,10 @@ import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest }
 import { serverErrors } from '../errors.ts'
 import { bindOperation } from './bind.ts'
 import { createBodyBudget, receiveBody, type BodyBudget } from './bodies.ts'
+import type { Limits } from '../config.ts'
 import type { ServerContext } from './context.ts'
 import { registerDocs } from './docs.ts'
-import { NDJSON_TYPES, eventOperations } from './event-routes.ts'
+import { NDJSON_TYPES, eventOperations, isNdjson } from './event-routes.ts'
 import { checkCaller, isLoopbackAddress } from './guard.ts'
 import { createHttpMetrics } from './metrics.ts'
 import { anyEventReference, openApiDocument, type OpenApiDocument } from './openapi.ts'
@@ -52,6 +53,7 @@ export interface HttpServerOptions {
 }
 
 const CLOSING_RETRY_MS = 1000
+const CHECK_MS_MAX = 10_000
 /** Set on requests that come through `handler`: the host process answers for where they come from. */
 const isFromHost = new WeakSet<IncomingMessage>()
 
@@ -75,6 +77,7 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
   if (options.page !== undefined) await registerPage(app, options.page)
   app.addHook('preClose', async () => options.endSubscriptions())
   await app.ready()
+  const unused = watchUnused(app.server)
 
   return {
     document,
@@ -84,8 +87,13 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
       app.routing(request, response)
     },
     listen: address => listen(app, address),
-    close: () => app.close(),
+    close: () => closeServer(app, context, unused),
   }
+}
+
+/** Half of the shortest time allowed, so that a limit is overrun by at most a half. */
+function checkIntervalMs({ headersTimeoutMs, requestTimeoutMs }: Limits): number {
+  return Math.ceil(Math.min(headersTimeoutMs, requestTimeoutMs, CHECK_MS_MAX) / 2)
 }
 
 function createFastify({ context, random }: HttpServerOptions): FastifyInstance {
@@ -107,6 +115,8 @@ function createFastify({ context, random }: HttpServerOptions): FastifyInstance 
       headersTimeout: limits.headersTimeoutMs,
       maxHeaderSize: limits.headerBytesMax,
       requireHostHeader: false,
+      // Node looks for requests that take too long at this interval; its own default is 30 seconds.
+      connectionsCheckingInterval: checkIntervalMs(limits),
     },
     genReqId: request =>
       requestIdOf(request.headers['x-request-id']) ?? `${prefix}-${(++requests).toString(36)}`,
@@ -182,13 +192,39 @@ function addParsers(app: FastifyInstance, context: ServerContext, budget: BodyBu
   const receive = async (request: FastifyRequest, payload: IncomingMessage): Promise<Buffer> => {
     const type = request.headers['content-type'] ?? ''
     const isEvents = request.routeOptions.url === '/v1/events'
-    if (!isEvents && !type.startsWith('application/json')) throw unsupported(type)
+    if (!isEvents && isNdjson(type)) throw unsupported(type)
     return receiveBody(payload, limits)
   }
   app.addContentTypeParser(['application/json', ...NDJSON_TYPES], receive)
   app.addContentTypeParser('*', async (request: FastifyRequest) => {
     throw unsupported(request.headers['content-type'] ?? 'none')
   })
+}
+
+/** Connections that have not sent a request yet; Node does not count them as idle. */
+function watchUnused(server: Server): ReadonlySet<Socket> {
+  const unused = new Set<Socket>()
+  server.on('connection', socket => {
+    unused.add(socket)
+    socket.once('close', () => unused.delete(socket))
+  })
+  server.on('request', request => unused.delete(request.socket))
+  return unused
+}
+
+/** Stops listening, lets requests in flight finish for their time, then cuts what is left. */
+async function closeServer(
+  app: FastifyInstance,
+  { clock, limits, logger }: ServerContext,
+  unused: ReadonlySet<Socket>,
+): Promise<void> {
+  const deadline = clock.after(limits.closeTimeoutMs, () => {
+    logger.warn('connections were cut at shutdown', { afterMs: limits.closeTimeoutMs })
+    app.server.closeAllConnections()
+  })
+  for (const socket of unused) socket.destroy()
+  await app.close()
+  deadline.cancel()
 }
 
 function unsupported(type: string): MillraceError {
