@@ -11,9 +11,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { it } from 'node:test'
-import { createSeededRandom } from '@millrace/core'
-import { eventOf, openAll } from './testing/crash-worker.ts'
+import { createSeededRandom, systemClock, systemRandom } from '@millrace/core'
+import { openNodeDisk } from '@millrace/log/disk'
 import { assertExact, assertRebuilds } from './testing/oracle.ts'
+import { eventOf, openStack, settle } from './testing/stack.ts'
 
 const ROUNDS = Number(process.env['MILLRACE_CRASH_ROUNDS'] ?? 4)
 const SEED = Number(process.env['MILLRACE_CRASH_SEED'] ?? 1)
@@ -31,16 +32,16 @@ it(`survives ${ROUNDS} kills (seed ${SEED})`, async () => {
         turns: Math.floor(random.next() * 40),
       })
     }
-    const { log, snapshots, streams } = await openAll(directory)
+    const { log, snapshots, streams } = await openStack({
+      disk: openNodeDisk(directory),
+      clock: systemClock,
+      random: systemRandom,
+    })
     for (let number = 0; number < acknowledged; number++) {
       const { id } = eventOf(number)
       assert.equal((await log.find(id))?.id, id, `event ${number}`)
     }
-    for (let before = -1, now = 0; before !== now;) {
-      before = now
-      await streams.reached({ position: new Map(log.ends()), timeoutMs: 60_000 })
-      now = [...log.ends().values()].reduce((sum, end) => sum + end, 0)
-    }
+    await settle(log, streams)
     await assertExact(log, streams)
     await assertRebuilds(streams)
     await streams.close()

@@ -52,9 +52,8 @@ export function tileIndex(tiles: Tiles, start: number): number {
   return low
 }
 
-/** Puts the state of a tile in its place. */
-export function putTile(tiles: Tiles, start: number, packed: unknown): void {
-  const index = tileIndex(tiles, start)
+/** Puts the state of a tile in its place, which `tileIndex` gave. */
+export function putTile(tiles: Tiles, index: number, start: number, packed: unknown): void {
   if (tiles.starts[index] === start) {
     tiles.packed[index] = packed
     return
@@ -65,9 +64,9 @@ export function putTile(tiles: Tiles, start: number, packed: unknown): void {
 
 /** Drops tiles that start at or before `limit`. */
 export function dropTiles(tiles: Tiles, limit: number): void {
+  if (!((tiles.starts[0] as number) <= limit)) return
   let count = 0
   while (count < tiles.starts.length && (tiles.starts[count] as number) <= limit) count += 1
-  if (count === 0) return
   tiles.starts.splice(0, count)
   tiles.packed.splice(0, count)
 }

@@ -54,11 +54,18 @@ export class WindowShard implements FoldShard, ReadableShard {
     const key = keyIn(this.#plan, record)
     if (key === undefined || !this.#takes(record)) return
     this.#clean()
+    const { packing, view } = this.#plan
     const start = this.#startOf(record.eventTimeMs)
-    const state = this.#stateOf(key, start)
+    const tiles = this.#keys.get(key)
+    if (tiles !== undefined) dropTiles(tiles, this.#limit())
+    const index = tiles === undefined ? 0 : tileIndex(tiles, start)
+    const isKnown = tiles !== undefined && tiles.starts[index] === start
+    const state = isKnown ? packing.unpack(tiles.packed[index]) : packing.initial()
     this.#context.begin(key, record, output)
-    const result = this.#plan.view.fold(state, eventOf(this.#plan, record), this.#context)
-    this.#put(key, start, result === undefined ? state : result)
+    const result = view.fold(state, eventOf(this.#plan, record), this.#context)
+    const packed = packing.pack(result === undefined ? state : result)
+    if (tiles === undefined) this.#keys.set(key, { starts: [start], packed: [packed] })
+    else putTile(tiles, index, start, packed)
   }
 
   advance(watermarkMs: number): void {
@@ -213,10 +220,10 @@ export class WindowShard implements FoldShard, ReadableShard {
   }
 
   #put(key: string, start: number, state: unknown): void {
-    let tiles = this.#keys.get(key)
-    if (tiles === undefined) this.#keys.set(key, (tiles = { starts: [], packed: [] }))
-    dropTiles(tiles, this.#limit())
-    putTile(tiles, start, this.#plan.packing.pack(state))
+    const packed = this.#plan.packing.pack(state)
+    const tiles = this.#keys.get(key)
+    if (tiles === undefined) this.#keys.set(key, { starts: [start], packed: [packed] })
+    else putTile(tiles, tileIndex(tiles, start), start, packed)
   }
 
   #restore(key: string, { tiles, reads }: Image): void {
