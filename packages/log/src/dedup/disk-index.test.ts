@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
@@ -243,4 +243,53 @@ test('a closed index refuses every call', async () => {
   assert.throws(() => index.insert('a', at(1)), closed)
   await assert.rejects(index.lookupSlow('a'), closed)
   await assert.rejects(index.checkpoint(1), closed)
+})
+
+test('an id that is inserted again gets the new place', async () => {
+  const index = await open()
+  for (const id of ['a', deriveId(1, 'a')]) {
+    index.insert(id, at(1))
+    index.insert(id, at(2))
+    assert.deepEqual(index.lookup(id), at(2))
+  }
+  assert.equal(index.stats().ids, 2)
+  await index.close()
+})
+
+test('a merge that meets damage says so once, leaves no file, and everything else is still found', async () => {
+  const directory = `d${directories++}`
+  const errors: unknown[] = []
+  const index = await openDuplicateIndex({
+    disk: openNodeDisk(root),
+    clock: systemClock,
+    random: createSeededRandom(1),
+    logger: { ...silentLogger, error: (_, fields) => void errors.push(fields?.['reason']) },
+    directory,
+    options: { forTests: { tableEntries: 512, cachePages: 256 } },
+  })
+  const random = createSeededRandom(2)
+  const ids = Array.from({ length: 450 }, (_, number) => uuidAt(random, 1.7e12 + number, 7))
+  for (const [number, id] of ids.entries()) {
+    index.insert(id, at(number))
+    if (number % 50 !== 49) continue
+    if (number === 399) {
+      const path = join(root, directory, '000000000003.run')
+      const bytes = await readFile(path)
+      bytes[5000] = (bytes[5000] as number) ^ 1
+      await writeFile(path, bytes)
+    }
+    await index.checkpoint(number, { force: true })
+  }
+  for (let turns = 0; errors.length === 0 && turns < 20_000; turns++) {
+    await new Promise<void>(resolve => systemClock.soon(resolve))
+  }
+  assert.equal(errors.length, 1)
+  assert.match(String(errors[0]), /000000000003\.run is damaged at byte 4096/)
+  for (const [number, id] of ids.entries()) {
+    const isDamaged = number >= 100 && number < 150
+    if (isDamaged) await assert.rejects(find(index, id), error => isError(error, 'LOG_DAMAGED'))
+    else assert.deepEqual(await find(index, id), at(number))
+  }
+  await index.close()
+  assert.equal((await readdir(join(root, directory))).length, 10)
 })

@@ -93,11 +93,6 @@ export class RunWriter {
     this.#textFile = await this.#disk.open(textsPath(this.#directory, this.#number), 'create')
   }
 
-  /** Entries so far. */
-  get count(): number {
-    return this.#count
-  }
-
   /** Entries in the group that is not complete yet. */
   get pending(): number {
     return this.#entries
