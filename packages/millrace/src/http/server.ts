@@ -4,7 +4,7 @@
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
-import { isError, type MillraceError, type Random } from '@millrace/core'
+import { isError, type MillraceError, type Random, type Timer } from '@millrace/core'
 import type { MetricDefinition } from '@millrace/product'
 import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import { serverErrors } from '../errors.ts'
@@ -54,6 +54,7 @@ export interface HttpServerOptions {
 
 const CLOSING_RETRY_MS = 1000
 const CHECK_MS_MAX = 10_000
+const SWEEP_MS = 50
 /** Set on requests that come through `handler`: the host process answers for where they come from. */
 const isFromHost = new WeakSet<IncomingMessage>()
 
@@ -222,8 +223,16 @@ async function closeServer(
     logger.warn('connections were cut at shutdown', { afterMs: limits.closeTimeoutMs })
     app.server.closeAllConnections()
   })
-  for (const socket of unused) socket.destroy()
+  // A connection whose last answer was under way when closing began is idle a moment later.
+  let timer: Timer | undefined
+  const sweep = (): void => {
+    app.server.closeIdleConnections()
+    for (const socket of unused) socket.destroy()
+    timer = clock.after(SWEEP_MS, sweep)
+  }
+  sweep()
   await app.close()
+  timer?.cancel()
   deadline.cancel()
 }
 
