@@ -22,6 +22,7 @@ import {
 } from './suite/harness.ts'
 import type { LogFactory } from './suite/harness.ts'
 import { modelSuite } from './suite/model.ts'
+import { historySuite, readSuite } from './suite/reading.ts'
 import { stepSuite } from './suite/steps.ts'
 
 export type { LogConditions, LogFactory, LogUnderTest } from './suite/harness.ts'
@@ -324,104 +325,6 @@ function watermarkSuite(factory: LogFactory): void {
     }))
 }
 
-function readSuite(factory: LogFactory): void {
-  it('finds the first offset at a time of arrival', () =>
-    withLog(factory, async bench => {
-      for (let index = 0; index < 6; index++) {
-        bench.nowMs = START_MS + 100 * index
-        await bench.log.commit({ events: [event({ partition: 0 }), event({ partition: 0 })] })
-      }
-      const seek = (timeMs: number, partition = 0): Promise<number> =>
-        bench.log.seek({ stream: STREAM, partition, timeMs: START_MS + timeMs })
-      for (const round of ['open', 'reopened']) {
-        if (round === 'reopened') await bench.reopen()
-        assert.equal(await seek(-1_000_000), 0)
-        assert.equal(await seek(0), 0)
-        assert.equal(await seek(1), 2)
-        assert.equal(await seek(200), 4)
-        assert.equal(await seek(450), 10)
-        assert.equal(await seek(501), 12)
-        assert.equal(await seek(0, 1), 0)
-      }
-    }))
-
-  it('reads from any offset, and nothing at the end', () =>
-    withLog(factory, async bench => {
-      await bench.log.commit({ events: Array.from({ length: 50 }, () => event({ partition: 3 })) })
-      for (const from of [0, 1, 24, 49, 50, 51, 1_000]) {
-        const records = await bench.log.read({ stream: STREAM, partition: 3, from, recordsMax: 1 })
-        assert.deepEqual(
-          records.map(record => record.offset),
-          from < 50 ? [from] : [],
-        )
-      }
-      const refused = bench.log.read({ stream: STREAM, partition: 3, from: -1 })
-      await assert.rejects(refused, error => isError(error, 'LOG_OFFSET_GONE'))
-    }))
-
-  it('shows its streams in stats', () =>
-    withLog(factory, async bench => {
-      await bench.log.commit({ events: [event({ partition: 1 }), event({ partition: 1 })] })
-      const stats = bench.log.stats()
-      assert.deepEqual(stats.streams.map(entry => entry.stream), [STREAM]) // prettier-ignore
-      const partitions = stats.streams[0]?.partitions ?? []
-      assert.deepEqual(partitions.map(({ start, end }) => [start, end]).slice(0, 2), [[0, 0], [0, 2]]) // prettier-ignore
-      assert.equal(partitions.length, PARTITIONS)
-      assert.ok(stats.bytes > 0)
-      assert.equal(stats.readOnlyReason, undefined)
-      assert.equal(stats.counters['appended'], 2)
-    }))
-}
-
-function historySuite(factory: LogFactory): void {
-  it('gives all records of one key in order, and of several merged by event time', () =>
-    withLog(factory, async bench => {
-      const keys = ['a', 'b', 'c', 'd', 'e', 'ü', '🔑']
-      for (let index = 0; index < 70; index++) {
-        const key = keys[index % keys.length] as string
-        const eventTimeMs = START_MS + ((index * 37) % 11)
-        const tenant = index % 10 === 0 ? 'acme' : 'default'
-        await bench.log.commit({ events: [event({ key, eventTimeMs, tenant })] })
-        if (index === 35) await bench.reopen()
-      }
-      for (const key of keys) {
-        const partition = partitionOf(key, PARTITIONS)
-        const wanted = (await readAll(bench.log, partition)).filter(
-          record => record['key'] === key && record['tenant'] === 'default',
-        )
-        assert.deepEqual(await historyOf(bench.log, [key]), wanted)
-        const [from, to] = [wanted[1]?.['offset'] as number, wanted[4]?.['offset'] as number]
-        assert.deepEqual(await historyOf(bench.log, [key], { from, to }), wanted.slice(1, 4))
-      }
-      const merged = await historyOf(bench.log, ['a', 'ü', 'c', 'a'])
-      assert.equal(merged.length, (await historyOf(bench.log, ['a'])).length + (await historyOf(bench.log, ['ü'])).length + (await historyOf(bench.log, ['c'])).length) // prettier-ignore
-      const order = merged.map(record => [record['eventTimeMs'] as number, record['id'] as string])
-      assert.deepEqual(order, order.toSorted((a, b) => compare(a[0], b[0]) || compare(a[1], b[1]))) // prettier-ignore
-      assert.equal((await historyOf(bench.log, ['a'], { tenant: 'acme' })).length, 1)
-      assert.deepEqual(await historyOf(bench.log, ['never']), [])
-    }))
-
-  it('finds a record under each of its keys once', () =>
-    withLog(factory, async bench => {
-      const keys = ['p', 'q', 'r', 's', 't', 'u', 'v'].filter(
-        key => partitionOf(key, PARTITIONS) === partitionOf('p', PARTITIONS),
-      )
-      const other = 'x-elsewhere'
-      const rekeyed = event({
-        key: 'p',
-        keys: [...keys, 'p'],
-        partition: partitionOf('p', PARTITIONS),
-      })
-      await bench.log.commit({ events: [rekeyed, event({ key: other })] })
-      await bench.reopen()
-      for (const key of keys) {
-        assert.deepEqual((await historyOf(bench.log, [key])).map(record => record['id']), [rekeyed.id]) // prettier-ignore
-      }
-      assert.equal((await historyOf(bench.log, keys)).length, 1)
-      assert.equal((await historyOf(bench.log, [...keys, other])).length, 2)
-    }))
-}
-
 function refusalSuite(factory: LogFactory): void {
   it('refuses streams that are malformed, unknown or declared otherwise', () =>
     withLog(factory, async bench => {
@@ -558,9 +461,4 @@ function at(partition: number): string {
 function placeOf(result: AppendResult | undefined): { partition: number; offset: number } {
   assert.ok(result !== undefined && result.status !== 'conflict')
   return result
-}
-
-function compare(a: number | string | undefined, b: number | string | undefined): number {
-  if (a === b || a === undefined || b === undefined) return 0
-  return a < b ? -1 : 1
 }

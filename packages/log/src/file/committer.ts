@@ -5,14 +5,14 @@
  * judged by reading files, the commit is suspended with its unit half framed, and those that come
  * after it wait in line; the journal goes on writing whole units meanwhile.
  */
-import { invariant, isError, partitionOf } from '@millrace/core'
+import { invariant, partitionOf } from '@millrace/core'
 import type { Clock } from '@millrace/core'
-import { checkEvent, differenceOf, eventConflict, jsonOf, versionConflict } from '../admission.ts'
+import { differenceOf, eventConflict, versionConflict } from '../admission.ts'
 import type { Declared } from '../admission.ts'
 import type { DuplicateIndex, Place } from '../duplicates.ts'
 import { logErrors } from '../errors.ts'
 import { DEFAULT_TENANT } from '../log.ts'
-import type { AppendResult, CommitRequest, CommitResult, LogRecord, NewEvent } from '../log.ts'
+import type { AppendResult, CommitRequest, CommitResult, NewEvent } from '../log.ts'
 import { writeRecord } from './frames.ts'
 import type { RecordHead } from './frames.ts'
 import type { Journal } from './journal.ts'
@@ -20,43 +20,14 @@ import { hashOfKey } from './key-chains.ts'
 import type { FileLogLimits } from './options.ts'
 import type { Partition, Stream } from './partition.ts'
 import type { Reader } from './reader.ts'
+import { RECORD_OVERHEAD_BYTES, checkCommit, unreadable } from './work.ts'
+import type { Answer, Work } from './work.ts'
 import { numberOf, writeStep, writeStream } from './state.ts'
 import type { LogState } from './state.ts'
 import { TailRecord } from './tail.ts'
 
-const RECORD_OVERHEAD_BYTES = 96
 const TAIL_OVERHEAD_BYTES = 256
 const LOOKUPS_AT_ONCE = 64
-
-/** What reading files said about one event. */
-interface Answer {
-  /** The place of its id and the record there; the record is undefined when retention removed it. */
-  readonly place?: Place
-  readonly record?: LogRecord
-  readonly version?: number
-  readonly error?: unknown
-}
-
-/** A commit on its way. */
-interface Work {
-  readonly request: CommitRequest
-  /** JSON text of the events that came without a payload, by place in `all`. */
-  readonly texts: readonly (string | undefined)[]
-  /** The events, then what the step emits. */
-  readonly all: readonly NewEvent[]
-  readonly bytes: number
-  readonly results: AppendResult[]
-  readonly touched: Partition[]
-  readonly appendedTo: Partition[]
-  readonly emitted: Map<string, number>
-  readonly resolve: (result: CommitResult) => void
-  readonly reject: (error: unknown) => void
-  number: number
-  index: number
-  records: number
-  readonly ingestTimeMs: number
-  answers: Map<number, Answer> | undefined
-}
 
 /** See the head of the file. */
 export class Committer {
@@ -112,7 +83,7 @@ export class Committer {
         ? (request.events ?? [])
         : [...(request.events ?? []), ...request.step.emitted]
     const texts: (string | undefined)[] = []
-    const bytes = this.#check(request, all, texts)
+    const bytes = checkCommit(this.#state, this.#limits, { request, all, texts })
     this.#pushBack(bytes)
     return new Promise((resolve, reject) => {
       const work: Work = {
@@ -159,48 +130,15 @@ export class Committer {
   /** Brings every id given so far to disk, so that the journal before it is not needed for them. */
   async saveIds(): Promise<void> {
     await new Promise<void>((resolve, reject) => {
-      this.#enter(0, () => this.#checkpointIds({ force: true }).then(resolve, reject))
+      this.#enter(0, () => {
+        this.#checkpointIds({ force: true }).then(resolve, reject)
+      })
     })
   }
 
   #stamp(): number {
     this.#state.lastIngestMs = Math.max(this.#state.lastIngestMs, this.#clock.nowMs())
     return this.#state.lastIngestMs
-  }
-
-  /** Refuses what cannot be stored, before anything of the commit has a place; returns its size. */
-  #check(
-    { events = [], step }: CommitRequest,
-    all: readonly NewEvent[],
-    texts: (string | undefined)[],
-  ): number {
-    let bytes = RECORD_OVERHEAD_BYTES
-    const { streams, names } = this.#state
-    for (let place = 0; place < all.length; place++) {
-      const event = all[place] as NewEvent
-      const index = place < events.length ? place : place - events.length
-      checkEvent(event, index, streams.get(event.stream).partitions.length)
-      names.type.check(event.type, index)
-      if (event.definition !== undefined) names.definition.check(event.definition, index)
-      let payloadBytes = event.payload?.length
-      if (payloadBytes === undefined) {
-        const text = jsonOf(event.data, index)
-        texts[place] = text
-        payloadBytes = text.length
-      }
-      if (event.sealed !== undefined) payloadBytes += event.sealed.bytes.length
-      bytes += RECORD_OVERHEAD_BYTES + event.key.length + event.id.length + payloadBytes
-      if (place >= events.length && event.expectedVersion !== undefined) {
-        const reason = 'a step cannot emit with an expected version'
-        throw logErrors.create('LOG_EVENT_INVALID', { index, reason })
-      }
-    }
-    if (bytes > this.#limits.unitBytesMax) {
-      const reason = `the commit has ${bytes} bytes, the limit is ${this.#limits.unitBytesMax}`
-      throw logErrors.create('LOG_EVENT_INVALID', { index: 0, reason })
-    }
-    if (step !== undefined) streams.partition(step.source.stream, step.source.partition)
-    return bytes
   }
 
   #pushBack(bytes: number): void {
@@ -533,11 +471,4 @@ export class Committer {
     )
     return { version }
   }
-}
-
-/** What is stored under the id, or the version, cannot be read: the event is refused, others are not. */
-function unreadable(error: unknown): AppendResult {
-  const code = isError(error) ? error.code : 'LOG_DAMAGED'
-  const reason = error instanceof Error ? error.message : String(error)
-  return { status: 'conflict', code, reason }
 }

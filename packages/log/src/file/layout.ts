@@ -62,7 +62,7 @@ export const FLAG = {
 } as const
 
 function magicOf(letters: string): number {
-  const [a = 0, b = 0, c = 0] = [...letters].map(letter => letter.charCodeAt(0))
+  const [a, b, c] = [0, 1, 2].map(index => letters.charCodeAt(index)) as [number, number, number]
   return a | (b << 8) | (c << 16) | (FORMAT_VERSION << 24)
 }
 
