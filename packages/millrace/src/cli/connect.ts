@@ -85,8 +85,21 @@ export async function findServer(context: CommandContext): Promise<string | unde
     if (reason === undefined) return url
     if (port.isExplicit) throw cliErrors.create('CLI_UNREACHABLE', { url, reason })
   }
-  const owner = data === 'memory' ? undefined : ownerOf(data)
-  return owner?.url
+  return data === 'memory' ? undefined : ownerUrl(context)
+}
+
+const OWNER_WAIT_MS = 3000
+const OWNER_POLL_MS = 50
+
+/** The address of the owner; one that has just started gets a moment to listen. */
+async function ownerUrl({ data, clock }: CommandContext): Promise<string | undefined> {
+  const untilMs = clock.monotonicMs() + OWNER_WAIT_MS
+  for (;;) {
+    const owner = ownerOf(data)
+    if (owner === undefined || owner.url !== undefined) return owner?.url
+    if (clock.monotonicMs() > untilMs) return undefined
+    await new Promise<void>(resolve => clock.after(OWNER_POLL_MS, resolve))
+  }
 }
 
 /** Why no Millrace answers there; undefined when one does. */

@@ -13,6 +13,8 @@ export interface ImportFacts {
   readonly app: App
   readonly report: ImportReport
   readonly seconds: number
+  /** What it took to bring the views up to date afterwards. */
+  readonly viewsSeconds: number
   readonly work: string
   readonly plan: readonly MappedInput[]
 }
@@ -53,6 +55,8 @@ export function describeReport(facts: ImportFacts, context: CommandContext): str
   if (firstAtMs !== undefined && lastAtMs !== undefined) {
     lines.push(`  from ${day(firstAtMs)} to ${day(lastAtMs)}`)
   }
+  if (facts.viewsSeconds >= 1)
+    lines.push(`  views up to date after another ${duration(facts.viewsSeconds)}`)
   if (report.resumedAt > 0) {
     lines.push(`  went on behind row ${count(report.resumedAt)} of an interrupted import`)
   }
@@ -110,6 +114,7 @@ export function reportJson(facts: ImportFacts, context: CommandContext): unknown
     firstAt: firstAtMs === undefined ? null : new Date(firstAtMs).toISOString(),
     lastAt: lastAtMs === undefined ? null : new Date(lastAtMs).toISOString(),
     seconds,
+    viewsSeconds: facts.viewsSeconds,
     rowsPerSecond: Math.round(report.rows / Math.max(0.001, seconds)),
   }
 }

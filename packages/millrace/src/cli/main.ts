@@ -1,4 +1,5 @@
 /** The command line: `millrace <command>`. */
+import { MessageChannel } from 'node:worker_threads'
 import { systemClock, systemRandom } from '@millrace/core'
 import { Command, CommanderError, Option } from 'commander'
 import { processEnvironment } from '../config.ts'
@@ -22,7 +23,10 @@ import type { Run } from './run-command.ts'
 export async function main(words: readonly string[]): Promise<number> {
   const { promise, resolve } = Promise.withResolvers<void>()
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve())
-  return runCommand(words, {
+  // Timers of the clock do not keep a process alive; a command that waits must.
+  const alive = new MessageChannel()
+  alive.port1.ref()
+  const exitCode = await runCommand(words, {
     terminal: {
       out: text => void process.stdout.write(text),
       err: text => void process.stderr.write(text),
@@ -36,6 +40,8 @@ export async function main(words: readonly string[]): Promise<number> {
     stopped: promise,
     modules: standardModules(),
   })
+  alive.port1.close()
+  return exitCode
 }
 
 /** Runs a command line; resolves to the exit code. Never throws. */

@@ -22,14 +22,17 @@ import {
   type MappedInput,
   type TimeFormat,
 } from '../../import/index.ts'
-import { openRuntime } from '../../wiring/runtime.ts'
+import { openBackends } from '../../wiring/backends.ts'
+import { planHouse } from '../../wiring/house.ts'
+import { modulesOf, orderModules } from '../../wiring/modules.ts'
+import { openRuntime, type Runtime } from '../../wiring/runtime.ts'
 import { appOf, findServer } from '../connect.ts'
 import type { CommandContext } from '../context.ts'
 import { cliErrors } from '../errors.ts'
 import { EXIT_PARTIAL } from '../exit-codes.ts'
 import { createHttpSink } from '../http-sink.ts'
 import { describePlan, describeReport, reportJson } from '../import-report.ts'
-import { createProgress } from '../progress.ts'
+import { createProgress, type Progress } from '../progress.ts'
 import type { Run } from '../run-command.ts'
 
 type Format = 'movielens' | 'csv' | 'jsonl'
@@ -140,9 +143,11 @@ async function importFiles(
   const plan = await planImport(app, format, resolve(context.cwd, path), fileOptions)
   context.output.note(describePlan(app, plan.inputs, plan.ignored, context.output.terminal.columns))
   const url = await findServer(context)
-  const target = url === undefined ? await openLocal(context, app) : await openRemote(context, url)
-  const startMs = context.clock.monotonicMs()
   const progress = createProgress(context.output, context.clock)
+  const target =
+    url === undefined ? await openLocal(context, app, progress) : await openRemote(context, url)
+  const startMs = context.clock.monotonicMs()
+  let seconds = 0
   let report: ImportReport
   try {
     let phase = ''
@@ -164,14 +169,15 @@ async function importFiles(
       },
     })
     progress.end()
+    seconds = (context.clock.monotonicMs() - startMs) / 1000
     await target.settle()
   } finally {
     progress.end()
     await target.close()
   }
-  const seconds = (context.clock.monotonicMs() - startMs) / 1000
+  const viewsSeconds = (context.clock.monotonicMs() - startMs) / 1000 - seconds
   if (report.refused > 0) context.exitWith(EXIT_PARTIAL)
-  const facts = { app, report, seconds, work: target.work, plan: plan.inputs }
+  const facts = { app, report, seconds, viewsSeconds, work: target.work, plan: plan.inputs }
   context.output.result(reportJson(facts, context), describeReport(facts, context))
 }
 
@@ -285,22 +291,64 @@ interface Target {
   close(): Promise<void>
 }
 
-const CATCH_UP_MS = 24 * 3_600_000
-
-async function openLocal(context: CommandContext, app: App): Promise<Target> {
-  const { data, clock, random, environment, output } = context
+/**
+ * Opens the log alone: the views are brought up to date afterwards, in one go, which leaves the
+ * machine to reading and appending first and makes the progress of both plain.
+ */
+async function openLocal(context: CommandContext, app: App, progress: Progress): Promise<Target> {
+  const { data, clock, random, environment } = context
   const { limits } = readConfig({}, environment)
-  const runtime = await openRuntime({ app, data, limits, clock, random, logger: silentLogger })
-  const { log } = runtime.backends
+  const options = { app, data, limits, clock, random, logger: silentLogger }
+  const backends = await openBackends(options)
+  let isOpen = true
+  const close = async (): Promise<void> => {
+    if (isOpen) await backends.close()
+    isOpen = false
+  }
+  await backends.log.declare(planHouse(app, orderModules(modulesOf(app))).streams)
   return {
-    sink: createLogSink({ log, app, clock }),
+    sink: createLogSink({ log: backends.log, app, clock }),
     work: data,
+    close,
     async settle() {
-      const late = clock.after(1000, () => output.note('Bringing the views up to date ...'))
-      await runtime.streams.reached({ position: new Map(log.ends()), timeoutMs: CATCH_UP_MS })
-      late.cancel()
+      await close()
+      const runtime = await openRuntime(options)
+      try {
+        await catchUp(runtime, context, progress)
+      } finally {
+        await runtime.close()
+      }
     },
-    close: () => runtime.close(),
+  }
+}
+
+const CATCH_UP_MS = 24 * 3_600_000
+const LOOK_EVERY_MS = 200
+
+/** Waits until the views reflect all of the log, and shows how far they are. */
+async function catchUp(
+  { streams, backends }: Runtime,
+  { clock }: CommandContext,
+  progress: Progress,
+): Promise<void> {
+  const lag = (): number => streams.status().reduce((sum, fold) => sum + fold.lag, 0)
+  let most = lag()
+  let isDone = false
+  progress.begin('Views', 'rows')
+  const look = (): void => {
+    if (isDone) return
+    const left = lag()
+    most = Math.max(most, left)
+    progress.update(most - left, most, most - left)
+    clock.after(LOOK_EVERY_MS, look)
+  }
+  look()
+  try {
+    const position = new Map(backends.log.ends())
+    await streams.reached({ position, timeoutMs: CATCH_UP_MS })
+  } finally {
+    isDone = true
+    progress.end()
   }
 }
 
