@@ -120,6 +120,7 @@ async function measure(kind: 'ordered' | 'random', count: number, random: Random
       microsecondsPerId: round(perId(step => step.microsecondsPerId) + (settleMs * 1000) / count),
       threadMicrosecondsPerId: perId(step => step.threadMicrosecondsPerId),
       makingAnIdMicroseconds: round(making.wallMs * 1000),
+      makingAnIdThreadMicroseconds: round(making.cpuMs * 1000),
       longestPauseMs: round(byWall.at(-1) ?? 0),
       p999PauseMs: round(byWall[Math.floor(byWall.length * 0.999)] ?? 0),
       longestPauseOfThreadMs: round(Math.max(...pauses.map(pause => pause.cpuMs))),
