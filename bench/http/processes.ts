@@ -1,0 +1,74 @@
+/** Starts the server and the load generator of the HTTP benches, each in a process of its own. */
+import { execFile, spawn } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import type { LoadPlan, LoadReport } from './load.ts'
+
+/** A server under measurement. */
+export interface BenchServer {
+  readonly url: string
+  readonly port: number
+  /** From the start of the script to listening. */
+  readonly readyMs: number
+  /** From the start of the process to listening. */
+  readonly startMs: number
+  /** Resident memory now, and the most so far; MiB. */
+  memory(): { readonly residentMiB: number; readonly peakMiB: number }
+  stop(): Promise<void>
+}
+
+const pathOf = (name: string): string => fileURLToPath(new URL(name, import.meta.url))
+
+/** Starts a server on a data directory. */
+export async function startBenchServer(
+  directory: string,
+  app: 'product' | 'bare',
+): Promise<BenchServer> {
+  const startedMs = performance.now()
+  const flags = (process.env['BENCH_NODE_FLAGS'] ?? '').split(' ').filter(flag => flag !== '')
+  const child = spawn(process.execPath, [...flags, pathOf('serve.ts'), directory, app], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  const gone = new Promise<void>(resolve => child.once('exit', () => resolve()))
+  const line = await new Promise<string>(resolve =>
+    createInterface({ input: child.stdout }).once('line', resolve),
+  )
+  const startMs = performance.now() - startedMs
+  return {
+    ...(JSON.parse(line) as { url: string; port: number; readyMs: number }),
+    startMs,
+    memory() {
+      const status = readFileSync(`/proc/${child.pid}/status`, 'utf8')
+      const mib = (name: string): number =>
+        Math.round(Number(new RegExp(`${name}:\\s+(\\d+)`).exec(status)?.[1]) / 1024)
+      return { residentMiB: mib('VmRSS'), peakMiB: mib('VmHWM') }
+    },
+    stop() {
+      child.kill('SIGTERM')
+      return gone
+    },
+  }
+}
+
+/** Runs the load generator to its end. */
+export async function runLoad(plan: LoadPlan): Promise<LoadReport> {
+  const run = promisify(execFile)
+  const { stdout } = await run(process.execPath, [pathOf('load.ts'), JSON.stringify(plan)], {
+    maxBuffer: 16 * 1024 * 1024,
+  })
+  const report = JSON.parse(stdout) as LoadReport
+  if (report.errors > 0) throw new Error(`${report.errors} requests failed: ${report.firstError}`)
+  return report
+}
+
+/** The middle of an odd number of values. */
+export function median(values: readonly number[]): number {
+  return [...values].sort((a, b) => a - b)[values.length >> 1] as number
+}
+
+/** A number with three significant digits. */
+export function short(value: number): number {
+  return Number(value.toPrecision(3))
+}
