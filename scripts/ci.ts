@@ -22,8 +22,8 @@ const stages: readonly (Stage & { readonly isTestRun?: boolean })[] = [
   {
     name: 'npm test',
     command: ['npm', 'test'],
-    env: { MILLRACE_TEST_COVERAGE: '1' },
-    timeoutMs: 600_000,
+    env: { ...long, MILLRACE_TEST_COVERAGE: '1' },
+    timeoutMs: 1_200_000,
     isTestRun: true,
   },
   { name: 'npm run check', command: ['npm', 'run', 'check'], timeoutMs: 180_000 },
