@@ -8,6 +8,7 @@
  * durable (`depth` 1), and for the log also with eight batches on their way. The bare loop writes
  * the bytes that the log writes for the same batch (`bareLogBytes`), and the bytes of the events
  * alone (`bareEventBytes`), to files that grow; and the former to a file of zeros (`barePreallocated`).
+ * `cpuMicrosecondsPerEvent` is the processor time of the main thread, splitting included.
  * The log checks duplicates, indexes keys, and splits its closed segments meanwhile.
  */
 import {
@@ -103,6 +104,7 @@ async function measure(root: string, { batch, events }: (typeof CASES)[number]):
   const note = (name: string, batchesPerMs: number): void => {
     ;(rates[name] ??= []).push(batchesPerMs * batch * 1_000)
   }
+  const cpuPerEvent: number[] = []
   let eventBytes = 0
   let logBytes = 0
   for (let round = 0; round < Number(values.rounds); round++) {
@@ -110,7 +112,11 @@ async function measure(root: string, { batch, events }: (typeof CASES)[number]):
       const made = make(events)
       eventBytes = made.reduce((sum, event) => sum + bytesOf(event), 0) / events
       const before = log.stats().counters['bytesWritten'] ?? 0
-      note(`logDepth${depth}`, await append(log, chunk(made, batch), depth))
+      const batches = chunk(made, batch)
+      const cpuBefore = process.threadCpuUsage()
+      note(`logDepth${depth}`, await append(log, batches, depth))
+      const cpu = process.threadCpuUsage(cpuBefore)
+      if (depth === 1) cpuPerEvent.push((cpu.user + cpu.system) / events)
       if (depth === 1) logBytes = ((log.stats().counters['bytesWritten'] ?? 0) - before) / events
     }
     const file = join(root, 'bare')
@@ -130,6 +136,7 @@ async function measure(root: string, { batch, events }: (typeof CASES)[number]):
     eventBytes: Math.round(eventBytes),
     logBytesPerEvent: Math.round(logBytes),
     eventsPerSecond: medians,
+    cpuMicrosecondsPerEvent: Math.round(median(cpuPerEvent) * 100) / 100,
     ofBareLogBytes: ratio('logDepth1', 'bareLogBytes'),
     ofBareEventBytes: ratio('logDepth1', 'bareEventBytes'),
     ofBarePreallocated: ratio('logDepth1', 'barePreallocated'),
