@@ -38,6 +38,12 @@ export const streamsErrors = defineErrors({
     message: 'The streams runtime is closed.',
     remedy: 'Send again to a running process.',
   },
+  TIMERS_ENDLESS: {
+    status: 500,
+    retryable: false,
+    message: 'Timers fired too often at once.',
+    remedy: 'Let `onTimer` set the next timer to a later time, then retry the key.',
+  },
   SNAPSHOT_UNREADABLE: {
     status: 500,
     retryable: true,

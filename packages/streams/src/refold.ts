@@ -65,16 +65,13 @@ async function foldOnce(
     last = record
     beside.advanceTo(record)
     const before = isGuarded ? beside.shard.encodeKey(key) : undefined
-    try {
-      const failed = beside.parked.get(key)
-      if (failed !== undefined) throw new Error(failed.error)
-      beside.foldOne(record)
-    } catch (error) {
+    const fault = faultOf(beside, key, record)
+    if (fault !== undefined) {
       if (!isGuarded) return undefined
       beside.shard.decodeKey(key, before)
       if (lane.definition.onFailure === 'park') {
         beside.shard.hold?.(key)
-        failure = { offset: record.offset, error, waiting: 1 }
+        failure = { offset: record.offset, error: fault.error, waiting: 1 }
       }
     }
     await slices.pause()
@@ -82,10 +79,22 @@ async function foldOnce(
   passTime(beside, lane, key, last)
   const late = beside.parked.get(key)
   if (failure === undefined && late !== undefined && !lane.parked.has(key)) {
-    failure = { offset: to, error: new Error(late.error), waiting: 0 }
+    failure = { offset: to, error: late.error, waiting: 0 }
   }
   const bytes = beside.shard.encodeKey(key)
   return failure === undefined ? { bytes } : { bytes, failure }
+}
+
+/** Folds a record unless a timer of the key failed before it; says what went wrong. */
+function faultOf(beside: Lane, key: string, record: LogRecord): { error: unknown } | undefined {
+  const failed = beside.parked.get(key)
+  if (failed !== undefined) return { error: failed.error }
+  try {
+    beside.foldOne(record)
+    return undefined
+  } catch (error) {
+    return { error }
+  }
 }
 
 function passTime(beside: Lane, lane: Lane, key: string, last: LogRecord | undefined): void {
@@ -202,18 +211,21 @@ export async function retryParked(
     }
   }
   const slices = new Slices(ports.clock, ports.sliceMs)
+  const blamed = await blamedRecord(ports.log, lane, first)
   try {
-    const blamed = await blamedRecord(ports.log, lane, first)
     for (const record of [...records.values()].sort((a, b) => a.offset - b.offset)) {
       beside.advanceTo(record)
       beside.foldOne(record)
       await slices.pause()
     }
     beside.passTime(lane.watermarkMs, blamed)
-    const failed = [...beside.parked.values()][0]
-    if (failed !== undefined) throw new Error(failed.error)
   } catch (error) {
     lane.noteAttempt(group, error)
+    return false
+  }
+  const [late] = beside.parked.values()
+  if (late !== undefined) {
+    lane.noteAttempt(group, late.error)
     return false
   }
   replaceKeys(lane.shard, beside.shard, group)

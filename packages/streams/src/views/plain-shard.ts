@@ -1,6 +1,7 @@
 /** The states of a declared view without windows, for one partition. */
 import type { FoldOutput, FoldShard, ShardContext } from '../fold.ts'
 import type { LogRecord } from '@millrace/log'
+import { streamsErrors } from '../errors.ts'
 import { canonicalBytes, canonicalText, parseBytes } from './canonical.ts'
 import { ViewContext, eventOf } from './context.ts'
 import { keyIn, type ViewPlan } from './plan.ts'
@@ -174,7 +175,7 @@ export class PlainShard implements FoldShard, ReadableShard {
       const image = before === undefined ? {} : (parseBytes(before) as Image)
       try {
         count += 1
-        if (count > FIRINGS_MAX) throw new Error(`timers fired ${FIRINGS_MAX} times at once`)
+        if (count > FIRINGS_MAX) throw streamsErrors.create('TIMERS_ENDLESS')
         const kept = this.#context.beginTimer(key, atMs)
         const state = this.#stateOf(key)
         const result = this.#plan.view.onTimer?.(state, name, this.#context)
