@@ -1,10 +1,12 @@
 /** The command line: `millrace <command>`. */
 import { MessageChannel } from 'node:worker_threads'
-import { systemClock, systemRandom } from '@millrace/core'
+import { isError, systemClock, systemRandom } from '@millrace/core'
+import type { ProductModule } from '@millrace/product'
 import { Command, CommanderError, Option } from 'commander'
 import { processEnvironment } from '../config.ts'
 import { VERSION } from '../version.ts'
 import { standardModules } from '../wiring/modules.ts'
+import { findAppFile, loadApp } from './app-file.ts'
 import { addDev } from './commands/dev.ts'
 import { addDoctor } from './commands/doctor.ts'
 import { addImport } from './commands/import.ts'
@@ -62,7 +64,8 @@ export async function runCommand(words: readonly string[], ports: CliPorts): Pro
         output.failure(error, exitCode)
       }
     }
-  const program = createProgram(ports, run, isJson)
+  const modules = [...ports.modules, ...(await modulesOfApp(words, ports))]
+  const program = createProgram({ ...ports, modules }, run, isJson)
   try {
     await program.parseAsync([...words], { from: 'user' })
   } catch (error) {
@@ -79,6 +82,30 @@ export async function runCommand(words: readonly string[], ports: CliPorts): Pro
     }
   }
   return exitCode
+}
+
+/**
+ * The modules of the app of the working directory, when the command is none of the known ones: a
+ * team's own modules bring verbs too. An app that cannot be loaded has none; the commands that need
+ * it say why.
+ */
+async function modulesOfApp(
+  words: readonly string[],
+  ports: CliPorts,
+): Promise<readonly ProductModule[]> {
+  const [first = ''] = words
+  const program = createProgram(ports, () => async () => undefined, false)
+  const isKnown = program.commands.some(command => command.name() === first)
+  if (isKnown || !/^[a-z]/.test(first) || first === 'help') return []
+  const at = words.indexOf('--app')
+  try {
+    const file = findAppFile(ports.cwd, at < 0 ? undefined : words[at + 1])
+    const app = file === undefined ? undefined : await loadApp(file)
+    return (app?.options.modules ?? []) as readonly ProductModule[]
+  } catch (error) {
+    if (!isError(error)) throw error
+    return []
+  }
 }
 
 /** The options that every command takes. */

@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises'
+import { resolve } from 'node:path'
 import { isError } from '@millrace/core'
 import type { Command } from 'commander'
 import type { CommandContext } from '../context.ts'
@@ -132,7 +133,7 @@ const BATCH_LINES = 1000
 const SHOWN_MAX = 10
 
 async function trackFile(context: CommandContext, path: string): Promise<void> {
-  const text = await readInput(path)
+  const text = await readInput(path === '-' ? path : resolve(context.cwd, path))
   const lines = text.split('\n')
   const total = { appended: 0, duplicates: 0, conflicts: 0, invalid: 0 }
   const refused: { line: number; code: string; reason: string }[] = []

@@ -1,0 +1,239 @@
+import assert from 'node:assert/strict'
+import { spawn, type ChildProcess } from 'node:child_process'
+import { mkdir, mkdtemp, readFile, readdir, rm, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { gzipSync } from 'node:zlib'
+import { systemClock, systemRandom } from '@millrace/core'
+import { standardModules } from '../wiring/modules.ts'
+import { runCommand } from './main.ts'
+
+const COMMAND = fileURLToPath(new URL('../../bin/millrace.mjs', import.meta.url))
+const PACKAGE = fileURLToPath(new URL('../../', import.meta.url))
+const root = await mkdtemp(join(tmpdir(), 'millrace-cli-'))
+const children = new Set<ChildProcess>()
+after(async () => {
+  for (const child of children) child.kill('SIGKILL')
+  await rm(root, { recursive: true })
+})
+
+interface Ran {
+  readonly code: number | null
+  readonly out: string
+  readonly err: string
+}
+
+function launch(words: readonly string[], cwd = root): { child: ChildProcess; ran: Promise<Ran> } {
+  const child = spawn(process.execPath, [COMMAND, ...words], { cwd })
+  children.add(child)
+  let out = ''
+  let err = ''
+  child.stdout?.on('data', (chunk: Buffer) => (out += chunk.toString()))
+  child.stderr?.on('data', (chunk: Buffer) => (err += chunk.toString()))
+  const ran = new Promise<Ran>(resolve =>
+    child.on('close', code => {
+      children.delete(child)
+      resolve({ code, out, err })
+    }),
+  )
+  return { child, ran }
+}
+
+/** Runs a command in this process, which starts faster. */
+async function json(words: readonly string[], cwd = root): Promise<Record<string, unknown>> {
+  let out = ''
+  let err = ''
+  const exit = await runCommand([...words, '--json'], {
+    terminal: {
+      out: text => void (out += text),
+      err: text => void (err += text),
+      isInteractive: false,
+      columns: 80,
+    },
+    cwd,
+    environment: {},
+    clock: systemClock,
+    random: systemRandom,
+    stopped: new Promise(() => undefined),
+    modules: standardModules(),
+  })
+  const lines = out.trimEnd().split('\n')
+  assert.equal(lines.length, 1, `${words.join(' ')}: ${out}${err}`)
+  return { exit, ...(JSON.parse(out) as object) }
+}
+
+/** A server of a folder; resolves when it answers. */
+async function serve(
+  cwd: string,
+): Promise<{ url: string; port: string; stop: () => Promise<Ran>; child: ChildProcess }> {
+  const { child, ran } = launch(['start', '--port', '0', '--json'], cwd)
+  const line = await new Promise<string>((resolve, reject) => {
+    child.stdout?.once('data', (chunk: Buffer) => resolve(chunk.toString()))
+    void ran.then(({ err }) => reject(new Error(err)))
+  })
+  const { url, port } = JSON.parse(line) as { url: string; port: number }
+  const stop = (): Promise<Ran> => {
+    child.kill('SIGTERM')
+    return ran
+  }
+  return { url, port: String(port), stop, child }
+}
+
+const shop = join(root, 'shop')
+before(async () => {
+  const made = await json(['init', 'shop'])
+  assert.equal(made['exit'], 0)
+  // What npm install does, without a registry.
+  await mkdir(join(shop, 'node_modules'))
+  await symlink(PACKAGE, join(shop, 'node_modules/millrace'), 'dir')
+})
+
+test('init refuses a folder that has a project', async () => {
+  const again = await json(['init', 'shop'])
+  assert.equal(again['exit'], 1)
+  assert.equal((again['error'] as { code: string }).code, 'CLI_FOLDER_TAKEN')
+  assert.deepEqual((await readdir(shop)).sort(), [
+    '.gitignore',
+    'README.md',
+    'app.ts',
+    'events.ndjson',
+    'node_modules',
+    'package.json',
+    'tsconfig.json',
+  ])
+})
+
+test('a new project: start, track, recommend, explain, log, doctor, stop', async () => {
+  const server = await serve(shop)
+  const seeded = await json(['track', '--file', 'events.ndjson'], shop)
+  assert.deepEqual([seeded['exit'], seeded['appended']], [0, 21])
+  assert.equal((await json(['track', '--file', 'events.ndjson'], shop))['duplicates'], 21)
+
+  const tracked = await json(['track', 'read', 'reader=zoe', 'article=a5', 'seconds=90'], shop)
+  assert.equal(tracked['status'], 'appended')
+  const answer = await json(
+    ['recommend', '--surface', 'home', '--person', 'zoe', '--n', '3', '--explain'],
+    shop,
+  )
+  const items = answer['items'] as {
+    id: string
+    attributes: { title: string }
+    reasons: string[]
+  }[]
+  assert.equal(items.length, 3)
+  assert.ok(items.every(item => item.id !== 'a5' && item.attributes.title !== ''))
+  assert.ok(items.every(item => item.reasons.length > 0))
+
+  const stats = await json(['log', 'stats'], shop)
+  const streams = stats['streams'] as { name: string }[]
+  assert.ok(streams.some(({ name }) => name === 'person'))
+  const tail = await json(['log', 'tail', '-n', '1'], shop)
+  assert.equal((tail['records'] as { key: string }[])[0]?.key, 'zoe')
+  const read = await json(['log', 'read', 'person', '--key', 'zoe'], shop)
+  assert.equal((read['records'] as unknown[]).length, 1)
+  const doctor = await json(['doctor', '--port', '0'], shop)
+  assert.equal(doctor['problems'], 0)
+
+  const second = await json(['start', '--port', '0'], shop)
+  assert.equal(second['exit'], 4)
+  assert.equal((second['error'] as { code: string }).code, 'DIRECTORY_LOCKED')
+
+  assert.equal((await server.stop()).code, 0)
+  const after = await json(['recommend', '--surface', 'home', '--person', 'zoe', '-n', '1'], shop)
+  assert.equal((after['items'] as unknown[]).length, 1)
+})
+
+test('tail --follow prints what comes, one object a line, until it is stopped', async () => {
+  const server = await serve(shop)
+  const { child, ran } = launch(['log', 'tail', '-n', '0', '--follow', '--json'], shop)
+  // The stream is open once the first record arrives; events are sent until then.
+  const seen = new Promise<void>(resolve => child.stdout?.once('data', () => resolve()))
+  let isSeen = false
+  void seen.then(() => (isSeen = true))
+  while (!isSeen) {
+    await fetch(`${server.url}/v1/events`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ type: 'read', data: { reader: 'tim', article: 'a1', seconds: 1 } }),
+    })
+  }
+  child.kill('SIGINT')
+  const { out } = await ran
+  const [first = ''] = out.split('\n')
+  assert.equal((JSON.parse(first) as { key: string }).key, 'tim')
+  await server.stop()
+})
+
+test('refusals: one object with code, remedy and exit code', async () => {
+  const cases: [string[], number, string][] = [
+    [['nonsense'], 2, 'CLI_USAGE'],
+    [['track'], 2, 'CLI_USAGE'],
+    [['track', 'read', 'x'], 2, 'CLI_USAGE'],
+    [['log', 'read', 'person', '-n', 'x'], 2, 'CLI_USAGE'],
+    [['recommend', '--person', '1'], 2, 'CLI_USAGE'],
+    [['log', 'stats', '--port', '99999'], 2, 'CONFIG_INVALID'],
+    [['log', 'stats', '--port', '1'], 4, 'CLI_UNREACHABLE'],
+    [['track', 'reed', 'reader=1'], 1, 'EVENT_TYPE_UNKNOWN'],
+    [['import', 'csv', 'nowhere.csv'], 1, 'IMPORT_SOURCE_MISSING'],
+    [['import', 'csv', 'app.ts', '--map', 'reader'], 2, 'CLI_USAGE'],
+    [['start', '--app', 'nowhere.ts'], 1, 'CLI_APP_MISSING'],
+  ]
+  for (const [words, exit, code] of cases) {
+    const answer = await json(words, shop)
+    const error = answer['error'] as { code: string; remedy: string; exitCode: number }
+    assert.deepEqual([words, answer['exit'], error.code], [words, exit, code])
+    assert.equal(error.exitCode, exit)
+    assert.ok(error.remedy.length > 0)
+  }
+})
+
+test('a definition that cannot be used is refused with its place', async () => {
+  const folder = join(root, 'broken')
+  await mkdir(folder)
+  await writeFile(join(folder, 'app.ts'), 'export const x = 1\nconst y = {\n')
+  const syntax = await json(['start'], folder)
+  const { code, message } = syntax['error'] as { code: string; message: string }
+  assert.equal(code, 'CLI_APP_INVALID')
+  assert.match(message, /app\.ts:\d/)
+  await writeFile(join(folder, 'millrace.app.ts'), 'export default { name: "x" }\n')
+  assert.match(
+    ((await json(['start'], folder))['error'] as { message: string }).message,
+    /exports no app/,
+  )
+})
+
+test('a built-in app: import without an app, remembered by the data directory', async () => {
+  const folder = join(root, 'history')
+  await mkdir(join(folder, 'ml'), { recursive: true })
+  const ratings = Array.from(
+    { length: 600 },
+    (_, index) => `${index % 20},${(index * 7) % 61},${(index % 9) / 2 + 1},${964_982_000 + index}`,
+  )
+  const movies = Array.from({ length: 61 }, (_, index) => `${index},Film ${index} (1999),Drama`)
+  const csv = (header: string, rows: string[]): Buffer =>
+    gzipSync(`${header}\n${rows.join('\n')}\n`)
+  await writeFile(
+    join(folder, 'ml/ratings.csv.gz'),
+    csv('userId,movieId,rating,timestamp', [...ratings, 'x,y']),
+  )
+  await writeFile(join(folder, 'ml/movies.csv.gz'), csv('movieId,title,genres', movies))
+
+  const first = await json(['import', 'movielens', 'ml'], folder)
+  assert.deepEqual([first['exit'], first['appended'], first['refused']], [3, 661, 1])
+  const refused = await readFile(String(first['refusedFile']), 'utf8')
+  assert.equal((JSON.parse(refused) as { line: number }).line, 602)
+  const second = await json(['import', 'movielens', 'ml'], folder)
+  assert.deepEqual([second['appended'], second['duplicates']], [0, 661])
+
+  const answer = await json(['recommend', '--surface', 'home', '--person', '3', '-n', '5'], folder)
+  const items = answer['items'] as { attributes: { title: string } }[]
+  assert.equal(items.length, 5)
+  assert.match(items[0]?.attributes.title ?? '', /^Film \d+ \(1999\)$/)
+
+  const server = await serve(folder)
+  const third = await json(['import', 'movielens', 'ml'], folder)
+  assert.deepEqual([third['appended'], third['duplicates'], third['refused']], [0, 661, 1])
+  await server.stop()
+})
