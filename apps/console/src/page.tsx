@@ -4,16 +4,19 @@ import { Trending } from './features/catalogue/trending.tsx'
 import { Overview } from './features/overview/overview.tsx'
 import { Audience } from './features/people/audience.tsx'
 import { Desk } from './features/people/desk.tsx'
+import { useNow } from './ui/use-now.ts'
 import { usePolling } from './ui/use-polling.ts'
 
 const POLL_MS = 2000
 
+const personInAddress = (): string | undefined =>
+  decodeURIComponent(location.hash.slice(1)) || undefined
+
 /** The person in the address (`#p12`), so that a link shows what was on the screen. */
 function useSelected(): [string | undefined, (id: string) => void] {
-  const read = (): string | undefined => decodeURIComponent(location.hash.slice(1)) || undefined
-  const [selected, setSelected] = useState(read)
+  const [selected, setSelected] = useState(personInAddress)
   useEffect(() => {
-    const follow = (): void => setSelected(read())
+    const follow = (): void => setSelected(personInAddress())
     addEventListener('hashchange', follow)
     return () => removeEventListener('hashchange', follow)
   }, [])
@@ -26,7 +29,7 @@ export function Page(): ReactNode {
   const ask = useCallback(() => fetchAudience(), [])
   const { value: people, refresh } = usePolling(ask, POLL_MS)
   const person = people?.find(one => one.id === selected) ?? people?.[0]
-  const nowMs = Date.now()
+  const nowMs = useNow(POLL_MS)
   return (
     <div className="page">
       <Overview />

@@ -1,6 +1,5 @@
 import {
   countView,
-  defineApp,
   event,
   id,
   int,
@@ -137,6 +136,3 @@ export const product = {
     }),
   },
 } satisfies AppOptions
-
-/** The product as it is, without the simulated audience. */
-export const app = defineApp(product)

@@ -62,12 +62,12 @@ function eventsOf(
     ...batch.items.map(({ kind, id, data }) => ({
       type: `${kind}.put`,
       at: data.publishedAt,
-      data: { id, attributes: data as object },
+      data: { id, attributes: data },
     })),
     ...batch.people.map(({ id, data }) => ({
       type: 'person.put',
       at: data.joinedAt,
-      data: { id, attributes: data as object },
+      data: { id, attributes: data },
     })),
   ]
   const done = batch.events.map(({ type, id, atMs, data }) => ({

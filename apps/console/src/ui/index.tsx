@@ -42,7 +42,8 @@ export function Tile(props: {
 
 /** A coloured disc with initials; the colour follows from the id. */
 export function Avatar(props: { id: string; name: string }): ReactNode {
-  const hue = [...props.id].reduce((sum, letter) => (sum * 31 + letter.charCodeAt(0)) % 360, 7)
+  let hue = 7
+  for (let at = 0; at < props.id.length; at++) hue = (hue * 31 + props.id.charCodeAt(at)) % 360
   const initials = props.name
     .split(' ')
     .map(word => word.charAt(0))

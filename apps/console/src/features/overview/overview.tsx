@@ -34,7 +34,7 @@ export function Overview(): ReactNode {
         />
         <Tile
           label="Freshness"
-          value={last?.freshnessMs == null ? '–' : last.freshnessMs.toFixed(1)}
+          value={typeof last?.freshnessMs === 'number' ? last.freshnessMs.toFixed(1) : '–'}
           unit="ms"
           note="event to all views"
         />
