@@ -30,22 +30,30 @@ const forms = [
   { name: 'single', format: 'single', eventsPerRequest: 1, connections: 64 },
 ] as const
 
+const WARM_UP_MS = 2000
+const durationMs = Number(values.seconds) * 1000
 const app = values.app === 'product' ? 'product' : 'bare'
-const reports = new Map<string, LoadReport[]>(forms.map(({ name }) => [name, []]))
+const reports = new Map<string, (LoadReport & { cpuMicroseconds: number })[]>(
+  forms.map(({ name }) => [name, []]),
+)
 const peaks: number[] = []
 for (let round = 0; round < Number(values.rounds); round++) {
   for (const { name, connections, ...load } of forms) {
     const directory = mkdtempSync(join(values.directory, 'millrace-bench-'))
     const server = await startBenchServer(directory, app)
+    const before = server.cpuSeconds()
     const report = await runLoad({
       host: '127.0.0.1',
       port: server.port,
       connections,
-      warmUpMs: 2000,
-      durationMs: Number(values.seconds) * 1000,
+      warmUpMs: WARM_UP_MS,
+      durationMs,
       load: { kind: 'events', ...load, people: 100_000, items: 5000, eventBytes: 250 },
     })
-    reports.get(name)?.push(report)
+    // The warm-up is in both, so this is a little above the truth.
+    const spent = (server.cpuSeconds() - before) * 1e6
+    const total = (report.events * (WARM_UP_MS + durationMs)) / durationMs
+    reports.get(name)?.push({ ...report, cpuMicroseconds: spent / total })
     peaks.push(server.memory().peakMiB)
     await server.stop()
     rmSync(directory, { recursive: true })
@@ -59,6 +67,7 @@ const figures = Object.fromEntries(
       eventsPerSecond: Math.round(median(runs.map(run => run.eventsPerSecond))),
       p50Ms: short(median(runs.map(run => run.p50Ms))),
       p99Ms: short(median(runs.map(run => run.p99Ms))),
+      serverCpuMicrosecondsPerEvent: short(median(runs.map(run => run.cpuMicroseconds))),
     },
   ]),
 )

@@ -16,6 +16,8 @@ export interface BenchServer {
   readonly startMs: number
   /** Resident memory now, and the most so far; MiB. */
   memory(): { readonly residentMiB: number; readonly peakMiB: number }
+  /** Processor time of all its threads so far, seconds: what other processes on the machine disturb less than the clock. */
+  cpuSeconds(): number
   stop(): Promise<void>
 }
 
@@ -44,6 +46,12 @@ export async function startBenchServer(
       const mib = (name: string): number =>
         Math.round(Number(new RegExp(`${name}:\\s+(\\d+)`).exec(status)?.[1]) / 1024)
       return { residentMiB: mib('VmRSS'), peakMiB: mib('VmHWM') }
+    },
+    cpuSeconds() {
+      const stat = readFileSync(`/proc/${child.pid}/stat`, 'utf8')
+      // The fields after the name, which may hold blanks; user and system time in hundredths.
+      const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+      return (Number(fields[11]) + Number(fields[12])) / 100
     },
     stop() {
       child.kill('SIGTERM')

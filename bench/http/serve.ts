@@ -6,7 +6,7 @@ const startedMs = performance.now()
 const app = process.argv[3] === 'bare' ? bare : product
 const millrace = await openMillrace({
   app,
-  data: process.argv[2] as string,
+  data: process.argv[2] ?? 'memory',
   logLevel: 'error',
   port: 0,
 })

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { createSeededRandom } from '@millrace/core'
-import { clips, openForTest, watchedBy } from './testing/clips.ts'
+import { openForTest, watchedBy } from './testing/clips.ts'
 import { startServer, type ChildServer } from './testing/child.ts'
 import { send } from './testing/http.ts'
 
@@ -165,11 +165,11 @@ describe('a server under load', () => {
 describe('a data directory', () => {
   it('is taken up where it was left', async () => {
     const directory = await mkdtemp(join(tmpdir(), 'millrace-again-'))
-    const first = await openForTest<typeof clips>({ data: directory })
+    const first = await openForTest({ data: directory })
     await first.items('clip').put('c', { title: 'C', topics: [], creator: 'x' })
     await first.track('watched', { viewer: 'p', clip: 'c', watchedMs: 7 }, { id: 'kept' })
     await first.close()
-    const second = await openForTest<typeof clips>({ data: directory })
+    const second = await openForTest({ data: directory })
     assert.equal(second.view('time').get('p').value, 7)
     assert.equal(second.items('clip').get('c')?.title, 'C')
     const again = await second.track(

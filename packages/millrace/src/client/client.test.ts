@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { after, before, describe, it } from 'node:test'
 import { isError, timeOfId } from '@millrace/core'
 import type { Millrace } from '../millrace.ts'
-import { clips, openForTest } from '../testing/clips.ts'
+import { type clips, openForTest } from '../testing/clips.ts'
 import { createClient, type Client } from './client.ts'
 
 describe('the client', () => {
@@ -116,12 +116,12 @@ describe('the client', () => {
 
 describe('the client, when answers are lost', () => {
   it('sends again, and the events are there once', async () => {
-    const millrace = await openForTest<typeof clips>()
+    const millrace = await openForTest()
     let requests = 0
     // Takes every request, and loses every second answer.
     const server: Server = createServer((request, response) => {
       requests += 1
-      if (requests % 2 === 1) response.end = () => response.destroy() as never
+      if (requests % 2 === 1) response.end = () => response.destroy()
       millrace.handler(request, response)
     })
     await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))

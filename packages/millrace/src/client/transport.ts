@@ -180,7 +180,7 @@ async function refusalOf(response: Response, url: string): Promise<MillraceError
     status: response.status,
     retryable: retryable === true,
     detail,
-    remedy: String(remedy ?? ''),
+    remedy: typeof remedy === 'string' ? remedy : '',
     details: {
       ...(typeof details === 'object' ? details : {}),
       ...(typeof retryAfterMs === 'number' ? { retryAfterMs } : {}),

@@ -55,7 +55,7 @@ export function receiveBody(
     const chunks: Buffer[] = []
     let received = 0
     let isSettled = false
-    const fail = (error: unknown): void => {
+    const fail = (error: Error): void => {
       if (isSettled) return
       isSettled = true
       budget.release(received)
@@ -71,7 +71,7 @@ export function receiveBody(
       try {
         budget.take(chunk.length)
       } catch (error) {
-        return fail(error)
+        return fail(error as Error)
       }
       received += chunk.length
       chunks.push(chunk)

@@ -3,7 +3,7 @@ import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { describe, it } from 'node:test'
 import express from 'express'
-import { clips, openForTest, watchedBy } from '../testing/clips.ts'
+import { openForTest, watchedBy } from '../testing/clips.ts'
 import { send } from '../testing/http.ts'
 
 async function serve(server: Server): Promise<string> {
@@ -19,7 +19,7 @@ const closed = (server: Server): Promise<void> =>
 
 describe('inside a host process', () => {
   it('serves under a path of an Express app, body parsers before it or not', async () => {
-    const millrace = await openForTest<typeof clips>()
+    const millrace = await openForTest()
     const app = express()
     app.get('/own', (_request, response) => void response.send('mine'))
     app.use('/plain', millrace.handler)
@@ -44,7 +44,7 @@ describe('inside a host process', () => {
   })
 
   it('serves as the handler of http.createServer, for any host name', async () => {
-    const millrace = await openForTest<typeof clips>()
+    const millrace = await openForTest()
     const server = createServer(millrace.handler)
     const url = await serve(server)
     const tracked = await millrace.track('watched', { viewer: 'p', clip: 'x', watchedMs: 3 })

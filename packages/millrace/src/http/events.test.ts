@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import { decodePosition } from '@millrace/core'
 import type { Millrace } from '../millrace.ts'
-import { clips, openForTest, watchedBy } from '../testing/clips.ts'
+import { type clips, openForTest, watchedBy } from '../testing/clips.ts'
 import { send } from '../testing/http.ts'
 
 describe('POST /v1/events', () => {

@@ -4,7 +4,7 @@ import { connect } from 'node:net'
 import { after, before, describe, it } from 'node:test'
 import { isError } from '@millrace/core'
 import type { Millrace } from '../millrace.ts'
-import { clips, openForTest, watchedBy } from '../testing/clips.ts'
+import { type clips, openForTest, watchedBy } from '../testing/clips.ts'
 import { send, sendRaw } from '../testing/http.ts'
 
 const POST = 'POST /v1/events HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n'

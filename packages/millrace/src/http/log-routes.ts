@@ -121,31 +121,7 @@ export function logOperations(
       response: streamsSchema,
       handle: () => ({ body: { streams: streamsOf(context) }, position: context.log.ends() }),
     },
-    {
-      method: 'GET',
-      path: '/v1/log/streams/:stream/tail',
-      operation: 'tailStream',
-      tag: 'log',
-      summary: 'Records as they become durable, as server-sent events',
-      description:
-        'Each message `record` has as its id the position after it; a reader that connects again with `Last-Event-ID` misses nothing.',
-      isOutsideLog: true,
-      params: idParams('stream'),
-      query: {
-        type: 'object',
-        properties: {
-          from: {
-            type: 'string',
-            description: 'A position from an earlier answer; default: only what comes now.',
-          },
-          type: { type: 'string', description: 'Only records of this type.' },
-        },
-      },
-      media: { mediaType: 'text/event-stream', schema: { type: 'string' } },
-      errors: [...errors, 'SUBSCRIPTIONS_TOO_MANY', 'POSITION_INVALID'],
-      serve: exchange =>
-        serveTail(exchange, context, subscriptions, record => recordJson(record, mask)),
-    },
+    tailOperation(context, subscriptions, mask),
     {
       method: 'GET',
       path: '/v1/log/streams/:stream/keys/:key',
@@ -159,39 +135,75 @@ export function logOperations(
       errors,
       handle: request => readHistory(request, context, mask),
     },
-    {
-      method: 'GET',
-      path: '/v1/log/streams/:stream/:partition',
-      operation: 'readStream',
-      tag: 'log',
-      summary: 'Records of one partition in order',
-      isOutsideLog: true,
-      params: {
-        type: 'object',
-        properties: {
-          stream: { type: 'string', minLength: 1, maxLength: 100 },
-          partition: { type: 'string', pattern: '^[0-9]{1,5}$' },
-        },
-        required: ['stream', 'partition'],
-        additionalProperties: false,
-      },
-      query: {
-        type: 'object',
-        properties: {
-          from: fromParameter,
-          limit: limitParameter,
-          since: {
-            type: 'string',
-            description:
-              'Instead of `from`: records that arrived from this time on; milliseconds since the epoch or RFC 3339.',
-          },
-        },
-      },
-      response: pageSchema,
-      errors,
-      handle: request => readRange(request, context, mask),
-    },
+    rangeOperation(context, mask),
   ]
+}
+
+function tailOperation(
+  context: ServerContext,
+  subscriptions: Subscriptions,
+  mask: Mask,
+): Operation {
+  return {
+    method: 'GET',
+    path: '/v1/log/streams/:stream/tail',
+    operation: 'tailStream',
+    tag: 'log',
+    summary: 'Records as they become durable, as server-sent events',
+    description:
+      'Each message `record` has as its id the position after it; a reader that connects again with `Last-Event-ID` misses nothing.',
+    isOutsideLog: true,
+    params: idParams('stream'),
+    query: {
+      type: 'object',
+      properties: {
+        from: {
+          type: 'string',
+          description: 'A position from an earlier answer; default: only what comes now.',
+        },
+        type: { type: 'string', description: 'Only records of this type.' },
+      },
+    },
+    media: { mediaType: 'text/event-stream', schema: { type: 'string' } },
+    errors: [...errors, 'SUBSCRIPTIONS_TOO_MANY', 'POSITION_INVALID'],
+    serve: exchange =>
+      serveTail(exchange, context, subscriptions, record => recordJson(record, mask)),
+  }
+}
+
+function rangeOperation(context: ServerContext, mask: Mask): Operation {
+  return {
+    method: 'GET',
+    path: '/v1/log/streams/:stream/:partition',
+    operation: 'readStream',
+    tag: 'log',
+    summary: 'Records of one partition in order',
+    isOutsideLog: true,
+    params: {
+      type: 'object',
+      properties: {
+        stream: { type: 'string', minLength: 1, maxLength: 100 },
+        partition: { type: 'string', pattern: '^[0-9]{1,5}$' },
+      },
+      required: ['stream', 'partition'],
+      additionalProperties: false,
+    },
+    query: {
+      type: 'object',
+      properties: {
+        from: fromParameter,
+        limit: limitParameter,
+        since: {
+          type: 'string',
+          description:
+            'Instead of `from`: records that arrived from this time on; milliseconds since the epoch or RFC 3339.',
+        },
+      },
+    },
+    response: pageSchema,
+    errors,
+    handle: request => readRange(request, context, mask),
+  }
 }
 
 function streamsOf(context: ServerContext): unknown {

@@ -32,7 +32,7 @@ export interface Operation extends Omit<RouteDefinition, 'handle' | 'response'> 
   readonly foldsOf?: (params: Readonly<Record<string, string>>) => readonly string[]
   readonly handle?: RouteDefinition['handle']
   /** Serves the request itself, in place of `handle`. `body` are the bytes received. */
-  readonly serve?: (exchange: Exchange) => Promise<unknown> | unknown
+  readonly serve?: (exchange: Exchange) => unknown
 }
 
 /** A request that an operation serves by itself. Query and parameters are checked. */

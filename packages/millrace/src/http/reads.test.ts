@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import type { Millrace } from '../millrace.ts'
-import { clips, openForTest, watchedBy } from '../testing/clips.ts'
+import { type clips, openForTest, watchedBy } from '../testing/clips.ts'
 import { send } from '../testing/http.ts'
 import { readMessages } from '../client/event-stream.ts'
 
@@ -90,7 +90,10 @@ describe('reads over HTTP', () => {
     const [first] = history.json['records'] as Record<string, unknown>[]
     assert.equal(first?.['id'], 'ask-1')
     assert.deepEqual(first?.['data'], { person: 'h1', question: '[personal]' })
-    const rest = await send(url, `/v1/log/streams/person/keys/h1?from=${history.json['next']}`)
+    const rest = await send(
+      url,
+      `/v1/log/streams/person/keys/h1?from=${Number(history.json['next'])}`,
+    )
     assert.deepEqual(
       (rest.json['records'] as { id: string }[]).map(({ id }) => id),
       ['seen-1'],

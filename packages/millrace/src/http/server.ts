@@ -122,7 +122,7 @@ function createFastify({ context, random }: HttpServerOptions): FastifyInstance 
     genReqId: request =>
       requestIdOf(request.headers['x-request-id']) ?? `${prefix}-${(++requests).toString(36)}`,
     frameworkErrors: (error, request, reply) =>
-      sendProblem(toRegistered(error, request.id), request, reply as FastifyReply),
+      sendProblem(toRegistered(error, request.id), request, reply),
     clientErrorHandler: (error, socket) => answerBrokenRequest(error, socket as Socket, context),
   })
   app.server.maxConnections = limits.connectionsMax

@@ -1,7 +1,6 @@
 /** The tail of a stream as server-sent events: reads when the log advances, at the reader's pace. */
 import { decodePosition, encodePosition, partitionName } from '@millrace/core'
-import { TICK_TYPE, type LogRecord } from '@millrace/log'
-import { productErrors } from '@millrace/product'
+import { TICK_TYPE, logErrors, type LogRecord } from '@millrace/log'
 import type { ServerContext } from './context.ts'
 import type { Exchange } from './operation.ts'
 import type { Subscription, Subscriptions } from './subscriptions.ts'
@@ -35,7 +34,7 @@ export async function serveTail(
 function startAt(context: ServerContext, name: string, from: unknown): number[] {
   const stats = context.log.stats().streams.find(({ stream }) => stream === name)
   if (stats === undefined) {
-    throw productErrors.create('REQUEST_INVALID', { name: 'the path, /stream', reason: 'unknown' })
+    throw logErrors.create('LOG_STREAM_UNKNOWN', { stream: name.slice(0, 100) })
   }
   if (typeof from !== 'string' || from === '') return stats.partitions.map(({ end }) => end)
   const position = decodePosition(from)

@@ -72,6 +72,9 @@ const viewsSchema: JsonSchema = {
   },
 }
 
+/** Finds the view that a path names; throws VIEW_UNKNOWN. */
+type FindView = (params: Readonly<Record<string, string>>) => ServedView
+
 /** The operations on declared views. */
 export function viewOperations(
   context: ServerContext,
@@ -82,16 +85,12 @@ export function viewOperations(
     const reader = createViewReader(context.streams, name)
     views.set(name, { name, view, fold: viewFoldName(name), reader })
   }
-  const named = (params: Readonly<Record<string, string>>): ServedView => {
+  const find: FindView = params => {
     const name = params['view'] as string
     const found = views.get(name)
     if (found === undefined) throw serverErrors.create('VIEW_UNKNOWN', { view: name.slice(0, 64) })
     return found
   }
-  const foldsOf = (params: Readonly<Record<string, string>>): readonly string[] => [
-    named(params).fold,
-  ]
-  const errors = ['VIEW_UNKNOWN']
   return [
     {
       method: 'GET',
@@ -103,64 +102,80 @@ export function viewOperations(
       response: viewsSchema,
       handle: () => ({ body: { views: describeViews(context, views) } }),
     },
-    {
-      method: 'GET',
-      path: '/v1/views/:view/:key',
-      operation: 'readView',
-      tag: 'views',
-      summary: 'The value of a key',
-      description: 'A key without events has the value null.',
-      params: idParams('view', 'key'),
-      foldsOf,
-      response: {
-        ...entrySchema,
-        properties: { view: { type: 'string' }, ...(entrySchema['properties'] as object) },
-      },
-      errors,
-      handle({ params }) {
-        const { name, reader } = named(params)
-        return { body: { view: name, ...entryJson(reader.get(params['key'] as string)) } }
-      },
+    readOperation(find),
+    listOperation(find),
+    watchOperation(find, context, subscriptions),
+  ]
+}
+
+const errors = ['VIEW_UNKNOWN']
+
+function readOperation(find: FindView): Operation {
+  const properties = entrySchema['properties'] as Readonly<Record<string, JsonSchema>>
+  return {
+    method: 'GET',
+    path: '/v1/views/:view/:key',
+    operation: 'readView',
+    tag: 'views',
+    summary: 'The value of a key',
+    description: 'A key without events has the value null.',
+    params: idParams('view', 'key'),
+    foldsOf: params => [find(params).fold],
+    response: { ...entrySchema, properties: { view: { type: 'string' }, ...properties } },
+    errors,
+    handle({ params }) {
+      const { name, reader } = find(params)
+      return { body: { view: name, ...entryJson(reader.get(params['key'] as string)) } }
     },
-    {
-      method: 'GET',
-      path: '/v1/views/:view',
-      operation: 'listView',
-      tag: 'views',
-      summary: 'Keys and values, in order or the greatest first',
-      params: idParams('view'),
-      query: {
-        type: 'object',
-        properties: {
-          after: { type: 'string', maxLength: 512, description: 'The `next` of the page before.' },
-          limit: { type: 'integer', minimum: 1, maximum: LIMIT_MAX, default: LIMIT_DEFAULT },
-          top: {
-            type: 'boolean',
-            default: false,
-            description: 'The greatest values first; values are numbers.',
-          },
+  }
+}
+
+function listOperation(find: FindView): Operation {
+  return {
+    method: 'GET',
+    path: '/v1/views/:view',
+    operation: 'listView',
+    tag: 'views',
+    summary: 'Keys and values, in order or the greatest first',
+    params: idParams('view'),
+    query: {
+      type: 'object',
+      properties: {
+        after: { type: 'string', maxLength: 512, description: 'The `next` of the page before.' },
+        limit: { type: 'integer', minimum: 1, maximum: LIMIT_MAX, default: LIMIT_DEFAULT },
+        top: {
+          type: 'boolean',
+          default: false,
+          description: 'The greatest values first; values are numbers.',
         },
       },
-      foldsOf,
-      response: listSchema,
-      errors,
-      handle: request => listView(request, named(request.params)),
     },
-    {
-      method: 'GET',
-      path: '/v1/views/:view/:key/live',
-      operation: 'watchView',
-      tag: 'views',
-      summary: 'The value of a key as it changes, as server-sent events',
-      description:
-        'A message `value` at once and after each change, at most ten a second; its id is the position that it reflects. A slow reader gets the newest value, not all of them.',
-      params: idParams('view', 'key'),
-      foldsOf,
-      media: { mediaType: 'text/event-stream', schema: { type: 'string' } },
-      errors: [...errors, 'SUBSCRIPTIONS_TOO_MANY'],
-      serve: exchange => watchView(exchange, named(exchange.params), context, subscriptions),
-    },
-  ]
+    foldsOf: params => [find(params).fold],
+    response: listSchema,
+    errors,
+    handle: request => listView(request, find(request.params)),
+  }
+}
+
+function watchOperation(
+  find: FindView,
+  context: ServerContext,
+  subscriptions: Subscriptions,
+): Operation {
+  return {
+    method: 'GET',
+    path: '/v1/views/:view/:key/live',
+    operation: 'watchView',
+    tag: 'views',
+    summary: 'The value of a key as it changes, as server-sent events',
+    description:
+      'A message `value` at once and after each change, at most ten a second; its id is the position that it reflects. A slow reader gets the newest value, not all of them.',
+    params: idParams('view', 'key'),
+    foldsOf: params => [find(params).fold],
+    media: { mediaType: 'text/event-stream', schema: { type: 'string' } },
+    errors: [...errors, 'SUBSCRIPTIONS_TOO_MANY'],
+    serve: exchange => watchView(exchange, find(exchange.params), context, subscriptions),
+  }
 }
 
 function describeViews(

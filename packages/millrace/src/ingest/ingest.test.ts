@@ -68,7 +68,7 @@ describe('events from outside', () => {
     assert.ok(sixth?.status === 'invalid' && sixth.path === '/extra')
     assert.ok(seventh?.status === 'invalid' && seventh.path === '/data/watchedMs')
     assert.equal(seventh.id, 'b')
-    assert.deepEqual(JSON.parse(outcome.text()).results, results)
+    assert.deepEqual((JSON.parse(outcome.text()) as { results: unknown }).results, results)
   })
 
   it('get an id when they have none, and say it', async () => {
@@ -76,7 +76,10 @@ describe('events from outside', () => {
     const ids = outcome.results().map(result => result.id)
     assert.equal(new Set(ids).size, 2)
     for (const id of ids) assert.ok((await log.find(id as string)) !== undefined)
-    assert.deepEqual(JSON.parse(outcome.text()).results, outcome.results())
+    assert.deepEqual(
+      (JSON.parse(outcome.text()) as { results: unknown }).results,
+      outcome.results(),
+    )
   })
 
   it('sent again later without a time are the same event', async () => {

@@ -128,7 +128,7 @@ function prepare(ports: Ports, parsed: ParsedBody, options: IngestOptions): Prep
       eventTimeMs: admitted.atMs ?? nowMs,
       isTimeOfArrival: admitted.atMs === undefined,
       data: admitted.data,
-      payload: payloads[index] as Uint8Array,
+      payload: payloads[index],
       isEnvelope: payloads[index] !== undefined,
       isHistory,
       definition,

@@ -52,7 +52,7 @@ async function openDirectory(options: BackendOptions): Promise<Backends> {
 
 async function openLocked(options: BackendOptions, lock: DirectoryLock): Promise<Backends> {
   const { app, data: directory, clock, random, logger, limits } = options
-  const disk = await openNodeDisk(directory)
+  const disk = openNodeDisk(directory)
   const identity = await claimDirectory(directory, app, random)
   const snapshots = await openFileSnapshotStore({ disk, logger, directory: 'snapshots' })
   const log = await openFileLog({

@@ -34,7 +34,7 @@ export function orderModules(modules: readonly ProductModule[]): readonly Produc
   const byName = new Map<string, ProductModule>()
   for (const module of modules) {
     const refuse = (reason: string): never => {
-      throw serverErrors.create('MODULE_INVALID', { module: String(module.name), reason })
+      throw serverErrors.create('MODULE_INVALID', { module: module.name, reason })
     }
     if (typeof module.name !== 'string' || !NAME.test(module.name)) {
       refuse('its name is not [a-z][a-z0-9-]*')
