@@ -37,6 +37,10 @@ export class TraitIndex {
   readonly #postings: number[][] = []
   #ofItem: (Int32Array | undefined)[] = []
   #items = 0
+  /** Weights by trait, each as of the change of that number. */
+  readonly #weights: number[] = []
+  readonly #weighedAt: number[] = []
+  #changes = 0
 
   /** Replaces the traits of an item; undefined attributes take it out. */
   set(
@@ -44,6 +48,7 @@ export class TraitIndex {
     kind: { readonly traitFields: readonly string[] },
     attributes: Readonly<Record<string, unknown>> | undefined,
   ): void {
+    this.#changes += 1
     const before = this.#ofItem[item]
     if (before !== undefined) {
       for (const trait of before) (this.#frequencies[trait] as number) -= 1
@@ -85,6 +90,8 @@ export class TraitIndex {
     this.#labels.push(value)
     this.#frequencies.push(0)
     this.#postings.push([])
+    this.#weights.push(0)
+    this.#weighedAt.push(-1)
     return number
   }
 
@@ -94,8 +101,14 @@ export class TraitIndex {
   }
 
   /** How much sharing the trait says: log(1 + items / items with it). */
-  readonly weightOf = (trait: number): number =>
-    Math.log1p(this.#items / Math.max(this.#frequencies[trait] as number, 1))
+  readonly weightOf = (trait: number): number => {
+    if (this.#weighedAt[trait] !== this.#changes) {
+      const frequency = Math.max(this.#frequencies[trait] as number, 1)
+      this.#weights[trait] = Math.log1p(this.#items / frequency)
+      this.#weighedAt[trait] = this.#changes
+    }
+    return this.#weights[trait] as number
+  }
 
   /** The value of a trait, as text. */
   labelOf(trait: number): string {

@@ -3,6 +3,7 @@ import {
   createIdSource,
   createSeededRandom,
   silentLogger,
+  systemClock,
   type App,
   type Clock,
   type Position,
@@ -18,22 +19,19 @@ import type { ModuleContext, ModuleInstance, RouteDefinition } from '../module.t
 import { createPeople, type People } from '../people/index.ts'
 import { createRecommendations, type Recommendations } from '../recommendations/index.ts'
 
-/** A clock whose time stands still until it is set; timers run on the machine's turns. */
+/** A clock whose time stands still until it is set; its timers are the machine's. */
 export interface TestClock extends Clock {
   timeMs: number
 }
 
-/** Creates a clock at `timeMs`. Delays are turns of the event loop, however long they are. */
+/** Creates a clock at `timeMs`. */
 export function createTestClock(timeMs: number): TestClock {
   const clock: TestClock = {
     timeMs,
     nowMs: () => clock.timeMs,
     monotonicMs: () => clock.timeMs,
-    after(_delayMs, task) {
-      const pending = setImmediate(task)
-      return { cancel: () => clearImmediate(pending) }
-    },
-    soon: task => void setImmediate(task),
+    after: (delayMs, task) => systemClock.after(delayMs, task),
+    soon: task => systemClock.soon(task),
   }
   return clock
 }
@@ -106,7 +104,12 @@ export async function openTestProduct(
     secret: new Uint8Array(32).fill(7),
     modules,
   }
-  for (const module of declared) modules.set(module.name, await module.open(context))
+  try {
+    for (const module of declared) modules.set(module.name, await module.open(context))
+  } catch (error) {
+    await streams.close()
+    throw error
+  }
   return {
     app,
     log,
