@@ -68,7 +68,11 @@ export async function runStage(root: string, stage: Stage): Promise<StageResult>
     chunks.push(Buffer.from(`\nkilled after ${stage.timeoutMs ?? 0} ms\n`))
     stop()
   }, stage.timeoutMs ?? 600_000)
-  process.once('exit', stop)
+  const interrupted = (signal: NodeJS.Signals): void => {
+    stop()
+    process.exit(signal === 'SIGINT' ? 130 : 143)
+  }
+  process.once('exit', stop).once('SIGINT', interrupted).once('SIGTERM', interrupted)
   const code = await new Promise<number | null>(resolve => {
     child.on('error', error => {
       chunks.push(Buffer.from(`${error.message}\n`))
@@ -77,7 +81,7 @@ export async function runStage(root: string, stage: Stage): Promise<StageResult>
     child.on('close', resolve)
   })
   clearTimeout(timer)
-  process.off('exit', stop)
+  process.off('exit', stop).off('SIGINT', interrupted).off('SIGTERM', interrupted)
   stop()
   return {
     name: stage.name,

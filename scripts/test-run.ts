@@ -121,7 +121,8 @@ function observe(event: TestEvent, tally: Tally): void {
     })
   } else if (event.type === 'test:summary' && event.data.file !== undefined) {
     const seconds = Math.round(event.data.duration_ms / 1000)
-    if (seconds >= slowFileSeconds) tally.slow.push(`slow: ${relative(process.cwd(), event.data.file)} (${seconds} s)`)
+    if (seconds >= slowFileSeconds)
+      tally.slow.push(`slow: ${relative(process.cwd(), event.data.file)} (${seconds} s)`)
   } else if (event.type === 'test:summary') {
     // The last summary is the one of the whole run; a file that could not be loaded counts as failed.
     const { counts, success } = event.data

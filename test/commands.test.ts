@@ -1,6 +1,7 @@
 /** The commands tell failures, skips and uncovered lines as they are, and leave no process behind. */
 import assert from 'node:assert/strict'
-import { spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -105,4 +106,20 @@ test('a stage that hangs is killed with the processes that it started', async ()
   assert.equal(result.isPassed, false)
   assert.match(result.output, /killed after 1500 ms/)
   assert.ok(result.durationMs < 300_000)
+})
+
+test('stages end with the command that runs them', async () => {
+  const stages = new URL('../scripts/stages.ts', import.meta.url).href
+  const hang = `console.log('up'); setInterval(() => {}, 1000)`
+  const code = `
+    import { runStage } from ${JSON.stringify(stages)}
+    await runStage('.', { name: 'hangs', command: ['node', '-e', ${JSON.stringify(hang)}], isLive: true })`
+  const child = spawn(process.execPath, ['--input-type=module', '-e', code], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  await once(child.stdout, 'data')
+  child.kill('SIGTERM')
+  // The output closes when the stage, which holds it too, has ended.
+  const [exit] = await Promise.all([once(child, 'exit'), once(child.stdout.resume(), 'close')])
+  assert.deepEqual(exit, [143, null])
 })
