@@ -42,3 +42,36 @@ export function readText(source: Buffer, at: number, length: number): string {
   }
   return source.toString('latin1', at, end)
 }
+
+const RECENT_SLOTS = 8_192
+const RECENT_BYTES_MAX = 48
+
+/**
+ * Short texts that were read lately. Keys come again and again: giving out the string that was made
+ * before costs less than making one, and it brings its hash along to whoever looks it up.
+ */
+const recent: string[] = new Array<string>(RECENT_SLOTS).fill('')
+
+/** Reads text that is likely to have been read before. */
+export function readKey(source: Buffer, at: number, length: number): string {
+  if (length > RECENT_BYTES_MAX) return readText(source, at, length)
+  let hash = length
+  for (let index = 0; index < length; index++) {
+    hash = Math.imul(hash ^ (source[at + index] as number), 0x01000193)
+  }
+  const slot = (hash ^ (hash >>> 15)) & (RECENT_SLOTS - 1)
+  const text = recent[slot] as string
+  if (text.length === length && isAscii(source, at, text)) return text
+  const read = readText(source, at, length)
+  recent[slot] = read
+  return read
+}
+
+/** True when the bytes are this ASCII text. */
+function isAscii(source: Buffer, at: number, text: string): boolean {
+  for (let index = 0; index < text.length; index++) {
+    const code = text.charCodeAt(index)
+    if (code !== source[at + index] || code > 0x7f) return false
+  }
+  return true
+}

@@ -1,7 +1,7 @@
 /** Writing and reading the frame of a record; its layout is drawn in `layout.ts`. */
 import { decodePayload } from '../admission.ts'
 import type { LogRecord, NewEvent, SealedPart } from '../log.ts'
-import { readText, writeText } from './bytes.ts'
+import { readKey, readText, writeText } from './bytes.ts'
 import type { Bytes } from './bytes.ts'
 import type { Group } from './group.ts'
 import { FLAG, KIND, RECORD_HEADER_BYTES, padded } from './layout.ts'
@@ -245,7 +245,7 @@ function extrasStart({ u16 }: Bytes, at: number): number {
 }
 
 export function keyOfFrame({ u8, u16 }: Bytes, at: number): string {
-  return readText(u8, at + RECORD_HEADER_BYTES, u16[(at >> 1) + 9] as number)
+  return readKey(u8, at + RECORD_HEADER_BYTES, u16[(at >> 1) + 9] as number)
 }
 
 export function idOfFrame({ u8, u16 }: Bytes, at: number): string {

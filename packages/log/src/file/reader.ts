@@ -2,6 +2,7 @@
 import { partitionOf } from '@millrace/core'
 import type { LogRecord } from '../log.ts'
 import { createBytes } from './bytes.ts'
+import type { Bytes } from './bytes.ts'
 import { FrameRecord, frameField } from './frames.ts'
 import { hashOfKey } from './key-chains.ts'
 import { KIND, RECORD_HEADER_BYTES } from './layout.ts'
@@ -12,11 +13,14 @@ import type { LogState } from './state.ts'
 
 /** Bytes read for a single record before its length is known. */
 const SINGLE_READ_BYTES = 2_048
+const SCRATCH_BUFFERS = 4
 
 /** See the head of the file. */
 export class Reader {
   readonly #state: LogState
   readonly #limits: FileLogLimits
+  /** Buffers for reading from the journal; one per read that is under way. */
+  readonly #scratch: Bytes[] = []
 
   constructor(state: LogState, limits: FileLogLimits) {
     this.#state = state
@@ -181,26 +185,57 @@ export class Reader {
       if (part.positionOf(middle) - start <= this.#limits.readBytes) last = middle
       else high = middle - 1
     }
-    const reach = part.positionOf(last) - start
-    let bytes = createBytes(reach + SINGLE_READ_BYTES)
     const { segment } = part
-    let count = await segment.read(bytes.u8, start)
-    const records: LogRecord[] = []
-    for (let offset = from; offset <= last; offset++) {
-      const at = part.positionOf(offset) - start
-      const needed =
-        at + RECORD_HEADER_BYTES <= count ? at + frameField.length(bytes, at) : Infinity
-      if (needed > count) {
-        if (offset > from || needed === Infinity) break
-        bytes = createBytes(needed)
-        count = await segment.read(bytes.u8, start)
-      }
-      const isRecord =
-        frameField.kind(bytes, at) === KIND.record && frameField.offset(bytes, at) === offset
-      if (!isRecord) throw damagedRecord(segment.path, start + at, partition, offset)
-      records.push(new FrameRecord(bytes, at, partition.stream.declared.name, this.#state.names))
+    const span = part.positionOf(last) - start + SINGLE_READ_BYTES
+    const isPooled = span > SINGLE_READ_BYTES
+    const large = this.#limits.readBytes + SINGLE_READ_BYTES
+    let scratch = isPooled ? (this.#scratch.pop() ?? createBytes(large)) : createBytes(span)
+    let count = await segment.read(scratch.u8.subarray(0, span), start)
+    const needed = count < RECORD_HEADER_BYTES ? 0 : frameField.length(scratch, 0)
+    if (needed > count) {
+      scratch = createBytes(needed)
+      count = await segment.read(scratch.u8.subarray(0, needed), start)
     }
+    const records = this.#copyFrames(partition, part, { from, last, scratch, count })
+    if (isPooled && this.#scratch.length < SCRATCH_BUFFERS) this.#scratch.push(scratch)
     if (records.length === 0) throw damagedRecord(segment.path, start, partition, from)
+    return records
+  }
+
+  /**
+   * The frames of one partition lie between those of others: they are copied to a buffer of their
+   * own, so that the records hold no memory but theirs.
+   */
+  #copyFrames(
+    partition: Partition,
+    part: JournalPart,
+    range: { from: number; last: number; scratch: Bytes; count: number },
+  ): LogRecord[] {
+    const { from, last, scratch, count } = range
+    const start = part.positionOf(from)
+    let end = from
+    let size = 0
+    for (; end <= last; end++) {
+      const at = part.positionOf(end) - start
+      if (at + RECORD_HEADER_BYTES > count) break
+      const length = frameField.length(scratch, at)
+      if (at + length > count) break
+      const isRecord =
+        frameField.kind(scratch, at) === KIND.record && frameField.offset(scratch, at) === end
+      if (!isRecord) throw damagedRecord(part.segment.path, start + at, partition, end)
+      size += length
+    }
+    const bytes = createBytes(size)
+    const stream = partition.stream.declared.name
+    const records: LogRecord[] = []
+    let to = 0
+    for (let offset = from; offset < end; offset++) {
+      const at = part.positionOf(offset) - start
+      const length = frameField.length(scratch, at)
+      scratch.u8.copy(bytes.u8, to, at, at + length)
+      records.push(new FrameRecord(bytes, to, stream, this.#state.names))
+      to += length
+    }
     return records
   }
 }
