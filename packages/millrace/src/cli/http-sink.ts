@@ -1,6 +1,11 @@
 /** Imported events to a running server, as NDJSON marked as history. */
 import { isError, type Clock } from '@millrace/core'
-import type { ImportEvent, ImportSink, SinkResult } from '../import/index.ts'
+import {
+  conflictReason,
+  type ImportEvent,
+  type ImportSink,
+  type SinkResult,
+} from '../import/index.ts'
 import { sendRequest } from './connect.ts'
 
 interface BatchAnswer {
@@ -47,5 +52,7 @@ function lineOf(event: ImportEvent): Uint8Array[] {
 function resultOf(result: BatchAnswer['results'][number]): SinkResult {
   const { status } = result
   if (status === 'appended' || status === 'duplicate') return { status }
+  if (status === 'conflict')
+    return { status: 'refused', reason: conflictReason(result.reason ?? '') }
   return { status: 'refused', reason: `${result.path ?? ''} ${result.reason ?? status}`.trim() }
 }

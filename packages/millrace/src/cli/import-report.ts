@@ -4,7 +4,7 @@ import type { App } from '@millrace/core'
 import type { ImportReport, MappedInput } from '../import/index.ts'
 import { shortPath, suggestions } from './commands/start.ts'
 import type { CommandContext } from './context.ts'
-import { count, cut, table } from './output.ts'
+import { count, table } from './output.ts'
 import { duration } from './progress.ts'
 import { wrap } from './wrap.ts'
 
@@ -78,7 +78,7 @@ function describeRefused(facts: ImportFacts, context: CommandContext): readonly 
     `Refused rows${report.refused > report.refusedFirst.length ? ', the first' : ''}:`,
   ]
   for (const { file, line, code, reason } of report.refusedFirst) {
-    lines.push(cut(`  ${file} line ${line}: ${code} ${reason}`, Math.max(columns, 40)))
+    lines.push(wrap(`  ${file} line ${line}: ${code} ${reason}`, Math.min(columns, 100), '    '))
   }
   const path = join(facts.work, report.refusedFile ?? '')
   lines.push(`All of them, as they were read: ${shortPath(context.cwd, path)}`)

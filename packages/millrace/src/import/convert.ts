@@ -34,7 +34,8 @@ const FALSE = new Set(['false', 'f', 'no', 'n', '0'])
 export function createConverter(field: Field<unknown>, options: ConvertOptions): Converter {
   const { schema } = field
   if (schema['type'] === 'array') return listConverter(field, options)
-  const single = scalarConverter(schema, options)
+  const single =
+    field.ref === undefined ? scalarConverter(schema, options) : idConverter(schema, options)
   const isText = schema['type'] === 'string' && field.ref === undefined
   return value => {
     if (value === undefined || value === null) return undefined
@@ -51,7 +52,9 @@ export function isMoment(schema: JsonSchema): boolean {
 }
 
 function listConverter(field: Field<unknown>, options: ConvertOptions): Converter {
-  const single = scalarConverter(field.schema['items'] as JsonSchema, options)
+  const items = field.schema['items'] as JsonSchema
+  const single =
+    field.ref === undefined ? scalarConverter(items, options) : idConverter(items, options)
   return value => {
     if (value === undefined || value === null || value === '') {
       return field.isOptional ? undefined : []
@@ -66,6 +69,30 @@ function listConverter(field: Field<unknown>, options: ConvertOptions): Converte
     }
     return list
   }
+}
+
+const ID_MAX = 256
+
+/** Ids with reasons that say more than a pattern. */
+function idConverter(schema: JsonSchema, options: ConvertOptions): Converter {
+  const single = scalarConverter(schema, options)
+  return value => {
+    const text = single(value)
+    if (typeof text !== 'string') return text
+    if (text === '') return new Unfit('it is empty')
+    if (text.length > ID_MAX) {
+      return new Unfit(`${shown(text)} has ${text.length} characters, an id at most ${ID_MAX}`)
+    }
+    return hasControls(text) ? new Unfit(`${shown(text)} holds control characters`) : text
+  }
+}
+
+function hasControls(text: string): boolean {
+  for (let index = 0; index < text.length; index++) {
+    const unit = text.charCodeAt(index)
+    if (unit < 0x20 || unit === 0x7f) return true
+  }
+  return false
 }
 
 function splitList(text: string, separator: string): unknown {

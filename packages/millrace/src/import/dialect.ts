@@ -28,6 +28,9 @@ const DELIMITERS = ['::', '\t', ';', ',', '|'] as const
 const SAMPLE_ROWS = 1_000
 const JUDGED_ROWS = 50
 const NUMBER = /^\s*[+-]?\d+([.,]\d+)?\s*$/
+const NAME_MAX = 64
+/** Addresses, JSON and sentences are content, not names. */
+const CONTENT = /^https?:|^[[{]|[.!?]$/
 const DATE = /^\s*\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}/
 
 /** The table that begins with `head`; undefined when there is no row at all. */
@@ -103,8 +106,9 @@ function judgeHeader(rows: readonly CellRow[]): boolean {
   const cells = first.cells
   if (cells.some(cell => NUMBER.test(cell) || DATE.test(cell))) return false
   const names = cells.filter(cell => cell.trim() !== '')
+  if (names.some(name => name.length > NAME_MAX || CONTENT.test(name))) return false
   if (names.some(isKnownColumn)) return true
-  if (new Set(names).size < names.length || names.some(name => name.length > 64)) return false
+  if (new Set(names).size < names.length) return false
   return others.length === 0 || names.every(name => /^[\p{L}_][\p{L}\p{N}_ .-]*$/u.test(name))
 }
 

@@ -5,7 +5,13 @@ export { IMPORT_LIMITS, type ImportLimits } from './limits.ts'
 export { movielensInputs } from './movielens/layouts.ts'
 export { planFile, type FileOptions } from './plan.ts'
 export { runImport, type ImportProgress, type ImportReport } from './run.ts'
-export { createLogSink, type ImportEvent, type ImportSink, type SinkResult } from './sink.ts'
+export {
+  conflictReason,
+  createLogSink,
+  type ImportEvent,
+  type ImportSink,
+  type SinkResult,
+} from './sink.ts'
 export { listSources } from './source.ts'
 export { unfinishedImports } from './state.ts'
 export type { MappedInput } from './tables.ts'

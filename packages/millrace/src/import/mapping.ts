@@ -2,7 +2,14 @@
  * Rows to events: which column fills which field, compiled once for a file. Mapping a row costs
  * about two microseconds, validation against the app's schema and the id included.
  */
-import type { App, CompiledEvent, EventDefinition, Field, SchemaIssue } from '@millrace/core'
+import {
+  id,
+  type App,
+  type CompiledEvent,
+  type EventDefinition,
+  type Field,
+  type SchemaIssue,
+} from '@millrace/core'
 import stringify from 'safe-stable-stringify'
 import { Unfit, createConverter, isMoment, shown, type Converter } from './convert.ts'
 import { importErrors } from './errors.ts'
@@ -49,6 +56,8 @@ export type ImportTarget =
 export interface MappedFile<Row> {
   readonly label: string
   readonly columns: readonly string[]
+  /** The columns as messages list them, when their names say little. */
+  readonly described?: string
   /** A cell, or the value at a path; undefined when the row has none. */
   readonly get: (row: Row, column: number) => unknown
   /** The first rows, to judge times by. */
@@ -102,7 +111,7 @@ export function compileMapping<Row>(
     .filter(([name]) => columns.has(name))
     .map(([name, field]) => {
       const timeFormat = isMoment(field.schema)
-        ? formatOf(file.label, columnOf(name), samplesOf(name), options.timeFormat)
+        ? momentFormat(file.label, columnOf(name), samplesOf(name), options.timeFormat)
         : undefined
       const listSeparator = options.listSeparator ?? '|'
       const convert = createConverter(field, {
@@ -161,19 +170,27 @@ function createRowMap<Row>(plan: {
       if (value !== undefined) attributes[member.name] = value
     }
     let data = attributes
-    if (idColumn !== undefined) data = { id: String(file.get(row, idColumn) ?? ''), attributes }
+    if (idColumn !== undefined) {
+      const itemId = toItemId(file.get(row, idColumn))
+      if (itemId instanceof Unfit) return unfit('ROW_VALUE', `id: ${itemId.reason}`)
+      data = { id: itemId, attributes }
+    }
     if (!event.validator.check(data))
       return unfit('ROW_VALUE', reasonOf(event.validator.issues(data)))
+    const json = JSON.stringify(data)
     return {
       isFit: true,
       event,
       key: data[keyField] as string,
-      id: rowId(eventTimeMs, `${type}\u001f${file.canonical(row)}`),
+      // An item may be put again by a better mapping; an event is the same one whatever is made of it.
+      id: rowId(eventTimeMs, `${type}\u001f${idColumn === undefined ? file.canonical(row) : json}`),
       eventTimeMs,
-      json: JSON.stringify(data),
+      json,
     }
   }
 }
+
+const toItemId = createConverter(id('item'), { listSeparator: '|' })
 
 function unfit(code: RowCode, reason: string): UnfitRow {
   return { isFit: false, code, reason }
@@ -240,7 +257,11 @@ function resolveColumns<Row>(
       refuse(`${options.target.name} has no field ${asName}`, `Its fields: ${known.join(', ')}.`)
     }
     const index = indexOfColumn(file.columns, column)
-    if (index < 0) refuse(`there is no column ${column}`, `The columns: ${listed(file.columns)}.`)
+    if (index < 0)
+      refuse(
+        `there is no column ${column}`,
+        `The columns: ${file.described ?? listed(file.columns)}.`,
+      )
     columns.set(name, index)
   }
   const required = Object.entries(fields).filter(([, field]) => !field.isOptional)
@@ -250,7 +271,7 @@ function resolveColumns<Row>(
     const verb = options.map === undefined ? 'no column was recognised for' : 'nothing is mapped to'
     const next =
       `Say it: --map ${missing.map(name => `${name}=<column>`).join(',')},...` +
-      ` The columns: ${listed(file.columns)}.`
+      ` The columns: ${file.described ?? listed(file.columns)}.`
     refuse(`${verb} ${missing.join(', ')} of ${options.target.name}`, next)
   }
   return columns
@@ -286,6 +307,11 @@ function formatOf(
     reason: `the times in column ${column} cannot be read: ${detected.reason}`,
     next: `Say it: --time-format ${Object.keys(TIME_FORMATS).join('|')}.`,
   })
+}
+
+/** As `formatOf`; a column that is empty so far is read as ISO 8601. */
+function momentFormat(...given: Parameters<typeof formatOf>): TimeFormat {
+  return given[2].every(value => value.trim() === '') ? (given[3] ?? 'iso') : formatOf(...given)
 }
 
 function resolveTime(

@@ -6,6 +6,7 @@ import type { ImportTarget, MappingOptions } from './mapping.ts'
 import { readHead, type ImportFile } from './source.ts'
 import {
   areEnvelopes,
+  describeColumns,
   inspectFile,
   jsonInput,
   pathsOf,
@@ -32,7 +33,8 @@ export async function planFile(request: {
   const { app, file, limits, options } = request
   if (request.format === 'csv') {
     const table = await inspectFile(file, options)
-    const named = { label: file.label, columns: table.columns }
+    const described = table.hasHeader ? table.columns.join(', ') : describeColumns(table)
+    const named = { label: file.label, columns: table.columns, described }
     const target = options.target ?? chooseTarget(app, named, options.map)
     return tableInput({ app, file, table, limits, mapping: { ...options, target } })
   }
@@ -49,7 +51,8 @@ export async function planFile(request: {
   }
   const isPlain = options.target === undefined && options.map === undefined
   if (isPlain && areEnvelopes(samples)) return jsonInput({ app, file, limits, mapping: undefined })
-  const columns = { label: file.label, columns: pathsOf(samples) }
-  const target = options.target ?? chooseTarget(app, columns, options.map)
+  const columns = pathsOf(samples)
+  const named = { label: file.label, columns, described: columns.join(', ') }
+  const target = options.target ?? chooseTarget(app, named, options.map)
   return jsonInput({ app, file, limits, mapping: { ...options, target } })
 }

@@ -37,7 +37,7 @@ export function createLogSink(options: { log: EventLog; app: App; clock: Clock }
           const { results } = await log.commit({ events: batch })
           return results.map(result =>
             result.status === 'conflict'
-              ? { status: 'refused', reason: result.reason }
+              ? { status: 'refused', reason: conflictReason(result.reason) }
               : { status: result.status },
           )
         } catch (error) {
@@ -48,6 +48,11 @@ export function createLogSink(options: { log: EventLog; app: App; clock: Clock }
       }
     },
   }
+}
+
+/** Why a row of a file meets another event of its id: something else was made of it before. */
+export function conflictReason(reason: string): string {
+  return `the row was imported before by another mapping, which stands (${reason})`
 }
 
 function toRecord(event: ImportEvent, definition: string): NewEvent {

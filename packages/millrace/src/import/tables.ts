@@ -43,6 +43,19 @@ export async function inspectFile(
   return table
 }
 
+const CELL_SHOWN = 24
+
+/** Columns of a file without a header: numbers, with what the first row holds. */
+export function describeColumns(table: InspectedTable): string {
+  const [first] = table.samples
+  return table.columns
+    .map((column, index) => {
+      const cell = first?.cells[index] ?? ''
+      return `${column} (${cell.length > CELL_SHOWN ? `${cell.slice(0, CELL_SHOWN)}...` : cell})`
+    })
+    .join(', ')
+}
+
 /** How the cells of a file are changed before they are mapped. */
 export interface CellTransform {
   readonly columns: readonly string[]
@@ -67,6 +80,7 @@ export function tableInput(request: {
     {
       label: file.label,
       columns: transform?.columns ?? table.columns,
+      ...(table.hasHeader ? {} : { described: describeColumns(table) }),
       get: (cells, column) => cells[column],
       samples: transform === undefined ? samples : samples.map(transform.apply),
       canonical: canonicalCells,

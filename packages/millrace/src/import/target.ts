@@ -7,7 +7,12 @@ import type { ImportTarget } from './mapping.ts'
 /** The target of a file with these columns; refuses when none or several fit (IMPORT_MAPPING_INVALID). */
 export function chooseTarget(
   app: App,
-  file: { readonly label: string; readonly columns: readonly string[] },
+  file: {
+    readonly label: string
+    readonly columns: readonly string[]
+    /** The columns as messages list them. */
+    readonly described: string
+  },
   map: Readonly<Record<string, string>> | undefined,
 ): ImportTarget {
   const events = [...app.events.values()]
@@ -26,9 +31,9 @@ export function chooseTarget(
     const isTimed = definition.kind !== 'event' || names.includes('at') || map !== undefined
     return isTimed && needed.every(name => names.includes(name))
   }
-  const fitting = events.filter(fits)
+  const fitting = fullest(events.filter(fits), mapped)
   if (fitting.length === 1) return { kind: 'event', name: (fitting[0] as EventDefinition).name }
-  const kinds = fitting.length > 0 ? [] : tables.filter(fits)
+  const kinds = fitting.length > 0 ? [] : fullest(tables.filter(fits), mapped)
   if (kinds.length === 1) return { kind: 'items', name: (kinds[0] as Definition).name }
   const names = (fitting.length > 0 ? fitting : kinds).map(definition => definition.name)
   throw importErrors.create('IMPORT_MAPPING_INVALID', {
@@ -37,8 +42,17 @@ export function chooseTarget(
       names.length > 1
         ? `its rows could be ${names.join(' or ')}`
         : `no event or item kind of the app ${app.name} fits them`,
-    next: helpFor(events, tables, file.columns),
+    next: helpFor(events, tables, file.described),
   })
+}
+
+/** Those that use the most columns: an event with fewer fields would lose some. */
+function fullest<D extends Definition>(
+  definitions: readonly D[],
+  mapped: (definition: D) => readonly string[],
+): readonly D[] {
+  const most = Math.max(0, ...definitions.map(definition => mapped(definition).length))
+  return definitions.filter(definition => mapped(definition).length === most)
 }
 
 type Definition = EventDefinition | ItemDefinition | PersonDefinition
@@ -59,12 +73,12 @@ function requiredOf(definition: Definition): readonly string[] {
   return [...(definition.kind === 'event' ? [] : ['id']), ...fields.map(([name]) => name)]
 }
 
-const COLUMNS_SHOWN = 40
+const SHOWN_MAX = 1_000
 
 function helpFor(
   events: readonly EventDefinition[],
   tables: readonly Definition[],
-  columns: readonly string[],
+  columns: string,
 ): string {
   const lines = [
     ...events.map(
@@ -74,7 +88,7 @@ function helpFor(
       ({ name, fields }) => `--items ${name} --map ${wanted(['id', ...Object.keys(fields)])}`,
     ),
   ]
-  const shown = columns.slice(0, COLUMNS_SHOWN).join(', ')
+  const shown = columns.length > SHOWN_MAX ? `${columns.slice(0, SHOWN_MAX)}...` : columns
   return `Say what they are, by column name or number:\n  ${lines.join('\n  ')}\nThe columns: ${shown}.`
 }
 

@@ -23,19 +23,19 @@ export function detectTimeFormat(
   const values = samples.map(value => value.trim()).filter(value => value !== '')
   if (values.length === 0) return { reason: 'it is empty in the first rows' }
   const numbers = values.filter(value => NUMBER.test(value)).map(Number)
-  if (numbers.length * 2 > values.length) {
+  if (numbers.length * 2 >= values.length) {
     const middle = numbers.sort((a, b) => a - b)[numbers.length >> 1] as number
     if (middle < SECONDS_MAX) return { format: 's' }
     return { format: middle < MILLISECONDS_MAX ? 'ms' : 'us' }
   }
   const dates = values.map(value => CALENDAR.exec(value)).filter(match => match !== null)
-  if (dates.length * 2 > values.length) {
+  if (dates.length * 2 >= values.length) {
     const isDayFirst = dates.some(match => Number(match[1]) > 12)
     const isMonthFirst = dates.some(match => Number(match[2]) > 12)
     if (isDayFirst !== isMonthFirst) return { format: isDayFirst ? 'dmy' : 'mdy' }
     return { reason: `${values[0]} may begin with the day or with the month` }
   }
-  if (values.filter(value => ISO.test(value)).length * 2 > values.length) return { format: 'iso' }
+  if (values.filter(value => ISO.test(value)).length * 2 >= values.length) return { format: 'iso' }
   return { reason: `${(values[0] as string).slice(0, 40)} is no time that is known here` }
 }
 
