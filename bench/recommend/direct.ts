@@ -130,7 +130,7 @@ function handleOf(definition: FoldDefinition, revision: () => number): FoldHandl
     parked: () => [],
     isParked: () => false,
     watermarkOf: () => 0,
-  } as FoldHandle
+  }
 }
 
 function recordOf(type: string, key: string, atMs: number, data: unknown): LogRecord {

@@ -12,7 +12,7 @@ import { createTestClock, openTestProduct, type TrackedEvent } from '../testing/
 import { ITEM_STATS_FOLD, itemStatsFold } from './item-stats-fold.ts'
 import type { ItemStatsShard } from './item-stats-shard.ts'
 import { PROFILE_FOLD, profileFold } from './profile-fold.ts'
-import { ProfileShard, RECENT_MAX } from './profile-shard.ts'
+import { RECENT_MAX, type ProfileShard } from './profile-shard.ts'
 
 const app = clipsApp()
 const tables = { asOf: () => undefined }
@@ -177,9 +177,7 @@ test('a state frame goes through decoding unchanged, and forgetting a key leaves
   const statsCopy = itemStatsFold(app).createShard({ partition: 0, partitions: 1, tables })
   const output = {
     emit: (emission: Emission) =>
-      stats.fold(
-        recordOf({ ...emission, eventTimeMs: emission.eventTimeMs ?? 0 } as Partial<LogRecord>),
-      ),
+      stats.fold(recordOf({ ...emission, eventTimeMs: emission.eventTimeMs ?? 0 })),
     fail: () => undefined,
   }
   for (let turn = 0; turn < 3_000; turn++) {
