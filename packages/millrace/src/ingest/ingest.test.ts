@@ -82,6 +82,18 @@ describe('events from outside', () => {
     )
   })
 
+  it('of any id are named as they were sent', async () => {
+    const ids = ['plain', 'a",', '","', 'back\\', '\u2028 é', '"},{"status":"duplicate"']
+    for (const part of [ids, ['x,', ',y', "it's"], ['only']]) {
+      const outcome = await ingest.events(part.map(id => watchedBy('p', 'c', { id })))
+      const { results } = JSON.parse(outcome.text()) as { results: readonly { id: string }[] }
+      assert.deepEqual(
+        results.map(({ id }) => id),
+        part,
+      )
+    }
+  })
+
   it('sent again later without a time are the same event', async () => {
     await ingest.events([watchedBy('p', 'c', { id: 'a' })])
     nowMs += 60_000
