@@ -6,7 +6,9 @@
  * order (lists are bounded, sums are rounded) and does not invert: a retraction folds the key again.
  */
 import { itemSpaceOf } from '../catalogue/index.ts'
+import { createHash } from 'node:crypto'
 import type { App } from '@millrace/core'
+import { STATISTICS_DEFAULTS } from '@millrace/recommend'
 import type { FoldDefinition } from '@millrace/streams'
 import { ITEM_SIGNAL, ITEM_SIGNALS } from './events.ts'
 import { ItemStatsShard } from './item-stats-shard.ts'
@@ -14,12 +16,18 @@ import { ItemStatsShard } from './item-stats-shard.ts'
 /** Name of the fold. */
 export const ITEM_STATS_FOLD = 'item-stats'
 
+/** The figures are a part of what the fold computes, and so of its version. */
+const VERSION = `1-${createHash('sha256')
+  .update(JSON.stringify(STATISTICS_DEFAULTS))
+  .digest('hex')
+  .slice(0, 12)}`
+
 /** The fold from `item-signal` records to statistics of items. */
 export function itemStatsFold(app: App): FoldDefinition<ItemStatsShard> {
   const space = itemSpaceOf(app)
   return {
     name: ITEM_STATS_FOLD,
-    version: '1',
+    version: VERSION,
     source: ITEM_SIGNALS,
     types: [ITEM_SIGNAL],
     onFailure: 'park',
