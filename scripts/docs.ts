@@ -6,7 +6,12 @@ import { existsSync, globSync, mkdirSync, readFileSync, writeFileSync } from 'no
 import { basename, dirname, join } from 'node:path'
 import { format, resolveConfig } from 'prettier'
 import { rewriteBlocks } from './docs/blocks.ts'
+import { renderCommandsPage } from './docs/commands-page.ts'
+import { renderConfigurationPage } from './docs/configuration-page.ts'
 import { renderErrorsPage } from './docs/errors-page.ts'
+import { renderEventsPage } from './docs/events-page.ts'
+import { renderHttpPage } from './docs/http-page.ts'
+import { renderMetricsPage } from './docs/metrics-page.ts'
 
 const root = dirname(import.meta.dirname)
 const isCheck = process.argv.includes('--check')
@@ -14,7 +19,12 @@ const faults: string[] = []
 
 /** Generated pages -> what renders them. */
 const pages: Readonly<Record<string, () => Promise<string>>> = {
+  'docs/reference/commands.md': () => renderCommandsPage(root),
+  'docs/reference/configuration.md': () => renderConfigurationPage(root),
   'docs/reference/errors.md': () => renderErrorsPage(root),
+  'docs/reference/events.md': () => renderEventsPage(root),
+  'docs/reference/http.md': () => renderHttpPage(root),
+  'docs/reference/metrics.md': () => renderMetricsPage(root),
 }
 
 const tests = globSync('{packages,apps,examples,test,bench}/**/*.test.ts', {
