@@ -58,7 +58,7 @@ export async function appOf(context: CommandContext): Promise<{
       return { app: remembered, file: undefined }
   }
   if (file !== undefined) return { app: await loadApp(file), file }
-  const reason = `${context.cwd} has none of ${'app.ts, millrace.app.ts'}, and ${context.data} holds no built-in one`
+  const reason = `${context.cwd} has no app.ts, and ${context.data} holds no built-in one`
   throw cliErrors.create('CLI_APP_MISSING', { reason })
 }
 

@@ -15,6 +15,8 @@ export interface ImportFacts {
   readonly seconds: number
   /** What it took to bring the views up to date afterwards. */
   readonly viewsSeconds: number
+  /** The most memory that the process held while it read and appended. */
+  readonly memoryBytesMax: number
   readonly work: string
   readonly plan: readonly MappedInput[]
 }
@@ -115,6 +117,7 @@ export function reportJson(facts: ImportFacts, context: CommandContext): unknown
     lastAt: lastAtMs === undefined ? null : new Date(lastAtMs).toISOString(),
     seconds,
     viewsSeconds: facts.viewsSeconds,
+    memoryBytesMax: facts.memoryBytesMax,
     rowsPerSecond: Math.round(report.rows / Math.max(0.001, seconds)),
   }
 }

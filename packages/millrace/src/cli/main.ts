@@ -32,7 +32,7 @@ export async function main(words: readonly string[]): Promise<number> {
     terminal: {
       out: text => void process.stdout.write(text),
       err: text => void process.stderr.write(text),
-      isInteractive: process.stderr.isTTY === true,
+      isInteractive: process.stderr.isTTY,
       columns: process.stdout.columns ?? 80,
     },
     cwd: process.cwd(),

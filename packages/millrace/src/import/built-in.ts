@@ -6,8 +6,8 @@ import { movielensApp } from './movielens/app.ts'
 export type BuiltInName = 'movielens' | 'interactions'
 
 const APPS: Readonly<Record<BuiltInName, App>> = {
-  movielens: movielensApp as unknown as App,
-  interactions: genericApp as unknown as App,
+  movielens: movielensApp,
+  interactions: genericApp,
 }
 
 /** The built-in app of this name, or undefined. */

@@ -29,7 +29,7 @@ test('reads what csv-parse reads, whatever the chunks', async () => {
           record_delimiter: newline,
           relax_column_count: true,
           relax_quotes: true,
-        }) as unknown as string[][]
+        })
         const dialect: Dialect = { delimiter, isQuoted: true, encoding: 'utf-8', newline: '\n' }
         const found: (readonly string[])[] = []
         const blocks = readDelimited(

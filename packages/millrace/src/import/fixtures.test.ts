@@ -1,9 +1,12 @@
 /** What the importer's tests share: files in memory, and a log, a disk and a clock to import into. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
 import { gzipSync } from 'node:zlib'
 import { createSeededRandom, type App, type Disk } from '@millrace/core'
 import type { EventLog, LogRecord } from '@millrace/log'
 import { openMemoryLog } from '@millrace/log/memory'
 import { createSimClock, createSimDisk, type SimDisk } from '@millrace/sim'
+import { genericApp } from './generic-app.ts'
 import { IMPORT_LIMITS, type ImportLimits } from './limits.ts'
 import { planFile, type FileOptions } from './plan.ts'
 import { runImport, type ImportReport } from './run.ts'
@@ -57,7 +60,7 @@ export interface World {
 export async function createWorld(app: App): Promise<World> {
   const clock = createSimClock({ seed: 1 })
   const disk = createSimDisk({ clock, random: createSeededRandom(1) })
-  const log = await openMemoryLog({ clock })
+  const log = openMemoryLog({ clock })
   await log.declare(app.streams)
   const sink = createLogSink({ log, app, clock })
   const drive = <T>(work: () => Promise<T>): Promise<T> => clock.drive(work)
@@ -116,3 +119,9 @@ export function essence(records: readonly LogRecord[]): readonly string[] {
 export function stringifyRow(cells: readonly string[], delimiter: string): string {
   return cells.map(cell => `"${cell.replaceAll('"', '""')}"`).join(delimiter)
 }
+
+test('a world begins empty', async () => {
+  const world = await createWorld(genericApp)
+  assert.deepEqual(await world.records(), [])
+  assert.deepEqual(world.disk.paths(), [])
+})

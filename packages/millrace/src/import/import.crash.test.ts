@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { mkdtempSync, writeFileSync } from 'node:fs'
+import { readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
@@ -13,7 +14,7 @@ import { builtInApp, type ImportReport } from './index.ts'
 
 const WORKER = fileURLToPath(new URL('../testing/import-crash-worker.ts', import.meta.url))
 const ROWS = 1_000
-const folder = await mkdtemp(join(tmpdir(), 'millrace-import-crash-'))
+const folder = mkdtempSync(join(tmpdir(), 'millrace-import-crash-'))
 after(() => rm(folder, { recursive: true }))
 
 const file = join(folder, 'history.csv')
@@ -21,7 +22,7 @@ const rows = Array.from(
   { length: ROWS },
   (_, index) => `p${index % 17},i${index % 41},${1_000_000_000 + ((index * 37) % 501)}`,
 )
-await writeFile(file, `person,item,at\n${rows.join('\n')}\nbad row\n`)
+writeFileSync(file, `person,item,at\n${rows.join('\n')}\nbad row\n`)
 
 function importInto(data: string, where: string): { signal: string | null; report?: ImportReport } {
   const { signal, stdout, stderr } = spawnSync(process.execPath, [WORKER, data, file, where], {

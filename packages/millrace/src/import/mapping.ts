@@ -99,7 +99,7 @@ export function compileMapping<Row>(
   const columns = resolveColumns(app, file, options, fields, isItem)
   const columnOf = (name: string): string => file.columns[columns.get(name) as number] as string
   const samplesOf = (name: string): string[] =>
-    file.samples.map(row => String(file.get(row, columns.get(name) as number) ?? ''))
+    file.samples.map(row => textOf(file.get(row, columns.get(name) as number)))
 
   const time = resolveTime(file.label, columns.has('at'), {
     samples: () => samplesOf('at'),
@@ -157,7 +157,7 @@ function createRowMap<Row>(plan: {
     let eventTimeMs = time.fixedMs
     if (time.format !== undefined) {
       const value = file.get(row, atColumn as number)
-      const read = readTimeText(String(value ?? ''), time.format)
+      const read = readTimeText(textOf(value), time.format)
       if (read === undefined) return unfitTime(value, time.format)
       eventTimeMs = read
     }
@@ -188,6 +188,11 @@ function createRowMap<Row>(plan: {
       json,
     }
   }
+}
+
+/** A value as the text that a time may be read from. */
+function textOf(value: unknown): string {
+  return typeof value === 'string' || typeof value === 'number' ? String(value) : ''
 }
 
 const toItemId = createConverter(id('item'), { listSeparator: '|' })

@@ -18,7 +18,7 @@ import { createWorld, memoryFile } from './fixtures.test.ts'
 import { genericApp } from './generic-app.ts'
 import type { FileOptions } from './plan.ts'
 
-const generic = genericApp as unknown as App
+const generic = genericApp
 const own = defineApp({
   name: 'own',
   items: [

@@ -1,11 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { App } from '@millrace/core'
 import fc from 'fast-check'
 import { genericApp } from './generic-app.ts'
 import { createWorld, essence, memoryFile } from './fixtures.test.ts'
 
-const app = genericApp as unknown as App
+const app = genericApp
 
 test('a shuffled and a sorted file of one history give the same log', async () => {
   const row = fc.record({

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { isError, type App } from '@millrace/core'
+import { isError } from '@millrace/core'
 import { failEachCall } from '@millrace/sim'
 import { genericApp } from './generic-app.ts'
 import { createWorld, essence, memoryFile } from './fixtures.test.ts'
 import type { ImportSink } from './sink.ts'
 
-const app = genericApp as unknown as App
+const app = genericApp
 const HEADER = 'userId,itemId,rating,timestamp\n'
 
 /** Rows over many runs, with ties of time and with copies. */
@@ -73,8 +73,7 @@ test('another mapping of the same rows is a conflict, not a second event', async
 
 test('refused rows are counted, shown and written, with line and reason', async () => {
   const world = await createWorld(app)
-  const content =
-    `${HEADER}a,b,1,5\nc,d,much,6\n,f,1,7\ng,h\n"i,j,1,9\n` + `k,l,1,then\nm,n,1,11,,\no,p,1,12,x\n`
+  const content = `${HEADER}a,b,1,5\nc,d,much,6\n,f,1,7\ng,h\n"i,j,1,9\nk,l,1,then\nm,n,1,11,,\no,p,1,12,x\n`
   const report = await world.importFile(memoryFile('r.csv', content))
   assert.equal(report.rows, 8)
   assert.equal(report.appended, 2)

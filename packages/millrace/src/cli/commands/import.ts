@@ -148,6 +148,7 @@ async function importFiles(
     url === undefined ? await openLocal(context, app, progress) : await openRemote(context, url)
   const startMs = context.clock.monotonicMs()
   let seconds = 0
+  let memoryBytesMax = 0
   let report: ImportReport
   try {
     let phase = ''
@@ -170,6 +171,7 @@ async function importFiles(
     })
     progress.end()
     seconds = (context.clock.monotonicMs() - startMs) / 1000
+    memoryBytesMax = process.resourceUsage().maxRSS * 1024
     await target.settle()
   } finally {
     progress.end()
@@ -177,7 +179,15 @@ async function importFiles(
   }
   const viewsSeconds = (context.clock.monotonicMs() - startMs) / 1000 - seconds
   if (report.refused > 0) context.exitWith(EXIT_PARTIAL)
-  const facts = { app, report, seconds, viewsSeconds, work: target.work, plan: plan.inputs }
+  const facts = {
+    app,
+    report,
+    seconds,
+    viewsSeconds,
+    memoryBytesMax,
+    work: target.work,
+    plan: plan.inputs,
+  }
   context.output.result(reportJson(facts, context), describeReport(facts, context))
 }
 

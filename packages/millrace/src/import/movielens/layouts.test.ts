@@ -7,7 +7,7 @@ import type { ImportFile } from '../source.ts'
 import { movielensApp } from './app.ts'
 import { movielensInputs } from './layouts.ts'
 
-const app = movielensApp as unknown as App
+const app: App = movielensApp
 const flags = (...on: number[]): string =>
   Array.from({ length: 19 }, (_, index) => (on.includes(index) ? 1 : 0)).join('|')
 

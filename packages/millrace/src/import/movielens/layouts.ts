@@ -5,11 +5,18 @@
  */
 import type { App } from '@millrace/core'
 import { readDelimited } from '../delimited.ts'
-import { inspectTable, type InspectedTable } from '../dialect.ts'
+import { inspectTable } from '../dialect.ts'
 import { importErrors } from '../errors.ts'
 import type { ImportLimits } from '../limits.ts'
 import type { ImportFile } from '../source.ts'
-import { inspectFile, tableInput, withMixedEncoding, type MappedInput } from '../tables.ts'
+import type { MappingOptions } from '../mapping.ts'
+import {
+  inspectFile,
+  tableInput,
+  withMixedEncoding,
+  type CellTransform,
+  type MappedInput,
+} from '../tables.ts'
 import { GENRES_100K, OCCUPATIONS } from './codes.ts'
 
 type Role = 'ratings' | 'movies' | 'users' | 'tags' | 'links'
@@ -71,80 +78,91 @@ function findRoles(files: readonly ImportFile[], path: string): Map<Role, Import
   return found
 }
 
+/** What a file of one role must hold, and what it becomes. */
+interface RolePlan {
+  /** Names of the first columns. */
+  readonly columns: readonly string[]
+  readonly mapping: MappingOptions
+  readonly transform?: CellTransform
+}
+
+const signalPlan = (name: string, value: string): RolePlan => ({
+  columns: ['userId', 'movieId', value, 'timestamp'],
+  mapping: {
+    target: { kind: 'event', name },
+    map: { person: 'userId', movie: 'movieId', [value]: value, at: 'timestamp' },
+    timeFormat: 's',
+  },
+})
+
+const FLAGGED_WIDTH = 24
+
+function planOf(
+  role: Exclude<Role, 'links'>,
+  name: string,
+  width: number,
+  links: ReadonlyMap<string, Link>,
+): RolePlan {
+  if (role === 'ratings') return signalPlan('rated', 'rating')
+  if (role === 'tags') return signalPlan('tagged', 'tag')
+  if (role === 'users') {
+    return {
+      columns: ['userId'],
+      transform: {
+        columns: ['userId', 'gender', 'age', 'occupation', 'zipCode'],
+        apply: name === 'u.user' ? userOf100k : userOf1m,
+      },
+      mapping: {
+        target: { kind: 'items', name: 'person' },
+        map: fields('id=userId', 'gender', 'age', 'occupation', 'zipCode'),
+      },
+    }
+  }
+  const movie = width >= FLAGGED_WIDTH ? movieOf100k : movieOf
+  return {
+    columns: ['movieId', 'title'],
+    transform: {
+      columns: ['movieId', 'title', 'genres', 'year', 'imdbId', 'tmdbId'],
+      apply: cells => withLinks(movie(cells), links),
+    },
+    mapping: {
+      target: { kind: 'items', name: 'movie' },
+      map: fields('id=movieId', 'title', 'genres', 'year', 'imdbId', 'tmdbId'),
+    },
+  }
+}
+
 async function toInput(
   app: App,
   role: Exclude<Role, 'links'>,
   file: ImportFile,
   request: { path: string; limits: ImportLimits; links: ReadonlyMap<string, Link> },
 ): Promise<MappedInput> {
-  const table = withMixedEncoding(
-    file.name.toLowerCase() === 'u.item' || file.name.toLowerCase() === 'u.user'
-      ? await inspectFile(file, { delimiter: '|', hasHeader: false, isQuoted: false })
-      : await inspectFile(file, {}),
+  const { path, limits, links } = request
+  const name = file.name.toLowerCase()
+  const isPiped = name === 'u.item' || name === 'u.user'
+  const found = await inspectFile(
+    file,
+    isPiped ? { delimiter: '|', hasHeader: false, isQuoted: false } : {},
   )
-  const { limits, links } = request
-  const width = table.columns.length
-  const wrong = (wanted: number): never => {
-    const reason = `${file.label} has ${width} columns, ${role} have ${wanted} or more`
-    throw importErrors.create('IMPORT_NOT_RECOGNISED', {
-      path: request.path,
-      reason,
-      next: LAYOUT_HELP,
-    })
+  const width = found.columns.length
+  const { columns, mapping, transform } = planOf(role, name, width, links)
+  if (width < columns.length) {
+    const reason = `${file.label} has ${width} columns, ${role} have ${columns.length} or more`
+    throw importErrors.create('IMPORT_NOT_RECOGNISED', { path, reason, next: LAYOUT_HELP })
   }
-  const named = (columns: readonly string[]): InspectedTable =>
-    width < columns.length
-      ? wrong(columns.length)
-      : { ...table, columns: [...columns, ...table.columns.slice(columns.length)] }
-  const common = { app, file, limits }
-  switch (role) {
-    case 'ratings':
-      return tableInput({
-        ...common,
-        table: named(['userId', 'movieId', 'rating', 'timestamp']),
-        mapping: {
-          target: { kind: 'event', name: 'rated' },
-          map: { person: 'userId', movie: 'movieId', rating: 'rating', at: 'timestamp' },
-          timeFormat: 's',
-        },
-      })
-    case 'tags':
-      return tableInput({
-        ...common,
-        table: named(['userId', 'movieId', 'tag', 'timestamp']),
-        mapping: {
-          target: { kind: 'event', name: 'tagged' },
-          map: { person: 'userId', movie: 'movieId', tag: 'tag', at: 'timestamp' },
-          timeFormat: 's',
-        },
-      })
-    case 'users':
-      return tableInput({
-        ...common,
-        table: named(['userId']),
-        transform: {
-          columns: ['userId', 'gender', 'age', 'occupation', 'zipCode'],
-          apply: file.name.toLowerCase() === 'u.user' ? userOf100k : userOf1m,
-        },
-        mapping: {
-          target: { kind: 'items', name: 'person' },
-          map: fields('id=userId', 'gender', 'age', 'occupation', 'zipCode'),
-        },
-      })
-    case 'movies':
-      return tableInput({
-        ...common,
-        table: named(['movieId', 'title']),
-        transform: {
-          columns: ['movieId', 'title', 'genres', 'year', 'imdbId', 'tmdbId'],
-          apply: cells => withLinks(width >= 24 ? movieOf100k(cells) : movieOf(cells), links),
-        },
-        mapping: {
-          target: { kind: 'items', name: 'movie' },
-          map: fields('id=movieId', 'title', 'genres', 'year', 'imdbId', 'tmdbId'),
-        },
-      })
-  }
+  const table = withMixedEncoding({
+    ...found,
+    columns: [...columns, ...found.columns.slice(columns.length)],
+  })
+  return tableInput({
+    app,
+    file,
+    limits,
+    table,
+    mapping,
+    ...(transform === undefined ? {} : { transform }),
+  })
 }
 
 function fields(...names: string[]): Record<string, string> {
