@@ -81,8 +81,11 @@ export function receiveBody(
       isSettled = true
       resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks, received))
     })
-    const incomplete = (): void =>
+    const incomplete = (): void => {
+      // Every request closes; only for one that is cut off is the error worth its stack.
+      if (isSettled) return
       fail(serverErrors.create('BODY_INCOMPLETE', { reason: 'the connection was closed' }))
+    }
     request.once('error', incomplete)
     request.once('close', incomplete)
   })
