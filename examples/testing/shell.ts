@@ -36,6 +36,8 @@ esac
 
 /** A command that goes on in a terminal of its own. */
 interface Running {
+  /** Where a server that it starts answers. */
+  readonly url: string
   /** Resolves to everything printed so far, once it matches `pattern`; rejects when the command ends before. */
   said(pattern: RegExp): Promise<string>
   /** Ctrl-C; resolves to everything printed, when the command has ended. */
@@ -97,7 +99,10 @@ export async function openShell(): Promise<Shell> {
       return shown(output())
     },
     start(script, options = {}) {
-      const running = background(launch(script, options), shown)
+      const running = {
+        url: `http://127.0.0.1:${port}`,
+        ...background(launch(script, options), shown),
+      }
       started.add(running)
       return running
     },
@@ -131,7 +136,7 @@ function watch(child: ChildProcess): Watched {
   return { output: () => text, onOutput: listener => listeners.push(listener), ended }
 }
 
-function background(child: ChildProcess, shown: (text: string) => string): Running {
+function background(child: ChildProcess, shown: (text: string) => string): Omit<Running, 'url'> {
   const { output, onOutput, ended } = watch(child)
   return {
     said: pattern =>
@@ -190,7 +195,10 @@ export function assertShown(file: string, output: string): void {
   const shown = (): string => readFileSync(file, 'utf8')
   if (process.env['MILLRACE_RECORD'] !== undefined) {
     const isNew = !safely(shown) || settled(safely(shown) ?? '').join() !== settled(output).join()
-    if (isNew) writeFileSync(file, `${output.trimEnd()}\n`)
+    if (isNew) {
+      mkdirSync(dirname(file), { recursive: true })
+      writeFileSync(file, `${output.trimEnd()}\n`)
+    }
   }
   assert.deepEqual(settled(output), settled(shown()), `the output of ${file} differs`)
 }
@@ -218,7 +226,10 @@ function settled(output: string): string[] {
         .replace(/\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+Z)?/g, '<time>')
         .replace(/\b\d+(\.\d+)? (ms|s|min|bytes|KB|MB)\b/g, '<n> $2')
         .replace(/[\d,]+ rows\/s/g, '<n> rows/s')
-        .replace(/^\d+(\s+\S+\s+.*?)\s+\d\.\d{4}\s+(\w+)\s+[\d.]+ %\s+(exploration; )?/, '$1 $2 ')
+        .replace(
+          /^\d+(\s+\S+\s+.*?)\s+\d\.\d+\s+(\w+)\s+[\d.]+ %\s*(exploration; |yes$)?/,
+          '$1 $2 ',
+        )
         .replace(/, \d+ shown/g, '')
         .replace(/taken in .*/, 'taken in ...')
         .replace(/\s+/g, ' ')
