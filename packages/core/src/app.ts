@@ -396,7 +396,7 @@ function admit(
     ok: true,
     event,
     key: fields[event.definition.key] as string,
-    id: eventId as string | undefined,
+    id: eventId,
     atMs,
     data: fields,
   }

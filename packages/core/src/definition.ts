@@ -103,8 +103,8 @@ export function signal<
     event,
     person: options.person ?? event.key,
     item: options.item,
-    itemKind: (event.fields[options.item]?.ref ?? '') as RefOf<E['fields'], Item>,
-    weight: typeof weight === 'number' ? () => weight : (weight as (data: never) => number),
+    itemKind: event.fields[options.item]?.ref ?? '',
+    weight: typeof weight === 'number' ? () => weight : weight,
   }
 }
 

@@ -173,10 +173,10 @@ export function view<
     emits: options.emits ?? [],
     onFailure: options.onFailure ?? 'park',
     initial: options.initial,
-    fold: options.fold as ViewDefinition<S, Out>['fold'],
-    invert: options.invert as ViewDefinition<S, Out>['invert'],
+    fold: options.fold,
+    invert: options.invert,
     merge: options.merge,
-    onTimer: options.onTimer as ViewDefinition<S, Out>['onTimer'],
+    onTimer: options.onTimer,
     read: options.read ?? (state => state as unknown as Out),
   }
 }
