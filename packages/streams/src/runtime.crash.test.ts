@@ -16,7 +16,7 @@ import { openNodeDisk } from '@millrace/log/disk'
 import { assertExact, assertRebuilds } from './testing/oracle.ts'
 import { eventOf, openStack, settle } from './testing/stack.ts'
 
-const ROUNDS = Number(process.env['MILLRACE_CRASH_ROUNDS'] ?? 4)
+const ROUNDS = Number(process.env['MILLRACE_CRASH_RUNS'] ?? 4)
 const SEED = Number(process.env['MILLRACE_CRASH_SEED'] ?? 1)
 const ACKNOWLEDGED_MAX = 60
 const WORKER = join(import.meta.dirname, 'testing', 'crash-worker.ts')

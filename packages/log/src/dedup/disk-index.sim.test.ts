@@ -119,6 +119,7 @@ test('crashes at any moment: no durable id is forgotten, no lost one remembered'
   await simulate({
     name: 'crashes at any moment: no durable id is forgotten, no lost one remembered',
     file: import.meta.url,
+    environment: process.env,
     seeds: 4,
     async scenario(world) {
       const log: ModelLog = { durable: [], pending: [], next: 1, offset: 0 }

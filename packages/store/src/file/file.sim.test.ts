@@ -26,6 +26,7 @@ test('crashes at any moment: a snapshot is the last one saved, or the one being 
   await simulate({
     name: 'crashes at any moment: a snapshot is the last one saved, or the one being saved',
     file: import.meta.url,
+    environment: process.env,
     seeds: 12,
     async scenario(world) {
       const names = ['a', 'B/ü', 'c']
