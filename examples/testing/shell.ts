@@ -1,7 +1,7 @@
 /**
  * A terminal as a reader of the documents has it, for tests: an empty folder, and `npx` and `npm`
  * that find this checkout instead of a registry. Scripts are regions of shell files that the
- * documents show; what they print is compared with the text that the documents show.
+ * documents show, and what they print is compared with the text that the documents show.
  */
 import assert from 'node:assert/strict'
 import { spawn, type ChildProcess } from 'node:child_process'
@@ -62,7 +62,7 @@ interface RunOptions {
   readonly environment?: Readonly<Record<string, string>>
 }
 
-/** Opens a terminal in an empty folder, with a free port for the server. */
+/** Opens a terminal in an empty folder. A free port stands for the usual one, 4321, in scripts and outputs. */
 export async function openShell(): Promise<Shell> {
   const root = mkdtempSync(join(tmpdir(), 'millrace-example-'))
   const folder = join(root, 'millrace')
@@ -75,7 +75,7 @@ export async function openShell(): Promise<Shell> {
   const path = [bin, dirname(process.execPath), process.env['PATH'] ?? ''].join(delimiter)
   const started = new Set<Running>()
   const launch = (script: string, options: RunOptions): ChildProcess =>
-    spawn('sh', ['-ec', script], {
+    spawn('sh', ['-ec', script.replaceAll('4321', String(port))], {
       cwd: join(folder, options.folder ?? '.'),
       detached: true,
       stdio: ['ignore', 'pipe', 'pipe'],

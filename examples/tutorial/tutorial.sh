@@ -43,3 +43,7 @@ npx node client.ts
 npm install express
 npx node server.ts
 # #endregion
+
+# #region port
+npx millrace recommend --surface home --person eva --port 4321
+# #endregion

@@ -51,5 +51,6 @@ test('the tutorial works from its first command to its last', async t => {
   assert.equal(((await list.json()) as unknown[]).length, 3)
   const ready = await fetch(`${site.url}/readyz`)
   assert.equal(ready.status, 200)
+  assert.match(await run('port'), /^home for person eva\n/)
   assert.doesNotMatch(await site.stop(), /error/i)
 })
