@@ -26,7 +26,7 @@ const pathOf = (name: string): string => fileURLToPath(new URL(name, import.meta
 /** Starts a server on a data directory. */
 export async function startBenchServer(
   directory: string,
-  app: 'product' | 'bare',
+  app: 'product' | 'bare' | 'demo',
 ): Promise<BenchServer> {
   const startedMs = performance.now()
   const flags = (process.env['BENCH_NODE_FLAGS'] ?? '').split(' ').filter(flag => flag !== '')

@@ -1,9 +1,11 @@
-/** The server under measurement, in a process of its own: `node serve.ts <directory> <product|bare>`. Prints its address. */
-import { openMillrace } from 'millrace'
+/** The server under measurement, in a process of its own: `node serve.ts <directory> <product|bare|demo>`. Prints its address. */
+import { defineApp, openMillrace } from 'millrace'
+import { product as demo } from '../../apps/demo/src/app.ts'
 import { bare, product } from './product.ts'
 
 const startedMs = performance.now()
-const app = process.argv[3] === 'bare' ? bare : product
+const apps = { bare, product, demo: defineApp(demo) }
+const app = apps[process.argv[3] as keyof typeof apps] ?? product
 const millrace = await openMillrace({
   app,
   data: process.argv[2] ?? 'memory',

@@ -1,0 +1,92 @@
+/**
+ * Full processing: the demo's product with all its views and both surfaces kept current while a
+ * simulated audience sends events over HTTP at a rate. A probe tracks an event of a person of its
+ * own and asks for recommendations that reflect it: that time is the lag. Memory is read all along.
+ * Server, load and probe are three processes on the same cores. Prints one JSON object.
+ *
+ *   node bench/full-processing.ts [--rate 30000] [--seconds 60]
+ */
+import { execFile } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { loadavg, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { parseArgs, promisify } from 'node:util'
+import type { App } from 'millrace'
+import { createClient } from 'millrace/client'
+import type { product } from '../apps/demo/src/app.ts'
+import type { AudienceLoad, AudienceLoadReport } from './http/audience-load.ts'
+import { short, startBenchServer } from './http/processes.ts'
+
+const { values } = parseArgs({
+  options: {
+    rate: { type: 'string', default: '30000' },
+    seconds: { type: 'string', default: '60' },
+    people: { type: 'string', default: '20000' },
+    clips: { type: 'string', default: '5000' },
+    directory: { type: 'string', default: tmpdir() },
+  },
+})
+const PROBE_EVERY_MS = 100
+const seconds = Number(values.seconds)
+const directory = mkdtempSync(join(values.directory, 'millrace-bench-'))
+const server = await startBenchServer(directory, 'demo')
+const plan: AudienceLoad = {
+  port: server.port,
+  eventsPerSecond: Number(values.rate),
+  seconds,
+  people: Number(values.people),
+  clips: Number(values.clips),
+}
+const script = fileURLToPath(new URL('./http/audience-load.ts', import.meta.url))
+let isOver = false
+const load = promisify(execFile)(process.execPath, [script, JSON.stringify(plan)]).finally(
+  () => (isOver = true),
+)
+const client = createClient<App<typeof product>>({ url: server.url })
+const lags: number[] = []
+const resident: number[] = []
+const startedMs = performance.now()
+for (let probe = 0; !isOver; probe++) {
+  const person = `probe-${probe}`
+  const data = { viewer: person, clip: `clip-${(probe % 1000) + 1}`, watchedMs: 60_000 }
+  const { position } = await client.track('watched', data)
+  const acknowledgedMs = performance.now()
+  await client.recommend('home', { person, n: 10, atLeast: position, timeoutMs: 30_000 })
+  lags.push(performance.now() - acknowledgedMs)
+  resident.push(server.memory().residentMiB)
+  await sleep(PROBE_EVERY_MS)
+}
+const wallSeconds = (performance.now() - startedMs) / 1000
+const report = JSON.parse((await load).stdout) as AudienceLoadReport
+const cpuSeconds = server.cpuSeconds()
+await client.close()
+await server.stop()
+rmSync(directory, { recursive: true, force: true })
+
+lags.sort((a, b) => a - b)
+const lagAt = (share: number): number => short(lags[Math.floor((lags.length - 1) * share)] ?? 0)
+const memoryAt = (share: number): number => resident[Math.floor((resident.length - 1) * share)] ?? 0
+process.stdout.write(
+  `${JSON.stringify({
+    bench: 'full-processing',
+    wantedEventsPerSecond: plan.eventsPerSecond,
+    eventsPerSecond: Math.round(report.eventsPerSecond),
+    events: report.events,
+    seconds: Math.round(report.seconds),
+    ingestP99Ms: short(report.p99Ms),
+    retries: report.retries,
+    lagMs: { p50: lagAt(0.5), p99: lagAt(0.99), max: lagAt(1), probes: lags.length },
+    residentMiB: {
+      quarter: memoryAt(0.25),
+      half: memoryAt(0.5),
+      threeQuarters: memoryAt(0.75),
+      end: memoryAt(1),
+      peak: Math.max(...resident),
+    },
+    serverCpuMicrosecondsPerEvent: short((cpuSeconds / report.events) * 1e6),
+    serverCores: short(cpuSeconds / wallSeconds),
+    loadAverage: loadavg().map(short),
+  })}\n`,
+)
