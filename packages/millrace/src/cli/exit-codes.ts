@@ -33,7 +33,6 @@ export const EXIT_REFUSED = codeOf('refused')
 export const EXIT_USAGE = codeOf('usage')
 export const EXIT_PARTIAL = codeOf('partial')
 export const EXIT_UNREACHABLE = codeOf('unreachable')
-export const EXIT_INTERRUPTED = codeOf('interrupted')
 
 const BY_ERROR: Readonly<Record<string, number>> = {
   CLI_USAGE: EXIT_USAGE,

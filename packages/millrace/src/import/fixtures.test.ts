@@ -11,7 +11,7 @@ import { IMPORT_LIMITS, type ImportLimits } from './limits.ts'
 import { planFile, type FileOptions } from './plan.ts'
 import { runImport, type ImportReport } from './run.ts'
 import { createLogSink, type ImportSink } from './sink.ts'
-import { identityOf, unpack, unpackedName, type ImportFile } from './source.ts'
+import { identityOf, unpack, unpackedName, type ImportFile } from './import-file.ts'
 
 /** A file of this content; a name that ends in `.gz` packs it. */
 export function memoryFile(name: string, content: string | Uint8Array): ImportFile {

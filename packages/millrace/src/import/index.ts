@@ -1,10 +1,9 @@
-export { builtInApp, type BuiltInName } from './built-in.ts'
-export type { DialectOptions } from './dialect.ts'
+export { builtInApp } from './built-in.ts'
 export { importErrors } from './errors.ts'
-export { IMPORT_LIMITS, type ImportLimits } from './limits.ts'
+export { IMPORT_LIMITS } from './limits.ts'
 export { movielensInputs } from './movielens/layouts.ts'
 export { planFile, type FileOptions } from './plan.ts'
-export { runImport, type ImportProgress, type ImportReport } from './run.ts'
+export { runImport, type ImportReport } from './run.ts'
 export {
   conflictReason,
   createLogSink,

@@ -32,7 +32,7 @@ export const IMPORT_LIMITS: ImportLimits = {
   expansionMax: 200,
   entriesMax: 10_000,
   filesMax: 1_000,
-  runBytes: 24 * 1024 * 1024,
+  runBytes: 16 * 1024 * 1024,
   batchEvents: 4_000,
   batchBytes: 1024 * 1024,
   checkpointRows: 50_000,

@@ -3,7 +3,7 @@ import type { DialectOptions } from './dialect.ts'
 import { importErrors } from './errors.ts'
 import type { ImportLimits } from './limits.ts'
 import type { ImportTarget, MappingOptions } from './mapping.ts'
-import { readHead, type ImportFile } from './source.ts'
+import { readHead, type ImportFile } from './import-file.ts'
 import {
   areEnvelopes,
   describeColumns,

@@ -6,7 +6,8 @@ import { after, test } from 'node:test'
 import { crc32, deflateRawSync, gzipSync } from 'node:zlib'
 import { isError } from '@millrace/core'
 import { IMPORT_LIMITS } from './limits.ts'
-import { listSources, type ImportFile } from './source.ts'
+import type { ImportFile } from './import-file.ts'
+import { listSources } from './source.ts'
 
 const folder = await mkdtemp(join(tmpdir(), 'millrace-source-'))
 after(() => rm(folder, { recursive: true }))

@@ -19,7 +19,7 @@ import {
 import { rowId } from './row-id.ts'
 import { refuseRow, type ObjectRow, type RefusedRow } from './rows.ts'
 import type { ImportInput, ReadRow } from './run.ts'
-import { readHead, type ImportFile } from './source.ts'
+import { readHead, type ImportFile } from './import-file.ts'
 
 /** An input together with what was understood of its file. */
 export interface MappedInput {

@@ -6,7 +6,13 @@ import { promisify } from 'node:util'
 import yauzl, { type Entry, type ZipFile } from 'yauzl'
 import { importErrors } from './errors.ts'
 import type { ImportLimits } from './limits.ts'
-import { assertExpansion, identityOf, unpack, unpackedName, type ImportFile } from './source.ts'
+import {
+  assertExpansion,
+  identityOf,
+  unpack,
+  unpackedName,
+  type ImportFile,
+} from './import-file.ts'
 
 /** The entries of an archive as files. Refuses encrypted and damaged archives. */
 export async function openArchive(

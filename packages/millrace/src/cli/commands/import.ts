@@ -30,6 +30,7 @@ import { appOf, findServer } from '../connect.ts'
 import type { CommandContext } from '../context.ts'
 import { cliErrors } from '../errors.ts'
 import { EXIT_PARTIAL } from '../exit-codes.ts'
+import { createCollector } from '../garbage.ts'
 import { createHttpSink } from '../http-sink.ts'
 import { describePlan, describeReport, reportJson } from '../import-report.ts'
 import { createProgress, type Progress } from '../progress.ts'
@@ -149,6 +150,7 @@ async function importFiles(
   const startMs = context.clock.monotonicMs()
   let seconds = 0
   let memoryBytesMax = 0
+  const collect = createCollector()
   let report: ImportReport
   try {
     let phase = ''
@@ -167,6 +169,7 @@ async function importFiles(
           )
         phase = now
         progress.update(done, total, rows)
+        collect(now === 'read' ? rows : done)
       },
     })
     progress.end()

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { isError, type App } from '@millrace/core'
 import { createWorld, essence, memoryFile, SMALL_LIMITS, type World } from '../fixtures.test.ts'
 import { runImport, type ImportReport } from '../run.ts'
-import type { ImportFile } from '../source.ts'
+import type { ImportFile } from '../import-file.ts'
 import { movielensApp } from './app.ts'
 import { movielensInputs } from './layouts.ts'
 

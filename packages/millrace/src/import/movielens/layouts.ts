@@ -8,7 +8,7 @@ import { readDelimited } from '../delimited.ts'
 import { inspectTable } from '../dialect.ts'
 import { importErrors } from '../errors.ts'
 import type { ImportLimits } from '../limits.ts'
-import type { ImportFile } from '../source.ts'
+import type { ImportFile } from '../import-file.ts'
 import type { MappingOptions } from '../mapping.ts'
 import {
   inspectFile,
