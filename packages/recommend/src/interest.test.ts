@@ -48,6 +48,29 @@ for (const items of [300, 40_000]) {
   })
 }
 
+for (const items of [300, 40_000]) {
+  test(`what is taken out of a sum over ${items} items is not in it and decides nothing`, () => {
+    const table = randomTable(items)
+    const sum = new RowSum()
+    const [whole, rest] = [new SparseScores(), new SparseScores()]
+    sum.reserve(items)
+    for (const scores of [whole, rest]) scores.reserve(items)
+    sum.add(table, 1, 1)
+    sum.drain(whole, 0)
+    const ranked = [...whole.items.subarray(0, whole.size)].sort(
+      (a, b) => (whole.values[b] as number) - (whole.values[a] as number),
+    )
+    const [best, second] = ranked as [number, number]
+    sum.add(table, 1, 1)
+    assert.equal(sum.takeOut(best), whole.values[best])
+    const least = sum.drain(rest, 0.5)
+    assert.equal(rest.values[best], 0)
+    assert.ok(Math.abs(least - 0.5 * (whole.values[second] as number)) < 1e-6)
+    const wanted = ranked.filter(item => item !== best && (whole.values[item] as number) >= least)
+    assert.deepEqual([...rest.items.subarray(0, rest.size)].sort(), wanted.sort())
+  })
+}
+
 test('nothing added gives nothing', () => {
   const sum = new RowSum()
   const target = new SparseScores()

@@ -32,12 +32,18 @@ export function popularityShare(count: number): number {
 /** Beyond this many items, sums are read along the rows that were added instead of from end to end. */
 const DENSE_MAX = 16_384
 
+const oneFloat = new Float32Array(1)
+const oneBits = new Int32Array(oneFloat.buffer)
+
 /**
  * The weighted sum of rows of transitions. Adding is a read and a write per entry and no branch: a
  * list of the items touched would cost more than the sum itself, in mispredicted branches.
  */
 export class RowSum {
   #sums = new Float32Array(0)
+  /** The sums as bits: of numbers that are not below 0, the order of the bits is theirs. */
+  #bits = new Int32Array(0)
+  #found = new Int32Array(0)
   #size = 0
   readonly #rows: { table: NeighbourTable; row: number }[] = []
   #count = 0
@@ -45,7 +51,10 @@ export class RowSum {
   /** Makes room for items below `size`. */
   reserve(size: number): void {
     this.#size = size
-    if (size > this.#sums.length) this.#sums = new Float32Array(Math.ceil(size * 1.5))
+    if (size <= this.#sums.length) return
+    this.#sums = new Float32Array(Math.ceil(size * 1.5))
+    this.#bits = new Int32Array(this.#sums.buffer)
+    this.#found = new Int32Array(Math.min(this.#sums.length, DENSE_MAX) + 1)
   }
 
   /** Adds `factor` times the row's weights. */
@@ -67,30 +76,60 @@ export class RowSum {
     this.#count += 1
   }
 
-  /** Moves the sums that are at least `share` of the greatest into `target`, and starts anew. */
-  drain(target: SparseScores, share: number): void {
-    if (this.#count === 0) return
-    if (this.#size <= DENSE_MAX) this.#drainDense(target, share)
-    else this.#drainRows(target, share)
-    this.#count = 0
+  /** Takes an item out of the sum, and gives what it had. Call it after the last `add`. */
+  takeOut(item: number): number {
+    const sum = this.#sums[item] as number
+    this.#sums[item] = 0
+    return sum
   }
 
-  #drainDense(target: SparseScores, share: number): void {
+  /**
+   * Moves the sums that are at least `share` of the greatest into `target`, which is empty, and
+   * starts anew. Gives the least sum that was moved or would have been.
+   */
+  drain(target: SparseScores, share: number): number {
+    if (this.#count === 0) return 0
+    const least =
+      this.#size <= DENSE_MAX ? this.#drainDense(target, share) : this.#drainRows(target, share)
+    this.#count = 0
+    return least
+  }
+
+  /** Compares bits and advances by the outcome: which sums are moved cannot be predicted, so a branch would cost more. */
+  #drainDense(target: SparseScores, share: number): number {
     const sums = this.#sums
+    const bits = this.#bits
+    const found = this.#found
     const size = this.#size
     let greatest = 0
-    for (let item = 0; item < size; item++) greatest = Math.max(greatest, sums[item] as number)
-    const least = greatest * share
-    if (greatest > 0) {
-      for (let item = 0; item < size; item++) {
-        const sum = sums[item] as number
-        if (sum >= least && sum > 0) target.add(item, sum)
+    let at = 0
+    for (let item = 0; item < size; item++) {
+      const sum = bits[item] as number
+      if (sum > greatest) {
+        greatest = sum
+        at = item
       }
     }
+    const least = (sums[at] as number) * share
+    oneFloat[0] = least
+    const leastBits = Math.max(oneBits[0] as number, 1)
+    let count = 0
+    for (let item = 0; item < size; item++) {
+      found[count] = item
+      count += (leastBits - 1 - (bits[item] as number)) >>> 31
+    }
+    const { values, items } = target
+    for (let place = 0; place < count; place++) {
+      const item = found[place] as number
+      items[place] = item
+      values[item] = sums[item] as number
+    }
+    target.size = count
     sums.fill(0, 0, size)
+    return least
   }
 
-  #drainRows(target: SparseScores, share: number): void {
+  #drainRows(target: SparseScores, share: number): number {
     const sums = this.#sums
     let greatest = 0
     this.#forEachEntry(item => {
@@ -102,6 +141,7 @@ export class RowSum {
       sums[item] = 0
       if (sum >= least && sum > 0) target.add(item, sum)
     })
+    return least
   }
 
   #forEachEntry(visit: (item: number) => void): void {

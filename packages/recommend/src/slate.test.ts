@@ -151,3 +151,31 @@ test('beyond the ranked candidates the best of the pool follow', () => {
   filler.fill(request({ items: 4, slots: 4, scores, ranked: Int32Array.from([0]), rankedSize: 1 }))
   assert.deepEqual([...filler.items.subarray(0, 4)], [0, 3, 2, 1])
 })
+
+test('without limits a slate is the one of limits that forbid nothing', () => {
+  for (let seed = 1; seed <= 200; seed++) {
+    const slates = [undefined, (): boolean => false].map(isBlocked => {
+      const filler = new SlateFiller()
+      const items = seed % 12
+      const reserved = Int32Array.from([3, 1]).filter(item => item < items)
+      filler.fill(
+        request({
+          items,
+          slots: 8,
+          explore: 0.5,
+          reserved,
+          reservedSize: reserved.length,
+          reservedEvery: 3,
+          reservedFirst: 1,
+          random: createSeededRandom(seed),
+          isBlocked,
+        }),
+      )
+      const { size } = filler
+      return [filler.items, filler.propensities, filler.explored, filler.alternatives].map(column =>
+        Array.from(column.subarray(0, size)),
+      )
+    })
+    assert.deepEqual(slates[0], slates[1], `seed ${seed}`)
+  }
+})

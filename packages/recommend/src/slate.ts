@@ -26,7 +26,7 @@ export interface SlateRequest {
   /** Candidates by rank, best first: the first `rankedSize`. All of them are in the pool. */
   readonly ranked: Int32Array
   readonly rankedSize: number
-  /** Candidates that have a claim to the reserved slots, best first; those already placed are passed over. */
+  /** Candidates, all of them in the pool, that have a claim to the reserved slots, best first; those already placed are passed over. */
   readonly reserved: Int32Array
   readonly reservedSize: number
   /** Slot `reservedFirst`, and every `reservedEvery`-th after it, has its best taken from `reserved`. 0 reserves none. */
@@ -35,8 +35,8 @@ export interface SlateRequest {
   readonly slots: number
   readonly explore: number
   readonly random: Random
-  /** True when the limits forbid the item in the next slot, given what was placed. */
-  readonly isBlocked: (item: number) => boolean
+  /** True when the limits forbid the item in the next slot, given what was placed. Absent without limits: alternatives need not be counted then. */
+  readonly isBlocked?: ((item: number) => boolean) | undefined
   /** Called for each placed item, in order. */
   readonly onPlaced: (item: number) => void
 }
@@ -111,13 +111,8 @@ export class SlateFiller {
       this.explored = new Uint8Array(length)
       this.alternatives = new Int32Array(length)
     }
-    let highest = 0
-    for (let index = 0; index < request.poolSize; index++) {
-      const item = request.pool[index] as number
-      if (item > highest) highest = item
-    }
-    if (highest >= this.#placed.length || this.#slate === 0x7fffffff) {
-      this.#placed = new Int32Array(Math.max(highest * 2, 256))
+    if (request.scores.length > this.#placed.length || this.#slate === 0x7fffffff) {
+      this.#placed = new Int32Array(Math.max(request.scores.length, 256))
       this.#slate = 0
     }
     this.#slate += 1
@@ -150,11 +145,13 @@ export class SlateFiller {
   }
 
   #isOpen(request: SlateRequest, item: number): boolean {
-    return this.#placed[item] !== this.#slate && !request.isBlocked(item)
+    return this.#placed[item] !== this.#slate && request.isBlocked?.(item) !== true
   }
 
   /** How many candidates beside `best` may stand in the next slot; stops at `enough`. */
   #countOthers(request: SlateRequest, best: number, enough: number): number {
+    // All that was placed, and `best`, came from the pool.
+    if (request.isBlocked === undefined) return request.poolSize - this.size - 1
     let count = 0
     for (let at = 0; at < request.poolSize && count < enough; at++) {
       const item = request.pool[at] as number

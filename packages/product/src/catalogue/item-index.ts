@@ -20,6 +20,16 @@ import { isTraitField, TraitIndex } from './traits.ts'
 /** Attributes of an item, by field. Never mutate them: they are the record's own. */
 export type Attributes = Readonly<Record<string, unknown>>
 
+/** What answers say of an item, as text that is ready to be put together. */
+export interface ItemText {
+  /** The key as a JSON string. */
+  readonly key: string
+  /** Members of a JSON object: kind and id. */
+  readonly name: string
+  /** A further member, with a comma before it: the public attributes. Empty for an item that was never put. */
+  readonly attributes: string
+}
+
 /** One kind of item. */
 export interface ItemKind {
   readonly name: string
@@ -45,6 +55,8 @@ interface KindState extends ItemKind {
 /** Scans of a table that does not note its changes take at most this part of the time. */
 const SCAN_SHARE = 20
 const TIME_MAX = Number.MAX_SAFE_INTEGER
+/** Texts of items are kept for at most this many; then all are made again as they are asked for. */
+const TEXTS_MAX = 50_000
 /** Codes of items: twice the place of the kind, plus 1 when it is listed. */
 const CODE_NONE = 0xffff
 
@@ -57,6 +69,7 @@ export class ItemIndex {
   #coded = 0
   #attributes: (Attributes | undefined)[] = []
   #putMs = new Float64Array(0)
+  readonly #texts = new Map<number, ItemText>()
   #revision = 0
   readonly #clock: Clock
 
@@ -141,6 +154,7 @@ export class ItemIndex {
     const wasListed = this.isListed(number)
     this.#revision += 1
     this.#attributes[number] = attributes
+    this.#texts.delete(number)
     this.#codes[number] = kind.code * 2 + (attributes === undefined ? 0 : 1)
     this.#putMs[number] = shard.sinceMs(id) ?? 0
     this.traits.set(number, kind, attributes)
@@ -196,6 +210,23 @@ export class ItemIndex {
     return Object.fromEntries(
       kind.publicFields.filter(name => name in attributes).map(name => [name, attributes[name]]),
     )
+  }
+
+  /** What answers say of an item by number; made once for each version of its attributes. */
+  textOf(number: number): ItemText {
+    const known = this.#texts.get(number)
+    if (known !== undefined) return known
+    const key = this.space.keyOf(number)
+    const { kind, id } = partsOfKey(key)
+    const attributes = this.publicAttributesOf(number)
+    const text: ItemText = {
+      key: JSON.stringify(key),
+      name: `"kind":${JSON.stringify(kind)},"id":${JSON.stringify(id)}`,
+      attributes: attributes === undefined ? '' : `,"attributes":${JSON.stringify(attributes)}`,
+    }
+    if (this.#texts.size >= TEXTS_MAX) this.#texts.clear()
+    this.#texts.set(number, text)
+    return text
   }
 
   /** When a listed item was first put, event time in milliseconds. */

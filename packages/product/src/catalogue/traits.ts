@@ -3,6 +3,7 @@
  * other entities, choices. An item without any history is related to others by them.
  */
 import type { Field } from '@millrace/core'
+import { contentAffinity, traitSum } from '@millrace/recommend'
 
 /** Traits of one item that count; more are left out. */
 const TRAITS_PER_ITEM_MAX = 32
@@ -40,6 +41,9 @@ export class TraitIndex {
   /** Weights by trait, each as of the change of that number. */
   readonly #weights: number[] = []
   readonly #weighedAt: number[] = []
+  /** Sums of the traits' weights by item, all as of one change. */
+  #sums = new Float64Array(0)
+  #summedAt = -1
   #changes = 0
 
   /** Replaces the traits of an item; undefined attributes take it out. */
@@ -108,6 +112,26 @@ export class TraitIndex {
       this.#weighedAt[trait] = this.#changes
     }
     return this.#weights[trait] as number
+  }
+
+  /** How much two items have in common, from 0 to 1 (`contentAffinity`). */
+  affinity(a: number, b: number): number {
+    const own = this.of(a)
+    const other = this.of(b)
+    if (own.length === 0 || other.length === 0) return 0
+    return contentAffinity(own, other, this.#sumOf(a, own) * this.#sumOf(b, other), this.weightOf)
+  }
+
+  #sumOf(item: number, traits: Int32Array): number {
+    if (this.#summedAt !== this.#changes || item >= this.#sums.length) {
+      this.#sums = new Float64Array(Math.max(this.#ofItem.length, 256))
+      this.#summedAt = this.#changes
+    }
+    const known = this.#sums[item] as number
+    if (known > 0) return known
+    const sum = traitSum(traits, this.weightOf)
+    this.#sums[item] = sum
+    return sum
   }
 
   /** The value of a trait, as text. */

@@ -10,7 +10,7 @@ import { partsOfKey } from '../catalogue/index.ts'
 import { Accounting } from './accounting.ts'
 import { refreshAllowed, type CompiledSurface } from './compiled-surface.ts'
 import { FieldGroups } from './groups.ts'
-import { Sources, type SourcePorts, type SourceRequest } from './sources.ts'
+import { Sources, type BlockedItems, type SourcePorts, type SourceRequest } from './sources.ts'
 import type { Candidate, RerankerStage, StageContext } from './stages.ts'
 
 /** One slot in this many is reserved for a new item, where the surface has the source of new items... */
@@ -33,7 +33,6 @@ export interface RankRequest extends SourceRequest {
   readonly exclude: readonly number[]
   readonly context: StageContext
   readonly random: Random
-  readonly isExplained: boolean
 }
 
 /** See the head of the file. */
@@ -56,6 +55,7 @@ export class Ranker {
   /** Marks by item: number of the request times 4, plus why it is left out. */
   #blocks = new Float64Array(0)
   #pooled = new Float64Array(0)
+  readonly #blocked: BlockedItems = { items: new Int32Array(256), size: 0 }
   #request = 0
 
   constructor(ports: SourcePorts) {
@@ -115,34 +115,44 @@ export class Ranker {
   }
 
   #block({ surface, profile, row, exclude, item }: RankRequest): void {
-    const blocks = this.#blocks
-    const mark = this.#request * 4
+    this.#blocked.size = 0
     if (profile !== undefined && row >= 0) {
+      const { seen, disliked } = profile
       if (surface.hasSeenFilter) {
-        const { ids } = profile.seen.pool
-        const begin = profile.seen.begin(row)
-        const end = begin + profile.seen.length(row)
-        for (let slot = begin; slot < end; slot++) blocks[ids[slot] as number] = mark + BLOCK_SEEN
+        this.#blockAll(seen.pool.ids, seen.begin(row), seen.length(row), BLOCK_SEEN)
       }
       if (surface.hasDislikedFilter) {
-        const { ids } = profile.disliked.pool
-        const begin = profile.disliked.begin(row)
-        const end = begin + profile.disliked.length(row)
-        for (let slot = begin; slot < end; slot++) {
-          blocks[ids[slot] as number] = mark + BLOCK_DISLIKED
-        }
+        this.#blockAll(disliked.pool.ids, disliked.begin(row), disliked.length(row), BLOCK_DISLIKED)
       }
     }
-    for (const excluded of exclude) blocks[excluded] = mark + BLOCK_EXCLUDED
-    if (item >= 0) blocks[item] = mark + BLOCK_EXCLUDED
+    this.#blockAll(exclude, 0, exclude.length, BLOCK_EXCLUDED)
+    if (item >= 0) this.#blockAll([item], 0, 1, BLOCK_EXCLUDED)
+  }
+
+  #blockAll(ids: ArrayLike<number>, begin: number, length: number, reason: number): void {
+    const blocks = this.#blocks
+    const blocked = this.#blocked
+    const mark = this.#request * 4 + reason
+    if (blocked.size + length > blocked.items.length) {
+      const wider = new Int32Array((blocked.size + length) * 2)
+      wider.set(blocked.items)
+      blocked.items = wider
+    }
+    const { items } = blocked
+    for (let slot = begin; slot < begin + length; slot++) {
+      const item = ids[slot] as number
+      blocks[item] = mark
+      items[blocked.size++] = item
+    }
   }
 
   /** Lets a source propose, leaves out what may not be shown, adds the rest to the pool. */
   #propose(request: RankRequest, place: number): void {
     const source = request.surface.sources[place] as CompiledSurface['sources'][number]
     const scores = this.sourceScores[place] as SparseScores
-    if (source.builtIn !== undefined) this.#sources.propose(source.builtIn, request, scores)
-    else this.#proposeOwn(request, place)
+    if (source.builtIn !== undefined) {
+      this.#sources.propose(source.builtIn, request, scores, this.#blocked)
+    } else this.#proposeOwn(request, place)
     if (this.accounting.isOn) this.accounting.proposed(place, scores.size)
     const { allowed } = request.surface
     const { codes } = this.#index
@@ -257,7 +267,7 @@ export class Ranker {
       slots: size,
       explore: surface.definition.explore,
       random: request.random,
-      isBlocked: item => this.#isFull(surface, groups, item),
+      isBlocked: groups.length === 0 ? undefined : item => this.#isFull(surface, groups, item),
       onPlaced: item => {
         for (const group of groups) group.take(item)
       },

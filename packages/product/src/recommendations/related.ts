@@ -2,7 +2,7 @@
  * What is related to an item: by what people do (co-occurrence), and where there is little of that,
  * by what the items say about themselves.
  */
-import { contentAffinity, similarity, type SparseScores } from '@millrace/recommend'
+import { similarity, type SparseScores } from '@millrace/recommend'
 import type { ItemIndex } from '../catalogue/index.ts'
 import type { ItemStatsShard } from './item-stats-shard.ts'
 
@@ -46,10 +46,9 @@ export function addRelated(
   }
   const traits = index.traits.of(seed)
   if (traits.length === 0) return
-  const { weightOf } = index.traits
   for (let at = 0; at < target.size; at++) {
     const item = target.items[at] as number
-    const affinity = contentAffinity(traits, index.traits.of(item), weightOf)
+    const affinity = index.traits.affinity(seed, item)
     target.values[item] = (target.values[item] as number) + CONTENT_SHARE * affinity
   }
   if (target.size < CONTENT_BELOW) addByTraits(index, seed, target)
@@ -66,7 +65,7 @@ function addByTraits(index: ItemIndex, seed: number, target: SparseScores): void
     for (let at = 0; at < Math.min(items.length, POSTINGS_READ_MAX); at++) {
       const item = items[at] as number
       if (item === seed || target.values[item] !== 0 || !index.isListed(item)) continue
-      const affinity = contentAffinity(own, traits.of(item), traits.weightOf)
+      const affinity = traits.affinity(seed, item)
       if (affinity > 0) target.add(item, CONTENT_SHARE * affinity)
     }
   }

@@ -34,6 +34,14 @@ export interface SourceRequest {
   readonly row: number
   /** Number of the item that the request is about, -1 without one. */
   readonly item: number
+  /** True when it counts what each filter removes. */
+  readonly isExplained: boolean
+}
+
+/** The items that must not be shown: the first `size`, some more than once. */
+export interface BlockedItems {
+  items: Int32Array
+  size: number
 }
 
 /** Fills scores; keeps its scratch arrays. */
@@ -47,15 +55,27 @@ export class Sources {
     this.#ports = ports
   }
 
-  /** Lets a built-in source propose into `target`, which is empty. */
-  propose(name: BuiltInSource, request: SourceRequest, target: SparseScores): void {
-    if (name === 'forYou') this.#forYou(request, target)
+  /**
+   * Lets a built-in source propose into `target`, which is empty. Blocked items may be left out:
+   * what they would have is of no interest, except to a request that is explained.
+   */
+  propose(
+    name: BuiltInSource,
+    request: SourceRequest,
+    target: SparseScores,
+    blocked: BlockedItems,
+  ): void {
+    if (name === 'forYou') this.#forYou(request, target, blocked)
     else if (name === 'because') this.#because(request, target)
     else if (name === 'fresh') this.#fresh(request, target)
     else this.#everybody(name, request, target)
   }
 
-  #forYou({ profile, row }: SourceRequest, target: SparseScores): void {
+  #forYou(
+    { profile, row, isExplained }: SourceRequest,
+    target: SparseScores,
+    blocked: BlockedItems,
+  ): void {
     if (profile === undefined || row < 0) return
     const { shardOf } = this.#ports
     this.#sum.reserve(this.#ports.index.space.size)
@@ -71,7 +91,14 @@ export class Sources {
       const share = historyShare(last - slot, newestMs - (pool.times[slot] as number))
       this.#sum.add(next, item, share * rowShare(next, item))
     }
-    this.#sum.drain(target, FOR_YOU_SHARE_MIN)
+    const takenOut: (readonly [item: number, sum: number])[] = []
+    for (let at = 0; at < blocked.size; at++) {
+      const item = blocked.items[at] as number
+      const sum = this.#sum.takeOut(item)
+      if (isExplained && sum > 0) takenOut.push([item, sum])
+    }
+    const least = this.#sum.drain(target, FOR_YOU_SHARE_MIN)
+    for (const [item, sum] of takenOut) if (sum >= least) target.add(item, sum)
     const { values, items, size } = target
     for (let at = 0; at < size; at++) {
       const item = items[at] as number
