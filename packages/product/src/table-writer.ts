@@ -106,6 +106,8 @@ export class TableWriter {
       key: id,
       id: eventId ?? this.#newId(),
       eventTimeMs,
+      // Sent again without a time, a row arrives later and is the same change all the same.
+      isTimeOfArrival: row.at === undefined,
       data: isPut ? { id, attributes: row.attributes } : { id },
       definition: this.#app.fingerprint,
     }

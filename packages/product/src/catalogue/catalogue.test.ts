@@ -61,6 +61,20 @@ test('the same event id again changes nothing; with other content it is a confli
   )
 })
 
+test('an event id sent again later, both times without a time, changes nothing', async () => {
+  const params = { kind: 'clip', id: 'resent' }
+  const query = { eventId: 'e2' }
+  await ask('putItem', { params, query, body: attributes })
+  product.clock.timeMs += 60_000
+  const again = await ask('putItem', { params, query, body: attributes })
+  assert.equal((again.body as RowResult).status, 'duplicate')
+  const removal = { params, query: { eventId: 'e3' } }
+  await ask('removeItem', removal)
+  await ask('putItem', { params, query: { eventId: 'e4' }, body: attributes })
+  product.clock.timeMs += 60_000
+  assert.equal(((await ask('removeItem', removal)).body as RowResult).status, 'duplicate')
+})
+
 test('a version that is older by event time does not replace a newer one', async () => {
   const params = { kind: 'clip', id: 'late' }
   const at = (text: string, title: string): Promise<RouteAnswer> =>
