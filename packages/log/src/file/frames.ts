@@ -244,20 +244,13 @@ function extrasStart({ u16 }: Bytes, at: number): number {
   return at + RECORD_HEADER_BYTES + (u16[half + 9] as number) + (u16[half + 10] as number)
 }
 
-export function keyOfFrame({ u8, u16 }: Bytes, at: number): string {
+function keyOfFrame({ u8, u16 }: Bytes, at: number): string {
   return readKey(u8, at + RECORD_HEADER_BYTES, u16[(at >> 1) + 9] as number)
 }
 
 export function idOfFrame({ u8, u16 }: Bytes, at: number): string {
   const start = at + RECORD_HEADER_BYTES + (u16[(at >> 1) + 9] as number)
   return readText(u8, start, u16[(at >> 1) + 10] as number)
-}
-
-/** All keys under which the record of a frame is found. */
-export function keysOfFrame(bytes: Bytes, at: number): readonly string[] {
-  const flags = bytes.u8[at + 5] as number
-  if ((flags & FLAG.keys) === 0) return [keyOfFrame(bytes, at)]
-  return decodeExtras(bytes.u8, extrasStart(bytes, at), flags).keys as readonly string[]
 }
 
 /** The fixed numbers of a frame. */

@@ -13,7 +13,12 @@ const POSITIONS_FIRST = 16
 export class JournalPart {
   readonly segment: Segment
   readonly first: number
+  /** Keys of the records that were appended since the log was opened. */
   readonly chains = new KeyChains()
+  /** Keys of the records that were there when the log was opened; made when they are needed. */
+  older: KeyChains | undefined
+  /** How many records, the first ones, were there when the log was opened. */
+  recovered = 0
   count = 0
   bytes = 0
   /** Byte position in the segment divided by eight. */
@@ -28,7 +33,19 @@ export class JournalPart {
     return this.first + this.count
   }
 
-  /** Adds the next record. Its keys go to `chains`. */
+  /** True while keys of records that were there on open are in no chain. */
+  get isPending(): boolean {
+    return this.recovered > 0 && this.older === undefined
+  }
+
+  /** Records whose key has this hash, newest first. Complete unless the part is pending. */
+  find(hash: number): number[] {
+    const found = this.chains.find(hash)
+    if (this.older !== undefined) for (const record of this.older.find(hash)) found.push(record)
+    return found
+  }
+
+  /** Adds the next record. Its keys go to `chains`, or to `older` when it was there on open. */
   add(position: number, bytes: number): void {
     if (this.count === this.#positions.length) {
       const grown = new Uint32Array(this.count * 2)

@@ -5,6 +5,7 @@ import { createBytes } from './bytes.ts'
 import type { Bytes } from './bytes.ts'
 import { FrameRecord, frameField } from './frames.ts'
 import { hashOfKey } from './key-chains.ts'
+import { KeyIndex } from './key-index.ts'
 import { KIND, RECORD_HEADER_BYTES } from './layout.ts'
 import type { FileLogLimits } from './options.ts'
 import type { JournalPart, Partition } from './partition.ts'
@@ -19,12 +20,14 @@ const SCRATCH_BUFFERS = 4
 export class Reader {
   readonly #state: LogState
   readonly #limits: FileLogLimits
+  readonly #keyIndex: KeyIndex
   /** Buffers for reading from the journal; one per read that is under way. */
   readonly #scratch: Bytes[] = []
 
   constructor(state: LogState, limits: FileLogLimits) {
     this.#state = state
     this.#limits = limits
+    this.#keyIndex = new KeyIndex(state.streams, limits.readBytes)
   }
 
   /** Records from `from`, which is not before the start, to at most `to`; at least one if `from < to`. */
@@ -58,10 +61,11 @@ export class Reader {
     if (number === undefined) return []
     const hash = hashOfKey(number, key)
     const found: number[] = []
+    await this.#keyIndex.complete(partition)
     // The journal first, at once: what is split meanwhile is found there and not missed.
     const border = partition.splitEnd
     for (const part of partition.parts) {
-      for (const index of part.chains.find(hash).reverse()) {
+      for (const index of part.find(hash).reverse()) {
         const offset = part.first + index
         if (offset >= border && offset >= from && offset < to) found.push(offset)
       }
@@ -87,12 +91,13 @@ export class Reader {
     if (number === undefined) return 0
     const hash = hashOfKey(number, key)
     for (const part of partition.parts.toReversed()) {
-      for (const index of part.chains.find(hash)) {
+      for (const index of part.find(hash)) {
         const offset = part.first + index
         const record = partition.tail.get(offset)
         if (record === undefined) return undefined
         if (hasKey(record, tenant, key)) return offset + 1
       }
+      if (part.isPending) return undefined
     }
     return partition.splits.length > 0 ? undefined : 0
   }

@@ -1,14 +1,12 @@
 /** Opening a journal: reading what is there, cutting a torn tail, refusing damage. */
-import { partitionOf } from '@millrace/core'
 import type { Disk } from '@millrace/core'
 import type { DuplicateIndex } from '../duplicates.ts'
 import { logErrors } from '../errors.ts'
 import type { Bytes } from './bytes.ts'
-import { frameField, idOfFrame, keyOfFrame, keysOfFrame } from './frames.ts'
+import { frameField, idOfFrame } from './frames.ts'
 import { readTextFrame } from './group.ts'
-import { hashOfKey } from './key-chains.ts'
-import { FLAG, KIND, UNIT_HEADER_BYTES } from './layout.ts'
-import type { JournalPart, Partition } from './partition.ts'
+import { KIND, UNIT_HEADER_BYTES } from './layout.ts'
+import type { Partition } from './partition.ts'
 import { isZero, unitsBehind, unitsInRow } from './scan.ts'
 import type { Unit } from './scan.ts'
 import { listSegments, loadSegment } from './segment.ts'
@@ -141,6 +139,7 @@ function readSegment(
     if (firstUnit === 0) firstUnit = unit.number
     segment.lastUnit = unit.number
     segment.fill = unit.at + unit.length
+    segment.recoveredTo = segment.fill
     segment.isBegun = true
   }
   return firstUnit
@@ -175,24 +174,12 @@ function readRecord(
   const partition = state.streams.at(stream)?.partitions[number] as Partition
   const part = partition.partOf(segment)
   const offset = frameField.offset(bytes, at)
-  indexKeys(part, partition, bytes, at)
   part.add(at, frameField.length(bytes, at))
+  part.recovered = part.count
   partition.nextOffset = offset + 1
   partition.watermarkMs = frameField.watermarkMs(bytes, at)
   if (!isRemembered && !frameField.isUnique(bytes, at)) {
     ids.insert(idOfFrame(bytes, at), { stream, partition: number, offset })
-  }
-}
-
-/** Adds the record that is about to be added to a part to its key chains. */
-function indexKeys(part: JournalPart, partition: Partition, bytes: Bytes, at: number): void {
-  const tenant = frameField.tenant(bytes, at)
-  const { partitions } = partition.stream
-  const hasKeys = ((bytes.u8[at + 5] as number) & FLAG.keys) !== 0
-  const keys = hasKeys ? new Set(keysOfFrame(bytes, at)) : [keyOfFrame(bytes, at)]
-  for (const key of keys) {
-    if (partitionOf(key, partitions.length) !== partition.number) continue
-    part.chains.add(hashOfKey(tenant, key), part.count)
   }
 }
 

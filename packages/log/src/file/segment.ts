@@ -19,6 +19,8 @@ export interface Segment {
   readonly capacity: number
   /** End of the units accepted for it. */
   fill: number
+  /** End of the units that were in it when the log was opened. */
+  recoveredTo: number
   /** Number of the last unit accepted for it; 0 when there is none. */
   lastUnit: number
   /** True once a unit in it is durable. */
@@ -106,6 +108,7 @@ function openedSegment(
     salt,
     capacity,
     fill,
+    recoveredTo: fill,
     lastUnit: 0,
     isBegun: false,
     readers: 0,

@@ -98,6 +98,11 @@ export class SplitWriter {
     this.#entries += 1
   }
 
+  /** Notes a key of the record that was added last. */
+  addKeyOfLast(hash: number): void {
+    this.addKey(hash, this.#next - 1 - this.#target.first)
+  }
+
   /** Writes the block. */
   async flush(): Promise<void> {
     if (this.#records === 0) return

@@ -10,6 +10,7 @@ import type { Clock, Disk, Logger } from '@millrace/core'
 import type { Bytes } from './bytes.ts'
 import { frameField } from './frames.ts'
 import type { Journal } from './journal.ts'
+import { forEachKeyHash } from './key-index.ts'
 import { KIND, UNIT_HEADER_BYTES } from './layout.ts'
 import type { FileLogLimits } from './options.ts'
 import type { JournalPart, Partition, Stream, StreamTable } from './partition.ts'
@@ -29,6 +30,8 @@ interface Share {
   readonly partition: Partition
   readonly part: JournalPart
   readonly directory: string
+  /** Records before this offset have their keys in no chain: they are taken from the frames. */
+  readonly keysFromFrames: number
   readonly files: SplitFile[]
   writer: SplitWriter | undefined
   next: number
@@ -136,6 +139,7 @@ export class Splitter {
         partition,
         part,
         directory,
+        keysFromFrames: part.isPending ? part.first + part.recovered : part.first,
         files: [],
         writer: undefined,
         next,
@@ -174,7 +178,11 @@ export class Splitter {
       // Behind a crash that came between writing the files and removing the segment.
       if (frameField.offset(bytes, at) !== share.next) continue
       share.writer ??= await this.#openFile(share)
-      share.writer.add(bytes, at)
+      const { writer } = share
+      writer.add(bytes, at)
+      if (share.next < share.keysFromFrames) {
+        forEachKeyHash(bytes, at, share.partition, hash => writer.addKeyOfLast(hash))
+      }
       share.next += 1
       if (share.writer.isFull) await share.writer.flush()
       if (share.next === this.#fileEnd(share)) await this.#closeFile(share, slices)
@@ -208,10 +216,13 @@ export class Splitter {
     const { writer, part, partition } = share
     if (writer === undefined) return
     const first = share.files.at(-1)?.end ?? Math.max(part.first, partition.splitEnd)
-    part.chains.forEach((hash, record) => {
+    const add = (hash: number, record: number): void => {
       const offset = part.first + record
       if (offset >= first && offset < share.next) writer.addKey(hash, offset - first)
-    })
+    }
+    part.chains.forEach(add)
+    // When it was made while the segment was being split, the frames gave these keys already.
+    if (share.keysFromFrames === part.first) part.older?.forEach(add)
     if (slices.isOver()) await slices.pause()
     const { path, bytes } = await writer.finish(slices)
     share.writer = undefined

@@ -7,10 +7,11 @@ import { unitAt } from './scan.ts'
 import type { Unit } from './scan.ts'
 import type { Segment } from './segment.ts'
 
-/** See the head of the file. Refuses a unit that is not what was written (LOG_DAMAGED). */
+/** The units up to `end`. Refuses a unit that is not what was written (LOG_DAMAGED). */
 export async function* unitsOf(
   segment: Segment,
   readBytes: number,
+  end = segment.fill,
 ): AsyncGenerator<{ bytes: Bytes; unit: Unit }, void> {
   let bytes = createBytes(Math.max(readBytes, UNIT_HEADER_BYTES))
   let start = SEGMENT_HEADER_BYTES
@@ -19,11 +20,11 @@ export async function* unitsOf(
   const refill = async (size: number): Promise<void> => {
     start += at
     at = 0
-    const wanted = Math.min(Math.max(size, readBytes), segment.fill - start)
+    const wanted = Math.min(Math.max(size, readBytes), end - start)
     if (wanted > bytes.u8.length) bytes = createBytes(wanted)
     count = await segment.read(bytes.u8.subarray(0, wanted), start)
   }
-  while (start + at < segment.fill) {
+  while (start + at < end) {
     if (at + UNIT_HEADER_BYTES > count) await refill(UNIT_HEADER_BYTES)
     const length = bytes.u32[(at >> 2) + 1] as number
     if (at + length > count) await refill(length)
