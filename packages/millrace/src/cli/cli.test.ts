@@ -56,7 +56,7 @@ async function json(words: readonly string[], cwd = root): Promise<Record<string
     environment: {},
     clock: systemClock,
     random: systemRandom,
-    stopped: new Promise(() => undefined),
+    stopped: () => new Promise(() => undefined),
     modules: standardModules(),
   })
   const lines = out.trimEnd().split('\n')
@@ -236,4 +236,16 @@ test('a built-in app: import without an app, remembered by the data directory', 
   const third = await json(['import', 'movielens', 'ml'], folder)
   assert.deepEqual([third['appended'], third['duplicates'], third['refused']], [0, 661, 1])
   await server.stop()
+})
+
+test('a signal ends a command that does not wait for one', async () => {
+  const folder = join(root, 'interrupted')
+  await mkdir(folder)
+  const rows = Array.from({ length: 20_000 }, (_, index) => `p${index},i,${1_000_000_000 + index}`)
+  await writeFile(join(folder, 'x.csv'), `person,item,at\n${rows.join('\n')}\n`)
+  const { child, ran } = launch(['import', 'csv', 'x.csv'], folder)
+  child.stderr?.once('data', () => child.kill('SIGINT'))
+  await ran
+  assert.equal(child.signalCode, 'SIGINT')
+  assert.equal((await json(['import', 'csv', 'x.csv'], folder))['exit'], 0)
 })

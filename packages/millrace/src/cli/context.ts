@@ -21,8 +21,8 @@ export interface CliPorts {
   readonly environment: Readonly<Record<string, string | undefined>>
   readonly clock: Clock
   readonly random: Random
-  /** Resolves when the process is asked to end. */
-  readonly stopped: Promise<void>
+  /** Resolves when the process is asked to end. A command that never asks is ended by the signal itself. */
+  stopped(): Promise<void>
   /** Product modules whose commands exist besides the built-in ones. */
   readonly modules: readonly ProductModule[]
 }

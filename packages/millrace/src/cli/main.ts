@@ -23,8 +23,6 @@ import type { Run } from './run-command.ts'
 
 /** Runs a command line on this process's terminal; resolves to the exit code. */
 export async function main(words: readonly string[]): Promise<number> {
-  const { promise, resolve } = Promise.withResolvers<void>()
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve())
   // Timers of the clock do not keep a process alive; a command that waits must.
   const alive = new MessageChannel()
   alive.port1.ref()
@@ -39,11 +37,17 @@ export async function main(words: readonly string[]): Promise<number> {
     environment: processEnvironment,
     clock: systemClock,
     random: systemRandom,
-    stopped: promise,
+    stopped: untilSignal,
     modules: standardModules(),
   })
   alive.port1.close()
   return exitCode
+}
+
+function untilSignal(): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve())
+  return promise
 }
 
 /** Runs a command line; resolves to the exit code. Never throws. */

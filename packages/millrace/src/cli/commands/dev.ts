@@ -39,7 +39,7 @@ async function dev(context: CommandContext): Promise<void> {
   output.note(`Watching ${shortPath(context.cwd, folder)}; Ctrl+C stops.`)
   let isStopped = false
   let isAgain = false
-  void context.stopped.then(() => {
+  void context.stopped().then(() => {
     isStopped = true
     changed.fire('')
   })

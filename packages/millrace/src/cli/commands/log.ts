@@ -203,7 +203,7 @@ async function follow(
   type: string | undefined,
 ): Promise<void> {
   const abort = new AbortController()
-  void context.stopped.then(() => abort.abort())
+  void context.stopped().then(() => abort.abort())
   const query = type === undefined ? '' : `?type=${encodeURIComponent(type)}`
   try {
     const answer = await connection.open(

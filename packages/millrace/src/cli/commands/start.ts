@@ -55,7 +55,7 @@ async function start(
             'Ctrl+C stops it; nothing that was acknowledged is lost.',
           ].join('\n'),
     )
-    await context.stopped
+    await context.stopped()
     if (isAgain !== true) output.note('Stopping: finishing what is in flight ...')
   } finally {
     await millrace.close()
