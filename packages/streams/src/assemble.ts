@@ -1,5 +1,6 @@
 /** Checks the folds and makes their lanes. */
 import { partitionOf } from '@millrace/core'
+import { EmissionIds } from './emission-id.ts'
 import { streamsErrors } from './errors.ts'
 import type { FoldDefinition, TableLookup, TableShard } from './fold.ts'
 import { settleGenerations, type Lineage } from './generations.ts'
@@ -30,7 +31,9 @@ export async function assemble(
       (definition.targets ?? []).map(name => [name, partitions.get(name) as number]),
     )
     const lanes = Array.from({ length: count }, (_, partition) => {
-      const emitter = { fold: definition.name, generation: own.generation, targets }
+      const { generation } = own
+      const ids = new EmissionIds(definition.name, generation)
+      const emitter = { fold: definition.name, generation, ids, targets }
       const { tenant } = settings
       const generations = own.reads
       const lane = new Lane({
@@ -42,7 +45,6 @@ export async function assemble(
         generations,
         tables,
       })
-      const { generation } = own
       const writer =
         targets.size === 0 ? undefined : new StepWriter({ log, clock, lane, generation, onSettled })
       return new LaneRunner(lane, writer)

@@ -4,7 +4,7 @@
  */
 import { partitionOf } from '@millrace/core'
 import type { LogRecord, NewEvent } from '@millrace/log'
-import { fastDeriveId } from './emission-id.ts'
+import type { EmissionIds } from './emission-id.ts'
 import { streamsErrors } from './errors.ts'
 import type { Emission } from './fold.ts'
 
@@ -12,6 +12,7 @@ import type { Emission } from './fold.ts'
 export interface Emitter {
   readonly fold: string
   readonly generation: number
+  readonly ids: EmissionIds
   /** Partitions of each target stream. */
   readonly targets: ReadonlyMap<string, number>
 }
@@ -30,8 +31,8 @@ export function toEvent(
   const { stream, key, keys } = emission
   const partitions = emitter.targets.get(stream)
   if (partitions === undefined) throw refusal(emitter, stream, 'it is not among its targets')
-  const partition = partitionOf(key, partitions)
-  if (keys !== undefined) {
+  const partition = partitions === 1 ? 0 : partitionOf(key, partitions)
+  if (keys !== undefined && partitions > 1) {
     for (const other of keys) {
       if (partitionOf(other, partitions) !== partition) {
         throw refusal(emitter, stream, 'the keys of the record fall into several partitions')
@@ -39,24 +40,24 @@ export function toEvent(
     }
   }
   if (emission.data === undefined) throw refusal(emitter, stream, 'it has no data')
-  const content = `${emitter.fold}\n${emitter.generation}\n${cause.id}\n${key}\n${ordinal}${salt}`
-  return {
+  const event: { -readonly [Member in keyof NewEvent]: NewEvent[Member] } = {
     tenant: cause.tenant,
     stream,
     type: emission.type,
     key,
-    ...(keys === undefined ? {} : { keys }),
-    id: fastDeriveId(cause.eventTimeMs, content),
+    id: emitter.ids.idOf(cause.eventTimeMs, cause.id, { key, ordinal, salt }),
     eventTimeMs: emission.eventTimeMs ?? cause.eventTimeMs,
     data: emission.data,
-    ...(emission.payload === undefined ? {} : { payload: emission.payload }),
-    ...(emission.headers === undefined ? {} : { headers: emission.headers }),
     isHistory: cause.isHistory,
     definition: cause.definition,
     generation: emitter.generation,
     partition,
     isUnique: true,
   }
+  if (keys !== undefined) event.keys = keys
+  if (emission.payload !== undefined) event.payload = emission.payload
+  if (emission.headers !== undefined) event.headers = emission.headers
+  return event
 }
 
 function refusal(emitter: Emitter, stream: string, reason: string): Error {

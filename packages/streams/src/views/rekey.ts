@@ -98,9 +98,8 @@ class RekeyShard implements FoldShard {
       : { [CAUSE_HEADER]: record.id, [WATERMARK_HEADER]: `${record.watermarkMs}` }
     const key = keys[0] as string
     const { type, data } = record
-    // A copy: the payload of a record is valid until the next read.
-    const payload = Buffer.from(record.payload)
-    const emission = { stream: this.#target, type, key, data, payload, headers }
+    // Its payload is made from `data`: a record that was just appended holds no other.
+    const emission = { stream: this.#target, type, key, data, headers }
     return keys.length === 1 ? emission : { ...emission, keys }
   }
 }
