@@ -54,6 +54,8 @@ export class Committer {
   #isBusy = false
   #works = 0
   #idsSinceCheckpoint = 0
+  /** Ids that opening the log again would perhaps take from the journal. */
+  #idsUnsaved: number
 
   constructor(options: {
     clock: Clock
@@ -62,6 +64,7 @@ export class Committer {
     ids: DuplicateIndex
     reader: Reader
     limits: FileLogLimits
+    idsUnsaved: number
   }) {
     this.#clock = options.clock
     this.#state = options.state
@@ -69,6 +72,7 @@ export class Committer {
     this.#ids = options.ids
     this.#reader = options.reader
     this.#limits = options.limits
+    this.#idsUnsaved = options.idsUnsaved
   }
 
   /** Bytes accepted and not durable. */
@@ -134,6 +138,14 @@ export class Committer {
         this.#checkpointIds({ force: true }).then(resolve, reject)
       })
     })
+  }
+
+  /**
+   * Brings the ids to disk when there are so many that taking them from the journal again would
+   * hold up the next opening. Call when everything is durable and nothing more comes.
+   */
+  async saveIdsOnClose(): Promise<void> {
+    if (this.#idsUnsaved >= this.#limits.idsPerCheckpoint) await this.saveIds()
   }
 
   #stamp(): number {
@@ -342,6 +354,7 @@ export class Committer {
       const place = { stream: stream.number, partition: partition.number, offset }
       this.#ids.insert(event.id, place)
       this.#idsSinceCheckpoint += 1
+      this.#idsUnsaved += 1
     }
     if (partition.appendedBy !== work.number) {
       partition.appendedBy = work.number
@@ -414,6 +427,7 @@ export class Committer {
   /** Hands the ids to the duplicate index's writer. Call between units: the mark covers whole ones. */
   #checkpointIds(options: { force?: boolean }): Promise<void> {
     this.#idsSinceCheckpoint = 0
+    if (options.force === true) this.#idsUnsaved = 0
     const durable = this.#journal.durable()
     // An index that is not due does not look at it; who waits for the units hears of the failure.
     durable.catch(() => undefined)

@@ -101,7 +101,8 @@ async function openJournal(
         spare ?? (await createSegment(ports, journalDirectory, 1, { bytes, chunkBytes })),
       )
     }
-    const log = new FileLog({ ports, limits, state, ids, store })
+    const { idsInserted } = recovered
+    const log = new FileLog({ ports, limits, state, ids, store, idsInserted })
     const journal = new Journal({
       ports,
       logger,
@@ -157,6 +158,7 @@ class FileLog implements EventLog {
   readonly #tails: TailBudget
   readonly #ports: FileLogPorts
   readonly #store: SplitStore
+  readonly #idsInserted: number
   readonly #ends = new Map<string, number>()
   readonly #listeners = new Set<() => void>()
   #journal!: Journal
@@ -172,12 +174,14 @@ class FileLog implements EventLog {
     state: LogState
     ids: DuplicateIndex
     store: SplitStore
+    idsInserted: number
   }) {
     this.#ports = options.ports
     this.#limits = options.limits
     this.#state = options.state
     this.#ids = options.ids
     this.#store = options.store
+    this.#idsInserted = options.idsInserted
     this.#reader = new Reader(options.state, options.limits)
     this.#tails = new TailBudget(options.limits.tailBytesMax)
     for (const partition of this.#state.streams.partitions()) {
@@ -196,6 +200,7 @@ class FileLog implements EventLog {
       ids: this.#ids,
       reader: this.#reader,
       limits: this.#limits,
+      idsUnsaved: this.#idsInserted,
     })
     this.#splitter = new Splitter({
       disk,
@@ -382,10 +387,21 @@ class FileLog implements EventLog {
       this.#journal.begin(EMPTY_UNIT_BYTES)
       this.#journal.end(0, this.#state.lastIngestMs)
       await this.#journal.settled()
+      await this.#saveIds()
     }
     await this.#ids.close()
     await this.#store.close()
     await this.#journal.close()
+  }
+
+  /** Only saves time: what is not saved is taken from the journal on the next opening. */
+  async #saveIds(): Promise<void> {
+    if (this.#journal.failure !== undefined) return
+    try {
+      await this.#committer.saveIdsOnClose()
+    } catch (error) {
+      this.#ports.logger.warn('the ids could not be saved on close', { error })
+    }
   }
 
   #homeOf(stream: string, key: string): Partition {

@@ -25,6 +25,8 @@ export interface RecoveredJournal {
   readonly lastUnit: number
   /** Bytes of a torn tail that were cut off. */
   readonly cutBytes: number
+  /** Ids that the duplicate index did not have on disk. */
+  readonly idsInserted: number
 }
 
 export interface RecoveryContext {
@@ -46,13 +48,14 @@ export async function recoverJournal(context: RecoveryContext): Promise<Recovere
       lastUnit: 0,
       mark: 0,
       lost: new Map(),
+      idsInserted: 0,
     }
     for (const number of await listSegments(disk, directory)) {
       const loaded = await loadSegment(disk, directory, number)
       opened.push(loaded.segment)
       walkSegment(context, walk, loaded)
     }
-    const { segments, firstUnit, lastUnit } = walk
+    const { segments, firstUnit, lastUnit, idsInserted } = walk
     refuseDamage(context, walk)
     const cutBytes = walk.stop === undefined ? 0 : await cutTail(walk.stop)
     // What was found may be in the page cache only: nothing is served that a power cut could take.
@@ -63,7 +66,7 @@ export async function recoverJournal(context: RecoveryContext): Promise<Recovere
       partition.durableWatermarkMs = partition.watermarkMs
       partition.tail = new Tail(partition.nextOffset)
     }
-    return { segments, spare, firstUnit, lastUnit, cutBytes }
+    return { segments, spare, firstUnit, lastUnit, cutBytes, idsInserted }
   } catch (error) {
     for (const segment of opened) await segment.file.close()
     throw error
@@ -83,13 +86,14 @@ interface Walk {
   mark: number
   /** Offsets known to be missing, by partition. */
   readonly lost: Map<string, [number, number]>
+  idsInserted: number
 }
 
 function walkSegment(context: RecoveryContext, walk: Walk, loaded: Loaded): void {
   const { segment, bytes, size } = loaded
   const isBehindStop = walk.stop !== undefined
   if (!isBehindStop) {
-    const firstUnit = readSegment(context, loaded, walk.lastUnit)
+    const firstUnit = readSegment(context, walk, loaded)
     walk.firstUnit ||= firstUnit
     walk.lastUnit = segment.lastUnit || walk.lastUnit
   }
@@ -128,14 +132,15 @@ interface Loaded {
 
 function readSegment(
   context: RecoveryContext,
+  walk: Walk,
   { segment, bytes, size }: Loaded,
-  lastUnit: number,
 ): number {
+  const { lastUnit } = walk
   let firstUnit = 0
   const expected = lastUnit === 0 ? undefined : lastUnit + 1
   for (const unit of unitsInRow(bytes, size, segment.salt, expected)) {
     if (lastUnit === 0 && firstUnit === 0) readFirstUnit(context, bytes, unit)
-    else readUnit(context, segment, bytes, unit)
+    else walk.idsInserted += readUnit(context, segment, bytes, unit)
     if (firstUnit === 0) firstUnit = unit.number
     segment.lastUnit = unit.number
     segment.fill = unit.at + unit.length
@@ -150,25 +155,24 @@ function readFirstUnit(context: RecoveryContext, bytes: Bytes, unit: Unit): void
   applyCheckpoint(context.state, readTextFrame(bytes, unit.at + UNIT_HEADER_BYTES))
 }
 
-function readUnit(context: RecoveryContext, segment: Segment, bytes: Bytes, unit: Unit): void {
+/** Takes over a unit; returns how many ids the duplicate index did not have on disk. */
+function readUnit(context: RecoveryContext, segment: Segment, bytes: Bytes, unit: Unit): number {
   const { state, ids } = context
+  let inserted = 0
   const isRemembered = unit.number <= ids.durableMark()
   const end = unit.at + unit.length
   for (let at = unit.at + UNIT_HEADER_BYTES; at < end; at += frameField.length(bytes, at)) {
     const kind = frameField.kind(bytes, at)
-    if (kind === KIND.record) readRecord(context, segment, bytes, at, isRemembered)
-    else if (kind !== KIND.checkpoint) applyFrame(state, kind, readTextFrame(bytes, at))
+    if (kind === KIND.record) {
+      readRecord(context, segment, bytes, at)
+      if (!isRemembered && insertId(context, bytes, at)) inserted += 1
+    } else if (kind !== KIND.checkpoint) applyFrame(state, kind, readTextFrame(bytes, at))
   }
   if (unit.ingestTimeMs > state.lastIngestMs) state.lastIngestMs = unit.ingestTimeMs
+  return inserted
 }
 
-function readRecord(
-  { state, ids }: RecoveryContext,
-  segment: Segment,
-  bytes: Bytes,
-  at: number,
-  isRemembered: boolean,
-): void {
+function readRecord({ state }: RecoveryContext, segment: Segment, bytes: Bytes, at: number): void {
   const stream = frameField.stream(bytes, at)
   const number = frameField.partition(bytes, at)
   const partition = state.streams.at(stream)?.partitions[number] as Partition
@@ -178,9 +182,15 @@ function readRecord(
   part.recovered = part.count
   partition.nextOffset = offset + 1
   partition.watermarkMs = frameField.watermarkMs(bytes, at)
-  if (!isRemembered && !frameField.isUnique(bytes, at)) {
-    ids.insert(idOfFrame(bytes, at), { stream, partition: number, offset })
-  }
+}
+
+/** Gives the id of a record to the duplicate index; false when the id is known to be unique. */
+function insertId({ ids }: RecoveryContext, bytes: Bytes, at: number): boolean {
+  if (frameField.isUnique(bytes, at)) return false
+  const stream = frameField.stream(bytes, at)
+  const partition = frameField.partition(bytes, at)
+  ids.insert(idOfFrame(bytes, at), { stream, partition, offset: frameField.offset(bytes, at) })
+  return true
 }
 
 /** Overwrites everything behind the last unit that is kept, so that it can never come back. */

@@ -7,11 +7,11 @@ export interface Slices {
   pause(): Promise<void>
 }
 
-/** Slices of at most `sliceMs`. */
-export function createSlices(clock: Clock, sliceMs: number): Slices {
+/** Slices of at most `sliceMs()`, which may change as the work becomes urgent. */
+export function createSlices(clock: Clock, sliceMs: () => number): Slices {
   let startedMs = clock.monotonicMs()
   return {
-    isOver: () => clock.monotonicMs() - startedMs >= sliceMs,
+    isOver: () => clock.monotonicMs() - startedMs >= sliceMs(),
     async pause() {
       await new Promise<void>(resolve => clock.soon(resolve))
       startedMs = clock.monotonicMs()

@@ -45,6 +45,9 @@ export class SplitWriter {
   #records = 0
   #position = SPLIT_HEADER_BYTES
   readonly #blocks: number[] = []
+  /** Blocks that are not written yet; they end at `#position`. */
+  readonly #out: Buffer
+  #outAt = 0
   #hashes = new Uint32Array(64)
   #numbers = new Uint32Array(64)
   #entries = 0
@@ -52,11 +55,14 @@ export class SplitWriter {
   #lastIngestMs = 0
   #next: number
 
-  constructor(disk: Disk, target: SplitTarget, blockBytes: number) {
+  /** Blocks are gathered into writes of about `writeBytes`. */
+  constructor(disk: Disk, target: SplitTarget, sizes: { blockBytes: number; writeBytes: number }) {
+    const { blockBytes, writeBytes } = sizes
     this.#disk = disk
     this.#target = target
     this.#blockBytes = blockBytes
     this.#next = target.first
+    this.#out = Buffer.allocUnsafeSlow(Math.max(writeBytes, blockBytes))
     this.#temporary = `${target.directory}/${splitName(target.first, target.end)}.tmp`
     this.#block = createBytes(Math.min(blockBytes, 4_096) + BLOCK_HEADER_BYTES)
   }
@@ -127,15 +133,29 @@ export class SplitWriter {
   }
 
   async #writeBlock(block: Buffer, firstOffset: number, firstIngestMs: number): Promise<void> {
-    const file = await this.#open()
-    await file.write(block, 0, block.length, this.#position)
+    if (this.#outAt + block.length > this.#out.length) await this.#writeOut()
+    if (block.length > this.#out.length) {
+      const file = await this.#open()
+      await file.write(block, 0, block.length, this.#position)
+    } else {
+      block.copy(this.#out, this.#outAt)
+      this.#outAt += block.length
+    }
     this.#blocks.push(this.#position, block.length, firstOffset, firstIngestMs)
     this.#position += block.length
+  }
+
+  async #writeOut(): Promise<void> {
+    if (this.#outAt === 0) return
+    const file = await this.#open()
+    await file.write(this.#out, 0, this.#outAt, this.#position - this.#outAt)
+    this.#outAt = 0
   }
 
   /** Writes the indexes, makes all of it durable and gives the file its name. The directory is synced by the caller. */
   async finish(slices: Slices): Promise<{ path: string; bytes: number }> {
     await this.flush()
+    await this.#writeOut()
     const file = await this.#open()
     const blocksAt = this.#position
     const blocks = Buffer.from(Float64Array.from(this.#blocks).buffer)

@@ -4,7 +4,9 @@
  *
  * Any crash is harmless: a file gets its name when it is whole and synced, its range is fixed by
  * the segment, and the segment goes last. What was done is found again and left alone. Works in
- * slices, so that the loop is never held for long; memory is a block per partition.
+ * slices, so that the loop is never held for long, and longer ones while segments wait, so that the
+ * journal does not grow without end. Memory is a block and a write per partition, 8 MiB in all when
+ * the blocks of all partitions fit into that.
  */
 import type { Clock, Disk, Logger } from '@millrace/core'
 import type { Bytes } from './bytes.ts'
@@ -24,6 +26,10 @@ import { SplitWriter } from './split-writer.ts'
 import { unitsOf } from './unit-cursor.ts'
 
 const RECORDS_PER_CHECK = 128
+const WRITE_BYTES_MAX = 1024 * 1024
+const WRITE_BYTES_ALL = 8 * 1024 * 1024
+/** How many times longer a slice becomes while segments wait. */
+const URGENCY_MAX = 6
 
 /** The records of one partition that a segment adds, and the files that they become. */
 interface Share {
@@ -32,6 +38,8 @@ interface Share {
   readonly directory: string
   /** Records before this offset have their keys in no chain: they are taken from the frames. */
   readonly keysFromFrames: number
+  /** Partitions that the segment has records of. */
+  siblings: number
   readonly files: SplitFile[]
   writer: SplitWriter | undefined
   next: number
@@ -98,6 +106,16 @@ export class Splitter {
     while (this.#running !== undefined) await this.#running
   }
 
+  /** A slice now: the more segments wait, the longer. */
+  readonly #sliceMs = (): number =>
+    this.#limits.sliceMs * Math.min(Math.max(this.#queue.length, 1), URGENCY_MAX)
+
+  /** Sizes for the writer of one of `writers` files. */
+  #sizes(writers: number): { blockBytes: number; writeBytes: number } {
+    const writeBytes = Math.min(WRITE_BYTES_MAX, Math.floor(WRITE_BYTES_ALL / writers))
+    return { blockBytes: this.#limits.blockBytes, writeBytes }
+  }
+
   #start(): void {
     if (this.#running !== undefined || this.#isStopped) return
     this.#running = this.#run()
@@ -128,7 +146,7 @@ export class Splitter {
 
   /** Writes the files of a segment and lets readers use them; undefined when it was stopped. */
   async #split(segment: Segment): Promise<readonly Partition[] | undefined> {
-    const slices = createSlices(this.#clock, this.#limits.sliceMs)
+    const slices = createSlices(this.#clock, this.#sliceMs)
     const shares = new Map<number, Share>()
     for (const partition of this.#streams.partitions()) {
       const part = partition.parts.find(candidate => candidate.segment === segment)
@@ -139,12 +157,14 @@ export class Splitter {
         partition,
         part,
         directory,
+        siblings: 1,
         keysFromFrames: part.isPending ? part.first + part.recovered : part.first,
         files: [],
         writer: undefined,
         next,
       })
     }
+    for (const share of shares.values()) share.siblings = shares.size
     try {
       for await (const { bytes, unit } of unitsOf(segment, this.#limits.readBytes)) {
         await this.#takeUnit(shares, bytes, unit, slices)
@@ -209,7 +229,7 @@ export class Splitter {
       end: this.#fileEnd(share),
       createdMs: this.#clock.nowMs(),
     }
-    return new SplitWriter(this.#disk, target, this.#limits.blockBytes)
+    return new SplitWriter(this.#disk, target, this.#sizes(share.siblings))
   }
 
   async #closeFile(share: Share, slices: Slices): Promise<void> {
@@ -256,8 +276,8 @@ export class Splitter {
       const { stream, number } = partition
       const createdMs = this.#clock.nowMs()
       const target = { directory, stream: stream.number, partition: number, first, end, createdMs }
-      const writer = new SplitWriter(this.#disk, target, this.#limits.blockBytes)
-      const slices = createSlices(this.#clock, this.#limits.sliceMs)
+      const writer = new SplitWriter(this.#disk, target, this.#sizes(1))
+      const slices = createSlices(this.#clock, this.#sliceMs)
       try {
         await this.#copy(sources, writer, slices)
         const { path, bytes } = await writer.finish(slices)
