@@ -35,60 +35,80 @@ export function createBodyBudget(limitBytes: number): BodyBudget {
   }
 }
 
+/** Hears of a body that came whole, or why it did not; called once. */
+export type BodyReceived = (error: Error | null, body?: Buffer) => void
+
 /**
- * The whole body, held in `budget` until `release` is called. Rejects with BODY_TOO_LARGE,
- * SERVER_BUSY or BODY_INCOMPLETE; nothing is held then.
+ * The whole body, held in `budget` until `release` is called. `done` hears of BODY_TOO_LARGE,
+ * SERVER_BUSY or BODY_INCOMPLETE; nothing is held then. A callback, because it is called within
+ * the event that ends the body: a promise would cost every request more turns.
  */
 export function receiveBody(
   request: IncomingMessage,
   options: { bytesMax: number; budget: BodyBudget },
-): Promise<Buffer> {
+  done: BodyReceived,
+): void {
   const { bytesMax, budget } = options
-  const consumed = bodyOfHost(request)
-  if (consumed !== undefined) {
-    if (consumed.length > bytesMax) return Promise.reject(tooLarge(bytesMax))
-    budget.take(consumed.length)
-    return Promise.resolve(consumed)
+  let first: Buffer | undefined
+  let more: Buffer[] | undefined
+  let received = 0
+  let isSettled = false
+  const fail = (error: Error): void => {
+    if (isSettled) return
+    isSettled = true
+    budget.release(received)
+    first = undefined
+    more = undefined
+    // The rest is read and thrown away, so that the answer reaches a client that is still sending.
+    request.resume()
+    done(error)
   }
-  return new Promise((resolve, reject) => {
-    const announced = Number(request.headers['content-length'] ?? NaN)
-    const chunks: Buffer[] = []
-    let received = 0
-    let isSettled = false
-    const fail = (error: Error): void => {
-      if (isSettled) return
-      isSettled = true
-      budget.release(received)
-      chunks.length = 0
-      // The rest is read and thrown away, so that the answer reaches a client that is still sending.
-      request.resume()
-      reject(error)
+  if (request.readableEnded) {
+    const consumed = bodyOfHost(request)
+    if (consumed !== undefined) return takeWhole(consumed, options, done)
+  }
+  if (Number(request.headers['content-length'] ?? NaN) > bytesMax) return fail(tooLarge(bytesMax))
+  request.on('data', (chunk: Buffer) => {
+    if (isSettled) return
+    if (received + chunk.length > bytesMax) return fail(tooLarge(bytesMax))
+    try {
+      budget.take(chunk.length)
+    } catch (error) {
+      return fail(error as Error)
     }
-    if (announced > bytesMax) return fail(tooLarge(bytesMax))
-    request.on('data', (chunk: Buffer) => {
-      if (isSettled) return
-      if (received + chunk.length > bytesMax) return fail(tooLarge(bytesMax))
-      try {
-        budget.take(chunk.length)
-      } catch (error) {
-        return fail(error as Error)
-      }
-      received += chunk.length
-      chunks.push(chunk)
-    })
-    request.once('end', () => {
-      if (isSettled) return
-      isSettled = true
-      resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks, received))
-    })
-    const incomplete = (): void => {
-      // Every request closes; only for one that is cut off is the error worth its stack.
-      if (isSettled) return
-      fail(serverErrors.create('BODY_INCOMPLETE', { reason: 'the connection was closed' }))
-    }
-    request.once('error', incomplete)
-    request.once('close', incomplete)
+    received += chunk.length
+    if (first === undefined) first = chunk
+    else if (more === undefined) more = [first, chunk]
+    else more.push(chunk)
   })
+  request.on('end', () => {
+    if (isSettled) return
+    isSettled = true
+    done(null, more === undefined ? (first ?? NO_BYTES) : Buffer.concat(more, received))
+  })
+  const incomplete = (): void => {
+    // Every request closes; only for one that is cut off is the error worth its stack.
+    if (isSettled) return
+    fail(serverErrors.create('BODY_INCOMPLETE', { reason: 'the connection was closed' }))
+  }
+  request.on('error', incomplete)
+  request.on('close', incomplete)
+}
+
+const NO_BYTES = Buffer.alloc(0)
+
+function takeWhole(
+  body: Buffer,
+  { bytesMax, budget }: { bytesMax: number; budget: BodyBudget },
+  done: BodyReceived,
+): void {
+  try {
+    if (body.length > bytesMax) throw tooLarge(bytesMax)
+    budget.take(body.length)
+  } catch (error) {
+    return done(error as Error)
+  }
+  done(null, body)
 }
 
 function tooLarge(limitBytes: number): Error {
@@ -97,7 +117,6 @@ function tooLarge(limitBytes: number): Error {
 
 /** The body that a host process (Express with a body parser before us) has read already. */
 function bodyOfHost(request: IncomingMessage): Buffer | undefined {
-  if (!request.readableEnded) return undefined
   const body = (request as { body?: unknown }).body
   if (Buffer.isBuffer(body)) return body
   if (body === undefined) return undefined

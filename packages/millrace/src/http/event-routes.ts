@@ -14,6 +14,8 @@ export const NDJSON_TYPES = ['application/x-ndjson', 'application/ndjson', 'appl
 
 /** True for a Content-Type of one event a line. */
 export function isNdjson(contentType: string | undefined): boolean {
+  // What nearly every request says needs no look at its parameters.
+  if (contentType === 'application/json') return false
   return NDJSON_TYPES.includes((contentType ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? '')
 }
 
@@ -133,7 +135,8 @@ export function eventOperations(
   ]
 }
 
-async function serveEvents(exchange: Exchange, context: ServerContext): Promise<unknown> {
+/** Answers. Hands nothing back: a reply that is returned is waited for at every level above. */
+async function serveEvents(exchange: Exchange, context: ServerContext): Promise<void> {
   const { request, reply, query, body } = exchange
   if (body === undefined || body.length === 0) throw serverErrors.create('BODY_MISSING')
   const format = isNdjson(request.headers['content-type']) ? 'ndjson' : 'json'
@@ -141,9 +144,12 @@ async function serveEvents(exchange: Exchange, context: ServerContext): Promise<
   const position = outcome.position.size === 0 ? context.reflected() : outcome.position
   reply.header(POSITION_HEADER, encodePosition(position))
   reply.header('content-type', JSON_TYPE)
-  if (outcome.isBatch) return reply.send(outcome.text())
+  if (outcome.isBatch) {
+    reply.send(outcome.text())
+    return
+  }
   const result = outcome.results()[0] as EventResult
   if (isRefused(result)) throw refusalOf(result)
   reply.code(result.status === 'appended' ? 201 : 200)
-  return reply.send(`{"status":"${result.status}","id":${quoteId(result.id)}}`)
+  reply.send(`{"status":"${result.status}","id":${quoteId(result.id)}}`)
 }

@@ -38,7 +38,11 @@ export function createQueryReader(schema: JsonSchema): QueryReader {
   const properties = (schema['properties'] ?? {}) as Properties
   const validator = compileSchema(schema)
   const defaults = Object.entries(properties).filter(([, property]) => 'default' in property)
+  const empty: Record<string, unknown> = {}
+  for (const [name, property] of defaults) empty[name] = property['default']
+  const isEmptyFine = validator.check(empty)
   return raw => {
+    if (isEmptyFine && isEmpty(raw)) return { ...empty }
     const query: Record<string, unknown> = {}
     for (const [name, value] of Object.entries((raw ?? {}) as Record<string, unknown>)) {
       const property = Object.hasOwn(properties, name) ? properties[name] : undefined
@@ -48,6 +52,11 @@ export function createQueryReader(schema: JsonSchema): QueryReader {
     assertFits(validator, query, 'the query')
     return query
   }
+}
+
+function isEmpty(raw: unknown): boolean {
+  for (const _ in raw as object) return false
+  return true
 }
 
 function converted(value: unknown, schema: JsonSchema): unknown {

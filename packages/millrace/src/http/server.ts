@@ -76,6 +76,8 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
   for (const operation of operations) bindOperation(app, operation, { context, budget, metrics })
   await registerDocs(app, document)
   if (options.page !== undefined) await registerPage(app, options.page)
+  // A person who opens the address without a page finds the documents, not a refusal.
+  else app.get('/', { schema: { hide: true } }, (_request, reply) => reply.redirect('/docs'))
   app.addHook('preClose', async () => options.endSubscriptions())
   await app.ready()
   const unused = watchUnused(app.server)
@@ -123,7 +125,7 @@ function createFastify({ context, random }: HttpServerOptions): FastifyInstance 
       requestIdOf(request.headers['x-request-id']) ?? `${prefix}-${(++requests).toString(36)}`,
     frameworkErrors: (error, request, reply) =>
       sendProblem(toRegistered(error, request.id), request, reply),
-    clientErrorHandler: (error, socket) => answerBrokenRequest(error, socket as Socket, context),
+    clientErrorHandler: (error, socket) => answerBrokenRequest(error, socket, context),
   })
   app.server.maxConnections = limits.connectionsMax
   app.setErrorHandler((error, request, reply) => {
@@ -190,11 +192,14 @@ function addHooks(app: FastifyInstance, { context, random }: HttpServerOptions):
 function addParsers(app: FastifyInstance, context: ServerContext, budget: BodyBudget): void {
   app.removeAllContentTypeParsers()
   const limits = { bytesMax: context.limits.bodyBytesMax, budget }
-  const receive = async (request: FastifyRequest, payload: IncomingMessage): Promise<Buffer> => {
+  const receive = (
+    request: FastifyRequest,
+    payload: IncomingMessage,
+    done: (error: Error | null, body?: Buffer) => void,
+  ): void => {
     const type = request.headers['content-type'] ?? ''
-    const isEvents = request.routeOptions.url === '/v1/events'
-    if (!isEvents && isNdjson(type)) throw unsupported(type)
-    return receiveBody(payload, limits)
+    if (isNdjson(type) && request.routeOptions.url !== '/v1/events') return done(unsupported(type))
+    receiveBody(payload, limits, done)
   }
   app.addContentTypeParser(['application/json', ...NDJSON_TYPES], receive)
   app.addContentTypeParser('*', async (request: FastifyRequest) => {

@@ -52,8 +52,9 @@ interface Ports {
 /** What is sent to the log, and what was refused before. */
 interface Prepared {
   readonly events: NewEvent[]
+  readonly isBatch: boolean
   /** By index in the request. */
-  readonly faults: Map<number, InvalidResult>
+  readonly faults: ReadonlyMap<number, InvalidResult>
   readonly size: number
   readonly lines: readonly number[] | undefined
 }
@@ -61,7 +62,7 @@ interface Prepared {
 /** Creates the way in. */
 export function createIngest(ports: Ports): Ingest {
   const counters = { appended: 0, duplicate: 0, conflict: 0, invalid: 0 }
-  const commit = async (prepared: Prepared): Promise<IngestOutcome> => {
+  const commit = async (prepared: Prepared): Promise<BodyOutcome> => {
     const { events } = prepared
     const committed =
       events.length === 0 ? NOTHING : await ports.log.commit({ events: prepared.events })
@@ -74,28 +75,33 @@ export function createIngest(ports: Ports): Ingest {
   }
   return {
     counters,
-    async body(body, format, options = {}) {
+    async body(body, format, options = NO_OPTIONS) {
       const parsed = parseBody(body, format, ports.limits)
-      const outcome = await commit(prepare(ports, parsed, options))
-      return { ...outcome, isBatch: parsed.isBatch }
+      return commit(prepare(ports, parsed, options))
     },
-    events: (envelopes, options = {}) =>
+    events: (envelopes, options = NO_OPTIONS) =>
       commit(
         prepare(
           ports,
-          { isBatch: true, values: envelopes, payloads: [], faults: new Map(), lines: undefined },
+          { isBatch: true, values: envelopes, payloads: [], faults: NO_FAULTS, lines: undefined },
           options,
         ),
       ),
   }
 }
 
+const NO_OPTIONS: IngestOptions = {}
+const NO_FAULTS: ReadonlyMap<number, never> = new Map<number, never>()
 const NOTHING = { results: [] as readonly AppendResult[], position: new Map<string, number>() }
 
 function prepare(ports: Ports, parsed: ParsedBody, options: IngestOptions): Prepared {
   const { values, payloads, lines } = parsed
   const size = values.length
-  const faults = new Map<number, InvalidResult>()
+  let faults: Map<number, InvalidResult> | undefined
+  const refuse = (index: number, result: InvalidResult): void => {
+    faults ??= new Map()
+    faults.set(index, result)
+  }
   const events: NewEvent[] = []
   const nowMs = ports.clock.nowMs()
   const isHistory = options.isHistory ?? false
@@ -103,7 +109,7 @@ function prepare(ports: Ports, parsed: ParsedBody, options: IngestOptions): Prep
   for (let index = 0; index < size; index++) {
     const fault = parsed.faults.get(index)
     if (fault !== undefined) {
-      faults.set(index, faultOf(fault.code, '', fault.reason, index, lines))
+      refuse(index, faultOf(fault.code, '', fault.reason, index, lines))
       continue
     }
     const value = values[index]
@@ -111,12 +117,12 @@ function prepare(ports: Ports, parsed: ParsedBody, options: IngestOptions): Prep
     if (!admitted.ok) {
       const issue = admitted.issues[0] ?? { path: '', reason: 'it does not fit' }
       const refused = faultOf(admitted.code, issue.path, issue.reason, index, lines)
-      faults.set(index, withId(refused, value))
+      refuse(index, withId(refused, value))
       continue
     }
     const broken = brokenText(admitted)
     if (broken !== undefined) {
-      faults.set(index, faultOf('EVENT_INVALID', broken, BROKEN_REASON, index, lines))
+      refuse(index, faultOf('EVENT_INVALID', broken, BROKEN_REASON, index, lines))
       continue
     }
     const { definition: declared } = admitted.event
@@ -134,7 +140,7 @@ function prepare(ports: Ports, parsed: ParsedBody, options: IngestOptions): Prep
       definition,
     })
   }
-  return { events, faults, size, lines }
+  return { events, isBatch: parsed.isBatch, faults: faults ?? NO_FAULTS, size, lines }
 }
 
 const BROKEN_REASON = 'it has half a surrogate pair, which UTF-8 cannot carry'
@@ -170,8 +176,8 @@ function outcomeOf(
   prepared: Prepared,
   appended: readonly AppendResult[],
   position: IngestOutcome['position'],
-): IngestOutcome {
-  const { events, faults } = prepared
+): BodyOutcome {
+  const { events, faults, isBatch } = prepared
   let duplicates = 0
   let conflicts = 0
   for (const result of appended) {
@@ -186,12 +192,13 @@ function outcomeOf(
   }
   const results = (): readonly EventResult[] => resultsOf(prepared, appended)
   return {
+    isBatch,
     counts,
     position,
     results,
     text: () =>
       counts.appended === prepared.size
-        ? appendedText(events.map(event => event.id))
+        ? appendedText(events)
         : batchText(counts, results().map(resultText).join(',')),
   }
 }

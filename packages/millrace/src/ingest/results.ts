@@ -75,12 +75,12 @@ export function batchText(counts: EventCounts, results: string): string {
 }
 
 /** The answer when every event was appended: built from the ids alone. */
-export function appendedText(ids: readonly string[]): string {
+export function appendedText(events: readonly { readonly id: string }[]): string {
   let text = ''
-  for (let index = 0; index < ids.length; index++) {
+  for (let index = 0; index < events.length; index++) {
     if (index > 0) text += ','
-    text += `{"status":"appended","id":${quoteId(ids[index] as string)}}`
+    text += `{"status":"appended","id":${quoteId((events[index] as { id: string }).id)}}`
   }
-  const counts = { appended: ids.length, duplicates: 0, conflicts: 0, invalid: 0 }
+  const counts = { appended: events.length, duplicates: 0, conflicts: 0, invalid: 0 }
   return batchText(counts, text)
 }
