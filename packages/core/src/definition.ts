@@ -3,7 +3,7 @@
  * schemas, the client's types, views, surfaces - follows from it.
  */
 import type { Duration } from './duration.ts'
-import type { Fields, IdFields, Infer, RefOf } from './schema.ts'
+import type { Fields, IdFields, Infer } from './schema.ts'
 import type { AnyView } from './view.ts'
 
 /** An event type: fields, and the id field by which its records are ordered. */

@@ -126,12 +126,6 @@ function isCount(value: unknown): boolean {
   return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0
 }
 
-/** The bytes to store for an event; refuses data that JSON cannot carry. */
-export function payloadOf(event: NewEvent, index: number): Uint8Array {
-  if (event.payload !== undefined) return event.payload
-  return Buffer.from(jsonOf(event.data, index), 'utf8')
-}
-
 /** The data of an event; decoded from its payload when only that was given. */
 export function dataOf(event: NewEvent): unknown {
   if (event.data !== undefined || event.payload === undefined) return event.data
