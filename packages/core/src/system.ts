@@ -26,10 +26,30 @@ export const foregroundClock: Clock = {
   soon: task => void setTimeout(task, 0),
 }
 
+/** Bytes fetched from the system at once: a call costs more than the few bytes that an id needs. */
+const ahead = new Uint8Array(4_096)
+let aheadUsed = ahead.length
+
+/** Copies bytes that were fetched ahead, each once, and wipes them there. */
+function fillFromAhead<Target extends Uint8Array>(target: Target): Target {
+  if (aheadUsed + target.length > ahead.length) {
+    crypto.getRandomValues(ahead)
+    aheadUsed = 0
+  }
+  for (let at = 0; at < target.length; at++, aheadUsed++) {
+    target[at] = ahead[aheadUsed] as number
+    ahead[aheadUsed] = 0
+  }
+  return target
+}
+
 /** Randomness of the machine: `next` is fast and not secret, `fill` is cryptographic. */
 export const systemRandom: Random = {
   next: () => Math.random(),
-  fill: target => crypto.getRandomValues(target as Uint8Array<ArrayBuffer>),
+  fill: target =>
+    target.length <= 64
+      ? fillFromAhead(target)
+      : crypto.getRandomValues(target as Uint8Array<ArrayBuffer>),
 }
 
 /** A repeatable source from a 32-bit seed (SplitMix-style mixing, as in Bryc's mulberry32). Not secret. */

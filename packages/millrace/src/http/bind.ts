@@ -41,6 +41,7 @@ export function bindOperation(
       ? undefined
       : compileSchema(operation.body)
   const observe = metrics.observerOf(operation.operation)
+  const positionToken = createTokenCache()
 
   const handle = async (request: FastifyRequest, reply: FastifyReply): Promise<unknown> => {
     const startedMs = context.clock.monotonicMs()
@@ -60,9 +61,11 @@ export function bindOperation(
       }
       const answer = await operation.handle?.({ params, query, body: content })
       const position = answer?.position ?? positionOf(operation, folds, context)
-      if (position !== undefined) reply.header(POSITION_HEADER, encodePosition(position))
+      if (position !== undefined) reply.header(POSITION_HEADER, positionToken(position))
       reply.code(answer?.status ?? 200)
-      return await reply.send(answer?.body)
+      if (answer?.text === undefined) return await reply.send(answer?.body)
+      reply.header('content-type', 'application/json; charset=utf-8')
+      return await reply.send(answer.text)
     } finally {
       if (body !== undefined) budget.release(body.length)
       observe(reply.statusCode, context.clock.monotonicMs() - startedMs)
@@ -76,6 +79,19 @@ export function bindOperation(
     schema: operation.response === undefined ? {} : { response: { '2xx': operation.response } },
     handler: handle,
   })
+}
+
+/** Encodes positions; answers in a row often give the same one. */
+function createTokenCache(): (position: Position) => string {
+  let last: Position | undefined
+  let token = ''
+  return position => {
+    if (position !== last) {
+      token = encodePosition(position)
+      last = position
+    }
+    return token
+  }
 }
 
 async function waitFor(

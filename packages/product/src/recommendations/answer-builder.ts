@@ -50,7 +50,7 @@ export class AnswerBuilder {
         id,
         slot: slot + 1,
         score: ranker.totalOf(item),
-        source: mainSource(request.surface, ranker, item),
+        source: request.surface.sources[mainSource(request.surface, ranker, item)]?.name ?? '',
         propensity: slate.propensities[slot] as number,
         isExplored: slate.explored[slot] === 1,
         ...(attributes === undefined ? undefined : { attributes }),
@@ -147,16 +147,16 @@ export class AnswerBuilder {
   }
 }
 
-/** The source that added most to an item's score; the first of equals. */
-function mainSource(surface: CompiledSurface, ranker: Ranker, item: number): string {
-  let best = ''
+/** Place of the source that added most to an item's score; the first of equals, -1 for none. */
+export function mainSource(surface: CompiledSurface, ranker: Ranker, item: number): number {
+  let best = -1
   let most = -1
   for (let place = 0; place < surface.sources.length; place++) {
-    const { name, weight } = surface.sources[place] as CompiledSurface['sources'][number]
+    const { weight } = surface.sources[place] as CompiledSurface['sources'][number]
     const score = (ranker.sourceScores[place] as SparseScores).values[item] as number
     const amount = weight * score
     if (score > 0 && amount > most) {
-      best = name
+      best = place
       most = amount
     }
   }

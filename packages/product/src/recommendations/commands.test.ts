@@ -39,8 +39,9 @@ test('each command asks for a route that is there, and prints its answer for peo
           key === 'n' ? Number(value) : key === 'explain' ? value === 'true' : value,
         ]),
       )
-      const { body } = await route.handle({ params, query: converted, body: undefined })
-      return { text: command(name).print(JSON.parse(JSON.stringify(body))), body }
+      const told = await route.handle({ params, query: converted, body: undefined })
+      const body: unknown = JSON.parse(told.text ?? JSON.stringify(told.body))
+      return { text: command(name).print(body), body }
     }
     const answer = await run('recommend', [], {
       surface: 'home',

@@ -29,6 +29,8 @@ export interface CompiledSurface {
   readonly definition: SurfaceDefinition
   readonly kinds: readonly ItemKind[]
   readonly sources: readonly CompiledSource[]
+  /** The names of the sources as a JSON array. */
+  readonly sourcesText: string
   readonly hasSeenFilter: boolean
   readonly hasDislikedFilter: boolean
   readonly filters: readonly FilterStage[]
@@ -86,6 +88,7 @@ function compileSurface(
     definition,
     kinds: definition.items.map(item => index.kind(item.name) as ItemKind),
     sources,
+    sourcesText: JSON.stringify(sources.map(source => source.name)),
     hasSeenFilter: definition.filters.includes('seen'),
     hasDislikedFilter: definition.filters.includes('disliked'),
     filters: own.map(stage => checkStage<FilterStage>(stage, 'filter', 'keep', refuse)),

@@ -21,7 +21,7 @@ export interface PendingExposure {
   readonly atMs: number
   readonly definition: string
   /** The JSON text of the exposure. */
-  json(): string
+  readonly json: string
 }
 
 /** Counters for the metrics. */
@@ -89,7 +89,7 @@ export class ExposureWriter {
         id: exposure.answerId,
         eventTimeMs: exposure.atMs,
         data: undefined,
-        payload: Buffer.from(exposure.json(), 'utf8'),
+        payload: Buffer.from(exposure.json, 'utf8'),
         definition: exposure.definition,
         isUnique: true,
       }))

@@ -17,6 +17,8 @@ export const LIST_MAX = 200
 export const FRESH_MAX = 100
 /** An item is new until it has this many signals. */
 export const FRESH_SIGNALS_MAX = 20
+/** ...and no longer than this after it was put, judged from the newest event or item. */
+export const FRESH_AGE_MAX_MS = 30 * 24 * 3_600_000
 const KEEP_MIN_MS = 100
 /** The list is kept at least this many times as long as it takes to make. */
 const KEEP_SHARE = 50
@@ -79,11 +81,12 @@ export class ListCache {
       this.#pool = new Int32Array(this.#ranks.length)
     }
     this.#lists = new Map()
+    const newestMs = this.#newestMs()
     for (const kind of this.#index.kinds()) {
       this.#lists.set(kind.name, {
         popular: this.#ranked(kind.code, (shard, item) => shard.popularityRank(item)),
         trending: this.#ranked(kind.code, (shard, item) => shard.trendRank(item)),
-        fresh: this.#fresh(kind.name),
+        fresh: this.#fresh(kind.name, newestMs),
       })
     }
   }
@@ -111,12 +114,32 @@ export class ListCache {
     }
   }
 
-  /** Listed items with few signals, the newest first. */
-  #fresh(kind: string): ItemList {
+  /** Now, as events tell it: the time of the newest signal or item. */
+  #newestMs(): number {
+    let newestMs = -Infinity
+    for (const shard of this.#stats.shards()) {
+      for (const item of shard.items()) {
+        newestMs = Math.max(newestMs, shard.newestMsOf(item) ?? -Infinity)
+      }
+    }
+    for (const kind of this.#index.kinds()) {
+      for (const item of this.#index.listed(kind.name)) {
+        newestMs = Math.max(newestMs, this.#index.putMsOf(item))
+      }
+    }
+    return newestMs
+  }
+
+  /**
+   * Listed items with few signals that were put not long ago, the newest first. An item that nobody
+   * cared for in all that time is not new, and neither is one of a catalogue that came as it was.
+   */
+  #fresh(kind: string, newestMs: number): ItemList {
     const { space } = this.#index
     const shards = this.#stats.shards()
     let size = 0
     for (const item of this.#index.listed(kind)) {
+      if (newestMs - this.#index.putMsOf(item) > FRESH_AGE_MAX_MS) continue
       let count = 0
       for (const shard of shards) count += shard.countOf(item)
       if (count >= FRESH_SIGNALS_MAX) continue

@@ -55,7 +55,9 @@ export function createRecommendations(): ProductModule<Recommendations> {
       const api = createApi(context, recommender)
       return {
         api,
-        routes: recommendationRoutes(context.app, api),
+        routes: recommendationRoutes(context.app, api, (surface, options) =>
+          recommender.recommendText(surface, options),
+        ),
         metrics: metrics(recommender),
         close: async () => recommender.exposures.close(),
       }

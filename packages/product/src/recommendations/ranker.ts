@@ -28,7 +28,6 @@ const BLOCK_EXCLUDED = 3
 
 /** What to rank. */
 export interface RankRequest extends SourceRequest {
-  readonly size: number
   /** Numbers of items that must not appear. */
   readonly exclude: readonly number[]
   readonly context: StageContext
@@ -55,7 +54,12 @@ export class Ranker {
   /** Marks by item: number of the request times 4, plus why it is left out. */
   #blocks = new Float64Array(0)
   #pooled = new Float64Array(0)
-  readonly #blocked: BlockedItems = { items: new Int32Array(256), size: 0 }
+  readonly #blocked: BlockedItems = {
+    marks: this.#blocks,
+    mark: 0,
+    items: new Int32Array(256),
+    size: 0,
+  }
   #request = 0
 
   constructor(ports: SourcePorts) {
@@ -116,6 +120,8 @@ export class Ranker {
 
   #block({ surface, profile, row, exclude, item }: RankRequest): void {
     this.#blocked.size = 0
+    this.#blocked.marks = this.#blocks
+    this.#blocked.mark = this.#request * 4
     if (profile !== undefined && row >= 0) {
       const { seen, disliked } = profile
       if (surface.hasSeenFilter) {

@@ -12,9 +12,9 @@ import {
 import { productErrors } from '../errors.ts'
 import type { ModuleContext } from '../module.ts'
 import { AnswerBuilder, titleOf } from './answer-builder.ts'
+import { slateTexts } from './answer-text.ts'
 import type { Answer } from './answer.ts'
 import { compileSurfaces, type CompiledSurface } from './compiled-surface.ts'
-import type { Exposure } from './events.ts'
 import { ExposureWriter } from './exposure-writer.ts'
 import { ITEM_STATS_FOLD } from './item-stats-fold.ts'
 import type { ItemStatsShard } from './item-stats-shard.ts'
@@ -71,6 +71,23 @@ export interface ProfileView {
     readonly weight: number
     readonly atMs: number
   }[]
+}
+
+/** An answer as JSON text, with the position that it reflects. */
+export interface AnswerText {
+  readonly json: string
+  readonly position: Position
+}
+
+/** What an answer says beside its items. */
+interface AnswerHead {
+  readonly answerId: string
+  /** JSON text of the exposure. */
+  readonly exposure: string
+  readonly position: string
+  readonly positionVector: Position
+  readonly isColdStart: boolean
+  readonly isIncomplete: boolean
 }
 
 /** Counters for the metrics. */
@@ -146,13 +163,40 @@ export class Recommender {
     ranker.rank(request)
     try {
       const items = this.#builder.items(ranker, request)
+      const { slots } = slateTexts(this.#index, ranker, request, false)
       const explanation = request.isExplained
         ? this.#builder.explanation(ranker, request, items)
         : undefined
-      const answer = this.#answer(request, items, ranker.poolSize, explanation)
-      this.#count(answer)
+      const head = this.#expose(request, slots)
+      const answer = this.#answer(request, head, items, explanation)
+      this.#count(head, ranker)
       if (surface.effects.length > 0) this.#runEffects(surface, answer, request.context)
       return answer
+    } finally {
+      ranker.release()
+    }
+  }
+
+  /**
+   * As `recommend`, with the answer as JSON text: what serves HTTP. Answers with an explanation or
+   * for effects are made as objects first.
+   */
+  recommendText(surfaceName: string, options: RecommendOptions = {}): AnswerText {
+    const surface = this.#surface(surfaceName)
+    if (options.explain === true || surface.effects.length > 0) {
+      const { positionVector, token, ...rest } = this.recommend(surfaceName, options)
+      return { json: JSON.stringify({ ...rest, token }), position: positionVector }
+    }
+    this.#catalogue.index()
+    this.#reflected.refresh()
+    const request = this.#request(surface, options)
+    const ranker = this.#ranker
+    ranker.rank(request)
+    try {
+      const { items, slots } = slateTexts(this.#index, ranker, request, true)
+      const head = this.#expose(request, slots)
+      this.#count(head, ranker)
+      return { json: this.#answerText(request, head, items), position: head.positionVector }
     } finally {
       ranker.release()
     }
@@ -242,62 +286,79 @@ export class Recommender {
     }
   }
 
-  #answer(
-    request: RankRequest,
-    items: Answer['items'],
-    candidates: number,
-    explanation: Answer['explanation'],
-  ): Answer {
+  /** Logs what is served, and gives what the answer says beside its items. */
+  #expose(request: RankRequest, slots: string): AnswerHead {
     const { surface, person, profile, row } = request
     const { app, newId, clock } = this.#context
-    const { signer } = this
     const answerId = newId()
     const position = this.#reflected.token
-    let json: string | undefined
-    const exposureJson = (): string =>
-      (json ??= JSON.stringify(
-        exposureOf({
-          answerId,
-          surface,
-          person,
-          items,
-          position,
-          candidates,
-          definition: app.fingerprint,
-        }),
-      ))
-    let token: string | undefined
+    const exposure =
+      `{"a":"${answerId}","s":${JSON.stringify(surface.name)}` +
+      (person === undefined ? '' : `,"p":${JSON.stringify(person)}`) +
+      `,"d":${JSON.stringify(app.fingerprint)},"v":"${SCORING_VERSION}"` +
+      `,"e":${surface.definition.explore},"r":${JSON.stringify(position)}` +
+      `,"n":${this.#ranker.poolSize},"c":${surface.sourcesText},"i":${slots}}`
     this.exposures.write({
       key: person ?? answerId,
       answerId,
       atMs: clock.nowMs(),
       definition: app.fingerprint,
-      json: exposureJson,
+      json: exposure,
     })
-    const isIncomplete = person !== undefined && this.#profiles.isParked(person)
     return {
       answerId,
+      exposure,
+      position,
+      positionVector: this.#reflected.position,
+      isColdStart: row < 0 || profile === undefined || profile.recent.length(row) === 0,
+      isIncomplete: person !== undefined && this.#profiles.isParked(person),
+    }
+  }
+
+  #answer(
+    { surface, person }: RankRequest,
+    head: AnswerHead,
+    items: Answer['items'],
+    explanation: Answer['explanation'],
+  ): Answer {
+    const { signer } = this
+    let token: string | undefined
+    return {
+      answerId: head.answerId,
       surface: surface.name,
       ...(person === undefined ? undefined : { person }),
       items,
-      isColdStart: row < 0 || profile === undefined || profile.recent.length(row) === 0,
-      ...(isIncomplete ? { isIncomplete } : undefined),
-      definition: app.fingerprint,
-      position,
-      positionVector: this.#reflected.position,
+      isColdStart: head.isColdStart,
+      ...(head.isIncomplete ? { isIncomplete: true } : undefined),
+      definition: this.#context.app.fingerprint,
+      position: head.position,
+      positionVector: head.positionVector,
       get token() {
-        return (token ??= signer.sign(exposureJson()))
+        return (token ??= signer.sign(head.exposure))
       },
       ...(explanation === undefined ? undefined : { explanation }),
     }
   }
 
-  #count(answer: Answer): void {
+  #answerText({ surface, person }: RankRequest, head: AnswerHead, items: string): string {
+    return (
+      `{"answerId":"${head.answerId}","surface":${JSON.stringify(surface.name)}` +
+      (person === undefined ? '' : `,"person":${JSON.stringify(person)}`) +
+      `,"items":${items},"isColdStart":${head.isColdStart}` +
+      (head.isIncomplete ? ',"isIncomplete":true' : '') +
+      `,"definition":${JSON.stringify(this.#context.app.fingerprint)}` +
+      `,"position":${JSON.stringify(head.position)},"token":"${this.signer.sign(head.exposure)}"}`
+    )
+  }
+
+  #count({ isColdStart }: AnswerHead, { slate }: Ranker): void {
     const { counters } = this
     counters.answers += 1
-    if (answer.isColdStart) counters.coldStarts += 1
-    counters.slots += answer.items.length
-    for (const item of answer.items) if (item.isExplored) counters.exploredSlots += 1
+    if (isColdStart) counters.coldStarts += 1
+    counters.slots += slate.size
+    for (let slot = 0; slot < slate.size; slot++) {
+      counters.exploredSlots += slate.explored[slot] as number
+    }
   }
 
   #runEffects(surface: CompiledSurface, answer: Answer, context: StageContext): void {
@@ -452,35 +513,4 @@ function listSize(n: number | undefined): number {
     })
   }
   return size
-}
-
-function exposureOf(answer: {
-  answerId: string
-  surface: CompiledSurface
-  person: string | undefined
-  items: Answer['items']
-  position: string
-  candidates: number
-  definition: string
-}): Exposure {
-  const { surface, person } = answer
-  const names = surface.sources.map(source => source.name)
-  return {
-    a: answer.answerId,
-    s: surface.name,
-    ...(person === undefined ? {} : { p: person }),
-    d: answer.definition,
-    v: SCORING_VERSION,
-    e: surface.definition.explore,
-    r: answer.position,
-    n: answer.candidates,
-    c: names,
-    i: answer.items.map(item => [
-      itemKey(item.kind, item.id),
-      names.indexOf(item.source),
-      Number(item.score.toPrecision(6)),
-      item.propensity,
-      item.isExplored ? 1 : 0,
-    ]),
-  }
 }

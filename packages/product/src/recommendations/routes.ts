@@ -3,17 +3,20 @@ import type { App, JsonSchema } from '@millrace/core'
 import { tableFoldName } from '@millrace/streams'
 import type { RouteAnswer, RouteDefinition } from '../module.ts'
 import { answerSchema, listSchema, pastAnswerSchema } from './answer-schemas.ts'
-import type { Answer } from './answer.ts'
 import { ITEM_STATS_FOLD } from './item-stats-fold.ts'
 import type { Recommendations } from './module.ts'
 import { PROFILE_FOLD } from './profile-fold.ts'
-import type { ListAnswer } from './recommender.ts'
+import type { ListAnswer, Recommender } from './recommender.ts'
 
 const idSchema: JsonSchema = { type: 'string', minLength: 1, maxLength: 256 }
 const EXCLUDE_LENGTH_MAX = 16_384
 
 /** The routes of the module. */
-export function recommendationRoutes(app: App, api: Recommendations): RouteDefinition[] {
+export function recommendationRoutes(
+  app: App,
+  api: Recommendations,
+  recommend: Recommender['recommendText'],
+): RouteDefinition[] {
   const kinds = (app.options.items ?? []).map(({ name }) => name)
   if (kinds.length === 0) return []
   const tables = kinds.map(tableFoldName)
@@ -23,7 +26,7 @@ export function recommendationRoutes(app: App, api: Recommendations): RouteDefin
     description: `one of: ${kinds.join(', ')}`,
   }
   return [
-    ...(api.surfaces().length === 0 ? [] : [surfaceRoute(api, tables)]),
+    ...(api.surfaces().length === 0 ? [] : [surfaceRoute(api, recommend, tables)]),
     similarRoute(api, kindSchema, tables),
     everybodyRoute(api, 'trending', kinds, kindSchema, tables),
     everybodyRoute(api, 'popular', kinds, kindSchema, tables),
@@ -31,7 +34,11 @@ export function recommendationRoutes(app: App, api: Recommendations): RouteDefin
   ]
 }
 
-function surfaceRoute(api: Recommendations, tables: readonly string[]): RouteDefinition {
+function surfaceRoute(
+  api: Recommendations,
+  recommend: Recommender['recommendText'],
+  tables: readonly string[],
+): RouteDefinition {
   const surfaces = api.surfaces().join(', ')
   return {
     method: 'GET',
@@ -68,21 +75,16 @@ function surfaceRoute(api: Recommendations, tables: readonly string[]): RouteDef
         exclude?: string
         item?: string
       }
-      const answer = api.recommend(params['surface'] ?? '', {
+      const { json, position } = recommend(params['surface'] ?? '', {
         person,
         n,
         explain,
         exclude: exclude === undefined ? [] : exclude.split(',').filter(id => id !== ''),
         item,
       })
-      return answerOf(answer)
+      return { body: undefined, text: json, position }
     },
   }
-}
-
-function answerOf(answer: Answer): RouteAnswer {
-  const { positionVector, ...body } = answer
-  return { body, position: positionVector }
 }
 
 function similarRoute(

@@ -16,7 +16,10 @@ import { addRelated, type ShardOf } from './related.ts'
 const TASTE_ITEMS = 10
 
 /** Items with less than this share of the strongest interest are no candidates of `forYou`. */
-const FOR_YOU_SHARE_MIN = 0.01
+const FOR_YOU_SHARE_MIN = 0.05
+
+/** Of the popular and of the trending list, this many open items beyond the slots are candidates. */
+const LIST_SPARE = 30
 
 /** What the sources read. */
 export interface SourcePorts {
@@ -34,12 +37,16 @@ export interface SourceRequest {
   readonly row: number
   /** Number of the item that the request is about, -1 without one. */
   readonly item: number
+  /** Slots to fill. */
+  readonly size: number
   /** True when it counts what each filter removes. */
   readonly isExplained: boolean
 }
 
-/** The items that must not be shown: the first `size`, some more than once. */
+/** The items that must not be shown: the first `size`, some more than once; by item, `marks` above `mark`. */
 export interface BlockedItems {
+  marks: Float64Array
+  mark: number
   items: Int32Array
   size: number
 }
@@ -68,7 +75,7 @@ export class Sources {
     if (name === 'forYou') this.#forYou(request, target, blocked)
     else if (name === 'because') this.#because(request, target)
     else if (name === 'fresh') this.#fresh(request, target)
-    else this.#everybody(name, request, target)
+    else this.#everybody(name, request, target, blocked)
   }
 
   #forYou(
@@ -111,12 +118,23 @@ export class Sources {
     if (seed >= 0) addRelated(this.#ports, seed, target)
   }
 
-  #everybody(name: 'popular' | 'trending', request: SourceRequest, target: SparseScores): void {
-    for (const kind of request.surface.kinds) {
+  /** As many as the slots can take, and some more; all where the team's filters or limits may remove any of them. */
+  #everybody(
+    name: 'popular' | 'trending',
+    { surface, size }: SourceRequest,
+    target: SparseScores,
+    { marks, mark }: BlockedItems,
+  ): void {
+    const isPicky = surface.filters.length > 0 || surface.limits.length > 0
+    const wanted = isPicky ? Infinity : size + LIST_SPARE
+    for (const kind of surface.kinds) {
       const { items, scores } = this.#listsOf(kind.name)[name]
-      for (let place = 0; place < items.length; place++) {
+      let open = 0
+      for (let place = 0; place < items.length && open < wanted; place++) {
+        const item = items[place] as number
+        if (!((marks[item] as number) > mark)) open += 1
         // Underflow: far behind the first, but on the list.
-        target.add(items[place] as number, Math.max(scores[place] as number, Number.MIN_VALUE))
+        target.add(item, Math.max(scores[place] as number, Number.MIN_VALUE))
       }
     }
   }
@@ -127,6 +145,8 @@ export class Sources {
    */
   #fresh(request: SourceRequest, target: SparseScores): void {
     const { traits } = this.#ports.index
+    if (request.surface.kinds.every(kind => this.#listsOf(kind.name).fresh.items.length === 0))
+      return
     const personHash = hash(request.person ?? '')
     this.#readTaste(request)
     for (const kind of request.surface.kinds) {
