@@ -6,34 +6,39 @@
 /** Reads of one key: by `kind id`, the greatest event time. */
 export type KeyReads = Readonly<Record<string, number>>
 
+/** A row of a table that keys have read. */
+interface Entry {
+  readonly kind: string
+  readonly id: string
+  readonly readers: Set<string>
+}
+
 /** See the head of the file. */
 export class TableReads {
-  readonly #byKey = new Map<string, Map<string, number>>()
-  readonly #byEntry = new Map<string, Set<string>>()
+  readonly #byKey = new Map<string, Map<Entry, number>>()
+  readonly #entries = new Map<string, Map<string, Entry>>()
 
   note(key: string, kind: string, id: string, atMs: number): void {
-    const entry = entryName(kind, id)
+    const entry = this.#entries.get(kind)?.get(id) ?? this.#addEntry(kind, id)
     let own = this.#byKey.get(key)
-    if (own === undefined) this.#byKey.set(key, (own = new Map<string, number>()))
+    if (own === undefined) this.#byKey.set(key, (own = new Map<Entry, number>()))
     const before = own.get(entry)
-    if (before === undefined) {
-      let keys = this.#byEntry.get(entry)
-      if (keys === undefined) this.#byEntry.set(entry, (keys = new Set()))
-      keys.add(key)
-    }
+    if (before === undefined) entry.readers.add(key)
     if (before === undefined || atMs > before) own.set(entry, atMs)
   }
 
   of(key: string): KeyReads | undefined {
     const own = this.#byKey.get(key)
-    return own === undefined ? undefined : Object.fromEntries(own)
+    if (own === undefined) return undefined
+    const reads: Record<string, number> = {}
+    for (const [{ kind, id }, atMs] of own) reads[entryName(kind, id)] = atMs
+    return reads
   }
 
   replace(key: string, reads: KeyReads | undefined): void {
     for (const entry of this.#byKey.get(key)?.keys() ?? []) {
-      const keys = this.#byEntry.get(entry)
-      keys?.delete(key)
-      if (keys?.size === 0) this.#byEntry.delete(entry)
+      entry.readers.delete(key)
+      if (entry.readers.size === 0) this.#entries.get(entry.kind)?.delete(entry.id)
     }
     this.#byKey.delete(key)
     for (const [entry, atMs] of Object.entries(reads ?? {})) {
@@ -44,14 +49,23 @@ export class TableReads {
 
   /** Keys that read the entry at or after `fromMs`. */
   *readersOf(kind: string, id: string, fromMs: number): Iterable<string> {
-    const entry = entryName(kind, id)
-    for (const key of this.#byEntry.get(entry) ?? []) {
+    const entry = this.#entries.get(kind)?.get(id)
+    if (entry === undefined) return
+    for (const key of entry.readers) {
       if ((this.#byKey.get(key)?.get(entry) ?? Number.NEGATIVE_INFINITY) >= fromMs) yield key
     }
   }
 
   keys(): Iterable<string> {
     return this.#byKey.keys()
+  }
+
+  #addEntry(kind: string, id: string): Entry {
+    let own = this.#entries.get(kind)
+    if (own === undefined) this.#entries.set(kind, (own = new Map<string, Entry>()))
+    const entry = { kind, id, readers: new Set<string>() }
+    own.set(id, entry)
+    return entry
   }
 }
 
