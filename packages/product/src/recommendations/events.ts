@@ -26,15 +26,19 @@ export function recommendationStreams(app: App): readonly StreamSpec[] {
   ]
 }
 
-/** Data of an `item-signal`: facts only, so that another way to weigh them needs no new records. */
+/**
+ * Data of an `item-signal`: facts only, so that another way to weigh them needs no new records. The
+ * items are the keys of the record: first the one acted on, then those before, newest first. Where
+ * they fall into several partitions, no record has all of them as keys, and `item` and `from` name them.
+ */
 export interface ItemSignal {
-  /** Key of the item that the person acted on. */
-  readonly item: string
   readonly weight: number
-  /** Keys of the distinct items that the person acted on before, newest first, those of other partitions included. */
-  readonly from: readonly string[]
-  /** How many milliseconds before, for each of `from`; not below 0. */
+  /** How many milliseconds before, for each of the distinct items that the person acted on before; not below 0. */
   readonly gaps: readonly number[]
+  /** Key of the item that the person acted on; absent when it is the first key of the record. */
+  readonly item?: string
+  /** Keys of the items before, newest first, those of other partitions included; absent when they are the other keys of the record. */
+  readonly from?: readonly string[]
 }
 
 /** One slot of an exposure: item key, place of its main source in `c`, score, propensity, 1 if explored. */

@@ -55,14 +55,19 @@ export class ItemStatsShard implements FoldShard {
   }
 
   fold(record: LogRecord): void {
-    const { item: key, weight: told, from, gaps } = record.data as ItemSignal
-    const weight = Math.min(told, WEIGHT_MAX)
+    const signal = record.data as ItemSignal
+    const { gaps } = signal
+    const { keys } = record
+    const key = signal.item ?? (keys[0] as string)
+    const from = signal.from ?? keys
+    const first = signal.from === undefined ? 1 : 0
+    const weight = Math.min(signal.weight, WEIGHT_MAX)
     const timeMs = record.eventTimeMs
     const item = this.#space.intern(key)
     const isHome = this.#isOwn(key)
     if (isHome) this.#count(item, weight, timeMs)
-    for (let rank = 0; rank < from.length; rank++) {
-      const otherKey = from[rank] as string
+    for (let rank = 0; rank + first < from.length; rank++) {
+      const otherKey = from[rank + first] as string
       const other = this.#space.intern(otherKey)
       if (this.#isOwn(otherKey)) {
         this.#claim(other)

@@ -64,7 +64,7 @@ function versionOf(signals: readonly SignalDefinition[]): string {
       signal => `${signal.event.name} ${signal.item} ${signal.itemKind} ${String(signal.weight)}`,
     )
     .join('\n')
-  return `1-${STATISTICS_DEFAULTS.contextItems}-${createHash('sha256').update(text).digest('hex').slice(0, 12)}`
+  return `2-${STATISTICS_DEFAULTS.contextItems}-${createHash('sha256').update(text).digest('hex').slice(0, 12)}`
 }
 
 interface Work {
@@ -96,19 +96,25 @@ function foldSignals(work: Work, record: LogRecord, output: FoldOutput): void {
   }
 }
 
-function emitSignal(work: Work, signal: ItemSignal, timeMs: number, output: FoldOutput): void {
+function emitSignal(
+  work: Work,
+  signal: Required<ItemSignal>,
+  timeMs: number,
+  output: FoldOutput,
+): void {
   const { partitions } = work
-  const keys = [signal.item, ...signal.from]
-  const emit = (own: readonly string[]): void =>
+  const { item, weight, from, gaps } = signal
+  const keys = [item, ...from]
+  const emit = (own: readonly string[], data: ItemSignal): void =>
     output.emit({
       stream: ITEM_SIGNALS,
       type: ITEM_SIGNAL,
       key: own[0] as string,
       keys: own,
       eventTimeMs: timeMs,
-      data: signal,
+      data,
     })
-  if (partitions === 1) return emit(keys)
+  if (partitions === 1) return emit(keys, { weight, gaps })
   const byPartition = new Map<number, string[]>()
   for (const key of keys) {
     const partition = partitionOf(key, partitions)
@@ -116,5 +122,5 @@ function emitSignal(work: Work, signal: ItemSignal, timeMs: number, output: Fold
     if (own === undefined) byPartition.set(partition, [key])
     else own.push(key)
   }
-  for (const own of byPartition.values()) emit(own)
+  for (const own of byPartition.values()) emit(own, signal)
 }
