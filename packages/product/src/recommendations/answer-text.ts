@@ -2,9 +2,27 @@
  * Answers and exposures as JSON text, put together from texts of items that are made once for each
  * version of an item. What an answer costs over HTTP is then mostly the bytes.
  */
+import type { Position } from '@millrace/core'
 import type { ItemIndex } from '../catalogue/index.ts'
 import { mainSource } from './answer-builder.ts'
 import type { RankRequest, Ranker } from './ranker.ts'
+
+/** An answer as JSON text, with the position that it reflects. */
+export interface AnswerText {
+  readonly json: string
+  readonly position: Position
+}
+
+/** What an answer says beside its items. */
+export interface AnswerHead {
+  readonly answerId: string
+  /** JSON text of the exposure. */
+  readonly exposure: string
+  readonly position: string
+  readonly positionVector: Position
+  readonly isColdStart: boolean
+  readonly isIncomplete: boolean
+}
 
 /** The slots of a slate as text. */
 export interface SlateTexts {
@@ -48,6 +66,27 @@ export function slateTexts(
     slots += `${comma}[${text.key},${source},${rounded(score)},${chance},${isExplored ? 1 : 0}]`
   }
   return { items: isAnswer ? `[${items}]` : '', slots: `[${slots}]` }
+}
+
+/** JSON text of an answer without an explanation. */
+export function answerText(parts: {
+  readonly request: RankRequest
+  readonly head: AnswerHead
+  /** JSON array of the items. */
+  readonly items: string
+  readonly token: string
+  readonly definition: string
+}): string {
+  const { request, head, items, token, definition } = parts
+  const { surface, person } = request
+  return (
+    `{"answerId":"${head.answerId}","surface":${JSON.stringify(surface.name)}` +
+    (person === undefined ? '' : `,"person":${JSON.stringify(person)}`) +
+    `,"items":${items},"isColdStart":${head.isColdStart}` +
+    (head.isIncomplete ? ',"isIncomplete":true' : '') +
+    `,"definition":${JSON.stringify(definition)}` +
+    `,"position":${JSON.stringify(head.position)},"token":"${token}"}`
+  )
 }
 
 const quotedNames = new Map<string, string>()

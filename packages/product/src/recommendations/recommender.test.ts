@@ -4,6 +4,7 @@ import { isError, surface } from '@millrace/core'
 import fc from 'fast-check'
 import { audience, Clip, clips, clipsApp } from '../testing/clips-app.ts'
 import { openTestProduct, type TestProduct } from '../testing/open-product.ts'
+import type { Answer } from './answer.ts'
 import { EXPOSURES, type Exposure } from './events.ts'
 import {
   defineEffect,
@@ -421,6 +422,42 @@ test('every answer is an exposure, and can be explained from it', async () => {
     product.recommendations.explainAnswer(answer.answerId.replace(/.$/, 'x')),
     isUnknown,
   )
+})
+
+test('the text of an answer says what the answer says, and its token what was logged', async () => {
+  const route = product.routes.find(({ operation }) => operation === 'recommend')
+  for (const surface of ['plain', 'staged', 'everything']) {
+    for (const person of ['p5', 'nobody "at" all', undefined]) {
+      for (const explain of [false, true]) {
+        const told = await route?.handle({
+          params: { surface },
+          query: { person, explain, n: 10 },
+          body: undefined,
+        })
+        const body = JSON.parse(told?.text ?? '') as Answer
+        const { positionVector, token, answerId, ...answer } = product.recommendations.recommend(
+          surface,
+          { person, explain, n: 10 },
+        )
+        const { token: textToken, answerId: textId, ...text } = body
+        assert.deepEqual(text, JSON.parse(JSON.stringify(answer)))
+        assert.equal(told?.position, positionVector)
+        assert.notEqual(textId, answerId)
+        const logged = product.recommendations.readToken(textToken)
+        assert.equal(logged.a, textId)
+        assert.deepEqual({ ...logged, a: answerId }, product.recommendations.readToken(token))
+        assert.deepEqual(
+          logged.i.map(([key, source]) => [key, logged.c[source]]),
+          text.items.map(({ kind, id, source }) => [`${kind}/${id}`, source]),
+        )
+        for (const [place, [, , score, propensity]] of logged.i.entries()) {
+          const item = text.items[place] as (typeof text.items)[number]
+          assert.ok(Math.abs(score - item.score) <= 1e-5 * Math.abs(item.score))
+          assert.equal(propensity, item.propensity)
+        }
+      }
+    }
+  }
 })
 
 test('tokens carry the exposure, and only ours are believed', () => {

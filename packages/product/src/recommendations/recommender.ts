@@ -12,7 +12,7 @@ import {
 import { productErrors } from '../errors.ts'
 import type { ModuleContext } from '../module.ts'
 import { AnswerBuilder, titleOf } from './answer-builder.ts'
-import { slateTexts } from './answer-text.ts'
+import { answerText, slateTexts, type AnswerHead, type AnswerText } from './answer-text.ts'
 import type { Answer } from './answer.ts'
 import { compileSurfaces, type CompiledSurface } from './compiled-surface.ts'
 import { ExposureWriter } from './exposure-writer.ts'
@@ -71,23 +71,6 @@ export interface ProfileView {
     readonly weight: number
     readonly atMs: number
   }[]
-}
-
-/** An answer as JSON text, with the position that it reflects. */
-export interface AnswerText {
-  readonly json: string
-  readonly position: Position
-}
-
-/** What an answer says beside its items. */
-interface AnswerHead {
-  readonly answerId: string
-  /** JSON text of the exposure. */
-  readonly exposure: string
-  readonly position: string
-  readonly positionVector: Position
-  readonly isColdStart: boolean
-  readonly isIncomplete: boolean
 }
 
 /** Counters for the metrics. */
@@ -196,7 +179,10 @@ export class Recommender {
       const { items, slots } = slateTexts(this.#index, ranker, request, true)
       const head = this.#expose(request, slots)
       this.#count(head, ranker)
-      return { json: this.#answerText(request, head, items), position: head.positionVector }
+      const { fingerprint } = this.#context.app
+      const token = this.signer.sign(head.exposure)
+      const json = answerText({ request, head, items, token, definition: fingerprint })
+      return { json, position: head.positionVector }
     } finally {
       ranker.release()
     }
@@ -338,17 +324,6 @@ export class Recommender {
       },
       ...(explanation === undefined ? undefined : { explanation }),
     }
-  }
-
-  #answerText({ surface, person }: RankRequest, head: AnswerHead, items: string): string {
-    return (
-      `{"answerId":"${head.answerId}","surface":${JSON.stringify(surface.name)}` +
-      (person === undefined ? '' : `,"person":${JSON.stringify(person)}`) +
-      `,"items":${items},"isColdStart":${head.isColdStart}` +
-      (head.isIncomplete ? ',"isIncomplete":true' : '') +
-      `,"definition":${JSON.stringify(this.#context.app.fingerprint)}` +
-      `,"position":${JSON.stringify(head.position)},"token":"${this.signer.sign(head.exposure)}"}`
-    )
   }
 
   #count({ isColdStart }: AnswerHead, { slate }: Ranker): void {
