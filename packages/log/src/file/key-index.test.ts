@@ -13,7 +13,8 @@ import { writeRecord } from './frames.ts'
 import { Group } from './group.ts'
 import { hashOfKey } from './key-chains.ts'
 import { forEachKeyHash, hashOfBytes, partitionOfBytes } from './key-index.ts'
-import { Partition, Stream } from './partition.ts'
+import { Stream } from './partition.ts'
+import type { Partition } from './partition.ts'
 import type { Segment } from './segment.ts'
 
 const textOf = fc.oneof(
