@@ -3,6 +3,7 @@ import {
   compileSchema,
   decodePosition,
   encodePosition,
+  isError,
   type JsonSchema,
   type Position,
 } from '@millrace/core'
@@ -46,6 +47,8 @@ export function bindOperation(
   const handle = async (request: FastifyRequest, reply: FastifyReply): Promise<unknown> => {
     const startedMs = context.clock.monotonicMs()
     const body = request.body as Buffer | undefined
+    // The reply gets the status of a refusal only after this function has ended.
+    let refusedWith: number | undefined
     try {
       const params = readParams(request.params)
       const query = readQuery(request.query)
@@ -66,9 +69,12 @@ export function bindOperation(
       if (answer?.text === undefined) return await reply.send(answer?.body)
       reply.header('content-type', 'application/json; charset=utf-8')
       return await reply.send(answer.text)
+    } catch (error) {
+      refusedWith = isError(error) ? error.status : 500
+      throw error
     } finally {
       if (body !== undefined) budget.release(body.length)
-      observe(reply.statusCode, context.clock.monotonicMs() - startedMs)
+      observe(refusedWith ?? reply.statusCode, context.clock.monotonicMs() - startedMs)
     }
   }
 

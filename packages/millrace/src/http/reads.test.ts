@@ -170,6 +170,7 @@ describe('reads over HTTP', () => {
       'millrace_events_total{status="appended"}',
       'millrace_http_request_duration_seconds_bucket{le="0.001",operation="readView"}',
       'millrace_http_answers_total{operation="trackEvents",status="200"}',
+      'millrace_http_answers_total{operation="putItem",status="400"}',
       'millrace_fold_lag_records{fold="view.plays"} 0',
       'millrace_catalogue_items{kind="clip"}',
       'millrace_process_resident_memory_bytes',
