@@ -64,10 +64,6 @@ export type IdFields<F extends Fields, Kind extends string = string> = {
     : never
 }[keyof F & string]
 
-/** The entity kind that field `K` of `F` names. */
-export type RefOf<F extends Fields, K extends keyof F> =
-  F[K] extends Field<unknown, boolean, infer Ref> ? Ref : never
-
 interface FieldState {
   readonly schema: JsonSchema
   readonly isOptional: boolean

@@ -58,7 +58,7 @@ export class ItemStatsShard implements FoldShard {
     const signal = record.data as ItemSignal
     const { gaps } = signal
     const { keys } = record
-    const key = signal.item ?? (keys[0] as string)
+    const key = signal.item ?? record.key
     const from = signal.from ?? keys
     const first = signal.from === undefined ? 1 : 0
     const weight = Math.min(signal.weight, WEIGHT_MAX)
