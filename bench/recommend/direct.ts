@@ -97,7 +97,13 @@ export async function openDirect(app: App, random: Random): Promise<DirectProduc
   const output = {
     emit: (emission: Emission) =>
       stats.fold(
-        recordOf(emission.type, emission.key, emission.eventTimeMs ?? 0, emission.data),
+        recordOf(
+          emission.type,
+          emission.key,
+          emission.eventTimeMs ?? 0,
+          emission.data,
+          emission.keys,
+        ),
         ignored,
       ),
     fail: () => undefined,
@@ -133,11 +139,17 @@ function handleOf(definition: FoldDefinition, revision: () => number): FoldHandl
   }
 }
 
-function recordOf(type: string, key: string, atMs: number, data: unknown): LogRecord {
+function recordOf(
+  type: string,
+  key: string,
+  atMs: number,
+  data: unknown,
+  keys: readonly string[] = [key],
+): LogRecord {
   return {
     type,
     key,
-    keys: [key],
+    keys,
     eventTimeMs: atMs,
     ingestTimeMs: atMs,
     data,
