@@ -9,6 +9,8 @@ import { startServer, type ChildServer } from './testing/child.ts'
 import { send } from './testing/http.ts'
 
 const ROUNDS = Number(process.env['MILLRACE_CRASH_RUNS'] ?? 3)
+// After each kill everything that a directory ever took is compared and sent again.
+const DIRECTORY_ROUNDS = 20
 const CLIENTS = 6
 
 /** What clients know: events that were acknowledged, and events whose answer never came. */
@@ -19,6 +21,13 @@ interface Ledger {
   readonly surprises: string[]
   onAnswer: () => void
 }
+
+const emptyLedger = (): Ledger => ({
+  acknowledged: new Map(),
+  unknown: new Map(),
+  surprises: [],
+  onAnswer: () => undefined,
+})
 
 /** Sends events in all forms until the server is gone. */
 async function sendUntilGone(server: ChildServer, ledger: Ledger, round: number): Promise<void> {
@@ -118,39 +127,37 @@ async function verify(directory: string, ledger: Ledger): Promise<void> {
   await millrace.close()
 }
 
+/** Kills the server of one directory so many times, and compares after each. */
+async function killAgainAndAgain(rounds: number, next: () => number): Promise<void> {
+  const directory = await mkdtemp(join(tmpdir(), 'millrace-crash-'))
+  const ledger = emptyLedger()
+  for (let round = 0; round < rounds; round++) {
+    const server = await startServer(directory)
+    const sending = sendUntilGone(server, ledger, round)
+    await acknowledgements(ledger, 50 + Math.floor(next() * 500))
+    await server.stop('SIGKILL')
+    await sending
+    assert.deepEqual(ledger.surprises, [])
+    await verify(directory, ledger)
+  }
+  assert.ok(ledger.acknowledged.size > 50 * rounds)
+  await rm(directory, { recursive: true })
+}
+
 describe('a server under load', () => {
   it('that is killed keeps every acknowledged event, once, and its views', async t => {
     const seed = Number(process.env['MILLRACE_CRASH_SEED'] ?? 11)
     t.diagnostic(`seed ${seed}, ${ROUNDS} rounds`)
     const random = createSeededRandom(seed)
-    const directory = await mkdtemp(join(tmpdir(), 'millrace-crash-'))
-    const ledger: Ledger = {
-      acknowledged: new Map(),
-      unknown: new Map(),
-      surprises: [],
-      onAnswer: () => undefined,
+    for (let first = 0; first < ROUNDS; first += DIRECTORY_ROUNDS) {
+      const rounds = Math.min(DIRECTORY_ROUNDS, ROUNDS - first)
+      await killAgainAndAgain(rounds, () => random.next())
     }
-    for (let round = 0; round < ROUNDS; round++) {
-      const server = await startServer(directory)
-      const sending = sendUntilGone(server, ledger, round)
-      await acknowledgements(ledger, 50 + Math.floor(random.next() * 500))
-      await server.stop('SIGKILL')
-      await sending
-      assert.deepEqual(ledger.surprises, [])
-      await verify(directory, ledger)
-    }
-    assert.ok(ledger.acknowledged.size > 50 * ROUNDS)
-    await rm(directory, { recursive: true })
   })
 
   it('that is told to stop answers what it took, and loses nothing', async () => {
     const directory = await mkdtemp(join(tmpdir(), 'millrace-stop-'))
-    const ledger: Ledger = {
-      acknowledged: new Map(),
-      unknown: new Map(),
-      surprises: [],
-      onAnswer: () => undefined,
-    }
+    const ledger = emptyLedger()
     const server = await startServer(directory)
     const sending = sendUntilGone(server, ledger, 0)
     await acknowledgements(ledger, 300)
