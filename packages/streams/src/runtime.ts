@@ -325,7 +325,8 @@ class Runtime implements Streams {
     const { snapshotEveryRecords, snapshotEveryMs } = this.#settings
     for (const runner of this.#all) {
       const folded = runner.consumed() - runner.foldedAtSnapshot
-      if (folded === 0 || runner.isSnapshotting) continue
+      // A fold that stopped writes no snapshot; to try again each turn would keep the loop awake.
+      if (folded === 0 || runner.isSnapshotting || runner.error() !== undefined) continue
       const ageMs = this.#options.clock.monotonicMs() - runner.snapshotAtMs
       if (folded < snapshotEveryRecords && ageMs < snapshotEveryMs) continue
       this.#track(this.#snapshotFold(runner))
