@@ -7,8 +7,9 @@ import type { FoldDefinition } from './fold.ts'
 import { openStreams } from './runtime.ts'
 import type { Streams } from './streams.ts'
 import { idsFold, lettersFold, readAll, textEvent } from './testing/folds.ts'
+import { PARTITIONS, TestWorld } from './testing/world.ts'
 
-const PARTITIONS = 4
+const turn = (): Promise<void> => new Promise(resolve => setImmediate(resolve))
 
 async function openWorld(
   folds: readonly FoldDefinition[],
@@ -134,6 +135,42 @@ describe('openStreams', () => {
     await assert.rejects(streams.reached({ position, timeoutMs: 5 }), error =>
       isError(error, 'STREAMS_CLOSED'),
     )
+  })
+
+  it('sleeps once a fold has stopped, though its snapshot is due', async () => {
+    const base = idsFold('ids', 'person')
+    const stopping: FoldDefinition = {
+      ...base,
+      createShard: context =>
+        Object.assign(base.createShard(context), {
+          advance: (watermarkMs: number) => {
+            if (watermarkMs > 1_000) throw new Error('no time')
+          },
+        }),
+    }
+    const world = new TestWorld([stopping])
+    world.settings = { batchRecords: 1, snapshotEveryRecords: 1 }
+    await world.open()
+    // In one turn of the loop, so that the fold stops with records folded that no snapshot holds.
+    await world.commit(
+      textEvent('person', 'p', 'one'),
+      textEvent('person', 'p', 'two'),
+      textEvent('person', 'p', 'late', { eventTimeMs: 2_000 }),
+    )
+    while (world.streams.status()[0]?.state !== 'failed') await turn()
+    assert.equal(world.stateOf('ids', 'p'), 'one;two;')
+    let looks = 0
+    const ends = world.log.ends.bind(world.log)
+    world.log.ends = () => {
+      looks += 1
+      return ends()
+    }
+    // What was under way may take some turns; then nothing may happen any more.
+    for (let turns = 0; turns < 20; turns++) await turn()
+    looks = 0
+    for (let turns = 0; turns < 20; turns++) await turn()
+    assert.equal(looks, 0)
+    await world.streams.close()
   })
 
   it('refuses folds that cannot run', async () => {
