@@ -43,7 +43,8 @@ const binary = /\.(png|jpe?g|gif|ico|woff2?|gz|zip|tgz|wasm|parquet)$/
 /** Reads every text file of the repository below `root`. */
 export function readSources(root: string): SourceFile[] {
   const top = readdirSync(root, { withFileTypes: true })
-    .filter(entry => entry.isFile() && !entry.name.endsWith('.log'))
+    // In a work tree of git beside the first one, `.git` is a file.
+    .filter(entry => entry.isFile() && !skipped.has(entry.name) && !entry.name.endsWith('.log'))
     .map(entry => entry.name)
   const deep = folders
     .filter(name => existsSync(join(root, name)))
