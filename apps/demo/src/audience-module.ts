@@ -191,6 +191,7 @@ export function createAudienceModule(stage: Stage): ProductModule<Stage> {
           method: 'GET',
           path: '/v1/demo/people',
           operation: 'demoPeople',
+          scope: 'server',
           summary: 'A few people of the simulated audience',
           response: {
             type: 'object',
@@ -203,6 +204,7 @@ export function createAudienceModule(stage: Stage): ProductModule<Stage> {
           method: 'PUT',
           path: '/v1/demo/people/:id/hold',
           operation: 'demoHoldPerson',
+          scope: 'server',
           summary: 'Keeps the simulator from acting in the name of a person, or lets it again',
           params: {
             type: 'object',

@@ -1,4 +1,5 @@
 export {
+  ROUTE_SCOPES,
   defineModule,
   type CommandDefinition,
   type CommandOption,
@@ -9,6 +10,7 @@ export {
   type RouteAnswer,
   type RouteDefinition,
   type RouteRequest,
+  type RouteScope,
 } from './module.ts'
 export { productErrors } from './errors.ts'
 export {

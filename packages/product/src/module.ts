@@ -50,6 +50,16 @@ export interface RouteAnswer {
   readonly position?: Position
 }
 
+/**
+ * The least that a caller of a route must show: a key of that scope or of a greater one. `public` is
+ * for browsers, whose key everybody can read: nothing that such a route answers may be a secret.
+ * `open` routes need no key and tell nothing about the data.
+ */
+export type RouteScope = 'open' | 'public' | 'server' | 'admin'
+
+/** All scopes, the least first: each key may call what the keys before it may. */
+export const ROUTE_SCOPES: readonly RouteScope[] = ['open', 'public', 'server', 'admin']
+
 /** An HTTP operation. All schemas are JSON Schema 2020-12 and appear in `/openapi.json`. */
 export interface RouteDefinition {
   readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE'
@@ -57,6 +67,8 @@ export interface RouteDefinition {
   readonly path: string
   /** Operation id, camel case, unique: names the method in generated clients. */
   readonly operation: string
+  /** Who may call it: `server` for what the product's own servers do, `admin` for what operators do; what an `admin` route changes is recorded as an act. */
+  readonly scope: RouteScope
   readonly summary: string
   readonly description?: string
   readonly params?: JsonSchema

@@ -96,6 +96,7 @@ export function eventOperations(
       method: 'POST',
       path: '/v1/events',
       operation: 'trackEvents',
+      scope: 'public',
       tag: 'events',
       summary: 'Append events',
       description:

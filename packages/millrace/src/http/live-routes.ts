@@ -38,6 +38,7 @@ export function liveOperations(
       method: 'GET',
       path: '/v1/live',
       operation: 'watchServer',
+      scope: 'server',
       tag: 'operations',
       summary: 'Throughput, lag and freshness every second, as server-sent events',
       isOutsideLog: true,

@@ -3,8 +3,9 @@
  * else than one JSON body in, one JSON body out. `/openapi.json` is made from the same list.
  */
 import type { JsonSchema } from '@millrace/core'
-import type { RouteDefinition } from '@millrace/product'
+import { ROUTE_SCOPES, type RouteDefinition } from '@millrace/product'
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import { serverErrors } from '../errors.ts'
 
 /** An answer that is not the route's JSON. */
 export interface MediaAnswer {
@@ -44,7 +45,11 @@ export interface Exchange {
   readonly body: Buffer | undefined
 }
 
-/** The operation of a module's route. */
+/** The operation of a module's route. Throws MODULE_INVALID for one that does not say who may call it: a module may be JavaScript. */
 export function operationOf(route: RouteDefinition, tag: string): Operation {
+  if (!ROUTE_SCOPES.includes(route.scope)) {
+    const reason = `the scope of its route ${route.operation} is none of ${ROUTE_SCOPES.join(', ')}`
+    throw serverErrors.create('MODULE_INVALID', { module: tag, reason })
+  }
   return { ...route, tag, handle: request => route.handle(request) }
 }

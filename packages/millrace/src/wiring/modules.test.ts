@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { defineApp, event, id, isError } from '@millrace/core'
-import { defineModule, type ProductModule } from '@millrace/product'
+import { defineModule, type ProductModule, type RouteDefinition } from '@millrace/product'
 import { openForTest } from '../testing/clips.ts'
 import { send } from '../testing/http.ts'
 import { orderModules } from './modules.ts'
@@ -47,6 +47,7 @@ describe('modules', () => {
             method: 'POST' as const,
             path: '/v1/cheers/:fan',
             operation: 'cheer',
+            scope: 'server' as const,
             summary: 'Cheers',
             query: { type: 'object', properties: { times: { type: 'integer', minimum: 1 } } },
             body: {
@@ -101,5 +102,22 @@ describe('modules', () => {
     assert.equal(event1.status, 201)
     assert.ok((await send(url, '/metrics')).text.includes('millrace_cheers_count{tone="a\\"b"} 3'))
     await millrace.close()
+  })
+
+  it('whose routes do not say who may call them refuse the start', async () => {
+    const route = {
+      method: 'GET',
+      path: '/v1/loose',
+      operation: 'loose',
+      summary: 'Loose',
+      response: {},
+      handle: () => ({ body: {} }),
+    } as unknown as RouteDefinition
+    const loose = defineModule({
+      name: 'loose',
+      open: () => ({ api: undefined, routes: [route], metrics: [] }),
+    })
+    const app = defineApp({ name: 'loose', events: [], modules: [loose] })
+    await assert.rejects(openForTest({ app }), error => isError(error, 'MODULE_INVALID'))
   })
 })

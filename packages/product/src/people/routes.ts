@@ -44,6 +44,7 @@ export function peopleRoutes(people: People, folds: readonly string[]): RouteDef
       method: 'PUT',
       path: '/v1/people/:id',
       operation: 'putPerson',
+      scope: 'server',
       summary: "Puts a person's attributes",
       description: 'Replaces all attributes. Appends the event `person.put`.',
       params,
@@ -62,6 +63,7 @@ export function peopleRoutes(people: People, folds: readonly string[]): RouteDef
       method: 'GET',
       path: '/v1/people/:id',
       operation: 'getPerson',
+      scope: 'server',
       summary: 'Reads what is known about a person',
       params,
       response: person,
@@ -77,6 +79,7 @@ export function peopleRoutes(people: People, folds: readonly string[]): RouteDef
       method: 'DELETE',
       path: '/v1/people/:id',
       operation: 'removePerson',
+      scope: 'server',
       summary: "Removes a person's attributes",
       description:
         'Appends the event `person.removed`. What the person did stays in the log and in its views.',

@@ -44,6 +44,7 @@ function surfaceRoute(
     method: 'GET',
     path: '/v1/surfaces/:surface/recommendations',
     operation: 'recommend',
+    scope: 'server',
     summary: 'Recommends items to a person',
     description:
       'A person of whom nothing is known gets popular, trending and new items. What is served is logged as an exposure.',
@@ -96,6 +97,7 @@ function similarRoute(
     method: 'GET',
     path: '/v1/items/:kind/:id/similar',
     operation: 'similarItems',
+    scope: 'server',
     summary: 'Items related to an item',
     description:
       'By what the same people do, and by shared attributes where there is little of that.',
@@ -126,6 +128,7 @@ function everybodyRoute(
     method: 'GET',
     path: `/v1/${list}`,
     operation: list === 'trending' ? 'trendingItems' : 'popularItems',
+    scope: 'server',
     summary: list === 'trending' ? 'What people turn to now' : 'What people like',
     description: 'Judged from the newest event, not from the wall clock. At most 100 ms old.',
     query: {
@@ -153,6 +156,7 @@ function answerRoute(api: Recommendations): RouteDefinition {
     method: 'GET',
     path: '/v1/answers/:answerId',
     operation: 'explainAnswer',
+    scope: 'server',
     summary: 'Explains a past answer',
     description:
       'From the exposure that was logged: what was served, from which source, with which score and chance, and what the person had done by then.',
