@@ -211,6 +211,28 @@ test('signals, surfaces and views must fit the rest of the definition', () => {
   refusedAt(views('v', { ...plays, window: sliding('1h'), merge: undefined }), 'views.v.window')
 })
 
+test('names that make the name of a fold too long are refused, one character less is not', () => {
+  const plays = countView({ from: [watched], key: 'clip' })
+  const named = (length: number): unknown => ({ ...base, views: { ['v'.repeat(length)]: plays } })
+  assert.ok(defineApp(named(55) as typeof base))
+  refusedAt(named(56), `views.${'v'.repeat(56)}`)
+
+  const kind = (length: number): unknown => ({
+    ...base,
+    items: [...base.items, item('k'.repeat(length), { title: text() })],
+  })
+  assert.ok(defineApp(kind(54) as typeof base))
+  refusedAt(kind(55), `items.${'k'.repeat(55)}`)
+
+  const between = (length: number): unknown => {
+    const far = 't'.repeat(length)
+    const seen = event('seen', { viewer: id('person'), far: id(far) }, { key: 'viewer' })
+    return { ...base, events: [...base.events, seen], views: { v: countView({ from: [seen], key: 'far' }) } } // prettier-ignore
+  }
+  assert.ok(defineApp(between(42) as typeof base))
+  refusedAt(between(43), 'views.v.key')
+})
+
 test('the parts of a definition carry what they were given', () => {
   const app = defineApp({
     ...base,

@@ -105,6 +105,8 @@ export type ViewValue<A extends App, N extends ViewNames<A>> = NonNullable<
 const KIND = /^[a-z][a-z0-9_-]{0,63}$/
 const NAME = /^[a-z][a-zA-Z0-9_-]{0,63}$/
 const EVENT_NAME = /^[a-z][a-zA-Z0-9_-]*(\.[a-zA-Z0-9_-]+)*$/
+// Folds are named after what they compute: view.<view>, table.<kind>, rekey.<kind>.from-<kind>.
+const FOLD_NAME_MAX = 60
 const FIELD_NAME = /^[a-zA-Z][a-zA-Z0-9_]{0,63}$/
 const RESERVED_STREAMS = new Set(['exposure'])
 const PARTITIONS_MAX = 256
@@ -151,6 +153,13 @@ export function defineApp<const O extends AppOptions>(options: O): App<O> {
 
 type Refuse = (path: string, reason: string) => never
 
+/** Refuses a name that makes that of its fold too long. */
+function checkFoldName(fold: string, path: string, refuse: Refuse): void {
+  const over = fold.length - FOLD_NAME_MAX
+  if (over <= 0) return
+  refuse(path, `the name is ${over} too long: ${fold} has at most ${FOLD_NAME_MAX} characters`)
+}
+
 function checkFields(fields: unknown, path: string, refuse: Refuse): void {
   if (typeof fields !== 'object' || fields === null) refuse(path, 'fields are missing')
   for (const [name, field] of Object.entries(fields as Record<string, unknown>)) {
@@ -167,6 +176,7 @@ function compileTables(options: AppOptions, refuse: Refuse): Map<string, Compile
   for (const definition of definitions) {
     const path = definition.kind === 'person' ? 'people' : `items.${definition.name}`
     if (!KIND.test(definition.name)) refuse(path, 'a kind is named [a-z][a-z0-9_-]*, at most 64')
+    checkFoldName(`table.${definition.name}`, path, refuse)
     if (definition.kind === 'item' && definition.name === 'person') {
       refuse(path, 'person is the kind of people; declare it under `people`')
     }
@@ -309,7 +319,8 @@ function checkViews(
 ): void {
   for (const [name, view] of Object.entries(options.views ?? {})) {
     const path = `views.${name}`
-    if (!NAME.test(name)) refuse(path, 'a view is named [a-z][a-zA-Z0-9_-]*, at most 64')
+    if (!NAME.test(name)) refuse(path, 'a view is named [a-z][a-zA-Z0-9_-]*')
+    checkFoldName(`view.${name}`, path, refuse)
     if (view.from.length === 0) refuse(`${path}.from`, 'it reads nothing')
     for (const source of view.from) {
       if (events.get(source.name)?.definition !== source) {
@@ -318,6 +329,8 @@ function checkViews(
       const key = source.fields[view.key]
       if (key?.ref === undefined || key.isOptional) {
         refuse(`${path}.key`, `${view.key} is not a required id field of ${source.name}`)
+      } else if (key.ref !== source.stream) {
+        checkFoldName(`rekey.${key.ref}.from-${source.stream}`, `${path}.key`, refuse)
       }
     }
     if (new Set(view.from.map(source => source.stream)).size > 1) {
