@@ -111,13 +111,13 @@ async function measure(root: string, { batch, events }: (typeof CASES)[number]):
     for (const depth of DEPTHS) {
       const made = make(events)
       eventBytes = made.reduce((sum, event) => sum + bytesOf(event), 0) / events
-      const before = log.stats().counters['bytesWritten'] ?? 0
+      const before = log.stats().counters['writtenBytes'] ?? 0
       const batches = chunk(made, batch)
       const cpuBefore = process.threadCpuUsage()
       note(`logDepth${depth}`, await append(log, batches, depth))
       const cpu = process.threadCpuUsage(cpuBefore)
       if (depth === 1) cpuPerEvent.push((cpu.user + cpu.system) / events)
-      if (depth === 1) logBytes = ((log.stats().counters['bytesWritten'] ?? 0) - before) / events
+      if (depth === 1) logBytes = ((log.stats().counters['writtenBytes'] ?? 0) - before) / events
     }
     const file = join(root, 'bare')
     const batches = events / batch

@@ -103,12 +103,12 @@ try {
     const log = await open()
     openMs.push(systemClock.monotonicMs() - started)
     // What was closed while filling is split first: a replay of long history reads split files.
-    while (round === 0 && (log.stats().counters['journalSegments'] ?? 1) > 1) {
+    while (round === 0 && (log.stats().gauges['journalSegments'] ?? 1) > 1) {
       await new Promise<void>(resolve => systemClock.soon(resolve))
     }
     keyRates.push(await replay(log, 'key'))
     dataRates.push(await replay(log, 'data'))
-    stats = { ...log.stats().counters, bytes: log.stats().bytes }
+    stats = { ...log.stats().counters, ...log.stats().gauges, bytes: log.stats().bytes }
     await log.close()
   }
   console.log(

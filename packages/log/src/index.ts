@@ -1,4 +1,5 @@
 export { logErrors } from './errors.ts'
+export { LOG_FIGURES } from './figures.ts'
 export { isJsonEqual } from './json-equal.ts'
 export {
   DEFAULT_TENANT,

@@ -200,8 +200,10 @@ export interface LogStats {
   readonly queuedBytes: number
   /** Why the log takes no more events, when it does not (LOG_READ_ONLY). */
   readonly readOnlyReason: string | undefined
-  /** Counters since open, by name: units, syncs, appended, duplicates, conflicts... for `/metrics`. */
+  /** What only grows since open, by name: units, syncs, appended, duplicates, conflicts... LOG_FIGURES says what each is. */
   readonly counters: Readonly<Record<string, number>>
+  /** What rises and falls, by name; LOG_FIGURES says what each is. */
+  readonly gauges: Readonly<Record<string, number>>
 }
 
 /** The event log. At most twelve methods; differences between implementations are `capabilities`. */

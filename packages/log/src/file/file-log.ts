@@ -333,12 +333,14 @@ class FileLog implements EventLog {
         ...this.#journal.counters,
         ...this.#committer.counters,
         ...this.#splitter.counters,
+        slowLookups: ids.slowLookups,
+      },
+      gauges: {
         journalSegments: this.#journal.segments.length,
         tailBytes: this.#tails.bytes,
         ids: ids.ids,
         idMemoryBytes: ids.memoryBytes,
         idRuns: ids.runs,
-        slowLookups: ids.slowLookups,
       },
     }
   }

@@ -45,7 +45,7 @@ export class Journal {
   readonly #events: JournalEvents
   /** Segments that are not removed yet, in order; the last one is written to. */
   readonly segments: Segment[]
-  readonly counters = { units: 0, syncs: 0, bytesWritten: 0, segments: 0 }
+  readonly counters = { units: 0, syncs: 0, writtenBytes: 0, segments: 0 }
   durableUnit: number
   nextUnit: number
   failure: unknown
@@ -261,7 +261,7 @@ export class Journal {
 
   #settle(group: Group, elapsedMs: number): void {
     this.counters.syncs += 1
-    this.counters.bytesWritten += group.at
+    this.counters.writtenBytes += group.at
     this.#queuedBytes -= group.at
     if (elapsedMs > 0) {
       const rate = group.at / elapsedMs

@@ -186,7 +186,7 @@ async function split(root: string, options: FileLogOptions = {}): Promise<void> 
   for (let index = 0; index < 60; index++) {
     await log.commit({ events: [eventOf(`id-${index}`, 'x'.repeat(2_000))] })
   }
-  while ((log.stats().counters['journalSegments'] ?? 0) > 1) await turn()
+  while ((log.stats().gauges['journalSegments'] ?? 0) > 1) await turn()
   await log.close()
 }
 
@@ -252,7 +252,7 @@ test('a transient stream loses its oldest files, never its newest record, and re
       nowMs += 100
       await log.commit({ events: [eventOf(`id-${index}`, 'x'.repeat(2_000))] })
     }
-    while ((log.stats().counters['journalSegments'] ?? 0) > 1) await turn()
+    while ((log.stats().gauges['journalSegments'] ?? 0) > 1) await turn()
     await log.close()
     nowMs += 100_000
     const later = await open(root, { mergeFiles: 100 }, clock)

@@ -227,6 +227,7 @@ class MemoryLog implements EventLog {
       queuedBytes: this.#queuedBytes,
       readOnlyReason: this.#readOnlyReason,
       counters: { ...this.#counters },
+      gauges: {},
     }
   }
 

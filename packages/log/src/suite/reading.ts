@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
 import { isError, partitionOf } from '@millrace/core'
+import { LOG_FIGURES } from '../figures.ts'
 import { PARTITIONS, START_MS, STREAM, event, historyOf, readAll, withLog } from './harness.ts'
 import type { LogFactory } from './harness.ts'
 
@@ -51,6 +52,9 @@ export function readSuite(factory: LogFactory): void {
       assert.ok(stats.bytes > 0)
       assert.equal(stats.readOnlyReason, undefined)
       assert.equal(stats.counters['appended'], 2)
+      for (const name of Object.keys({ ...stats.counters, ...stats.gauges })) {
+        assert.ok(LOG_FIGURES[name], `LOG_FIGURES says what ${name} is`)
+      }
     }))
 }
 

@@ -1,4 +1,5 @@
 /** `/metrics`: what the server counts, what log, folds and modules tell, in Prometheus' format. */
+import { LOG_FIGURES } from '@millrace/log'
 import type { MetricDefinition } from '@millrace/product'
 import type { FoldStatus } from '@millrace/streams'
 import { Counter, Histogram, Registry, collectDefaultMetrics } from 'prom-client'
@@ -17,6 +18,10 @@ const SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5
 export function createHttpMetrics(): HttpMetrics {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry, prefix: 'millrace_' })
+  // Sums of the gauges by type; their names end like those of counters, which is against the rules.
+  for (const what of ['active_handles', 'active_requests', 'active_resources']) {
+    registry.removeSingleMetric(`millrace_nodejs_${what}_total`)
+  }
   const durations = new Histogram({
     name: 'millrace_http_request_duration_seconds',
     help: 'Time to answer, from the whole request to the whole answer.',
@@ -48,9 +53,10 @@ export function createHttpMetrics(): HttpMetrics {
   }
 }
 
-/** What is read when somebody asks: events, log, folds. */
+/** Events, log and folds as they are now; made anew for each answer. */
 export function ownMetrics(context: ServerContext): readonly MetricDefinition[] {
   const { ingest, log, streams } = context
+  const stats = log.stats()
   const counts = (record: Readonly<Record<string, number>>, label: string): Sample[] =>
     Object.entries(record).map(([name, value]) => ({ labels: { [label]: name }, value }))
   const folds = (value: (fold: FoldStatus) => number): Sample[] =>
@@ -62,23 +68,19 @@ export function ownMetrics(context: ServerContext): readonly MetricDefinition[] 
       type: 'counter',
       collect: () => counts(ingest.counters, 'status'),
     },
-    {
-      name: 'millrace_log_operations_total',
-      help: 'What the log did since it was opened.',
-      type: 'counter',
-      collect: () => counts(log.stats().counters, 'what'),
-    },
+    ...logFigures('counter', stats.counters),
+    ...logFigures('gauge', stats.gauges),
     {
       name: 'millrace_log_stored_bytes',
       help: 'Bytes of the log on disk, indexes included.',
       type: 'gauge',
-      collect: () => [{ value: log.stats().bytes }],
+      collect: () => [{ value: stats.bytes }],
     },
     {
       name: 'millrace_log_queued_bytes',
       help: 'Bytes accepted and not yet durable.',
       type: 'gauge',
-      collect: () => [{ value: log.stats().queuedBytes }],
+      collect: () => [{ value: stats.queuedBytes }],
     },
     {
       name: 'millrace_log_end_records',
@@ -105,6 +107,22 @@ export function ownMetrics(context: ServerContext): readonly MetricDefinition[] 
       collect: () => folds(fold => fold.parkedKeys),
     },
   ]
+}
+
+/** The figures of the log, each under its own name: the gauge `tailBytes` is `millrace_log_tail_bytes`. */
+function logFigures(
+  type: 'counter' | 'gauge',
+  figures: Readonly<Record<string, number>>,
+): MetricDefinition[] {
+  return Object.entries(figures).map(([name, value]) => {
+    const snake = name.replace(/[A-Z]/g, letter => `_${letter.toLowerCase()}`)
+    return {
+      name: `millrace_log_${snake}${type === 'counter' ? '_total' : ''}`,
+      help: LOG_FIGURES[name] ?? `The figure ${name} of this log.`,
+      type,
+      collect: () => [{ value }],
+    }
+  })
 }
 
 type Sample = ReturnType<MetricDefinition['collect']>[number]

@@ -23,7 +23,6 @@ export function operationsOperations(
   moduleMetrics: readonly MetricDefinition[],
   document: () => unknown,
 ): readonly Operation[] {
-  const collected = [...ownMetrics(context), ...moduleMetrics]
   return [
     {
       method: 'GET',
@@ -66,7 +65,9 @@ export function operationsOperations(
       media: { mediaType: METRICS_TYPE, schema: { type: 'string' } },
       serve: async ({ reply }) => {
         reply.header('content-type', METRICS_TYPE)
-        return reply.send((await metrics.registry.metrics()) + '\n' + renderMetrics(collected))
+        const ofTheProcess = await metrics.registry.metrics()
+        const own = renderMetrics([...ownMetrics(context), ...moduleMetrics])
+        return reply.send(`${ofTheProcess}\n${own}`)
       },
     },
     {

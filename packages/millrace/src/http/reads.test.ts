@@ -177,6 +177,14 @@ describe('reads over HTTP', () => {
     ]) {
       assert.ok(text.includes(name), `${name} is in /metrics`)
     }
+    // The naming rules of Prometheus: each with its help, counters alone end in _total.
+    const types = [...text.matchAll(/^# HELP (\S+) \S.*\n# TYPE (\S+) (\w+)$/gm)]
+    assert.equal(types.length, text.match(/^# TYPE /gm)?.length)
+    for (const [, helped = '', name = '', type] of types) {
+      assert.equal(helped, name)
+      assert.equal(name.endsWith('_total'), type === 'counter', `${name} is a ${type}`)
+      assert.match(name, /^millrace_[a-z0-9]+(_[a-z0-9]+)*$/)
+    }
     const live = await fetch(`${url}/v1/live`)
     const messages = readMessages(live.body as ReadableStream<Uint8Array>)
     const pulse = (await messages.next()).value as { event: string; data: string }
