@@ -96,8 +96,8 @@ export const logErrors = defineErrors({
   DIRECTORY_LOCKED: {
     status: 409,
     retryable: true,
-    message: 'The data directory {directory} belongs to process {pid} ({address}).',
-    remedy: 'Talk to that process, or stop it first.',
+    message: 'The data directory {directory} belongs to process {pid}, {command}; {where}.',
+    remedy: 'Send requests to that process, or stop it first: kill {pid}.',
   },
   ...diskErrors.specs,
 })

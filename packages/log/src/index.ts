@@ -23,6 +23,7 @@ export {
 } from './log.ts'
 export type { DuplicateIndex, Place } from './duplicates.ts'
 export {
+  commandOf,
   livingOwner,
   lockDirectory,
   readOwner,

@@ -21,7 +21,7 @@ export interface LockOwner {
   readonly pid: number
   /** Start of the process: clock ticks since boot and the boot it belongs to; undefined where the system does not tell. */
   readonly start: string | undefined
-  /** Where the owner listens, `host:port`; empty until it does. */
+  /** Where the owner listens, `host:port/path` or a whole `https:` address; empty until it does. */
   readonly address: string
 }
 
@@ -100,6 +100,21 @@ function startOf(pid: number): string | undefined {
   } catch {
     return undefined
   }
+}
+
+const COMMAND_LENGTH_MAX = 100
+
+/** The command line of a process, cut, so that a person recognises it; from /proc where there is one. */
+export function commandOf(pid: number): string {
+  let words = ''
+  try {
+    words = fs.readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim()
+  } catch {
+    // Another system, or the process has ended.
+  }
+  if (words === '') return 'whose command is not known'
+  const isLong = words.length > COMMAND_LENGTH_MAX
+  return isLong ? `${words.slice(0, COMMAND_LENGTH_MAX)}...` : words
 }
 
 function isOwnerAlive(owner: LockOwner, identify: ProcessIdentity): boolean {
@@ -186,8 +201,9 @@ function format(owner: LockOwner): string {
 }
 
 function lockedBy(directory: string, { pid, address }: LockOwner): Error {
-  const where = address === '' ? 'not listening yet' : address
-  return logErrors.create('DIRECTORY_LOCKED', { directory, pid, address: where })
+  const where = address === '' ? 'it has not said where it answers' : `it answers at ${address}`
+  const command = commandOf(pid)
+  return logErrors.create('DIRECTORY_LOCKED', { directory, pid, command, address, where })
 }
 
 function failed(operation: string, path: string, error: unknown): Error {

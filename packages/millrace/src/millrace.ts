@@ -125,6 +125,11 @@ export interface Millrace<A extends App = App> {
     readonly host?: string
     readonly port?: number
   }): Promise<{ readonly url: string; readonly port: number }>
+  /**
+   * Tells the commands of this data directory where a host process serves `handler`, its path
+   * included: `http://127.0.0.1:3000/millrace`. `listen` does this by itself. Throws CONFIG_INVALID.
+   */
+  announce(url: string): Promise<void>
   /** Stops accepting, finishes what is in flight, folds what is durable, closes. Nothing acknowledged is lost. */
   close(): Promise<void>
 }
@@ -210,11 +215,23 @@ async function assemble<A extends App>(
       parts.logger.info('listening', { url: address.url, app: options.app.name })
       return address
     },
+    announce: async url => backends.announce(announced(url)),
     close() {
       closing ??= closeAll()
       return closing
     },
   }
+}
+
+/** The address without a slash at its end; paths of requests are put behind it. */
+function announced(url: string): string {
+  const { protocol, host, pathname, search, hash } = URL.parse(url) ?? {}
+  const isPlain = (protocol === 'http:' || protocol === 'https:') && `${search}${hash}` === ''
+  if (!isPlain) {
+    const reason = 'it is not an address such as http://127.0.0.1:3000'
+    throw serverErrors.create('CONFIG_INVALID', { name: `announce(${url})`, reason })
+  }
+  return `${protocol}//${host}${pathname?.replace(/\/+$/, '')}`
 }
 
 function apiOf<Api>(runtime: Runtime, name: string): Api {

@@ -69,7 +69,7 @@ export async function rememberedApp(context: CommandContext): Promise<App | unde
   return identity?.builtIn === undefined ? undefined : builtInApp(identity.builtIn)
 }
 
-/** Connects; refuses with CLI_UNREACHABLE, DIRECTORY_LOCKED, CLI_APP_MISSING or what opening refuses. */
+/** Connects; refuses with CLI_UNREACHABLE, CLI_OWNER_SILENT, DIRECTORY_LOCKED, CLI_APP_MISSING or what opening refuses. */
 export async function connect(context: CommandContext): Promise<Connection> {
   const running = await findServer(context)
   if (running !== undefined) return remote(running)
@@ -91,13 +91,16 @@ export async function findServer(context: CommandContext): Promise<string | unde
 const OWNER_WAIT_MS = 3000
 const OWNER_POLL_MS = 50
 
-/** The address of the owner; one that has just started gets a moment to listen. */
+/** The address of the owner; one that has just started gets a moment to listen. Refuses with CLI_OWNER_SILENT. */
 async function ownerUrl({ data, clock }: CommandContext): Promise<string | undefined> {
   const untilMs = clock.monotonicMs() + OWNER_WAIT_MS
   for (;;) {
     const owner = ownerOf(data)
     if (owner === undefined || owner.url !== undefined) return owner?.url
-    if (clock.monotonicMs() > untilMs) return undefined
+    if (clock.monotonicMs() > untilMs) {
+      const { pid, command } = owner
+      throw cliErrors.create('CLI_OWNER_SILENT', { directory: data, pid, command })
+    }
     await new Promise<void>(resolve => clock.after(OWNER_POLL_MS, resolve))
   }
 }

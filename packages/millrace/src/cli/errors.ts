@@ -27,6 +27,14 @@ export const cliErrors = defineErrors({
     message: 'No Millrace answers at {url}: {reason}.',
     remedy: 'Start one with: millrace start; or check --port and --data.',
   },
+  CLI_OWNER_SILENT: {
+    status: 409,
+    retryable: true,
+    message:
+      'The data directory {directory} belongs to process {pid}, {command}; it has not said where it answers.',
+    remedy:
+      'If it serves the API, name its port with --port, or let it call millrace.announce(url). Otherwise wait until it is done, or stop it: kill {pid}.',
+  },
   CLI_REFUSED: {
     status: 400,
     retryable: false,

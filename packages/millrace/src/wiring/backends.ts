@@ -67,7 +67,7 @@ async function openLocked(options: BackendOptions, lock: DirectoryLock): Promise
     identity,
     log,
     snapshots,
-    announce: async url => lock.setAddress(new URL(url).host),
+    announce: async url => lock.setAddress(url.replace(/^http:\/\//, '')),
     async close() {
       try {
         await snapshots.close()

@@ -132,7 +132,8 @@ async function checkDirectory(context: CommandContext): Promise<Finding[]> {
   const owner = ownerOf(data)
   if (owner !== undefined) {
     const where = owner.url === undefined ? 'without an address' : `answering at ${owner.url}`
-    findings.push({ check: 'owner', status: 'ok', message: `process ${owner.pid}, ${where}` })
+    const message = `process ${owner.pid}, ${owner.command}, ${where}`
+    findings.push({ check: 'owner', status: 'ok', message })
   }
   for (const folder of await unfinishedImports(openNodeDisk(data))) {
     findings.push({
@@ -246,7 +247,15 @@ async function checkPort(context: CommandContext): Promise<Finding[]> {
   })
     .then(async answer => ((await answer.json()) as { status?: unknown }).status === 'alive')
     .catch(() => false)
-  if (isOurs) return [{ check, status: 'ok', message: `${number}: a Millrace answers there` }]
+  if (isOurs) {
+    const owner = context.data === 'memory' ? undefined : ownerOf(context.data)
+    if (owner?.url !== undefined && new URL(owner.url).port === String(number)) {
+      return [{ check, status: 'ok', message: `${number}: the owner of the data answers there` }]
+    }
+    const message = `${number}: a Millrace answers there, not the owner of this data directory`
+    const remedy = 'Fine while you talk to it with --port; to start this one choose another port.'
+    return [{ check, status: 'warning', message, remedy }]
+  }
   const remedy = 'Stop that program, or choose another port with --port or PORT.'
   return [{ check, status: 'problem', message: `${number} is taken by another program`, remedy }]
 }
