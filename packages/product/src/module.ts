@@ -111,8 +111,8 @@ export interface CommandDefinition {
     readonly query?: Readonly<Record<string, string>>
     readonly body?: unknown
   }
-  /** The answer as text for people. */
-  print(body: unknown): string
+  /** The answer as text for people, in lines of at most so many characters. */
+  print(body: unknown, columns: number): string
 }
 
 /** A figure for `/metrics`. */

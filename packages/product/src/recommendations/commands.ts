@@ -2,10 +2,9 @@
 import type { CommandDefinition } from '../module.ts'
 import { titleOf } from './answer-builder.ts'
 import type { Answer, Explanation } from './answer.ts'
+import { percent, table, wrapped } from './command-text.ts'
 import type { PastAnswer } from './past-answers.ts'
 import type { ListItem } from './recommender.ts'
-
-const TITLE_WIDTH_MAX = 48
 
 type Options = Readonly<Record<string, string | boolean | undefined>>
 
@@ -34,59 +33,76 @@ const recommend: CommandDefinition = {
     path: `/v1/surfaces/${encodeURIComponent(String(options['surface']))}/recommendations`,
     query: queryOf(options, ['person', 'n', 'explain', 'exclude', 'item']),
   }),
-  print(body) {
+  print(body, columns) {
     const answer = body as Answer
-    const isExplained = answer.explanation !== undefined
-    const rows = answer.items.map(item => [
-      String(item.slot),
-      item.id,
-      titleOf(item.id, item.attributes),
-      item.score.toFixed(4),
-      item.source,
-      percent(item.propensity),
-      ...(isExplained ? [(item.reasons ?? []).join('; ')] : []),
-    ])
-    const head = ['#', 'id', 'title', 'score', 'source', 'chance', ...(isExplained ? ['why'] : [])]
     const whom = answer.person === undefined ? 'anybody' : `person ${answer.person}`
     const cold = answer.isColdStart ? ' (nothing known: popular, trending and new items)' : ''
-    const parts = [
-      `${answer.surface} for ${whom}${cold}`,
-      table(head, rows),
+    const [head = '', ...rows] = table({
+      head: ['#', 'id', 'title', 'score', 'source', 'chance'],
+      rows: answer.items.map(item => [
+        String(item.slot),
+        item.id,
+        titleOf(item.id, item.attributes),
+        item.score.toFixed(4),
+        item.source,
+        percent(item.propensity),
+      ]),
+      shrinks: 'title',
+      columns,
+    })
+    const indent = ' '.repeat(head.indexOf('id'))
+    return [
+      wrapped('', `${answer.surface} for ${whom}${cold}`, columns),
+      head,
+      ...rows.flatMap((row, at) => {
+        const reasons = answer.items[at]?.reasons ?? []
+        return reasons.length === 0 ? [row] : [row, wrapped(indent, reasons.join('; '), columns)]
+      }),
       `answer ${answer.answerId}`,
-    ]
-    if (answer.explanation !== undefined) parts.push(stages(answer.explanation))
-    return parts.join('\n')
+      ...(answer.explanation === undefined ? [] : stages(answer.explanation, columns)),
+    ].join('\n')
   },
 }
 
-function stages(explanation: Explanation): string {
+/** What each stage did, a line each. */
+function stages(explanation: Explanation, columns: number): readonly string[] {
   const { history, sources, filters, limits, exploration } = explanation
-  const lines = [
-    `history:     ${history.map(item => item.title).join(', ') || 'none'}`,
-    `sources:     ${sources.map(s => `${s.name} ${s.proposed} proposed, ${s.shown} shown`).join('; ')}`,
-    `filters:     ${filters.map(f => `${f.name} -${f.removed}`).join('; ')}`,
-    `candidates:  ${explanation.candidates}`,
-    ...explanation.rerankers.map(r => `re-ranker:   ${r.name} moved ${r.moved.length}`),
-    ...limits.map(l => `limit:       ${l.max} per ${l.field}, ${l.passed} passed over`),
-    `exploration: ${percent(exploration.share)} a slot, taken in ${
-      exploration.slots.map(s => `slot ${s.slot} (of ${s.alternatives})`).join(', ') || 'none'
-    }`,
+  const removed = filters.filter(filter => filter.removed > 0)
+  const explored = exploration.slots.map(s => `slot ${s.slot}, drawn from ${s.alternatives}`)
+  const line = (name: string, text: string): string =>
+    wrapped(`${name}:`.padEnd('exploration: '.length), text, columns)
+  return [
+    line('history', history.map(item => item.title).join(', ') || 'none'),
+    line('sources', sources.map(s => `${s.name} ${s.shown} of ${s.proposed} shown`).join('; ')),
+    line(
+      'filters',
+      removed.map(f => `${f.name} took ${f.removed} out`).join('; ') || 'took none out',
+    ),
+    line('candidates', String(explanation.candidates)),
+    ...explanation.rerankers.map(r => line('re-ranker', `${r.name} moved ${r.moved.length}`)),
+    ...limits.map(l => line('limit', `${l.max} per ${l.field}, ${l.passed} passed over`)),
+    line(
+      'exploration',
+      `${percent(exploration.share)} a slot, taken in ${explored.join('; ') || 'none'}`,
+    ),
   ]
-  return lines.join('\n')
 }
 
-const listPrint = (body: unknown): string => {
+const listPrint = (body: unknown, columns: number): string => {
   const { items } = body as { items: readonly ListItem[] }
-  return table(
-    ['#', 'kind', 'id', 'title', 'score'],
-    items.map((item, place) => [
+  if (items.length === 0) return 'No items.'
+  return table({
+    head: ['#', 'kind', 'id', 'title', 'score'],
+    rows: items.map((item, place) => [
       String(place + 1),
       item.kind,
       item.id,
       titleOf(item.id, item.attributes),
       item.score.toFixed(4),
     ]),
-  )
+    shrinks: 'title',
+    columns,
+  }).join('\n')
 }
 
 const similar: CommandDefinition = {
@@ -130,26 +146,33 @@ const explain: CommandDefinition = {
     path: `/v1/answers/${encodeURIComponent(answerId)}`,
     query: queryOf(options, ['person']),
   }),
-  print(body) {
+  print(body, columns) {
     const answer = body as PastAnswer
     const whom = answer.person === undefined ? 'anybody' : `person ${answer.person}`
     const at = new Date(answer.atMs).toISOString()
+    const line = (name: string, text: string): string => wrapped(`${name}: `, text, columns)
     return [
-      `${answer.surface} for ${whom}, ${at}, definition ${answer.definition}, scoring ${answer.scoring}`,
-      table(
-        ['#', 'id', 'title', 'score', 'source', 'chance', 'explored'],
-        answer.items.map(item => [
+      `${answer.surface} for ${whom}, ${at}`,
+      ...table({
+        head: ['#', 'id', 'title', 'score', 'source', 'chance', 'explored'],
+        rows: answer.items.map(item => [
           String(item.slot),
           item.id,
           item.title,
-          String(item.score),
+          item.score.toFixed(4),
           item.source,
           percent(item.propensity),
           item.isExplored ? 'yes' : '',
         ]),
-      ),
+        shrinks: 'title',
+        columns,
+      }),
       `of ${answer.candidates} candidates; exploration ${percent(answer.explore)} a slot`,
-      `history then: ${answer.history.map(event => `${event.type} ${event.title}`).join(', ') || 'none'}`,
+      line(
+        'history then',
+        answer.history.map(event => `${event.type} ${event.title}`).join(', ') || 'none',
+      ),
+      line('made by', `definition ${answer.definition}, scoring ${answer.scoring}`),
     ].join('\n')
   },
 }
@@ -161,27 +184,3 @@ export const recommendationCommands: readonly CommandDefinition[] = [
   trending,
   explain,
 ]
-
-/** At least three significant digits: a chance of 0.002 % is not 0. */
-function percent(share: number): string {
-  const value = share * 100
-  return `${value >= 1 || value === 0 ? Number(value.toFixed(2)) : Number(value.toPrecision(2))} %`
-}
-
-/** Columns, aligned; long titles are cut. */
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const cut = (cell: string, column: number): string =>
-    head[column] === 'title' && cell.length > TITLE_WIDTH_MAX
-      ? `${cell.slice(0, TITLE_WIDTH_MAX - 1)}…`
-      : cell
-  const all = [head, ...rows].map(row => row.map(cut))
-  const widths = head.map((_, column) => Math.max(...all.map(row => (row[column] ?? '').length)))
-  return all
-    .map(row =>
-      row
-        .map((cell, column) => cell.padEnd(widths[column] as number))
-        .join('  ')
-        .trimEnd(),
-    )
-    .join('\n')
-}

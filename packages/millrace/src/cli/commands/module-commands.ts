@@ -36,7 +36,7 @@ async function callModule(
   const connection = await connect(context)
   try {
     const { body } = await connection.request(request)
-    context.output.result(body, definition.print(body))
+    context.output.result(body, definition.print(body, context.output.terminal.columns))
   } finally {
     await connection.close()
   }
