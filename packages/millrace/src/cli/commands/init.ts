@@ -27,7 +27,7 @@ async function init(context: CommandContext, folder = '.'): Promise<void> {
   const files = projectFiles({
     name,
     dependency: dependencyFor(target),
-    needsNode: context.environment['MILLRACE_NODE_HANDED'] !== undefined,
+    needsNode: isOwnNodeOld(context.environment),
   })
   const present = existsSync(target) ? await readdir(target) : []
   for (const file of Object.keys(files)) {
@@ -52,6 +52,19 @@ async function init(context: CommandContext, folder = '.'): Promise<void> {
     '  npx millrace recommend --surface home --person ada --explain',
   ].join('\n')
   context.output.result({ folder: target, name, files: Object.keys(files), next }, text)
+}
+
+const NODE_NEEDED = 24
+
+/**
+ * True when the user's own Node is too old for TypeScript: either it handed this command to a newer
+ * one, or npx did, by putting the one of the clone first on the PATH; npm says by which it runs.
+ */
+function isOwnNodeOld(environment: Readonly<Record<string, string | undefined>>): boolean {
+  if (environment['MILLRACE_NODE_HANDED'] !== undefined) return true
+  const agent = environment['npm_config_user_agent'] ?? ''
+  const major = / node\/v(\d+)\./.exec(` ${agent}`)?.[1]
+  return major !== undefined && Number(major) < NODE_NEEDED
 }
 
 /** A package name from the name of the folder. */
