@@ -59,7 +59,7 @@ interface Shell {
 interface RunOptions {
   /** Below the folder of the shell. */
   readonly folder?: string
-  readonly environment?: Readonly<Record<string, string>>
+  readonly environment?: Readonly<Record<string, string | undefined>>
 }
 
 /** Opens a terminal in an empty folder. A free port stands for the usual one, 4321, in scripts and outputs. */
@@ -218,6 +218,7 @@ function safely(read: () => string): string | undefined {
 function settled(output: string): string[] {
   return output
     .trim()
+    .replace(/\n {3,}(?=\S)/g, ' ')
     .split('\n')
     .map(line =>
       line
@@ -230,7 +231,7 @@ function settled(output: string): string[] {
           /^\d+(\s+\S+\s+.*?)\s+\d\.\d+\s+(\w+)\s+[\d.]+ %\s*(exploration; |yes$)?/,
           '$1 $2 ',
         )
-        .replace(/, \d+ shown/g, '')
+        .replace(/\d+ (of \d+ shown)/g, '$1')
         .replace(/taken in .*/, 'taken in ...')
         .replace(/\s+/g, ' ')
         .trim(),

@@ -15,9 +15,12 @@ site.get('/people/:person', (request, response) => {
 // The whole API beside it: /v1, /docs, /metrics, for the client and the command line.
 site.use(millrace.handler)
 
-const server = site.listen(Number(process.env['PORT'] ?? 4321), '127.0.0.1', () => {
+const port = Number(process.env['PORT'] ?? 4321)
+const server = site.listen(port, '127.0.0.1', () => {
   console.log('listening')
 })
+// So that commands in this folder find it.
+await millrace.announce(`http://127.0.0.1:${port}`)
 process.once('SIGINT', () => {
   server.close()
   void millrace.close()

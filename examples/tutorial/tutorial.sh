@@ -29,6 +29,10 @@ npx millrace log tail -n 3
 npx millrace log stats
 # #endregion
 
+# #region view
+npx millrace view readers
+# #endregion
+
 # #region import
 npx millrace import csv articles.csv --items article --map id=slug,title=headline,topics=tags,author=writer
 npx millrace import csv reads.csv --event read --map reader=user,article=slug,seconds=seconds,at=time
@@ -44,6 +48,6 @@ npm install express
 npx node server.ts
 # #endregion
 
-# #region port
-npx millrace recommend --surface home --person eva --port 4321
+# #region embedded
+npx millrace recommend --surface home --person eva
 # #endregion

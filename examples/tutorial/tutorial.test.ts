@@ -36,6 +36,7 @@ test('the tutorial works from its first command to its last', async t => {
 
   bring('app.ts')
   await server.said(/app\.ts changed: starting again[^]*answers at/)
+  shows('view.txt', await run('view'))
   for (const name of ['articles.csv', 'reads.csv']) bring(name)
   shows('import.txt', await run('import'))
 
@@ -51,6 +52,6 @@ test('the tutorial works from its first command to its last', async t => {
   assert.equal(((await list.json()) as unknown[]).length, 3)
   const ready = await fetch(`${site.url}/readyz`)
   assert.equal(ready.status, 200)
-  assert.match(await run('port'), /^home for person eva\n/)
+  assert.match(await run('embedded', { PORT: undefined }), /^home for person eva\n/)
   assert.doesNotMatch(await site.stop(), /error/i)
 })

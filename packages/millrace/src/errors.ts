@@ -134,7 +134,7 @@ export const serverErrors = defineErrors({
     status: 404,
     retryable: false,
     message: 'There is no view {view}.',
-    remedy: 'GET /v1/views lists the declared views.',
+    remedy: 'GET /v1/views lists the declared views, as millrace view does.',
   },
   MODULE_INVALID: {
     status: 500,

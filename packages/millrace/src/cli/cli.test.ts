@@ -1,12 +1,15 @@
 import assert from 'node:assert/strict'
 import { spawn, type ChildProcess } from 'node:child_process'
 import { mkdir, mkdtemp, readFile, readdir, rm, symlink, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
-import { systemClock, systemRandom } from '@millrace/core'
+import { defineApp, event, id, isError, systemClock, systemRandom } from '@millrace/core'
+import { openMillrace } from '../millrace.ts'
 import { standardModules } from '../wiring/modules.ts'
 import { runCommand } from './main.ts'
 
@@ -42,7 +45,12 @@ function launch(words: readonly string[], cwd = root): { child: ChildProcess; ra
 }
 
 /** Runs a command in this process, which starts faster. */
-async function json(words: readonly string[], cwd = root): Promise<Record<string, unknown>> {
+async function json(
+  words: readonly string[],
+  cwd = root,
+  environment: Readonly<Record<string, string>> = {},
+  clock = systemClock,
+): Promise<Record<string, unknown>> {
   let out = ''
   let err = ''
   const exit = await runCommand([...words, '--json'], {
@@ -53,8 +61,8 @@ async function json(words: readonly string[], cwd = root): Promise<Record<string
       columns: 80,
     },
     cwd,
-    environment: {},
-    clock: systemClock,
+    environment,
+    clock,
     random: systemRandom,
     stopped: () => new Promise(() => undefined),
     modules: standardModules(),
@@ -164,6 +172,84 @@ test('tail --follow prints what comes, one object a line, until it is stopped', 
   const [first = ''] = out.split('\n')
   assert.equal((JSON.parse(first) as { key: string }).key, 'tim')
   await server.stop()
+})
+
+test('views: their list, a key, pages and the greatest; a wrong name is refused', async () => {
+  const folder = join(root, 'viewed')
+  await mkdir(join(folder, 'node_modules'), { recursive: true })
+  await symlink(PACKAGE, join(folder, 'node_modules/millrace'), 'dir')
+  await writeFile(
+    join(folder, 'app.ts'),
+    `import { countView, defineApp, event, id } from 'millrace'
+     const seen = event('seen', { person: id('person'), film: id('film') }, { key: 'person' })
+     const views = { plays: countView({ from: [seen], key: 'film' }) }
+     export default defineApp({ name: 'films', events: [seen], views })\n`,
+  )
+  const events = ['a', 'b', 'b', 'c/d'].map(film => ({ type: 'seen', data: { person: 'p', film } }))
+  await writeFile(join(folder, 'seen.ndjson'), events.map(seen => JSON.stringify(seen)).join('\n'))
+  assert.equal((await json(['track', '--file', 'seen.ndjson'], folder))['appended'], 4)
+
+  const [view] = (await json(['view'], folder))['views'] as { name: string; keys: number }[]
+  assert.deepEqual([view?.name, view?.keys], ['plays', 3])
+  const entries = async (words: string[]): Promise<unknown[][]> => {
+    const body = await json(['view', 'plays', ...words], folder)
+    return (body['entries'] as { key: string; value: unknown }[]).map(({ key, value }) => [key, value]) // prettier-ignore
+  }
+  assert.deepEqual(await entries([]), [['a', 1], ['b', 2], ['c/d', 1]]) // prettier-ignore
+  assert.deepEqual(await entries(['-n', '1', '--after', 'a']), [['b', 2]])
+  assert.deepEqual(await entries(['-n', '1', '--top']), [['b', 2]])
+  assert.equal((await json(['view', 'plays', '--key', 'c/d'], folder))['value'], 1)
+  assert.equal((await json(['view', 'plays', '--key', 'z'], folder))['value'], null)
+  const text = await launch(['view', 'plays'], folder).ran
+  assert.equal(text.out, 'key  value\na        1\nb        2\nc/d      1\n')
+  for (const [words, exit, code] of [
+    [['view', 'play'], 1, 'VIEW_UNKNOWN'],
+    [['view', '--key', 'a'], 2, 'CLI_USAGE'],
+    [['view', 'plays', '-n', 'x'], 1, 'REQUEST_INVALID'],
+  ] as const) {
+    const refused = await json([...words], folder)
+    assert.deepEqual([refused['exit'], (refused['error'] as { code: string }).code], [exit, code])
+  }
+})
+
+test('init: a project whose user has an old Node brings a newer one along', async () => {
+  const manifest = async (folder: string, agent: string): Promise<Record<string, unknown>> => {
+    await json(['init', folder], root, { npm_config_user_agent: agent })
+    const text = await readFile(join(root, folder, 'package.json'), 'utf8')
+    return JSON.parse(text) as Record<string, unknown>
+  }
+  const old = await manifest('by-20', 'npm/10.8.2 node/v20.20.2 linux x64 workspaces/false')
+  assert.deepEqual(old['devDependencies'], { node: '^24.0.0' })
+  const recent = await manifest('by-24', 'npm/11.0.0 node/v24.1.0 linux x64 workspaces/false')
+  assert.equal(recent['devDependencies'], undefined)
+})
+
+test('a host process: its owner is named until it announces where it answers', async () => {
+  const folder = join(root, 'hosted')
+  const seen = event('seen', { person: id('person') }, { key: 'person' })
+  const app = defineApp({ name: 'hosted', events: [seen] })
+  const millrace = await openMillrace({ app, data: join(folder, '.millrace'), logLevel: 'silent' })
+  const site = createServer((request, response) => {
+    request.url = (request.url ?? '').replace(/^\/api/, '')
+    millrace.handler(request, response)
+  })
+  try {
+    let passedMs = 0
+    const clock = { ...systemClock, monotonicMs: () => (passedMs += 1000) }
+    const silent = await json(['log', 'stats'], folder, {}, clock)
+    const { code, details } = silent['error'] as { code: string; details: { pid: number } }
+    assert.deepEqual([silent['exit'], code, details.pid], [4, 'CLI_OWNER_SILENT', process.pid])
+
+    await assert.rejects(millrace.announce('nowhere'), error => isError(error, 'CONFIG_INVALID'))
+    await new Promise<void>(done => site.listen(0, '127.0.0.1', done))
+    await millrace.announce(`http://127.0.0.1:${(site.address() as AddressInfo).port}/api/`)
+    const tracked = await json(['track', 'seen', 'person=ada'], folder)
+    assert.equal(tracked['status'], 'appended')
+  } finally {
+    site.closeAllConnections()
+    site.close()
+    await millrace.close()
+  }
 })
 
 test('refusals: one object with code, remedy and exit code', async () => {

@@ -15,6 +15,7 @@ import { addLog } from './commands/log.ts'
 import { addModuleCommand } from './commands/module-commands.ts'
 import { addStart } from './commands/start.ts'
 import { addTrack } from './commands/track.ts'
+import { addView } from './commands/view.ts'
 import { createContext, type CliPorts, type GlobalOptions } from './context.ts'
 import { cliErrors } from './errors.ts'
 import { EXIT_CODES, EXIT_OK, EXIT_USAGE, exitCodeOf } from './exit-codes.ts'
@@ -145,6 +146,7 @@ export function createProgram(ports: CliPorts, run: Run, isJson: boolean): Comma
   for (const { commands } of ports.modules) {
     for (const definition of commands ?? []) addModuleCommand(program, definition, run)
   }
+  addView(program, run)
   addLog(program, run)
   addDoctor(program, run)
   everyCommand(program, command => {
