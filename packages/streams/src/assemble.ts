@@ -1,5 +1,6 @@
 /** Checks the folds and makes their lanes. */
 import { partitionOf } from '@millrace/core'
+import { readAmendments, type Amendment } from './amendments.ts'
 import { EmissionIds } from './emission-id.ts'
 import { streamsErrors } from './errors.ts'
 import type { FoldDefinition, TableLookup, TableShard } from './fold.ts'
@@ -22,11 +23,13 @@ export async function assemble(
   for (const stats of log.stats().streams) partitions.set(stats.stream, stats.partitions.length)
   checkFolds(folds, partitions, options.tables ?? {})
   const lineage = await settleGenerations(log, clock, folds, options.tables ?? {})
+  const decided = await readAmendments(log)
   const runners = new Map<string, FoldRunner>()
   const tables = createLookup(options.tables ?? {}, runners)
   for (const definition of folds) {
     const count = partitions.get(definition.source) as number
     const own = lineage.get(definition.name) as Lineage
+    const amendments = decided.get(definition.name) ?? new Map<string, Amendment>()
     const targets = new Map(
       (definition.targets ?? []).map(name => [name, partitions.get(name) as number]),
     )
@@ -44,6 +47,7 @@ export async function assemble(
         emitter,
         generations,
         tables,
+        amendments,
       })
       const writer =
         targets.size === 0 ? undefined : new StepWriter({ log, clock, lane, generation, onSettled })

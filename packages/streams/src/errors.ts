@@ -20,6 +20,18 @@ export const streamsErrors = defineErrors({
     message: 'The fold {fold} stopped: {reason}.',
     remedy: 'Remove the cause, then restart; the fold goes on from its last step.',
   },
+  KEY_NOT_PARKED: {
+    status: 404,
+    retryable: false,
+    message: 'The key {key} does not wait in the fold {fold}.',
+    remedy: 'List the dead letters again: it was released, or its name is another.',
+  },
+  AMENDMENT_INVALID: {
+    status: 409,
+    retryable: false,
+    message: 'Nothing was decided on the key {key} of the fold {fold}: {reason}.',
+    remedy: 'Show the records that wait for the key, and name one of them.',
+  },
   EMISSION_INVALID: {
     status: 500,
     retryable: false,

@@ -116,4 +116,6 @@ export interface ParkedInfo {
   readonly attempts: number
   /** Records of the key that wait behind the failing one, it included. */
   readonly waiting: number
+  /** When the log took the record at which it was first parked, milliseconds since the epoch. */
+  readonly sinceMs: number
 }

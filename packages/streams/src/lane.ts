@@ -8,6 +8,7 @@
  */
 import type { LogRecord, NewEvent, ParkedKey } from '@millrace/log'
 import { TICK_TYPE } from '@millrace/log'
+import { eventIdOf, withData, type Amendment, type FoldAmendments } from './amendments.ts'
 import { toEvent, type Emitter } from './emission.ts'
 import type { FoldDefinition, FoldOutput, FoldShard, TableLookup } from './fold.ts'
 
@@ -21,6 +22,8 @@ export interface LaneOptions<Shard extends FoldShard = FoldShard> {
   /** Generations of records that count; records of others only pass time. */
   readonly generations: ReadonlySet<number>
   readonly tables: TableLookup
+  /** What was decided about records that this fold cannot fold; grows while it runs. */
+  readonly amendments: FoldAmendments
 }
 
 /** A record that could not be folded: the lane stands before it until its keys are restored. */
@@ -30,6 +33,16 @@ export interface LaneFailure {
   readonly error: unknown
 }
 
+/** Why and where keys begin to wait. */
+export interface Parking {
+  readonly offset: number
+  readonly error: unknown
+  /** Records that wait, the failing one included. */
+  readonly waiting: number
+  /** When the log took the record, milliseconds since the epoch. */
+  readonly sinceMs: number
+}
+
 /** A key that waits, with the keys that wait with it because they share a waiting record. */
 export interface Parked {
   readonly key: string
@@ -37,6 +50,8 @@ export interface Parked {
   error: string
   attempts: number
   waiting: number
+  /** When the log took the record at which it was first parked, milliseconds since the epoch. */
+  sinceMs: number
   readonly group: Set<string>
 }
 
@@ -104,8 +119,9 @@ export class Lane<Shard extends FoldShard = FoldShard> {
           return
         }
         // Work that fails behind the fold of a record leaves that record folded.
-        const { offset } = this.#cause as LogRecord
-        this.park([key], this.#isFolding ? offset + 1 : offset, error, 0)
+        const { offset, ingestTimeMs } = this.#cause as LogRecord
+        const at = this.#isFolding ? offset + 1 : offset
+        this.park([key], { offset: at, error, waiting: 0, sinceMs: ingestTimeMs })
       },
     }
   }
@@ -147,7 +163,14 @@ export class Lane<Shard extends FoldShard = FoldShard> {
   wants(record: LogRecord): boolean {
     const { type } = record
     if (this.#types === undefined ? type === TICK_TYPE : !this.#types.has(type)) return false
+    if (this.#amendmentOf(record)?.kind === 'skip') return false
     return this.options.generations.has(record.generation) && record.tenant === this.options.tenant
+  }
+
+  /** The record as it is folded: with other data when that was decided. */
+  amended(record: LogRecord): LogRecord {
+    const amendment = this.#amendmentOf(record)
+    return amendment?.kind === 'fix' ? withData(record, amendment.data) : record
   }
 
   /**
@@ -157,8 +180,7 @@ export class Lane<Shard extends FoldShard = FoldShard> {
   run(records: readonly LogRecord[], start: number, end: number): void {
     let index = start
     for (; index < end; index++) {
-      const record = records[index] as LogRecord
-      if (!this.#step(record)) break
+      if (!this.#step(this.amended(records[index] as LogRecord))) break
     }
     if (index > start) this.consumed = (records[index - 1] as LogRecord).offset + 1
   }
@@ -188,25 +210,27 @@ export class Lane<Shard extends FoldShard = FoldShard> {
     this.#call(record)
   }
 
-  /** Counts a failed try of a parked key. */
-  noteAttempt(keys: Iterable<string>, error: unknown): void {
-    for (const key of keys) {
-      const entry = this.parked.get(key)
-      if (entry === undefined) continue
-      entry.attempts += 1
-      entry.error = errorText(error)
-      this.#noteParked(entry)
+  /** Keys that failed again after they were released: as `found` beside this lane, and as long as they wait already. */
+  parkAgain(found: readonly Parked[], before: ReadonlyMap<string, Parked>): void {
+    for (const entry of found) {
+      const { attempts = 0, sinceMs = entry.sinceMs } = before.get(entry.key) ?? {}
+      const again = { ...entry, attempts: attempts + 1, sinceMs, group: new Set([entry.key]) }
+      this.parked.set(entry.key, again)
+      this.shard.hold?.(entry.key)
+      this.#noteParked(again)
     }
+    for (const { group } of found) this.#unite(new Set(group))
+    this.revision += 1
   }
 
   /** Parks keys: they wait from `offset` on; they share their fate from now on. */
-  park(keys: readonly string[], offset: number, error: unknown, waiting: number): void {
+  park(keys: readonly string[], { offset, error, waiting, sinceMs }: Parking): void {
     const text = errorText(error)
     const group = new Set<string>()
     for (const key of keys) {
       const known = this.parked.get(key)
       if (known === undefined) {
-        const entry = { key, offset, error: text, attempts: 1, waiting, group }
+        const entry = { key, offset, error: text, attempts: 1, waiting, sinceMs, group }
         this.parked.set(key, entry)
         this.shard.hold?.(key)
         this.#noteParked(entry)
@@ -221,12 +245,18 @@ export class Lane<Shard extends FoldShard = FoldShard> {
   }
 
   /** Puts a key back among the parked, as a snapshot or the log has it. */
-  restoreParked(entry: ParkedKey, waiting: number, group: readonly string[]): void {
+  restoreParked(
+    entry: ParkedKey,
+    { waiting, sinceMs }: Pick<Parking, 'waiting' | 'sinceMs'>,
+    group: readonly string[] = [],
+  ): void {
     const { key, offset, error, attempts } = entry
-    this.parked.set(key, { key, offset, error, attempts, waiting, group: new Set([key]) })
+    this.parked.set(key, { key, offset, error, attempts, waiting, sinceMs, group: new Set([key]) })
     this.shard.hold?.(key)
     const united = new Set<string>([key])
-    for (const other of group) if (this.parked.has(other)) united.add(other)
+    for (const other of group) {
+      for (const member of this.parked.get(other)?.group ?? []) united.add(member)
+    }
     this.#unite(united)
   }
 
@@ -252,11 +282,17 @@ export class Lane<Shard extends FoldShard = FoldShard> {
     this.failure = undefined
     this.counters.failed += 1
     if (this.definition.onFailure === 'park') {
-      this.park(failure.keys, failure.record.offset, failure.error, 1)
+      const { offset, ingestTimeMs: sinceMs } = failure.record
+      this.park(failure.keys, { offset, error: failure.error, waiting: 1, sinceMs })
     } else {
       this.#pass(failure.keys)
     }
     this.consumed = failure.record.offset + 1
+  }
+
+  #amendmentOf(record: LogRecord): Amendment | undefined {
+    const { amendments } = this.options
+    return amendments.size === 0 ? undefined : amendments.get(eventIdOf(record))
   }
 
   #step(record: LogRecord): boolean {
@@ -307,7 +343,9 @@ export class Lane<Shard extends FoldShard = FoldShard> {
     if (waiting === undefined) return false
     this.counters.waited += 1
     const blocker = this.parked.get(waiting) as Parked
-    this.park(keys, record.offset, new Error(`it waits for key ${blocker.key}`), 1)
+    const { offset, ingestTimeMs: sinceMs } = record
+    const error = new Error(`it waits for key ${blocker.key}`)
+    this.park(keys, { offset, error, waiting: 1, sinceMs })
     return true
   }
 
@@ -357,7 +395,8 @@ export class Lane<Shard extends FoldShard = FoldShard> {
     const entries = this.forced.get(record.offset)
     if (entries === undefined) return
     const own = this.wants(record) ? this.keysOf(record) : []
-    for (const entry of entries) if (!own.includes(entry.key)) this.restoreParked(entry, 0, [])
+    const since = { waiting: 0, sinceMs: record.ingestTimeMs }
+    for (const entry of entries) if (!own.includes(entry.key)) this.restoreParked(entry, since)
     if (own.length === 0) this.forced.delete(record.offset)
   }
 
@@ -367,8 +406,9 @@ export class Lane<Shard extends FoldShard = FoldShard> {
     if (entries === undefined) return
     this.forced.delete(record.offset)
     const own = this.keysOf(record)
+    const since = { waiting: 0, sinceMs: record.ingestTimeMs }
     for (const entry of entries) {
-      if (own.includes(entry.key)) this.restoreParked(entry, 0, own)
+      if (own.includes(entry.key)) this.restoreParked(entry, since, own)
     }
   }
 }

@@ -80,11 +80,14 @@ async function agreeOnParked(ports: RefoldPorts, runner: FoldRunner, lane: Lane)
   const inLog = new Map((newest?.parked ?? []).map(entry => [entry.key, entry]))
   for (const key of [...lane.parked.keys()]) {
     const entry = inLog.get(key)
-    if (entry === undefined) await retryParked(ports, lane, key, true)
+    // Released since, perhaps to fail again behind what the snapshot holds.
+    if (entry === undefined || entry.offset >= lane.consumed) {
+      await retryParked(ports, lane, key, true)
+    }
   }
   for (const entry of inLog.values()) {
     if (entry.offset >= lane.consumed) forceLater(lane, entry)
-    else if (!lane.parked.has(entry.key)) await parkNow(ports, lane, entry)
+    else if (lane.parked.get(entry.key)?.offset !== entry.offset) await parkNow(ports, lane, entry)
   }
   lane.parkedSince.clear()
   lane.releasedSince.clear()
@@ -102,8 +105,11 @@ async function parkNow(ports: RefoldPorts, lane: Lane, entry: ParkedKey): Promis
   lane.shard.decodeKey(entry.key, before.bytes)
   const request = { stream: lane.definition.source, keys: [entry.key] }
   let waiting = 0
+  let sinceMs = ports.clock.nowMs()
   for await (const record of ports.log.history({ ...request, tenant: lane.options.tenant })) {
-    if (record.offset >= entry.offset && record.offset < lane.consumed) waiting += 1
+    if (record.offset < entry.offset || record.offset >= lane.consumed) continue
+    waiting += 1
+    sinceMs = Math.min(sinceMs, record.ingestTimeMs)
   }
-  lane.restoreParked(entry, waiting, [])
+  lane.restoreParked(entry, { waiting, sinceMs })
 }

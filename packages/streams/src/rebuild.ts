@@ -95,7 +95,7 @@ export function applyState(
   const { failure } = state
   if (failure !== undefined) {
     lane.release([key])
-    lane.park([key], failure.offset, failure.error, failure.waiting)
+    lane.park([key], failure)
   } else if (lane.parked.has(key)) {
     lane.shard.hold?.(key)
   }

@@ -10,7 +10,7 @@ import type { Clock } from '@millrace/core'
 import type { EventLog, LogRecord } from '@millrace/log'
 import { streamsErrors } from './errors.ts'
 import type { FoldShard } from './fold.ts'
-import type { Lane, Parked } from './lane.ts'
+import type { Lane, Parked, Parking } from './lane.ts'
 import { Slices } from './slices.ts'
 
 /** What refolding needs beside the lane. */
@@ -24,11 +24,7 @@ export interface RefoldPorts {
 export interface KeyState {
   readonly bytes: Uint8Array | undefined
   /** Where it could not go on, when the policy is to park; `bytes` is the state before that. */
-  readonly failure?: {
-    readonly offset: number
-    readonly error: unknown
-    readonly waiting: number
-  }
+  readonly failure?: Parking
 }
 
 /**
@@ -71,7 +67,7 @@ async function foldOnce(
       beside.shard.decodeKey(key, before)
       if (lane.definition.onFailure === 'park') {
         beside.shard.hold?.(key)
-        failure = { offset: record.offset, error: fault.error, waiting: 1 }
+        failure = failureAt(record, fault.error)
       }
     }
     await slices.pause()
@@ -79,7 +75,7 @@ async function foldOnce(
   passTime(beside, lane, key, last)
   const late = beside.parked.get(key)
   if (failure === undefined && late !== undefined && !lane.parked.has(key)) {
-    failure = { offset: to, error: late.error, waiting: 0 }
+    failure = { offset: to, error: late.error, waiting: 0, sinceMs: late.sinceMs }
   }
   const bytes = beside.shard.encodeKey(key)
   return failure === undefined ? { bytes } : { bytes, failure }
@@ -95,6 +91,10 @@ function faultOf(beside: Lane, key: string, record: LogRecord): { error: unknown
   } catch (error) {
     return { error }
   }
+}
+
+function failureAt(record: LogRecord, error: unknown): Parking {
+  return { offset: record.offset, error, waiting: 1, sinceMs: record.ingestTimeMs }
 }
 
 function passTime(beside: Lane, lane: Lane, key: string, last: LogRecord | undefined): void {
@@ -116,7 +116,7 @@ export async function* historyOf(
   const { definition, options } = lane
   const request = { stream: definition.source, tenant: options.tenant, keys: [key], from, to }
   for await (const record of log.history(request)) {
-    if (lane.wants(record) && lane.keysOf(record).includes(key)) yield record
+    if (lane.wants(record) && lane.keysOf(record).includes(key)) yield lane.amended(record)
   }
 }
 
@@ -173,7 +173,7 @@ export async function expectedState(
     try {
       beside.foldOne(record)
     } catch (error) {
-      return { bytes: undefined, failure: { offset: record.offset, error, waiting: 1 } }
+      return { bytes: undefined, failure: failureAt(record, error) }
     }
     await slices.pause()
   }
@@ -184,9 +184,10 @@ export async function expectedState(
 }
 
 /**
- * Folds what waited for a parked key, and for the keys that wait with it. True: they are released,
- * and their emissions are among those of the lane. False: they failed again and stay as they were.
- * `isMuted` leaves the emissions out: they are in the log.
+ * Folds what waited for a parked key, and for the keys that wait with it, into a copy, and takes the
+ * copy over: keys that went through are released, and their emissions are among those of the lane;
+ * a key that fails again waits from there on. True: the key is released. `isMuted` leaves the
+ * emissions out: they are in the log.
  */
 export async function retryParked(
   ports: RefoldPorts,
@@ -197,41 +198,47 @@ export async function retryParked(
   const entry = lane.parked.get(key)
   if (entry === undefined) return false
   const group = [...entry.group].filter(member => lane.parked.has(member)).sort()
+  const before = new Map(group.map(member => [member, lane.parked.get(member) as Parked]))
   const beside = lane.createBeside()
   beside.mutedBefore = isMuted ? Infinity : 0
   beside.salt = `\nretry\n${group[0]}`
-  const offsets = group.map(member => (lane.parked.get(member) as Parked).offset)
-  const first = Math.min(...offsets)
   const records = new Map<number, LogRecord>()
-  for (const member of group) {
+  for (const [member, { offset }] of before) {
     beside.shard.decodeKey(member, lane.shard.encodeKey(member))
-    for await (const record of historyOf(ports.log, lane, member, first, lane.consumed)) {
-      const parked = lane.parked.get(member) as Parked
-      if (record.offset >= parked.offset) records.set(record.offset, record)
+    for await (const record of historyOf(ports.log, lane, member, offset, lane.consumed)) {
+      records.set(record.offset, record)
     }
   }
-  const slices = new Slices(ports.clock, ports.sliceMs)
-  const blamed = await blamedRecord(ports.log, lane, first)
-  try {
-    for (const record of [...records.values()].sort((a, b) => a.offset - b.offset)) {
-      beside.advanceTo(record)
-      beside.foldOne(record)
-      await slices.pause()
-    }
-    beside.passTime(lane.watermarkMs, blamed)
-  } catch (error) {
-    lane.noteAttempt(group, error)
-    return false
-  }
-  const [late] = beside.parked.values()
-  if (late !== undefined) {
-    lane.noteAttempt(group, late.error)
-    return false
-  }
+  await foldWaiting(
+    ports,
+    beside,
+    [...records.values()].sort((a, b) => a.offset - b.offset),
+  )
+  const failed = new Set(beside.parked.keys())
+  const first = Math.min(...[...before.values()].map(({ offset }) => offset))
+  beside.passTime(lane.watermarkMs, await blamedRecord(ports.log, lane, first))
+  const again = [...beside.parked.values()].map(parked =>
+    // Its timer failed behind its last record.
+    failed.has(parked.key) ? parked : { ...parked, offset: lane.consumed },
+  )
   replaceKeys(lane.shard, beside.shard, group)
   lane.release(group)
+  lane.parkAgain(again, before)
   lane.emitted.push(...beside.emitted)
-  return true
+  return !lane.parked.has(key)
+}
+
+async function foldWaiting(
+  ports: RefoldPorts,
+  beside: Lane,
+  records: readonly LogRecord[],
+): Promise<void> {
+  const slices = new Slices(ports.clock, ports.sliceMs)
+  for (let at = 0; at < records.length; at++) {
+    beside.run(records, at, at + 1)
+    await restoreFailed(ports, beside)
+    await slices.pause()
+  }
 }
 
 /** Gives the keys of `to` the state that they have in `from`. */

@@ -121,7 +121,7 @@ export class FoldRunner {
 
   parked(): readonly ParkedInfo[] {
     return this.lanes.flatMap(({ lane }) =>
-      [...lane.parked.values()].map(({ key, offset, error, attempts, waiting }) => ({
+      [...lane.parked.values()].map(({ key, offset, error, attempts, waiting, sinceMs }) => ({
         fold: this.name,
         partition: lane.partition,
         key,
@@ -129,6 +129,7 @@ export class FoldRunner {
         error,
         attempts,
         waiting,
+        sinceMs,
       })),
     )
   }

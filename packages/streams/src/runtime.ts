@@ -6,10 +6,13 @@
  * (docs/adr/0003-streams-runtime.md). Reads never wait for the loop; they see whole records.
  */
 import type { Position } from '@millrace/core'
+import type { LogRecord } from '@millrace/log'
+import type { Amendment } from './amendments.ts'
 import { assemble } from './assemble.ts'
+import { amend, waitingRecords } from './dead-letters.ts'
 import { streamsErrors } from './errors.ts'
 import type { FoldShard } from './fold.ts'
-import { errorText } from './lane.ts'
+import { errorText, type Lane } from './lane.ts'
 import { loadFold } from './load.ts'
 import { ViewLoop } from './loop.ts'
 import { SETTINGS_DEFAULT, type StreamsOptions, type StreamsSettings } from './options.ts'
@@ -184,15 +187,42 @@ class Runtime implements Streams {
     }
   }
 
-  async retry({ fold, key }: { fold: string; key: string }): Promise<boolean> {
+  retry(request: { fold: string; key: string }): Promise<boolean> {
+    return this.#retry(request)
+  }
+
+  waiting(request: {
+    fold: string
+    key: string
+    from?: number
+    recordsMax: number
+  }): Promise<readonly LogRecord[]> {
+    const { lane } = this.#runner(request.fold).laneOf(request.key)
+    return waitingRecords(this.#options.log, lane, request)
+  }
+
+  amend(request: {
+    fold: string
+    key: string
+    offset?: number
+    amendment: Amendment
+  }): Promise<boolean> {
+    return this.#retry(request, lane => amend(this.#ports, lane, request))
+  }
+
+  async #retry(
+    { fold, key }: { fold: string; key: string },
+    prepare?: (lane: Lane) => Promise<void>,
+  ): Promise<boolean> {
     const runner = this.#runner(fold)
     this.#assertOpen()
     const laneRunner = runner.laneOf(key)
     const { lane } = laneRunner
     const isReleased = await laneRunner.exclusively(async () => {
+      await prepare?.(lane)
       const group = [...(lane.parked.get(key)?.group ?? [])]
       const done = await retryParked(this.#ports, lane, key, false)
-      if (done) this.#watch.noteRetried(runner, group)
+      this.#watch.noteRetried(runner, group)
       return done
     })
     laneRunner.writer?.flush()

@@ -33,6 +33,7 @@ export interface LaneHeader {
     readonly error: string
     readonly attempts: number
     readonly waiting: number
+    readonly sinceMs: number
     readonly group: readonly string[]
   }[]
   /** Consumed offsets of the tables that the state has seen, by `fold/partition`. */
@@ -158,7 +159,7 @@ export function restoreLane(lane: Lane, image: LaneImage): void {
   const { header } = image
   lane.consumed = header.consumed
   lane.watermarkMs = header.watermarkMs ?? Number.NEGATIVE_INFINITY
-  for (const entry of header.parked) lane.restoreParked(entry, entry.waiting, [])
+  for (const entry of header.parked) lane.restoreParked(entry, entry)
   for (const entry of header.parked) lane.regroup(entry.group)
 }
 

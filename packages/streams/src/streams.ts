@@ -1,5 +1,7 @@
 /** The contract of the streams runtime. */
 import type { Position } from '@millrace/core'
+import type { LogRecord } from '@millrace/log'
+import type { Amendment } from './amendments.ts'
 import type { FoldDefinition, FoldShard, ParkedInfo } from './fold.ts'
 
 /** One fold, running. */
@@ -61,8 +63,26 @@ export interface Streams {
     keys?: readonly string[]
     replace?: boolean
   }): Promise<{ readonly keys: number; readonly different: readonly string[] }>
-  /** Tries a parked key again from where it stopped. */
+  /** Tries a parked key again from where it stopped, with the keys that wait with it; true when it is released. A key that fails again waits from there on. */
   retry(request: { fold: string; key: string }): Promise<boolean>
+  /** The records that wait for a parked key, in log order, from offset `from` on. Throws KEY_NOT_PARKED. */
+  waiting(request: {
+    fold: string
+    key: string
+    from?: number
+    recordsMax: number
+  }): Promise<readonly LogRecord[]>
+  /**
+   * Decides what this fold does with a record that waits for a parked key (by default the one at
+   * which it waits), then tries the key again; true when it is released. The decision is a record of
+   * `streams.amendments`: restarts and rebuilds follow it. Throws KEY_NOT_PARKED, AMENDMENT_INVALID.
+   */
+  amend(request: {
+    fold: string
+    key: string
+    offset?: number
+    amendment: Amendment
+  }): Promise<boolean>
   /** Calls `listener` after steps changed a fold's state (coalesced per turn of the loop). */
   onChange(fold: string, listener: () => void): () => void
   /** Writes snapshots of all folds now. */
