@@ -25,6 +25,10 @@ const MEANINGS: Readonly<Record<string, readonly [records: string, meaning: stri
   'item-signals': ['`item-signal`', 'What people did, re-keyed to the items that they acted on.'],
   exposure: ['`exposed`', 'What was served: one record for each answer of a surface.'],
   'streams.generations': ['internal', 'Which version of a fold made an emitted stream.'],
+  'streams.amendments': [
+    '`amended`',
+    'What was decided about events that a fold could not take: [dead letters](../dead-letters.md).',
+  ],
 }
 
 /** Renders docs/reference/events.md. */

@@ -30,6 +30,7 @@ import {
 import { createViewReader, type Streams, type ViewReader } from '@millrace/streams'
 import { readConfig, type ConfigOverrides } from './config.ts'
 import { serverErrors } from './errors.ts'
+import { deadLetterOperations } from './http/dead-letter-routes.ts'
 import { liveOperations } from './http/live-routes.ts'
 import { logOperations } from './http/log-routes.ts'
 import { operationOf } from './http/operation.ts'
@@ -305,6 +306,7 @@ function openServer<A extends App>(
       ),
       ...viewOperations(context, subscriptions),
       ...logOperations(context, subscriptions),
+      ...deadLetterOperations(context),
       ...liveOperations(context, subscriptions),
     ],
     moduleMetrics: runtime.modules.flatMap(({ instance }) => instance.metrics),

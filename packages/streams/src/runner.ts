@@ -163,6 +163,7 @@ export class FoldRunner {
       parkedKeys += lane.parked.size
     }
     const error = this.error()
+    const parkedSinceMs = oldestOf(this.lanes)
     return {
       name: this.name,
       version: this.definition.version,
@@ -173,6 +174,7 @@ export class FoldRunner {
       lag: this.lag(ends),
       keys,
       parkedKeys,
+      ...(parkedSinceMs === undefined ? {} : { parkedSinceMs }),
       counters,
     }
   }
@@ -190,6 +192,16 @@ export class FoldRunner {
       watermarkOf: key => this.laneOf(key).lane.watermarkMs,
     }
   }
+}
+
+function oldestOf(lanes: readonly LaneRunner[]): number | undefined {
+  let oldest: number | undefined
+  for (const { lane } of lanes) {
+    for (const { sinceMs } of lane.parked.values()) {
+      if (oldest === undefined || sinceMs < oldest) oldest = sinceMs
+    }
+  }
+  return oldest
 }
 
 function countOf(keys: Iterable<string>): number {

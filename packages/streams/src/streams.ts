@@ -36,6 +36,8 @@ export interface FoldStatus {
   readonly lag: number
   readonly keys: number
   readonly parkedKeys: number
+  /** When the log took the record at which the oldest of them failed; absent while none waits. */
+  readonly parkedSinceMs?: number
   readonly counters: Readonly<Record<string, number>>
 }
 

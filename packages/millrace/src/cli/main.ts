@@ -7,6 +7,7 @@ import { processEnvironment } from '../config.ts'
 import { VERSION } from '../version.ts'
 import { standardModules } from '../wiring/modules.ts'
 import { findAppFile, loadApp } from './app-file.ts'
+import { addDeadLetters } from './commands/dead-letters.ts'
 import { addDev } from './commands/dev.ts'
 import { addDoctor } from './commands/doctor.ts'
 import { addImport } from './commands/import.ts'
@@ -148,6 +149,7 @@ export function createProgram(ports: CliPorts, run: Run, isJson: boolean): Comma
   }
   addView(program, run)
   addLog(program, run)
+  addDeadLetters(program, run)
   addDoctor(program, run)
   everyCommand(program, command => {
     command.exitOverride().configureOutput({

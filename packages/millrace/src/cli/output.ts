@@ -114,6 +114,11 @@ export function count(value: number): string {
   return Math.round(value).toLocaleString('en-US')
 }
 
+/** A moment as people read it, in UTC: 2026-11-21 09:30:00. */
+export function time(timeMs: number): string {
+  return new Date(timeMs).toISOString().replace('T', ' ').slice(0, 19)
+}
+
 /** Bytes as people read them. */
 export function bytes(value: number): string {
   const units = ['bytes', 'KB', 'MB', 'GB', 'TB']

@@ -287,7 +287,7 @@ function positionAt(stream: string, partition: number, end: number): Position {
 }
 
 /** A record as it is shown. */
-function recordJson(record: LogRecord, mask: Mask): Readonly<Record<string, unknown>> {
+export function recordJson(record: LogRecord, mask: Mask): Readonly<Record<string, unknown>> {
   return {
     tenant: record.tenant,
     stream: record.stream,

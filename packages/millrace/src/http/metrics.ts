@@ -106,6 +106,15 @@ export function ownMetrics(context: ServerContext): readonly MetricDefinition[] 
       type: 'gauge',
       collect: () => folds(fold => fold.parkedKeys),
     },
+    {
+      name: 'millrace_fold_parked_oldest_seconds',
+      help: 'Time since the oldest waiting key of a fold failed; 0 while none waits.',
+      type: 'gauge',
+      collect: () =>
+        folds(({ parkedSinceMs = context.clock.nowMs() }) =>
+          Math.max(0, (context.clock.nowMs() - parkedSinceMs) / 1000),
+        ),
+    },
   ]
 }
 

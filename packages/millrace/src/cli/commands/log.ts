@@ -3,7 +3,7 @@ import { readMessages } from '../../client/event-stream.ts'
 import { connect, type Connection } from '../connect.ts'
 import type { CommandContext } from '../context.ts'
 import { cliErrors } from '../errors.ts'
-import { bytes, count, cut, table } from '../output.ts'
+import { bytes, count, cut, table, time } from '../output.ts'
 import type { Run } from '../run-command.ts'
 
 interface LogRecordJson {
@@ -233,8 +233,4 @@ function line(record: LogRecordJson, context: CommandContext): string {
   const place = `${record.partition}:${record.offset}`.padEnd(9)
   const text = `${place} ${time(record.eventTimeMs)}  ${record.type}  ${record.key}  ${JSON.stringify(record.data)}`
   return context.output.terminal.isInteractive ? cut(text, context.output.terminal.columns) : text
-}
-
-function time(timeMs: number): string {
-  return new Date(timeMs).toISOString().replace('T', ' ').slice(0, 19)
 }
