@@ -19,6 +19,8 @@ export interface ImportFacts {
   readonly memoryBytesMax: number
   readonly work: string
   readonly plan: readonly MappedInput[]
+  /** Nothing was appended, nor was it to be. */
+  readonly isDryRun: boolean
 }
 
 /** What the columns become, before anything is read. */
@@ -45,9 +47,13 @@ export function describePlan(
 export function describeReport(facts: ImportFacts, context: CommandContext): string {
   const { report, seconds, app } = facts
   const { columns } = context.output.terminal
+  const rate = `${count(report.rows)} rows in ${duration(seconds)} (${count(report.rows / Math.max(0.001, seconds))} rows/s)`
+  const fit = report.rows - report.refused
+  const became = facts.isDryRun
+    ? `${count(fit)} fit, ${count(report.refused)} are refused. Nothing was appended.`
+    : `${count(report.appended)} appended, ${count(report.duplicates)} there before, ${count(report.refused)} refused.`
   const lines = [
-    `${count(report.rows)} rows in ${duration(seconds)} (${count(report.rows / Math.max(0.001, seconds))} rows/s): ` +
-      `${count(report.appended)} appended, ${count(report.duplicates)} there before, ${count(report.refused)} refused.`,
+    `${rate}: ${became}`,
     table(
       Object.entries(report.byType).map(([type, rows]) => [`  ${type}`, count(rows)]),
       columns,
@@ -65,11 +71,24 @@ export function describeReport(facts: ImportFacts, context: CommandContext): str
   if (report.latinLines > 0) {
     lines.push(`  ${count(report.latinLines)} lines were not UTF-8 and were read as Windows-1252`)
   }
+  if (facts.isDryRun) lines.push('', ...describeSamples(report, columns))
   if (report.refused > 0) lines.push(...describeRefused(facts, context))
   if (report.appended + report.duplicates > 0) {
     lines.push('', 'Try next:', ...nextSteps(app, context).map(line => `  ${line}`))
   }
   return lines.join('\n')
+}
+
+function describeSamples(report: ImportReport, columns: number): readonly string[] {
+  const lines = report.samples.flatMap(({ type, file, line, atMs, data }) => [
+    wrap(`  ${type}, from ${file} line ${line}:`, Math.min(columns, 100), '    '),
+    wrap(
+      `    at ${new Date(atMs).toISOString()} ${JSON.stringify(data)}`,
+      Math.min(columns, 100),
+      '    ',
+    ),
+  ])
+  return ['The first of each:', ...lines]
 }
 
 function describeRefused(facts: ImportFacts, context: CommandContext): readonly string[] {
@@ -82,6 +101,7 @@ function describeRefused(facts: ImportFacts, context: CommandContext): readonly 
   for (const { file, line, code, reason } of report.refusedFirst) {
     lines.push(wrap(`  ${file} line ${line}: ${code} ${reason}`, Math.min(columns, 100), '    '))
   }
+  if (facts.isDryRun) return lines
   const path = join(facts.work, report.refusedFile ?? '')
   lines.push(`All of them, as they were read: ${shortPath(context.cwd, path)}`)
   return lines
@@ -112,7 +132,8 @@ export function reportJson(facts: ImportFacts, context: CommandContext): unknown
       isGuessed,
     })),
     ...rest,
-    refusedFile: refusedFile === undefined ? null : join(facts.work, refusedFile),
+    isDryRun: facts.isDryRun,
+    refusedFile: refusedFile === undefined || facts.isDryRun ? null : join(facts.work, refusedFile),
     firstAt: firstAtMs === undefined ? null : new Date(firstAtMs).toISOString(),
     lastAt: lastAtMs === undefined ? null : new Date(lastAtMs).toISOString(),
     seconds,

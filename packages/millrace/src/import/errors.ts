@@ -42,7 +42,15 @@ export const importErrors = defineErrors({
     status: 400,
     retryable: false,
     message: 'None of the first {count} rows of {file} fits. Line {line}: {reason}.',
-    remedy: 'Correct --map, --event or --items, or the file; nothing was written.',
+    remedy: 'Correct --map, --event or --items, or the file; nothing was appended.',
+  },
+  IMPORT_MAPPED_BEFORE: {
+    status: 409,
+    retryable: false,
+    message:
+      'The rows of {file} were imported before by another mapping, which stands. Line {line}: {reason}.',
+    remedy:
+      'Nothing was appended: rows under two mappings would count twice. Import by the mapping of before, or all of it into a new data directory (--data); --dry-run shows what a mapping makes of the rows.',
   },
   IMPORT_WORK_INVALID: {
     status: 500,

@@ -51,7 +51,12 @@ export interface World {
   drive<T>(work: () => Promise<T>): Promise<T>
   importFile(
     file: ImportFile,
-    options?: FileOptions & { format?: 'csv' | 'jsonl'; disk?: Disk; sink?: ImportSink },
+    options?: FileOptions & {
+      format?: 'csv' | 'jsonl'
+      disk?: Disk
+      sink?: ImportSink
+      isDryRun?: boolean
+    },
   ): Promise<ImportReport>
   records(): Promise<readonly LogRecord[]>
 }
@@ -72,11 +77,25 @@ export async function createWorld(app: App): Promise<World> {
     drive,
     importFile: (file, options = {}) =>
       drive(async () => {
-        const { format = 'csv', disk: ownDisk = disk, sink: ownSink = sink, ...said } = options
+        const {
+          format = 'csv',
+          disk: ownDisk = disk,
+          sink: ownSink = sink,
+          isDryRun,
+          ...said
+        } = options
         const limits = SMALL_LIMITS
         const planned = await planFile({ app, file, format, options: said, limits })
         const inputs = [planned.input]
-        return runImport({ app, inputs, disk: ownDisk, sink: ownSink, clock, limits })
+        return runImport({
+          app,
+          inputs,
+          disk: ownDisk,
+          sink: ownSink,
+          clock,
+          limits,
+          ...(isDryRun === true && { isDryRun }),
+        })
       }),
     records: () => drive(() => allRecords(log)),
   }

@@ -62,13 +62,46 @@ test('another mapping of the same rows is a conflict, not a second event', async
   await world.importFile(memoryFile('r.csv', content), {
     map: { person: 'a', item: 'b', at: 'at' },
   })
-  const other = await world.importFile(memoryFile('r.csv', content), {
-    map: { person: 'b', item: 'a', at: 'at' },
+  const other = { map: { person: 'b', item: 'a', at: 'at' } }
+  await assert.rejects(world.importFile(memoryFile('r.csv', content), other), error => {
+    assert.ok(isError(error, 'IMPORT_MAPPED_BEFORE'))
+    assert.match(error.message, /r\.csv .* Line 2: .*another mapping/)
+    return true
   })
-  assert.equal(other.refused, 1)
-  assert.equal(other.refusedFirst[0]?.code, 'ROW_CONFLICT')
-  assert.equal(other.refusedFirst[0]?.line, 2)
+  assert.deepEqual(world.disk.paths(), [])
   assert.equal((await world.records()).length, 1)
+})
+
+test('rows of another mapping are refused before a new row behind them is appended', async () => {
+  const world = await createWorld(app)
+  const old = Array.from({ length: 30 }, (_, index) => `x${index},y,${index}`).join('\n')
+  const right = { map: { person: 'a', item: 'b', at: 'at' } }
+  const wrong = { map: { person: 'b', item: 'a', at: 'at' } }
+  await world.importFile(memoryFile('r.csv', `a,b,at\n${old}\n`), right)
+  const longer = memoryFile('r.csv', `a,b,at\n${old}\nnew,y,99\n`)
+  await assert.rejects(world.importFile(longer, wrong), error => isError(error, 'IMPORT_MAPPED_BEFORE')) // prettier-ignore
+  assert.equal((await world.records()).length, 30)
+  assert.equal((await world.importFile(longer, right)).appended, 1)
+
+  // New rows in front, old ones behind them: single conflicts, named and counted.
+  const mixed = memoryFile('r.csv', `a,b,at\nnew,z,0\n${old}\n`)
+  const report = await world.importFile(mixed, wrong)
+  assert.deepEqual([report.appended, report.refused], [1, 30])
+  assert.equal(report.refusedFirst[0]?.code, 'ROW_CONFLICT')
+})
+
+test('a dry run says what would be appended, and changes nothing', async () => {
+  const world = await createWorld(app)
+  const content = 'a,b,at\nx,y,5\nv,w,4\n,z,6\n'
+  const map = { person: 'b', item: 'a', at: 'at' }
+  const report = await world.importFile(memoryFile('r.csv', content), { map, isDryRun: true })
+  assert.deepEqual([report.rows, report.refused, report.appended], [3, 1, 0])
+  const data = { person: 'y', item: 'x' }
+  assert.deepEqual(report.samples, [
+    { type: 'interacted', file: 'r.csv', line: 2, atMs: 5000, data },
+  ])
+  assert.deepEqual(await world.records(), [])
+  assert.equal((await world.importFile(memoryFile('r.csv', content), { map })).appended, 2)
 })
 
 test('refused rows are counted, shown and written, with line and reason', async () => {

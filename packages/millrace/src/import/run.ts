@@ -7,7 +7,7 @@
  * goes on: while reading it starts again (nothing was appended), while appending it skips what its
  * last note says, and what was appended after that note is recognised by its ids.
  */
-import type { App, Clock, Disk } from '@millrace/core'
+import { isError, type App, type Clock, type Disk } from '@millrace/core'
 import { importErrors } from './errors.ts'
 import type { ImportLimits } from './limits.ts'
 import type { MappedRow, UnfitRow } from './mapping.ts'
@@ -15,7 +15,7 @@ import { RefusedRows } from './refused.ts'
 import { refuseRow, type RefusedRow } from './rows.ts'
 import type { ImportEvent, ImportSink, SinkResult } from './sink.ts'
 import { RunWriter, mergeRuns, type SortedRow } from './sort.ts'
-import { loadState, removeWork, saveState, type ImportState } from './state.ts'
+import { loadState, removeWork, saveState, type ImportSample, type ImportState } from './state.ts'
 
 /** What one row became, with its line. */
 export interface ReadRow {
@@ -66,6 +66,8 @@ export interface ImportReport {
   readonly firstAtMs: number | undefined
   readonly lastAtMs: number | undefined
   readonly byType: Readonly<Record<string, number>>
+  /** What the first row of each type became. */
+  readonly samples: readonly ImportSample[]
   readonly readMs: number
   readonly writeMs: number
 }
@@ -79,20 +81,33 @@ export interface ImportRequest {
   readonly sink: ImportSink
   readonly clock: Clock
   readonly limits: ImportLimits
+  /** Reads and maps everything and appends nothing; the report tells what would be appended. */
+  readonly isDryRun?: boolean
   readonly onProgress?: (progress: ImportProgress) => void
 }
 
 const REFUSED_SHOWN = 10
 
-/** Runs an import; refuses with IMPORT_* as a whole, never because of single rows unless none fits. */
+/** Runs an import; refuses with IMPORT_* as a whole, never because of single rows, unless none fits or the first batch was imported by another mapping. */
 export async function runImport(request: ImportRequest): Promise<ImportReport> {
   const { disk, clock } = request
   const startMs = clock.monotonicMs()
   let state = await loadState(disk, request.app, request.inputs)
-  if (!state.isSorted) state = await readAll(request, state)
-  const readMs = clock.monotonicMs() - startMs
   const resumedAt = state.committed
-  state = await writeAll(request, state)
+  let readMs = 0
+  try {
+    if (!state.isSorted) state = await readAll(request, state)
+    readMs = clock.monotonicMs() - startMs
+    if (request.isDryRun !== true) state = await writeAll(request, state)
+  } catch (error) {
+    // With this mapping there is nothing to go on with.
+    const isRefused = isError(error, 'IMPORT_ROWS_UNFIT') || isError(error, 'IMPORT_MAPPED_BEFORE')
+    if (isRefused) {
+      await removeWork(disk, state)
+      await disk.remove(state.refusedPath)
+    }
+    throw error
+  }
   await removeWork(disk, state)
   return {
     rows: state.rows,
@@ -106,6 +121,7 @@ export async function runImport(request: ImportRequest): Promise<ImportReport> {
     firstAtMs: state.firstAtMs,
     lastAtMs: state.lastAtMs,
     byType: state.byType,
+    samples: state.samples,
     readMs,
     writeMs: clock.monotonicMs() - startMs - readMs,
   }
@@ -149,6 +165,7 @@ class Collector {
   readonly #typeIndex = new Map<string, number>()
   readonly #counts: number[] = []
   readonly #refusedFirst: (RefusedRow & { file: string })[] = []
+  readonly #samples: ImportSample[] = []
   #file = 0
   #fileRows = 0
   #fileFit = 0
@@ -202,6 +219,9 @@ class Collector {
       type = this.#types.push(name) - 1
       this.#typeIndex.set(name, type)
       this.#counts.push(0)
+      const file = this.#request.inputs[this.#file]?.label ?? ''
+      const data: unknown = JSON.parse(result.json)
+      this.#samples.push({ type: name, file, line, atMs: eventTimeMs, data })
     }
     const { id, key, json } = result
     this.#writer.add({ eventTimeMs, line, file: this.#file, type, id, key, json })
@@ -245,6 +265,7 @@ class Collector {
       lastAtMs: this.#lastAtMs,
       types: this.#types,
       byType,
+      samples: this.#samples,
     }
   }
 }
@@ -273,6 +294,11 @@ async function writeAll(request: ImportRequest, sorted: ImportState): Promise<Im
     results: readonly SinkResult[],
   ): Promise<void> => {
     const change = countResults(request, batch, results, refusedRows)
+    const [first] = change.refused
+    if (state.committed === 0 && first !== undefined && change.refused.length === batch.length) {
+      const { file, line, reason } = first
+      throw importErrors.create('IMPORT_MAPPED_BEFORE', { file, line, reason })
+    }
     state = {
       ...state,
       committed: state.committed + batch.length,
@@ -300,6 +326,11 @@ async function writeAll(request: ImportRequest, sorted: ImportState): Promise<Im
       if (before !== undefined) await settle(before.batch, await before.done)
       before = { batch, done: sink.append(batch.map(toEvent)) }
       before.done.catch(() => undefined)
+      // The first batch says whether the rows are there by another mapping: then no other follows.
+      if (state.committed === 0) {
+        await settle(batch, await before.done)
+        before = undefined
+      }
     }
     if (before !== undefined) await settle(before.batch, await before.done)
   } finally {

@@ -28,6 +28,16 @@ export interface ImportState {
   readonly latinLines: number
   readonly firstAtMs: number | undefined
   readonly lastAtMs: number | undefined
+  readonly samples: readonly ImportSample[]
+}
+
+/** What the first row of an event type became. */
+export interface ImportSample {
+  readonly type: string
+  readonly file: string
+  readonly line: number
+  readonly atMs: number
+  readonly data: unknown
 }
 
 const ROOT = 'imports'
@@ -63,6 +73,7 @@ export async function loadState(
     latinLines: 0,
     firstAtMs: undefined,
     lastAtMs: undefined,
+    samples: [],
   }
 }
 

@@ -1,9 +1,9 @@
-import { mkdir } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { isError, silentLogger, type App } from '@millrace/core'
 import { openNodeDisk } from '@millrace/log/disk'
-import type { Command } from 'commander'
+import { Option, type Command } from 'commander'
 import { readConfig } from '../../config.ts'
 import {
   IMPORT_LIMITS,
@@ -49,6 +49,7 @@ interface ImportOptions {
   readonly header?: boolean
   readonly quotes?: boolean
   readonly latin1?: boolean
+  readonly dryRun?: boolean
 }
 
 const CSV_HELP = `
@@ -57,6 +58,7 @@ guessed from their names, and the guess is shown. Examples:
   millrace import csv clicks.csv.gz --map person=userId,item=movieId,at=timestamp
   millrace import csv courses.csv --items course --map id=course_id,title=course_title
   millrace import csv news.tsv --no-header --items item --map id=1,title=4,topics=2
+With --dry-run the first event that comes of the rows is shown, and nothing appended.
 `
 const JSONL_HELP = `
 Lines {"type": ..., "at": ..., "data": {...}} are events as they are. Any other
@@ -80,7 +82,12 @@ export function addImport(program: Command, run: Run): void {
       'Imports a folder or zip archive of MovieLens: ratings, movies, users, tags, links.',
     )
     .argument('<path>', 'folder or zip archive')
-    .action(run<[string, object]>((context, path) => importFiles(context, 'movielens', path, {})))
+    .addOption(dryRunOption())
+    .action(
+      run<[string, ImportOptions]>((context, path, options) =>
+        importFiles(context, 'movielens', path, options),
+      ),
+    )
   const csv = group
     .command('csv')
     .summary('a delimited file: commas, semicolons, tabs, pipes, ::')
@@ -111,6 +118,9 @@ export function addImport(program: Command, run: Run): void {
     )
 }
 
+const dryRunOption = (): Option =>
+  new Option('--dry-run', 'read and map everything, show what would be appended, append nothing')
+
 function mappingOptions(command: Command): Command {
   return command
     .option('--map <field=column,...>', 'which column fills which field; `at` is the time')
@@ -119,6 +129,7 @@ function mappingOptions(command: Command): Command {
     .option('--at <time>', 'the time of all rows, when no column tells it')
     .option('--time-format <name>', Object.keys(TIME_FORMATS).join(', '))
     .option('--list-separator <text>', 'between the values of a list in a cell; default |')
+    .addOption(dryRunOption())
 }
 
 /** Whether the user said something about the header: `--no-header` has a default of its own. */
@@ -133,7 +144,8 @@ async function importFiles(
   options: ImportOptions,
   hasHeader?: boolean,
 ): Promise<void> {
-  if (context.data === 'memory') {
+  const isDryRun = options.dryRun === true
+  if (context.data === 'memory' && !isDryRun) {
     throw cliErrors.create('CLI_USAGE', {
       reason: 'What is imported into memory is gone when the command ends.',
       next: 'Name a data directory with --data.',
@@ -143,10 +155,8 @@ async function importFiles(
   const app = await importApp(context, format)
   const plan = await planImport(app, format, resolve(context.cwd, path), fileOptions)
   context.output.note(describePlan(app, plan.inputs, plan.ignored, context.output.terminal.columns))
-  const url = await findServer(context)
   const progress = createProgress(context.output, context.clock)
-  const target =
-    url === undefined ? await openLocal(context, app, progress) : await openRemote(context, url)
+  const target = isDryRun ? await openNowhere() : await openTarget(context, app, progress)
   const startMs = context.clock.monotonicMs()
   let seconds = 0
   let memoryBytesMax = 0
@@ -161,6 +171,7 @@ async function importFiles(
       sink: target.sink,
       clock: context.clock,
       limits: IMPORT_LIMITS,
+      isDryRun,
       onProgress({ phase: now, done, total, rows }) {
         if (now !== phase)
           progress.begin(
@@ -190,6 +201,7 @@ async function importFiles(
     memoryBytesMax,
     work: target.work,
     plan: plan.inputs,
+    isDryRun,
   }
   context.output.result(reportJson(facts, context), describeReport(facts, context))
 }
@@ -302,6 +314,22 @@ interface Target {
   /** Resolves when the views reflect what was imported. */
   settle(): Promise<void>
   close(): Promise<void>
+}
+
+/** A folder of its own, removed afterwards, and no log. */
+async function openNowhere(): Promise<Target> {
+  const work = await mkdtemp(join(tmpdir(), 'millrace-dry-run-'))
+  return {
+    sink: { append: () => Promise.resolve([]) },
+    work,
+    settle: () => Promise.resolve(),
+    close: () => rm(work, { recursive: true, force: true }),
+  }
+}
+
+async function openTarget(context: CommandContext, app: App, progress: Progress): Promise<Target> {
+  const url = await findServer(context)
+  return url === undefined ? openLocal(context, app, progress) : openRemote(context, url)
 }
 
 /**
