@@ -39,6 +39,8 @@ export interface LoadReport {
   readonly p50Ms: number
   readonly p99Ms: number
   readonly maxMs: number
+  /** Processor time of the generator, the warm-up included: what it took from the server's cores. */
+  readonly generatorCpuSeconds: number
   readonly firstError: string | undefined
 }
 
@@ -200,6 +202,7 @@ function createAnswerScanner(onAnswer: (status: number) => void): {
 }
 
 async function run(plan: LoadPlan): Promise<LoadReport> {
+  const cpuBefore = process.cpuUsage()
   const startedMs = performance.now() + plan.warmUpMs
   const endMs = startedMs + plan.durationMs
   const tally: Tally = { latencies: [], errors: 0, firstError: undefined, startedMs }
@@ -209,6 +212,7 @@ async function run(plan: LoadPlan): Promise<LoadReport> {
     ),
   )
   const seconds = (performance.now() - startedMs) / 1000
+  const cpu = process.cpuUsage(cpuBefore)
   const sorted = Float64Array.from(tally.latencies).sort()
   const at = (share: number): number =>
     sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? NaN
@@ -224,6 +228,7 @@ async function run(plan: LoadPlan): Promise<LoadReport> {
     p50Ms: at(0.5),
     p99Ms: at(0.99),
     maxMs: at(1),
+    generatorCpuSeconds: (cpu.user + cpu.system) / 1e6,
     firstError: tally.firstError,
   }
 }

@@ -24,13 +24,22 @@ export interface BenchServer {
 const pathOf = (name: string): string => fileURLToPath(new URL(name, import.meta.url))
 
 /** Starts a server on a data directory. */
-export async function startBenchServer(
+export function startBenchServer(
   directory: string,
   app: 'product' | 'bare' | 'demo',
 ): Promise<BenchServer> {
+  return start([pathOf('serve.ts'), directory, app])
+}
+
+/** Starts a bare node:http server that reads each body and answers a constant. */
+export function startCeiling(): Promise<BenchServer> {
+  return start([pathOf('ceiling.ts')])
+}
+
+async function start(script: readonly string[]): Promise<BenchServer> {
   const startedMs = performance.now()
   const flags = (process.env['BENCH_NODE_FLAGS'] ?? '').split(' ').filter(flag => flag !== '')
-  const child = spawn(process.execPath, [...flags, pathOf('serve.ts'), directory, app], {
+  const child = spawn(process.execPath, [...flags, ...script], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   const gone = new Promise<void>(resolve => child.once('exit', () => resolve()))
