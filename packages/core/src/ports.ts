@@ -37,6 +37,11 @@ export interface DiskFile {
   write(source: Uint8Array, offset: number, length: number, position: number): Promise<void>
   /** Resolves when all that was written is on the medium (fdatasync). After a rejection nothing written since the last success may be trusted. */
   sync(): Promise<void>
+  /**
+   * A write that resolves when its own bytes are on the medium: `write` and `sync` in one call, for
+   * those who wait for both. Fails as either of them. Absent where the disk has no such call.
+   */
+  writeThrough?(source: Uint8Array, offset: number, length: number, position: number): Promise<void>
   truncate(size: number): Promise<void>
   size(): Promise<number>
   close(): Promise<void>

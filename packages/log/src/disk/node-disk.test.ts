@@ -35,6 +35,23 @@ test('a file keeps what was written at its place', async () => {
   await file.close()
 })
 
+test('a write through reaches its place, under a later name of the file too', async () => {
+  const file = await disk.open('through.bin', 'create')
+  await file.write(bytes('........'), 0, 8, 0)
+  await disk.rename('through.bin', 'renamed.bin')
+  assert.ok(file.writeThrough)
+  await file.writeThrough(bytes('xxhixx'), 2, 2, 1)
+  await file.writeThrough(bytes('ho'), 0, 2, 7)
+  const target = new Uint8Array(16)
+  assert.equal(await file.read(target, 0, 16, 0), 9)
+  assert.deepEqual([...target.subarray(0, 9)], [...bytes('.hi....ho')])
+  assert.equal(await disk.sizeOf('through.bin'), undefined)
+  const last = file.writeThrough(bytes('!'), 0, 1, 9)
+  await Promise.all([last, file.close()])
+  await rejects(file.writeThrough(bytes('z'), 0, 1, 0), 'DISK_FAILED')
+  assert.equal(await disk.sizeOf('renamed.bin'), 10)
+})
+
 test('modes: read refuses a missing file, create refuses an existing one, write keeps content', async () => {
   await rejects(disk.open('missing', 'read'), 'DISK_NOT_FOUND')
   const file = await disk.open('b.bin', 'create')

@@ -86,6 +86,8 @@ export function openNodeDisk(root: string): Disk {
 class NodeFile implements DiskFile {
   readonly #fd: number
   readonly #path: string
+  /** The same file, opened so that a write returns when the medium has it; NONE where that cannot be had. */
+  #through: number | undefined
   #inFlight = 0
   #isClosed = false
   #onIdle: (() => void) | undefined
@@ -102,19 +104,21 @@ class NodeFile implements DiskFile {
   }
 
   write(source: Uint8Array, offset: number, length: number, position: number): Promise<void> {
-    return this.#call<void>('write', done => {
-      // The kernel may take only a part, for example before the disk is full: ask again for the rest.
-      const next = (written: number): void => {
-        if (written === length) return done(null, undefined)
-        const rest = length - written
-        fs.write(this.#fd, source, offset + written, rest, position + written, (error, count) => {
-          if (error !== null) return done(error)
-          if (count === 0) return done(new Error('the volume took no bytes'))
-          next(written + count)
-        })
-      }
-      next(0)
-    })
+    return this.#write(this.#fd, source, offset, length, position)
+  }
+
+  async writeThrough(
+    source: Uint8Array,
+    offset: number,
+    length: number,
+    position: number,
+  ): Promise<void> {
+    if (this.#through === undefined && !this.#isClosed) this.#through = openThrough(this.#fd)
+    if (this.#through !== undefined && this.#through !== NONE) {
+      return this.#write(this.#through, source, offset, length, position)
+    }
+    await this.#write(this.#fd, source, offset, length, position)
+    await this.sync()
   }
 
   sync(): Promise<void> {
@@ -135,7 +139,31 @@ class NodeFile implements DiskFile {
     if (this.#isClosed) return
     this.#isClosed = true
     if (this.#inFlight > 0) await new Promise<void>(idle => (this.#onIdle = idle))
+    const through = this.#through ?? NONE
+    if (through !== NONE) await run('close', this.#path, done => fs.close(through, done))
     await run('close', this.#path, done => fs.close(this.#fd, done))
+  }
+
+  #write(
+    fd: number,
+    source: Uint8Array,
+    offset: number,
+    length: number,
+    position: number,
+  ): Promise<void> {
+    return this.#call<void>('write', done => {
+      // The kernel may take only a part, for example before the disk is full: ask again for the rest.
+      const next = (written: number): void => {
+        if (written === length) return done(null, undefined)
+        const rest = length - written
+        fs.write(fd, source, offset + written, rest, position + written, (error, count) => {
+          if (error !== null) return done(error)
+          if (count === 0) return done(new Error('the volume took no bytes'))
+          next(written + count)
+        })
+      }
+      next(0)
+    })
   }
 
   #call<T>(operation: string, start: (done: Done<T>) => void): Promise<T> {
@@ -154,6 +182,22 @@ class NodeFile implements DiskFile {
         done(error as Error)
       }
     })
+  }
+}
+
+const NONE = -1
+
+/**
+ * Only on Linux, where a write with O_DSYNC is one with fdatasync after it; elsewhere it may leave
+ * the bytes in the cache of the drive. Through the descriptor, because the file may have another
+ * name by now. Waited for: it touches no disk, and happens once for each file.
+ */
+function openThrough(fd: number): number {
+  if (process.platform !== 'linux') return NONE
+  try {
+    return fs.openSync(`/proc/self/fd/${fd}`, fs.constants.O_WRONLY | fs.constants.O_DSYNC)
+  } catch {
+    return NONE
   }
 }
 

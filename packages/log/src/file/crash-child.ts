@@ -52,6 +52,10 @@ function mortalFile(file: DiskFile, opened: string): DiskFile {
     read: (...args) => file.read(...args),
     write: (...args) => around('write', name.path, () => file.write(...args), args[3]),
     sync: () => around('sync', name.path, () => file.sync()),
+    // The steps name writes and syncs one by one; kills at random moments meet the one call.
+    ...(step === undefined && file.writeThrough !== undefined
+      ? { writeThrough: file.writeThrough.bind(file) }
+      : {}),
     truncate: size => file.truncate(size),
     size: () => file.size(),
     close: () => file.close(),

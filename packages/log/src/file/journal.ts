@@ -241,8 +241,13 @@ export class Journal {
       const started = this.#ports.clock.monotonicMs()
       group.seal(this.durableUnit)
       const { file } = group.segment
-      await file.write(group.bytes.u8, 0, group.at, group.position)
-      await file.sync()
+      if (file.writeThrough !== undefined) {
+        // One call: a busy loop would come to the sync only long after the write was done.
+        await file.writeThrough(group.bytes.u8, 0, group.at, group.position)
+      } else {
+        await file.write(group.bytes.u8, 0, group.at, group.position)
+        await file.sync()
+      }
       this.#writing = undefined
       this.#settle(group, this.#ports.clock.monotonicMs() - started)
     } catch (error) {
