@@ -15,7 +15,7 @@ export interface FileLogOptions {
   readonly queueBytesMax?: number
   /** Greatest commit. Default 128 MiB. */
   readonly unitBytesMax?: number
-  /** Bytes of the newest records kept in memory with their data already parsed. Default 32 MiB. */
+  /** Bytes of the newest records kept in memory with their data already parsed. Default 8 MiB. */
   readonly tailBytesMax?: number
   /** Bytes asked from a file at once. Default 1 MiB. */
   readonly readBytes?: number
@@ -52,7 +52,7 @@ export function limitsOf(options: FileLogOptions): FileLogLimits {
     preallocateChunkBytes: MIB,
     queueBytesMax: 64 * MIB,
     unitBytesMax: 128 * MIB,
-    tailBytesMax: 32 * MIB,
+    tailBytesMax: 8 * MIB,
     readBytes: MIB,
     blockBytes: 64 * KIB,
     splitFileBytesMax: 64 * MIB,
