@@ -6,7 +6,9 @@ import {
   isError,
   type JsonSchema,
   type Position,
+  type Validator,
 } from '@millrace/core'
+import type { RouteAnswer } from '@millrace/product'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { serverErrors } from '../errors.ts'
 import { checkDepth, parseJson, textOf } from '../ingest/body.ts'
@@ -15,7 +17,9 @@ import type { BodyBudget } from './bodies.ts'
 import type { ServerContext } from './context.ts'
 import type { HttpMetrics } from './metrics.ts'
 import type { Operation } from './operation.ts'
-import { assertFits, createQueryReader, querySchema } from './query.ts'
+import { toRegistered } from './problems.ts'
+import { assertFits, createQueryReader, querySchema, type QueryReader } from './query.ts'
+import type { Turns, TurnTask } from './turns.ts'
 
 /** The header that carries the position that an answer reflects. */
 export const POSITION_HEADER = 'millrace-position'
@@ -25,6 +29,7 @@ export interface Binding {
   readonly context: ServerContext
   readonly budget: BodyBudget
   readonly metrics: HttpMetrics
+  readonly turns: Turns
 }
 
 /** Registers the operation. */
@@ -33,58 +38,174 @@ export function bindOperation(
   operation: Operation,
   binding: Binding,
 ): void {
-  const { context, budget, metrics } = binding
-  const isReading = operation.method === 'GET' && operation.isOutsideLog !== true
-  const readQuery = createQueryReader(querySchema(operation.query, isReading))
-  const readParams = paramsReader(operation)
-  const bodyValidator =
-    operation.body === undefined || operation.serve !== undefined
-      ? undefined
-      : compileSchema(operation.body)
-  const observe = metrics.observerOf(operation.operation)
-  const positionToken = createTokenCache()
-
-  const handle = async (request: FastifyRequest, reply: FastifyReply): Promise<unknown> => {
-    const startedMs = context.clock.monotonicMs()
-    const body = request.body as Buffer | undefined
-    // The reply gets the status of a refusal only after this function has ended.
-    let refusedWith: number | undefined
-    try {
-      const params = readParams(request.params)
-      const query = readQuery(request.query)
-      const folds = operation.foldsOf?.(params) ?? operation.folds
-      if (isReading) await waitFor(folds, query, context)
-      if (operation.serve !== undefined) {
-        return await operation.serve({ request, reply, params, query, body })
-      }
-      let content: unknown
-      if (bodyValidator !== undefined) {
-        content = jsonOf(body, context.limits.depthMax)
-        assertFits(bodyValidator, content, 'the body')
-      }
-      const answer = await operation.handle?.({ params, query, body: content })
-      const position = answer?.position ?? positionOf(operation, folds, context)
-      if (position !== undefined) reply.header(POSITION_HEADER, positionToken(position))
-      reply.code(answer?.status ?? 200)
-      if (answer?.text === undefined) return await reply.send(answer?.body)
-      reply.header('content-type', 'application/json; charset=utf-8')
-      return await reply.send(answer.text)
-    } catch (error) {
-      refusedWith = isError(error) ? error.status : 500
-      throw error
-    } finally {
-      if (body !== undefined) budget.release(body.length)
-      observe(refusedWith ?? reply.statusCode, context.clock.monotonicMs() - startedMs)
-    }
-  }
-
+  const bound = compileOperation(operation, binding)
   fastify.route({
     method: operation.method,
     url: operation.path,
     exposeHeadRoute: operation.serve === undefined,
     schema: operation.response === undefined ? {} : { response: { '2xx': operation.response } },
-    handler: handle,
+    // Nothing is handed back: what a handler returns is looked at and waited for at every level above.
+    handler(request, reply) {
+      const answering = new Answering(bound, request, reply)
+      if (operation.serve === undefined) binding.turns.add(answering)
+      else answering.serve(operation.serve)
+    },
   })
+}
+
+/** An operation, prepared for answering. */
+interface BoundOperation {
+  readonly operation: Operation
+  readonly binding: Binding
+  readonly isReading: boolean
+  readonly readQuery: QueryReader
+  readonly readParams: (raw: unknown) => Readonly<Record<string, string>>
+  readonly bodyValidator: Validator | undefined
+  readonly observe: (status: number, durationMs: number) => void
+  readonly positionToken: (position: Position) => string
+}
+
+function compileOperation(operation: Operation, binding: Binding): BoundOperation {
+  const isReading = operation.method === 'GET' && operation.isOutsideLog !== true
+  const { body } = operation
+  return {
+    operation,
+    binding,
+    isReading,
+    readQuery: createQueryReader(querySchema(operation.query, isReading)),
+    readParams: paramsReader(operation),
+    bodyValidator:
+      body === undefined || operation.serve !== undefined ? undefined : compileSchema(body),
+    observe: binding.metrics.observerOf(operation.operation),
+    positionToken: createTokenCache(),
+  }
+}
+
+/** One request, from its parameters to its answer. */
+class Answering implements TurnTask {
+  readonly #bound: BoundOperation
+  readonly #request: FastifyRequest
+  readonly #reply: FastifyReply
+  readonly #startedMs: number
+  #answer: RouteAnswer | undefined
+  #error: unknown
+  #isLater = false
+
+  constructor(bound: BoundOperation, request: FastifyRequest, reply: FastifyReply) {
+    this.#bound = bound
+    this.#request = request
+    this.#reply = reply
+    this.#startedMs = bound.binding.context.clock.monotonicMs()
+  }
+
+  work(): void {
+    try {
+      const answer = this.#workOut()
+      if (!(answer instanceof Promise)) {
+        this.#answer = answer
+        return
+      }
+      this.#isLater = true
+      answer.then(
+        later => this.#send(later),
+        (error: unknown) => this.#refuse(error),
+      )
+    } catch (error) {
+      this.#error = error
+    }
+  }
+
+  write(): void {
+    if (this.#isLater) return
+    if (this.#error === undefined) this.#send(this.#answer)
+    else this.#refuse(this.#error)
+  }
+
+  /** Lets an operation that speaks something else than JSON answer by itself, at once. */
+  serve(serve: NonNullable<Operation['serve']>): void {
+    const { context } = this.#bound.binding
+    const run = async (): Promise<void> => {
+      const { params, query, folds } = this.#read()
+      if (this.#bound.isReading && query['atLeast'] !== undefined) {
+        await waitFor(folds, query, context)
+      }
+      const body = this.#request.body as Buffer | undefined
+      await serve({ request: this.#request, reply: this.#reply, params, query, body })
+    }
+    run().then(
+      () => this.#end(this.#reply.statusCode),
+      (error: unknown) => this.#refuse(error),
+    )
+  }
+
+  #read(): {
+    readonly params: Readonly<Record<string, string>>
+    readonly query: Readonly<Record<string, unknown>>
+    readonly folds: readonly string[] | undefined
+  } {
+    const { operation, readParams, readQuery } = this.#bound
+    const params = readParams(this.#request.params)
+    const query = readQuery(this.#request.query)
+    return { params, query, folds: operation.foldsOf?.(params) ?? operation.folds }
+  }
+
+  #workOut(): RouteAnswer | Promise<RouteAnswer> | undefined {
+    const { operation, isReading, binding, bodyValidator } = this.#bound
+    const { params, query, folds } = this.#read()
+    let body: unknown
+    if (bodyValidator !== undefined) {
+      body = jsonOf(this.#request.body as Buffer | undefined, binding.context.limits.depthMax)
+      assertFits(bodyValidator, body, 'the body')
+    }
+    if (!isReading || query['atLeast'] === undefined) {
+      return operation.handle?.({ params, query, body })
+    }
+    return waitFor(folds, query, binding.context).then(
+      () => operation.handle?.({ params, query, body }) ?? { body: undefined },
+    )
+  }
+
+  #send(answer: RouteAnswer | undefined): void {
+    const { operation, binding, positionToken } = this.#bound
+    const reply = this.#reply
+    try {
+      const position = answer?.position ?? this.#positionOf(operation, binding.context)
+      if (position !== undefined) reply.header(POSITION_HEADER, positionToken(position))
+      reply.code(answer?.status ?? 200)
+      if (answer?.text === undefined) reply.send(answer?.body)
+      else {
+        reply.header('content-type', 'application/json; charset=utf-8')
+        reply.send(answer.text)
+      }
+    } catch (error) {
+      this.#refuse(error)
+      return
+    }
+    this.#end(reply.statusCode)
+  }
+
+  #positionOf(operation: Operation, context: ServerContext): Position | undefined {
+    if (operation.isOutsideLog === true) return undefined
+    const folds =
+      operation.foldsOf?.(this.#bound.readParams(this.#request.params)) ?? operation.folds
+    // What reads no fold reads the log or the definition: the whole log is a fair answer.
+    if (folds === undefined || folds.length === 0) return context.reflected()
+    return context.streams.reflected(folds)
+  }
+
+  /** Fastify hands errors, and nothing else, to the handler that makes problem details of them. */
+  #refuse(error: unknown): void {
+    const known = error instanceof Error ? error : toRegistered(error, this.#request.id)
+    this.#reply.send(known)
+    this.#end(isError(error) ? error.status : 500)
+  }
+
+  #end(status: number): void {
+    const { binding, observe } = this.#bound
+    const body = this.#request.body as Buffer | undefined
+    if (body !== undefined) binding.budget.release(body.length)
+    observe(status, binding.context.clock.monotonicMs() - this.#startedMs)
+  }
 }
 
 /** Encodes positions; answers in a row often give the same one. */
@@ -112,17 +233,6 @@ async function waitFor(
     timeoutMs: Math.min(timeoutMs as number, context.limits.waitMsMax),
     ...(folds === undefined ? {} : { folds }),
   })
-}
-
-function positionOf(
-  operation: Operation,
-  folds: readonly string[] | undefined,
-  context: ServerContext,
-): Position | undefined {
-  if (operation.isOutsideLog === true) return undefined
-  // What reads no fold reads the log or the definition: the whole log is a fair answer.
-  if (folds === undefined || folds.length === 0) return context.reflected()
-  return context.streams.reflected(folds)
 }
 
 function paramsReader(operation: Operation): (raw: unknown) => Readonly<Record<string, string>> {

@@ -22,6 +22,7 @@ import { operationsOperations } from './operations-routes.ts'
 import { registerPage } from './page.ts'
 import { PROBLEM_TYPE, problemOf, retryAfterSeconds, toRegistered } from './problems.ts'
 import { continueTrace, requestIdOf, traceparentOf } from './trace.ts'
+import { Turns } from './turns.ts'
 
 /** A Node request handler, for Express, Next.js and `http.createServer`. */
 export type NodeHandler = (request: IncomingMessage, response: ServerResponse) => void
@@ -73,7 +74,8 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
   ]
   operations.push(...operationsOperations(context, metrics, options.moduleMetrics, () => document))
   const document = openApiDocument(context.app, operations, options.version)
-  for (const operation of operations) bindOperation(app, operation, { context, budget, metrics })
+  const binding = { context, budget, metrics, turns: new Turns(context.clock) }
+  for (const operation of operations) bindOperation(app, operation, binding)
   await registerDocs(app, document)
   if (options.page !== undefined) await registerPage(app, options.page)
   // A person who opens the address without a page finds the documents, not a refusal.
