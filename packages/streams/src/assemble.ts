@@ -37,7 +37,7 @@ export async function assemble(
       const { generation } = own
       const ids = new EmissionIds(definition.name, generation)
       const emitter = { fold: definition.name, generation, ids, targets }
-      const { tenant } = settings
+      const { tenant, batchRecords } = settings
       const generations = own.reads
       const lane = new Lane({
         definition,
@@ -50,7 +50,9 @@ export async function assemble(
         amendments,
       })
       const writer =
-        targets.size === 0 ? undefined : new StepWriter({ log, clock, lane, generation, onSettled })
+        targets.size === 0
+          ? undefined
+          : new StepWriter({ log, clock, lane, generation, batchRecords, onSettled })
       return new LaneRunner(lane, writer)
     })
     const nowMs = clock.monotonicMs()

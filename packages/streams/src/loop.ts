@@ -116,19 +116,27 @@ export class ViewLoop {
     for (const source of this.#sources) {
       if (this.#isClosing) return false
       if (await this.#pump(source)) hasMore = true
-      for (const { laneRunner } of source.lanes) laneRunner.writer?.flush()
+      const end = log.ends().get(source.name) ?? 0
+      for (const { laneRunner } of source.lanes) laneRunner.writer?.flush(end)
     }
     return hasMore
   }
 
-  /** Feeds the lanes of a partition, each from where it stands; true when anything was folded. */
+  /**
+   * Feeds the lanes of a partition, each one batch from where it stands: a lane that is far behind
+   * does not keep other partitions waiting. True when anything was folded.
+   */
   async #pump(source: SourcePartition): Promise<boolean> {
     const { log, settings } = this.#options
     let didFold = false
-    for (let from = this.#nextOffset(source, 0); from !== undefined;) {
+    const starts = new Set(source.lanes.map(({ laneRunner }) => laneRunner.lane.consumed))
+    let fed = 0
+    for (const from of [...starts].sort((a, b) => a - b)) {
+      if (from < fed || this.#nextOffset(source, from) !== from) continue
       const batch = await this.#read(source, from, settings.batchRecords)
       if (batch === undefined) return true
       if (batch.length === 0) break
+      fed = from + batch.length
       for (let start = 0; start < batch.length && !this.#isClosing; start += CHUNK_RECORDS) {
         const end = Math.min(start + CHUNK_RECORDS, batch.length)
         for (const lane of source.lanes) {
@@ -140,7 +148,6 @@ export class ViewLoop {
         }
       }
       if (this.#isClosing) return false
-      from = this.#nextOffset(source, from + batch.length)
     }
     const end = log.ends().get(source.name) ?? 0
     for (const { laneRunner, runner } of source.lanes) {

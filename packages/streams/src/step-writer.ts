@@ -18,6 +18,8 @@ export interface StepWriterOptions {
   readonly clock: Clock
   readonly lane: Lane
   readonly generation: number
+  /** Records that the loop folds at a time. */
+  readonly batchRecords: number
   /** Called after a step became durable or was refused for good. */
   readonly onSettled: () => void
 }
@@ -84,14 +86,15 @@ export class StepWriter {
 
   /**
    * Commits what the lane did since the last step, if it may now. Steps that say nothing wait until
-   * none is in flight, so that a busy lane has few of them and an idle one always ends with one.
+   * none is in flight and `end`, that of the source, is nearer than a batch, so that a busy lane has
+   * few of them and an idle one always ends with one.
    */
-  flush(): void {
-    const { lane } = this.#options
+  flush(end = 0): void {
+    const { lane, batchRecords } = this.#options
     if (this.error !== undefined || this.#refused.length > 0) return
     if (lane.consumed < this.#from) return
     const hasWork = this.#hasWork(lane)
-    if (!hasWork && lane.consumed === this.#from) return
+    if (!hasWork && (lane.consumed === this.#from || end - lane.consumed >= batchRecords)) return
     if (this.#inFlight >= (hasWork ? IN_FLIGHT_MAX : 1)) return
     const { definition, partition } = lane
     const step: Step = {
