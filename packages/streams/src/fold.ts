@@ -54,10 +54,15 @@ export interface ShardContext {
 
 /** The state of a fold for one partition. Synchronous: it runs in the view loop. */
 export interface FoldShard {
-  /** Folds one record. A throw parks (or passes) the record's keys; the runtime then restores those keys, so a half-made change does no harm. */
+  /** Folds one record; changes no keys but those of the record. A throw parks (or passes) the record's keys; the runtime then restores those keys, so a half-made change does no harm. */
   fold(record: LogRecord, output: FoldOutput): void
   /** Time has come to `watermarkMs` without a record for this fold (ticks, other types): fire timers, close windows. */
   advance?(watermarkMs: number, output: FoldOutput, cause: LogRecord): void
+  /**
+   * True when `advance` changes no key, but for leaving out what time has made void: then the shard
+   * may fold on while a snapshot is taken of it. Without it a shard with `advance` stands still.
+   */
+  readonly isSteadyInTime?: boolean
   /** Takes the effect of a record out again such that the bytes equal those of a fold without it; false when it cannot (the key is folded again). */
   invert?(record: LogRecord): boolean
   /** Keys that have state. */
@@ -68,10 +73,6 @@ export interface FoldShard {
   encodeKey(key: string): Uint8Array | undefined
   /** Replaces a key's state by such bytes, or forgets it. */
   decodeKey(key: string, bytes: Uint8Array | undefined): void
-  /** The whole shard in chunks, for snapshots; without it the runtime writes every key. */
-  encode?(): Iterable<Uint8Array>
-  /** Restores what `encode` gave into a fresh shard. */
-  decode?(chunks: readonly Uint8Array[]): void
   /** The key is parked: its timers wait until `decodeKey` is called for it. */
   hold?(key: string): void
   /** Keys that read `id` of a versioned table at or after `fromMs`: they are folded again when a version of that time arrives late. */

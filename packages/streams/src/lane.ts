@@ -78,6 +78,8 @@ export class Lane<Shard extends FoldShard = FoldShard> {
   mutedBefore = 0
   readonly parked = new Map<string, Parked>()
   failure: LaneFailure | undefined
+  /** The snapshot that is being taken: it hears of keys before they change. */
+  capture: { keep(keys: readonly string[]): void } | undefined
   /** Tells the emissions of a retry from those that other keys made because of the same record. */
   salt = ''
   /** Emitted since the last step was cut, in order. */
@@ -210,6 +212,12 @@ export class Lane<Shard extends FoldShard = FoldShard> {
     this.#call(record)
   }
 
+  /** Gives a key another state. */
+  replaceKey(key: string, bytes: Uint8Array | undefined): void {
+    this.capture?.keep([key])
+    this.shard.decodeKey(key, bytes)
+  }
+
   /** Keys that failed again after they were released: as `found` beside this lane, and as long as they wait already. */
   parkAgain(found: readonly Parked[], before: ReadonlyMap<string, Parked>): void {
     for (const entry of found) {
@@ -304,6 +312,7 @@ export class Lane<Shard extends FoldShard = FoldShard> {
     }
     if (this.forced.size > 0) this.#parkForced(record)
     if (this.parked.size > 0 && this.#waits(record)) return true
+    this.capture?.keep(this.keysOf(record))
     if (this.#suspects.size > 0) {
       const suspect = this.keysOf(record).find(key => this.#suspects.has(key))
       if (suspect !== undefined) return this.#foldGuarded(record)

@@ -91,7 +91,7 @@ export function applyState(
   key: string,
   state: Awaited<ReturnType<typeof foldKey>>,
 ): void {
-  lane.shard.decodeKey(key, state.bytes)
+  lane.replaceKey(key, state.bytes)
   const { failure } = state
   if (failure !== undefined) {
     lane.release([key])

@@ -9,7 +9,6 @@
 import type { Clock } from '@millrace/core'
 import type { EventLog, LogRecord } from '@millrace/log'
 import { streamsErrors } from './errors.ts'
-import type { FoldShard } from './fold.ts'
 import type { Lane, Parked, Parking } from './lane.ts'
 import { Slices } from './slices.ts'
 
@@ -152,7 +151,7 @@ export async function restoreFailed(ports: RefoldPorts, lane: Lane): Promise<voi
       const reason = `it is not deterministic: the record at offset ${offset} failed when it was folded again`
       throw streamsErrors.create('FOLD_FAILED', { fold: lane.definition.name, reason }, error)
     }
-    lane.shard.decodeKey(key, state.bytes)
+    lane.replaceKey(key, state.bytes)
   }
   lane.leaveFailure()
 }
@@ -221,7 +220,7 @@ export async function retryParked(
     // Its timer failed behind its last record.
     failed.has(parked.key) ? parked : { ...parked, offset: lane.consumed },
   )
-  replaceKeys(lane.shard, beside.shard, group)
+  for (const member of group) lane.replaceKey(member, beside.shard.encodeKey(member))
   lane.release(group)
   lane.parkAgain(again, before)
   lane.emitted.push(...beside.emitted)
@@ -239,9 +238,4 @@ async function foldWaiting(
     await restoreFailed(ports, beside)
     await slices.pause()
   }
-}
-
-/** Gives the keys of `to` the state that they have in `from`. */
-export function replaceKeys(to: FoldShard, from: FoldShard, keys: Iterable<string>): void {
-  for (const key of keys) to.decodeKey(key, from.encodeKey(key))
 }

@@ -74,6 +74,8 @@ export class FoldRunner {
   foldedAtSnapshot = 0
   snapshotAtMs: number
   isSnapshotting = false
+  /** How long the last snapshot took. */
+  snapshotTookMs = 0
   #partitionOf: (key: string) => number
 
   constructor(options: {

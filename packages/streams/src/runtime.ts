@@ -21,7 +21,7 @@ import { rebuildKeys, rebuildLane, refoldKeys, type Rebuilt } from './rebuild.ts
 import { retryParked, type RefoldPorts } from './refold.ts'
 import type { FoldRunner, LaneRunner } from './runner.ts'
 import { Slices } from './slices.ts'
-import { encodeLane } from './snapshot-codec.ts'
+import { LaneCapture } from './snapshot-codec.ts'
 import type { FoldHandle, FoldStatus, Streams } from './streams.ts'
 import { TableWatch } from './table-watch.ts'
 
@@ -37,6 +37,11 @@ export async function openStreams(options: StreamsOptions): Promise<Streams> {
   await runtime.current.load()
   return runtime.current
 }
+
+/** A snapshot takes a fourth of the loop's slice at a time: requests and folds go before it. */
+const SNAPSHOT_SLICE_SHARE = 1 / 4
+/** A fold whose snapshot took long waits so many times as long before it begins the next. */
+const SNAPSHOT_REST = 4
 
 interface Waiter {
   /** True when it was answered. */
@@ -54,6 +59,7 @@ class Runtime implements Streams {
   readonly #waiters = new Set<Waiter>()
   readonly #upstream = new Map<FoldRunner, readonly FoldRunner[]>()
   readonly #background = new Set<Promise<unknown>>()
+  #snapshots: Promise<unknown> = Promise.resolve()
   #stopListening: () => void = () => undefined
   #snapshotTimer: { cancel(): void } | undefined
   #isClosed = false
@@ -359,16 +365,26 @@ class Runtime implements Streams {
       if (folded === 0 || runner.isSnapshotting || runner.error() !== undefined) continue
       const ageMs = this.#options.clock.monotonicMs() - runner.snapshotAtMs
       if (folded < snapshotEveryRecords && ageMs < snapshotEveryMs) continue
+      if (ageMs < runner.snapshotTookMs * SNAPSHOT_REST) continue
       this.#track(this.#snapshotFold(runner))
     }
   }
 
-  /** Writes a snapshot; a failure is logged, since the log can always give the state again. */
+  /** Writes a snapshot when those asked for before are written, so that together they take one share of the time. */
   async #snapshotFold(runner: FoldRunner): Promise<void> {
-    if (runner.isSnapshotting || runner.error() !== undefined) return
+    if (runner.isSnapshotting) return
     runner.isSnapshotting = true
+    const turn = this.#snapshots.then(() => this.#writeSnapshot(runner))
+    this.#snapshots = turn
+    await turn
+  }
+
+  /** A failure is logged, since the log can always give the state again. */
+  async #writeSnapshot(runner: FoldRunner): Promise<void> {
+    const startedMs = this.#options.clock.monotonicMs()
     const folded = runner.consumed()
     try {
+      if (runner.error() !== undefined) return
       const meta = { version: runner.lineage.identity, info: { format: 1 } }
       await this.#options.snapshots.save(runner.name, meta, this.#encode(runner))
       runner.foldedAtSnapshot = folded
@@ -380,18 +396,26 @@ class Runtime implements Streams {
     } finally {
       runner.isSnapshotting = false
       runner.snapshotAtMs = this.#options.clock.monotonicMs()
+      runner.snapshotTookMs = runner.snapshotAtMs - startedMs
     }
   }
 
   async *#encode(runner: FoldRunner): AsyncGenerator<Uint8Array> {
-    const slices = new Slices(this.#options.clock, this.#settings.sliceMs)
+    const slices = new Slices(this.#options.clock, this.#settings.sliceMs * SNAPSHOT_SLICE_SHARE)
     for (const laneRunner of runner.lanes) {
       const free = await this.#holdSettled(runner, laneRunner)
-      try {
-        yield* encodeLane(laneRunner.lane, this.#watch.seenBy(runner), slices)
-      } finally {
+      const { lane } = laneRunner
+      const capture = new LaneCapture(lane, this.#watch.seenBy(runner))
+      const goOn = (): void => {
         free()
         this.#loop.wake()
+      }
+      if (lane.shard.advance === undefined || lane.shard.isSteadyInTime === true) goOn()
+      try {
+        yield* capture.chunks(slices)
+      } finally {
+        capture.end()
+        goOn()
       }
     }
   }

@@ -5,21 +5,18 @@
  *   1 | JSON {partition, consumed, watermarkMs, parked, tables}     begins a partition
  *   2 | bytes of encodeShared                                       at most once
  *   3 | { u32 key bytes | u32 state bytes | key UTF-8 | state }...  keys, little endian
- *   4 | a chunk of the shard's own encode                           instead of 3
- *   5 |                                                             ends a partition
+ *   4 |                                                             ends a partition
  *
  * A partition without its end is not restored, so that a cut-off iteration leaves no half state.
  */
-import type { Lane } from './lane.ts'
 import { streamsErrors } from './errors.ts'
+import type { Lane } from './lane.ts'
 import type { Slices } from './slices.ts'
 
 const HEADER = 1
 const SHARED = 2
 const KEYS = 3
-const SHARD = 4
-const END = 5
-const CHUNK_BYTES = 256 * 1024
+const END = 4
 
 /** What a snapshot says about one partition beside its state. */
 export interface LaneHeader {
@@ -45,50 +42,76 @@ export interface LaneImage {
   readonly header: LaneHeader
   shared: Uint8Array | undefined
   readonly keys: Uint8Array[]
-  readonly shard: Uint8Array[]
 }
 
-/** The chunks of one lane. The lane must not fold meanwhile. */
-export async function* encodeLane(
-  lane: Lane,
-  tables: Readonly<Record<string, number>>,
-  slices: Slices,
-): AsyncGenerator<Uint8Array> {
-  const { shard } = lane
-  yield tagged(HEADER, Buffer.from(JSON.stringify(headerOf(lane, tables)), 'utf8'))
-  const shared = shard.encodeShared?.()
-  if (shared !== undefined) yield tagged(SHARED, shared)
-  if (shard.encode !== undefined) {
-    for (const chunk of shard.encode()) {
-      yield tagged(SHARD, chunk)
-      await slices.pause()
-    }
-  } else {
-    yield* encodeKeys(lane, slices)
-  }
-  yield Uint8Array.of(END)
-}
+/** Bytes of keys that are gathered before they are written; one with a larger state is written alone. */
+const CHUNK_BYTES = 256 * 1024
 
-async function* encodeKeys(lane: Lane, slices: Slices): AsyncGenerator<Uint8Array> {
-  let frames: Uint8Array[] = [Uint8Array.of(KEYS)]
-  let bytes = 1
-  for (const key of lane.shard.keys()) {
-    const state = lane.shard.encodeKey(key)
-    if (state === undefined) continue
-    const name = Buffer.from(key, 'utf8')
-    const lengths = Buffer.allocUnsafe(8)
-    lengths.writeUInt32LE(name.length, 0)
-    lengths.writeUInt32LE(state.length, 4)
-    frames.push(lengths, name, state)
-    bytes += 8 + name.length + state.length
-    if (bytes >= CHUNK_BYTES) {
-      yield Buffer.concat(frames, bytes)
-      frames = [Uint8Array.of(KEYS)]
-      bytes = 1
-    }
-    await slices.pause()
+/**
+ * A consistent cut of one lane, which folds on while the cut is written: a key is encoded before its
+ * first change after the cut, or when its turn comes. Memory: the encoded keys that are not written
+ * yet, and a name for each key. Begin it while the lane stands still, and `end` it.
+ */
+export class LaneCapture {
+  readonly #lane: Lane
+  readonly #encoded = new Set<string>()
+  /** Chunks that are whole. */
+  readonly #full: Uint8Array[] = []
+  #chunk = Buffer.allocUnsafe(CHUNK_BYTES)
+  #filled = 0
+
+  constructor(lane: Lane, tables: Readonly<Record<string, number>>) {
+    this.#lane = lane
+    this.#full.push(tagged(HEADER, Buffer.from(JSON.stringify(headerOf(lane, tables)), 'utf8')))
+    const shared = lane.shard.encodeShared?.()
+    if (shared !== undefined) this.#full.push(tagged(SHARED, shared))
+    lane.capture = this
   }
-  if (bytes > 1) yield Buffer.concat(frames, bytes)
+
+  /** The state of `keys` is about to change. */
+  keep(keys: readonly string[]): void {
+    for (const key of keys) {
+      if (this.#encoded.has(key)) continue
+      this.#encoded.add(key)
+      const state = this.#lane.shard.encodeKey(key)
+      if (state !== undefined) this.#put(key, state)
+    }
+  }
+
+  /** The chunks of the cut. */
+  async *chunks(slices: Slices): AsyncGenerator<Uint8Array> {
+    yield* this.#full.splice(0)
+    for (const key of this.#lane.shard.keys()) {
+      this.keep([key])
+      yield* this.#full.splice(0)
+      if (slices.isOver()) await slices.next()
+    }
+    yield* this.#full.splice(0)
+    if (this.#filled > 0) yield this.#chunk.subarray(0, this.#filled)
+    yield Uint8Array.of(END)
+  }
+
+  /** The lane need not tell of changes any more. */
+  end(): void {
+    if (this.#lane.capture === this) this.#lane.capture = undefined
+  }
+
+  #put(key: string, state: Uint8Array): void {
+    const keyBytes = Buffer.byteLength(key, 'utf8')
+    const needed = 8 + keyBytes + state.length
+    if (Math.max(this.#filled, 1) + needed > this.#chunk.length) {
+      if (this.#filled > 0) this.#full.push(this.#chunk.subarray(0, this.#filled))
+      this.#chunk = Buffer.allocUnsafe(Math.max(CHUNK_BYTES, 1 + needed))
+      this.#filled = 0
+    }
+    if (this.#filled === 0) this.#chunk[this.#filled++] = KEYS
+    const chunk = this.#chunk
+    chunk.writeUInt32LE(keyBytes, this.#filled)
+    chunk.writeUInt32LE(state.length, this.#filled + 4)
+    chunk.write(key, this.#filled + 8, 'utf8')
+    chunk.set(state, this.#filled + 8 + keyBytes)
+    this.#filled += needed
+  }
 }
 
 function headerOf(lane: Lane, tables: Readonly<Record<string, number>>): LaneHeader {
@@ -119,13 +142,12 @@ export async function* readLanes(
     const tag = chunk[0]
     if (tag === HEADER) {
       const header = JSON.parse(Buffer.from(body).toString('utf8')) as LaneHeader
-      image = { header, shared: undefined, keys: [], shard: [] }
+      image = { header, shared: undefined, keys: [] }
       continue
     }
     if (image === undefined) throw unreadable(fold, 'a chunk stands outside of a partition')
     if (tag === SHARED) image.shared = body
     else if (tag === KEYS) image.keys.push(body)
-    else if (tag === SHARD) image.shard.push(body)
     else if (tag === END) {
       yield image
       image = undefined
@@ -136,11 +158,6 @@ export async function* readLanes(
 /** Gives a fresh lane the state of an image. */
 export function restoreLane(lane: Lane, image: LaneImage): void {
   const { shard } = lane
-  if (image.shard.length > 0) {
-    if (shard.decode === undefined)
-      throw unreadable(lane.definition.name, 'the shard cannot decode')
-    shard.decode(image.shard)
-  }
   for (const chunk of image.keys) {
     const view = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength)
     for (let at = 0; at < view.length;) {

@@ -82,7 +82,7 @@ export function noteChanges<Shard extends TableShard>(
     ...definition,
     createShard(context) {
       const shard = definition.createShard(context)
-      const { fold, decodeKey, decode, invert } = shard
+      const { fold, decodeKey, invert } = shard
       shard.fold = (record, output) => {
         fold.call(shard, record, output)
         changes.note(record.key)
@@ -95,12 +95,6 @@ export function noteChanges<Shard extends TableShard>(
         shard.invert = record => {
           changes.note(record.key)
           return invert.call(shard, record)
-        }
-      }
-      if (decode !== undefined) {
-        shard.decode = chunks => {
-          decode.call(shard, chunks)
-          for (const key of shard.keys()) changes.note(key)
         }
       }
       return shard

@@ -6,7 +6,6 @@ import { canonicalBytes, canonicalText, parseBytes } from './canonical.ts'
 import { ViewContext, eventOf } from './context.ts'
 import { keyIn, type ViewPlan } from './plan.ts'
 import { TableReads, type KeyReads } from './reads.ts'
-import { decodeEntries, encodeEntries } from './entries.ts'
 import type { ReadableShard } from './reader.ts'
 import { Timers, type DueTimer } from './timers.ts'
 
@@ -48,6 +47,10 @@ export class PlainShard implements FoldShard, ReadableShard {
     this.#put(key, result === undefined ? state : result)
     // A timer may have been set to a time that has come already.
     if (this.#timers !== undefined) this.#fireDue(this.#timers, output)
+  }
+
+  get isSteadyInTime(): boolean {
+    return this.#timers === undefined
   }
 
   advance(watermarkMs: number, output: FoldOutput): void {
@@ -105,38 +108,6 @@ export class PlainShard implements FoldShard, ReadableShard {
 
   readersOf(kind: string, id: string, fromMs: number): Iterable<string> {
     return this.#reads?.readersOf(kind, id, fromMs) ?? []
-  }
-
-  *encode(): Iterable<Uint8Array> {
-    const timers = this.#timers
-    const reads = this.#reads
-    if (timers === undefined && reads === undefined) {
-      yield* encodeEntries(this.#states)
-      return
-    }
-    const states = this.#states
-    const plan = this.#plan
-    function* images(): Generator<[string, Image]> {
-      for (const [key, packed] of states) {
-        const state = plan.packing.unpack(packed)
-        yield [key, { state, ...withTimers(timers?.of(key)), ...withReads(reads?.of(key)) }]
-      }
-    }
-    yield* encodeEntries(images())
-  }
-
-  decode(chunks: readonly Uint8Array[]): void {
-    const isBare = this.#timers === undefined && this.#reads === undefined
-    for (const [key, value] of decodeEntries(chunks)) {
-      if (isBare) {
-        this.#states.set(key, value)
-        continue
-      }
-      const image = value as Image
-      this.#put(key, image.state)
-      this.#timers?.replace(key, image.timers)
-      this.#reads?.replace(key, image.reads)
-    }
   }
 
   encodeShared(): Uint8Array {

@@ -6,7 +6,6 @@
 import type { LogRecord } from '@millrace/log'
 import type { FoldDefinition, ShardContext, TableShard } from '../fold.ts'
 import { canonicalBytes, parseBytes } from './canonical.ts'
-import { decodeEntries, encodeEntries } from './entries.ts'
 
 /** Event time and attributes; null after a removal. */
 type Version = readonly [atMs: number, attributes: unknown]
@@ -72,16 +71,6 @@ export class VersionedTable implements TableShard {
   decodeKey(key: string, bytes: Uint8Array | undefined): void {
     if (bytes === undefined) this.#versions.delete(key)
     else this.#versions.set(key, parseBytes(bytes) as Version[])
-  }
-
-  encode(): Iterable<Uint8Array> {
-    return encodeEntries(this.#versions)
-  }
-
-  decode(chunks: readonly Uint8Array[]): void {
-    for (const [key, versions] of decodeEntries(chunks)) {
-      this.#versions.set(key, versions as Version[])
-    }
   }
 }
 

@@ -12,7 +12,6 @@ import type { LogRecord } from '@millrace/log'
 import type { FoldOutput, FoldShard, ShardContext } from '../fold.ts'
 import { canonicalBytes, canonicalText, parseBytes } from './canonical.ts'
 import { ViewContext, eventOf } from './context.ts'
-import { decodeEntries, encodeEntries } from './entries.ts'
 import { decodeWatermark, encodeWatermark } from './plain-shard.ts'
 import { keyIn, lateWatermark, type ViewPlan } from './plan.ts'
 import type { ReadableShard, WindowValue } from './reader.ts'
@@ -29,6 +28,7 @@ const SWEEP_KEYS = 2
 
 /** See the head of the file. */
 export class WindowShard implements FoldShard, ReadableShard {
+  readonly isSteadyInTime = true
   readonly counters = { late: 0, ignored: 0, expired: 0 }
   readonly #plan: ViewPlan
   readonly #window: WindowDefinition
@@ -111,20 +111,6 @@ export class WindowShard implements FoldShard, ReadableShard {
 
   readersOf(kind: string, id: string, fromMs: number): Iterable<string> {
     return this.#reads?.readersOf(kind, id, fromMs) ?? []
-  }
-
-  *encode(): Iterable<Uint8Array> {
-    const images = function* (this: WindowShard): Generator<[string, Image]> {
-      for (const key of this.keys()) {
-        const reads = this.#readsOf(key)
-        yield [key, { tiles: this.#kept(key), ...(reads === undefined ? {} : { reads }) }]
-      }
-    }
-    yield* encodeEntries(images.call(this))
-  }
-
-  decode(chunks: readonly Uint8Array[]): void {
-    for (const [key, image] of decodeEntries(chunks)) this.#restore(key, image as Image)
   }
 
   encodeShared(): Uint8Array {
