@@ -43,6 +43,8 @@ export interface Config {
   readonly host: string
   readonly port: number
   readonly logLevel: LogLevel
+  /** What commands show to a server of another machine; empty for none. */
+  readonly key: string
   readonly limits: Limits
 }
 
@@ -90,8 +92,7 @@ export const settings: readonly Setting[] = [
     name: 'MILLRACE_HOST',
     field: 'host',
     default: '127.0.0.1',
-    allowed: ['127.0.0.1', '::1', 'localhost'],
-    description: 'The address to listen on. Only loopback: there are no keys yet.',
+    description: 'The address to listen on. Loopback alone until a key was made.',
   },
   {
     name: 'PORT',
@@ -106,6 +107,13 @@ export const settings: readonly Setting[] = [
     default: 'info',
     allowed: LEVELS,
     description: 'How much the server logs, as JSON lines on standard error.',
+  },
+  {
+    name: 'MILLRACE_KEY',
+    field: 'key',
+    default: '',
+    description:
+      'The key that commands show to the server of `--port`. The server of a data directory on this machine needs none.',
   },
   limit('bodyBytesMax', 8 * MIB, [KIB, 256 * MIB], 'bytes', 'The largest request body.'),
   limit(
@@ -133,7 +141,7 @@ export const settings: readonly Setting[] = [
 export const processEnvironment: Readonly<Record<string, string | undefined>> = process.env
 
 /** What a caller sets in code; it wins over the environment. */
-export type ConfigOverrides = Partial<Omit<Config, 'limits'>> & {
+export type ConfigOverrides = Partial<Omit<Config, 'limits' | 'key'>> & {
   readonly limits?: Partial<Limits>
 }
 
@@ -161,6 +169,7 @@ export function readConfig(
     host: values.get('host') as string,
     port: values.get('port') as number,
     logLevel: values.get('logLevel') as LogLevel,
+    key: values.get('key') as string,
     limits: limits as unknown as Limits,
   }
 }
@@ -168,7 +177,7 @@ export function readConfig(
 function ownValue(overrides: ConfigOverrides, field: string): string | number | undefined {
   const name = field.startsWith('limits.') ? field.slice('limits.'.length) : undefined
   return name === undefined
-    ? overrides[field as keyof Omit<Config, 'limits'>]
+    ? overrides[field as keyof Omit<ConfigOverrides, 'limits'>]
     : overrides.limits?.[name as keyof Limits]
 }
 
@@ -186,8 +195,7 @@ function checked(setting: Setting, value: unknown, isFromOutside: boolean): stri
     return number
   }
   if (typeof value !== 'string') return refuse('it is text')
-  // The host is checked where it is used, with a refusal that says why only loopback is served.
-  if (setting.field === 'host' || setting.allowed === undefined) return value
+  if (setting.allowed === undefined) return value
   const allowed = setting.allowed as readonly string[]
   return allowed.includes(value) ? value : refuse(`it is one of ${allowed.join(', ')}`)
 }

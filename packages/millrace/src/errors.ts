@@ -78,15 +78,50 @@ export const serverErrors = defineErrors({
     status: 403,
     retryable: false,
     message: 'Requests from pages of {origin} are refused.',
-    remedy: 'Call Millrace from your own server, or from a page that it serves.',
+    remedy:
+      'Call Millrace from your own server, from a page that it serves, or with a public key that names the origin.',
+  },
+  KEY_MISSING: {
+    status: 401,
+    retryable: false,
+    message: 'The request has no key.',
+    remedy: 'Send `Authorization: Bearer <key>`; `millrace keys create` makes a key.',
+  },
+  KEY_INVALID: {
+    status: 401,
+    retryable: false,
+    message: 'The key of the request is not valid: {reason}.',
+    remedy: 'Send a key that `millrace keys list` shows as valid, or make one.',
+  },
+  KEY_SCOPE_TOO_SMALL: {
+    status: 403,
+    retryable: false,
+    message: 'The key has the scope {scope}; this needs {needed}.',
+    remedy: 'Use a key with the scope {needed}.',
+  },
+  KEY_ID_UNKNOWN: {
+    status: 404,
+    retryable: false,
+    message: 'There is no key {id}.',
+    remedy: '`millrace keys list` shows the ids of all keys.',
+  },
+  KEY_REVOKED: {
+    status: 409,
+    retryable: false,
+    message: 'The key {id} was revoked.',
+    remedy: 'Make another one: millrace keys create.',
+  },
+  RATE_LIMITED: {
+    status: 429,
+    retryable: true,
+    message: 'The key {key} may ask {requestsPerSecond} times a second.',
+    remedy: 'Send again after {retryAfterMs} ms, and put more events into one request.',
   },
   LISTEN_REFUSED: {
     status: 500,
     retryable: false,
-    message:
-      'Listening on {host} is refused: Millrace has no keys yet, so it serves loopback only.',
-    remedy:
-      'Use 127.0.0.1, ::1 or localhost, and put your own server with authentication before it.',
+    message: 'Listening on {host} is refused: there are no keys yet, so loopback alone is served.',
+    remedy: 'Make a key first: millrace keys create admin; or use 127.0.0.1, ::1 or localhost.',
   },
   PORT_IN_USE: {
     status: 500,

@@ -31,6 +31,9 @@ import { createViewReader, type Streams, type ViewReader } from '@millrace/strea
 import { readConfig, type ConfigOverrides } from './config.ts'
 import { serverErrors } from './errors.ts'
 import { deadLetterOperations } from './http/dead-letter-routes.ts'
+import { createGate } from './http/security/gate.ts'
+import { openKeyBook, type KeyBook } from './http/security/key-book.ts'
+import { keyOperations } from './http/security/key-routes.ts'
 import { liveOperations } from './http/live-routes.ts'
 import { logOperations } from './http/log-routes.ts'
 import { operationOf } from './http/operation.ts'
@@ -120,8 +123,8 @@ export interface Millrace<A extends App = App> {
   /** Serves requests of a host process: Express, Next.js, `http.createServer`. */
   readonly handler: NodeHandler
   /** The HTTP API. */
-  readonly server: Pick<HttpServer, 'document' | 'operations'>
-  /** Listens on loopback; gives the address. Defaults from the configuration. */
+  readonly server: Pick<HttpServer, 'document' | 'operations' | 'routes'>
+  /** Listens; on loopback alone while there are no keys (LISTEN_REFUSED). Gives the address. Defaults from the configuration. */
   listen(address?: {
     readonly host?: string
     readonly port?: number
@@ -178,13 +181,16 @@ async function assemble<A extends App>(
   const { streams, ingest, backends } = runtime
   const { log } = backends
   let closing: Promise<void> | undefined
-  const server = await openServer(options, parts, () => closing !== undefined)
+  const { clock, random, logger } = parts
+  const keys = await openKeyBook({ log, clock, random, logger, newId: runtime.newId })
+  const server = await openServer(options, parts, keys, () => closing !== undefined)
   const trackMany = (events: readonly unknown[], how?: IngestOptions): Promise<IngestOutcome> => {
     if (closing !== undefined) throw serverErrors.create('MILLRACE_CLOSED')
     return ingest.events(events.map(plainTime), how)
   }
   const closeAll = async (): Promise<void> => {
     await server.close()
+    await keys.close()
     await runtime.close()
   }
   return {
@@ -279,6 +285,7 @@ function trackedOf(outcome: IngestOutcome): Tracked {
 function openServer<A extends App>(
   options: MillraceOptions<A>,
   { runtime, config, clock, random, logger }: Parts,
+  keys: KeyBook,
   isClosing: () => boolean,
 ): Promise<HttpServer> {
   const { limits } = config
@@ -297,6 +304,7 @@ function openServer<A extends App>(
   }
   return createHttpServer({
     context,
+    gate: createGate({ keys, clock, operatorToken: runtime.backends.operatorToken }),
     random,
     version: VERSION,
     page: options.page,
@@ -307,6 +315,7 @@ function openServer<A extends App>(
       ...viewOperations(context, subscriptions),
       ...logOperations(context, subscriptions),
       ...deadLetterOperations(context),
+      ...keyOperations(keys),
       ...liveOperations(context, subscriptions),
     ],
     moduleMetrics: runtime.modules.flatMap(({ instance }) => instance.metrics),

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { spawn, type ChildProcess } from 'node:child_process'
-import { mkdir, mkdtemp, readFile, readdir, rm, symlink, writeFile } from 'node:fs/promises'
+import { cp, mkdir, mkdtemp, readFile, readdir, rm, symlink, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -322,6 +322,54 @@ test('a built-in app: import without an app, remembered by the data directory', 
   const third = await json(['import', 'movielens', 'ml'], folder)
   assert.deepEqual([third['appended'], third['duplicates'], third['refused']], [0, 661, 1])
   await server.stop()
+})
+
+test('keys: made once, then the server of the directory asks for them and its commands go on', async () => {
+  const folder = join(root, 'guarded')
+  await mkdir(folder)
+  await cp(join(shop, 'app.ts'), join(folder, 'app.ts'))
+  await mkdir(join(folder, 'node_modules'))
+  await symlink(PACKAGE, join(folder, 'node_modules/millrace'), 'dir')
+  assert.deepEqual((await json(['keys', 'list'], folder))['keys'], [])
+  const admin = await json(['keys', 'create', 'admin', '--name', 'ops'], folder)
+  assert.match(String(admin['key']), /^millrace_admin_/)
+  const web = ['keys', 'create', 'public', '--origin', 'https://a.example', 'https://b.example']
+  const made = await json([...web, '--rate', '10'], folder)
+  assert.deepEqual(made['origins'], ['https://a.example', 'https://b.example'])
+  assert.deepEqual([made['requestsPerSecond'], made['burst'], made['name']], [10, 20, 'public'])
+  const nowhere = await json(['keys', 'create', 'public'], folder)
+  assert.deepEqual(
+    [nowhere['exit'], (nowhere['error'] as { code: string }).code],
+    [1, 'REQUEST_INVALID'],
+  )
+
+  const server = await serve(folder)
+  assert.equal((await fetch(`${server.url}/v1/views`)).status, 401)
+  const headers = { authorization: `Bearer ${String(admin['key'])}` }
+  assert.equal((await fetch(`${server.url}/v1/views`, { headers })).status, 200)
+  // Commands on this machine need no key: the lock and the secret of the directory let them in.
+  const tracked = await json(['track', 'read', 'reader=zoe', 'article=a5', 'seconds=90'], folder)
+  assert.equal(tracked['status'], 'appended')
+  const rotated = await json(['keys', 'rotate', String(admin['id']), '--grace', '0'], folder)
+  assert.equal((await fetch(`${server.url}/v1/views`, { headers })).status, 401)
+  // With a port and no directory in common, the environment says the key.
+  const elsewhere = { MILLRACE_KEY: String(rotated['key']) }
+  const away = ['log', 'stats', '--port', server.port, '--data', 'other']
+  assert.equal((await json(away, root, elsewhere))['exit'], 0)
+  const refused = await json(away)
+  assert.deepEqual(
+    [refused['exit'], (refused['error'] as { code: string }).code],
+    [1, 'KEY_MISSING'],
+  )
+  const ended = await json(['keys', 'revoke', String(made['id'])], folder)
+  assert.notEqual(ended['revokedMs'], null)
+  await server.stop()
+  const keys = (await json(['keys', 'list'], folder))['keys'] as { name: string; usedMs: number }[]
+  assert.deepEqual(
+    keys.map(({ name }) => name),
+    ['ops', 'public'],
+  )
+  assert.ok((keys[0]?.usedMs ?? 0) > 0)
 })
 
 test('a signal ends a command that does not wait for one', async () => {

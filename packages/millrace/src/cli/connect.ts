@@ -5,6 +5,7 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { isError, silentLogger, type App } from '@millrace/core'
+import { operatorTokenOf } from '../http/security/operator.ts'
 import { readIdentity } from '../wiring/identity.ts'
 import { openMillrace } from '../millrace.ts'
 import { builtInApp } from '../import/index.ts'
@@ -31,10 +32,14 @@ export interface ApiAnswer {
   readonly headers: Headers
 }
 
+/** A server that answers, and what this command shows it to be let in. */
+export interface Server {
+  readonly url: string
+  readonly key: string | undefined
+}
+
 /** A product that answers. */
 export interface Connection {
-  /** Where it answers. */
-  readonly url: string
   /** False: this process opened the directory. */
   readonly isRemote: boolean
   /** Sends a request; a refusal of the API is thrown (CLI_REFUSED with its code). */
@@ -76,16 +81,25 @@ export async function connect(context: CommandContext): Promise<Connection> {
   return openDirectory(context)
 }
 
-/** The address of a server that runs: on the port asked for, or of the data directory; undefined when none does. */
-export async function findServer(context: CommandContext): Promise<string | undefined> {
+/** A server that runs: on the port asked for, or of the data directory; undefined when none does. */
+export async function findServer(context: CommandContext): Promise<Server | undefined> {
   const { port, data } = context
   if (port.isSet && port.number !== 0) {
     const url = `http://127.0.0.1:${port.number}`
     const reason = await whyNot(url)
-    if (reason === undefined) return url
+    if (reason === undefined) return { url, key: await keyFor(context, url) }
     if (port.isExplicit) throw cliErrors.create('CLI_UNREACHABLE', { url, reason })
   }
-  return data === 'memory' ? undefined : ownerUrl(context)
+  const url = data === 'memory' ? undefined : await ownerUrl(context)
+  return url === undefined ? undefined : { url, key: await keyFor(context, url) }
+}
+
+/** The key that the environment gives, else the operator's token where the server is that of our data directory. */
+async function keyFor({ key, data }: CommandContext, url: string): Promise<string | undefined> {
+  if (key !== '') return key
+  if (data === 'memory' || ownerOf(data)?.url !== url) return undefined
+  const identity = await readIdentity(data)
+  return identity === undefined ? undefined : operatorTokenOf(data, identity.secret)
 }
 
 const OWNER_WAIT_MS = 3000
@@ -121,12 +135,11 @@ function isRefusal(error: unknown): boolean {
   return cause?.code === 'ECONNREFUSED'
 }
 
-function remote(url: string): Connection {
+function remote(server: Server): Connection {
   return {
-    url,
     isRemote: true,
-    request: request => sendRequest(url, request),
-    open: (path, signal) => openStream(url, path, signal),
+    request: request => sendRequest(server, request),
+    open: (path, signal) => openStream(server, path, signal),
     close: () => Promise.resolve(),
   }
 }
@@ -141,17 +154,21 @@ async function openDirectory(context: CommandContext): Promise<Connection> {
     const noticed = clock.after(1000, () => output.note('Catching up with the log ...'))
     await millrace.reached(millrace.log.ends(), { timeoutMs: CATCH_UP_MS })
     noticed.cancel()
-    const server = createServer(millrace.handler)
-    await new Promise<void>(done => server.listen(0, '127.0.0.1', done))
-    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+    const host = createServer(millrace.handler)
+    await new Promise<void>(done => host.listen(0, '127.0.0.1', done))
+    const identity = await readIdentity(data)
+    const server = {
+      url: `http://127.0.0.1:${(host.address() as AddressInfo).port}`,
+      // This process owns the directory, so that the token is its own.
+      key: identity === undefined ? undefined : operatorTokenOf(data, identity.secret),
+    }
     return {
-      url,
       isRemote: false,
-      request: request => sendRequest(url, request),
-      open: (path, signal) => openStream(url, path, signal),
+      request: request => sendRequest(server, request),
+      open: (path, signal) => openStream(server, path, signal),
       async close() {
-        server.closeAllConnections()
-        await new Promise(done => server.close(done))
+        host.closeAllConnections()
+        await new Promise(done => host.close(done))
         await millrace.close()
       },
     }
@@ -161,8 +178,13 @@ async function openDirectory(context: CommandContext): Promise<Connection> {
   }
 }
 
-/** Sends a request to the server at `url`; a refusal is thrown (CLI_REFUSED with its code). */
-export async function sendRequest(url: string, request: ApiRequest): Promise<ApiAnswer> {
+function keyHeader({ key }: Server): Readonly<Record<string, string>> {
+  return key === undefined ? {} : { authorization: `Bearer ${key}` }
+}
+
+/** Sends a request to a server; a refusal is thrown (CLI_REFUSED with its code). */
+export async function sendRequest(server: Server, request: ApiRequest): Promise<ApiAnswer> {
+  const { url } = server
   const query = new URLSearchParams(request.query)
   const target = `${url}${request.path}${query.size > 0 ? `?${query.toString()}` : ''}`
   const raw = request.raw
@@ -176,6 +198,7 @@ export async function sendRequest(url: string, request: ApiRequest): Promise<Api
     fetch(target, {
       method: request.method,
       headers: {
+        ...keyHeader(server),
         ...request.headers,
         ...(content === undefined ? {} : { 'content-type': content.mediaType }),
       },
@@ -188,10 +211,10 @@ export async function sendRequest(url: string, request: ApiRequest): Promise<Api
   return { status: answer.status, body, headers: answer.headers }
 }
 
-async function openStream(url: string, path: string, signal: AbortSignal): Promise<Response> {
-  const answer = await reach(url, () =>
-    fetch(url + path, { signal, headers: { accept: 'text/event-stream' } }),
-  )
+async function openStream(server: Server, path: string, signal: AbortSignal): Promise<Response> {
+  const { url } = server
+  const headers = { accept: 'text/event-stream', ...keyHeader(server) }
+  const answer = await reach(url, () => fetch(url + path, { signal, headers }))
   if (answer.ok) return answer
   const text = await answer.text()
   throw refusal(answer.status, parse(text), text)

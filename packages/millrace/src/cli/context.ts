@@ -35,6 +35,8 @@ export interface CommandContext extends CliPorts {
   readonly data: string
   /** The port that was asked for, by option or environment. */
   readonly port: { readonly number: number; readonly isExplicit: boolean; readonly isSet: boolean }
+  /** The key that the environment gives; empty for none. */
+  readonly key: string
   /** Sets the exit code of a command that did not fail as a whole. */
   exitWith(code: number): void
 }
@@ -60,6 +62,7 @@ export function createContext(
     options,
     output,
     data: config.data === 'memory' ? 'memory' : resolve(ports.cwd, config.data),
+    key: config.key,
     port: { number: config.port, isExplicit: options.port !== undefined, isSet },
     exitWith,
   }

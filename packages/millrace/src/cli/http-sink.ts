@@ -6,7 +6,7 @@ import {
   type ImportSink,
   type SinkResult,
 } from '../import/index.ts'
-import { sendRequest } from './connect.ts'
+import { sendRequest, type Server } from './connect.ts'
 
 interface BatchAnswer {
   readonly results: readonly {
@@ -18,14 +18,14 @@ interface BatchAnswer {
 
 const RETRY_MS = 200
 
-/** A sink that posts batches to the server at `url`; waits while it is overloaded. */
-export function createHttpSink(url: string, clock: Clock): ImportSink {
+/** A sink that posts batches to a server; waits while it is overloaded or asks for less. */
+export function createHttpSink(server: Server, clock: Clock): ImportSink {
   return {
     async append(events) {
       const bytes = Buffer.concat(events.flatMap(lineOf))
       for (;;) {
         try {
-          const { body } = await sendRequest(url, {
+          const { body } = await sendRequest(server, {
             method: 'POST',
             path: '/v1/events',
             query: { history: 'true' },
@@ -33,13 +33,18 @@ export function createHttpSink(url: string, clock: Clock): ImportSink {
           })
           return (body as BatchAnswer).results.map(resultOf)
         } catch (error) {
-          if (!isError(error) || error.details['status'] !== 503) throw error
+          if (!isError(error) || !mayPass(error.details['status'])) throw error
           const delayMs = error.retryAfterMs ?? RETRY_MS
           await new Promise<void>(resolve => clock.after(delayMs, resolve))
         }
       }
     },
   }
+}
+
+/** Overloaded, or above the rate of the key. */
+function mayPass(status: unknown): boolean {
+  return status === 503 || status === 429
 }
 
 const END = Buffer.from('}\n')

@@ -12,6 +12,7 @@ import { addDev } from './commands/dev.ts'
 import { addDoctor } from './commands/doctor.ts'
 import { addImport } from './commands/import.ts'
 import { addInit } from './commands/init.ts'
+import { addKeys } from './commands/keys.ts'
 import { addLog } from './commands/log.ts'
 import { addModuleCommand } from './commands/module-commands.ts'
 import { addStart } from './commands/start.ts'
@@ -150,6 +151,7 @@ export function createProgram(ports: CliPorts, run: Run, isJson: boolean): Comma
   addView(program, run)
   addLog(program, run)
   addDeadLetters(program, run)
+  addKeys(program, run)
   addDoctor(program, run)
   everyCommand(program, command => {
     command.exitOverride().configureOutput({

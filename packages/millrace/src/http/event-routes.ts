@@ -6,6 +6,7 @@ import { isRefused, quoteId, type EventResult } from '../ingest/results.ts'
 import { POSITION_HEADER } from './bind.ts'
 import type { ServerContext } from './context.ts'
 import type { Exchange, Operation } from './operation.ts'
+import type { Caller } from './security/gate.ts'
 
 const JSON_TYPE = 'application/json; charset=utf-8'
 
@@ -136,12 +137,20 @@ export function eventOperations(
   ]
 }
 
+/** Imported events do not age by the clock of the server: nobody says so with a key that everybody can read. */
+function assertMayImport({ actor, scope }: Caller): void {
+  if (scope !== 'public') return
+  throw serverErrors.create('KEY_SCOPE_TOO_SMALL', { actor, scope, needed: 'server' })
+}
+
 /** Answers. Hands nothing back: a reply that is returned is waited for at every level above. */
 async function serveEvents(exchange: Exchange, context: ServerContext): Promise<void> {
   const { request, reply, query, body } = exchange
   if (body === undefined || body.length === 0) throw serverErrors.create('BODY_MISSING')
+  const isHistory = query['history'] === true
+  if (isHistory) assertMayImport(request.caller)
   const format = isNdjson(request.headers['content-type']) ? 'ndjson' : 'json'
-  const outcome = await context.ingest.body(body, format, { isHistory: query['history'] === true })
+  const outcome = await context.ingest.body(body, format, { isHistory })
   const position = outcome.position.size === 0 ? context.reflected() : outcome.position
   reply.header(POSITION_HEADER, encodePosition(position))
   reply.header('content-type', JSON_TYPE)

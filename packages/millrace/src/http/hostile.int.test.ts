@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
-import { request } from 'node:http'
-import { connect } from 'node:net'
+import { createServer, request } from 'node:http'
+import { connect, type AddressInfo } from 'node:net'
 import { after, before, describe, it } from 'node:test'
 import { isError } from '@millrace/core'
 import type { Millrace } from '../millrace.ts'
@@ -186,11 +186,28 @@ describe('a hostile client', () => {
 })
 
 describe('listening', () => {
-  it('is refused on anything but loopback', async () => {
+  it('is refused on anything but loopback until there is a key', async () => {
     const millrace = await openForTest()
     for (const host of ['0.0.0.0', '::', '192.168.1.5', 'example.org']) {
       await assert.rejects(millrace.listen({ host }), error => isError(error, 'LISTEN_REFUSED'))
     }
+    const local = createServer(millrace.handler)
+    await new Promise<void>(resolve => local.listen(0, '127.0.0.1', resolve))
+    const { port } = local.address() as AddressInfo
+    const made = await send(`http://127.0.0.1:${port}`, '/v1/keys', {
+      body: { scope: 'server', name: 'shop' },
+    })
+    await new Promise(resolve => {
+      local.close(resolve)
+      local.closeAllConnections()
+    })
+    const { url } = await millrace.listen({ host: '0.0.0.0' })
+    assert.match(url, /^http:\/\/127\.0\.0\.1:/)
+    assert.equal((await send(url, '/v1/views')).status, 401)
+    const authorization = `Bearer ${String(made.json['key'])}`
+    // The name of the server is that of a proxy or of DNS: a key says more than it.
+    const headers = { authorization, host: 'api.shop.example' }
+    assert.equal((await send(url, '/v1/views', { headers })).status, 200)
     await millrace.close()
   })
 

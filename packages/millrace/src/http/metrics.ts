@@ -10,6 +10,8 @@ export interface HttpMetrics {
   readonly registry: Registry
   /** What records one answer of an operation. */
   observerOf(operation: string): (status: number, durationMs: number) => void
+  /** Counts a request that was refused before its operation. */
+  refused(code: string): void
 }
 
 const SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10]
@@ -35,8 +37,15 @@ export function createHttpMetrics(): HttpMetrics {
     labelNames: ['operation', 'status'],
     registers: [registry],
   })
+  const refusals = new Counter({
+    name: 'millrace_http_refused_total',
+    help: 'Requests refused before their operation, by code: no key, a wrong one, too many.',
+    labelNames: ['code'],
+    registers: [registry],
+  })
   return {
     registry,
+    refused: code => refusals.labels(code).inc(),
     observerOf(operation) {
       const duration = durations.labels(operation)
       const byStatus = new Map<number, ReturnType<typeof answers.labels>>()

@@ -62,6 +62,13 @@ export function openApiDocument(
     paths,
     components: {
       schemas,
+      securitySchemes: {
+        key: {
+          type: 'http',
+          scheme: 'bearer',
+          description: 'A key of `millrace keys create`. None is needed until the first is made.',
+        },
+      },
       responses: {
         Problem: {
           description: 'The request was refused.',
@@ -90,6 +97,9 @@ function describe(operation: Operation): Record<string, unknown> {
     tags: [operation.tag],
     summary: operation.summary,
     ...(description === '' ? {} : { description }),
+    'x-millrace-scope': operation.scope,
+    // `{}`: before the first key is made, loopback needs none.
+    security: operation.scope === 'open' ? [] : [{ key: [] }, {}],
     ...(parameters.length === 0 ? {} : { parameters }),
     ...(operation.body === undefined ? {} : { requestBody: requestBody(operation) }),
     responses: responses(operation),

@@ -14,13 +14,15 @@ import type { Limits } from '../config.ts'
 import type { ServerContext } from './context.ts'
 import { registerDocs } from './docs.ts'
 import { NDJSON_TYPES, eventOperations, isNdjson } from './event-routes.ts'
-import { checkCaller, isLoopbackAddress } from './guard.ts'
+import { isLoopbackAddress } from './guard.ts'
 import { createHttpMetrics } from './metrics.ts'
 import { anyEventReference, openApiDocument, type OpenApiDocument } from './openapi.ts'
 import type { Operation } from './operation.ts'
 import { operationsOperations } from './operations-routes.ts'
 import { registerPage } from './page.ts'
 import { PROBLEM_TYPE, problemOf, retryAfterSeconds, toRegistered } from './problems.ts'
+import type { Gate } from './security/gate.ts'
+import { guardRoutes, openToAll, type GuardedRoute } from './security/guard-routes.ts'
 import { continueTrace, requestIdOf, traceparentOf } from './trace.ts'
 import { Turns } from './turns.ts'
 
@@ -33,7 +35,9 @@ export interface HttpServer {
   readonly document: OpenApiDocument
   /** Every operation, in the order of the reference. */
   readonly operations: readonly Operation[]
-  /** Starts to listen; refuses what is not loopback (LISTEN_REFUSED) and a port that is taken (PORT_IN_USE). */
+  /** Every route that is answered, those of documents and pages included, with the scope that it asks for. */
+  readonly routes: readonly GuardedRoute[]
+  /** Starts to listen; refuses what is not loopback while there are no keys (LISTEN_REFUSED) and a port that is taken (PORT_IN_USE). */
   listen(address: { host: string; port: number }): Promise<{ url: string; port: number }>
   /** Stops accepting, lets requests in flight finish, closes. */
   close(): Promise<void>
@@ -42,6 +46,7 @@ export interface HttpServer {
 /** What a server is made from. */
 export interface HttpServerOptions {
   readonly context: ServerContext
+  readonly gate: Gate
   readonly random: Random
   readonly version: string
   /** Operations of views, log and modules. */
@@ -56,16 +61,15 @@ export interface HttpServerOptions {
 const CLOSING_RETRY_MS = 1000
 const CHECK_MS_MAX = 10_000
 const SWEEP_MS = 50
-/** Set on requests that come through `handler`: the host process answers for where they come from. */
-const isFromHost = new WeakSet<IncomingMessage>()
 
 /** Creates a server that does not listen yet. */
 export async function createHttpServer(options: HttpServerOptions): Promise<HttpServer> {
-  const { context } = options
+  const { context, gate } = options
   const budget = createBodyBudget(context.limits.bodiesBytesMax)
   const metrics = createHttpMetrics()
   const app = createFastify(options)
   addHooks(app, options)
+  const guard = guardRoutes(app, gate, code => metrics.refused(code))
   addParsers(app, context, budget)
 
   const operations: Operation[] = [
@@ -76,22 +80,27 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
   const document = openApiDocument(context.app, operations, options.version)
   const binding = { context, budget, metrics, turns: new Turns(context.clock) }
   for (const operation of operations) bindOperation(app, operation, binding)
-  await registerDocs(app, document)
-  if (options.page !== undefined) await registerPage(app, options.page)
-  // A person who opens the address without a page finds the documents, not a refusal.
-  else app.get('/', { schema: { hide: true } }, (_request, reply) => reply.redirect('/docs'))
+  await app.register(async open => {
+    openToAll(open)
+    await registerDocs(open, document)
+    if (options.page !== undefined) await registerPage(open, options.page)
+    // A person who opens the address without a page finds the documents, not a refusal.
+    else open.get('/', { schema: { hide: true } }, (_request, reply) => reply.redirect('/docs'))
+  })
   app.addHook('preClose', async () => options.endSubscriptions())
   await app.ready()
+  const routes = guard.seal()
   const unused = watchUnused(app.server)
 
   return {
     document,
     operations,
+    routes,
     handler(request, response) {
-      isFromHost.add(request)
+      gate.markHosted(request)
       app.routing(request, response)
     },
-    listen: address => listen(app, address),
+    listen: address => listen(app, gate, address),
     close: () => closeServer(app, context, unused),
   }
 }
@@ -101,7 +110,7 @@ function checkIntervalMs({ headersTimeoutMs, requestTimeoutMs }: Limits): number
   return Math.ceil(Math.min(headersTimeoutMs, requestTimeoutMs, CHECK_MS_MAX) / 2)
 }
 
-function createFastify({ context, random }: HttpServerOptions): FastifyInstance {
+function createFastify({ context, gate, random }: HttpServerOptions): FastifyInstance {
   const { limits } = context
   const prefix = Array.from(random.fill(new Uint8Array(6)), byte =>
     byte.toString(16).padStart(2, '0'),
@@ -142,6 +151,7 @@ function createFastify({ context, random }: HttpServerOptions): FastifyInstance 
     return sendProblem(registered, request, reply)
   })
   app.setNotFoundHandler((request, reply) => {
+    gate.admit(request.raw, 'open')
     const path = request.url.split('?', 1)[0] as string
     const details = { method: request.method, path: path.slice(0, 200) }
     return sendProblem(serverErrors.create('ROUTE_UNKNOWN', details), request, reply)
@@ -152,6 +162,7 @@ function createFastify({ context, random }: HttpServerOptions): FastifyInstance 
 function sendProblem(error: MillraceError, request: FastifyRequest, reply: FastifyReply): unknown {
   const { retryAfterMs } = error
   if (retryAfterMs !== undefined) reply.header('retry-after', retryAfterSeconds(retryAfterMs))
+  if (error.status === 401) reply.header('www-authenticate', 'Bearer realm="millrace"')
   // What is left of a body that was refused halfway is not a next request.
   if (!request.raw.complete) reply.header('connection', 'close')
   reply.code(error.status).header('content-type', PROBLEM_TYPE)
@@ -179,13 +190,6 @@ function addHooks(app: FastifyInstance, { context, random }: HttpServerOptions):
     if (context.isClosing()) {
       reply.header('connection', 'close')
       return done(serverErrors.create('SERVER_CLOSING', { retryAfterMs: CLOSING_RETRY_MS }))
-    }
-    if (!isFromHost.has(request.raw)) {
-      try {
-        checkCaller(request.raw)
-      } catch (error) {
-        return done(error as Error)
-      }
     }
     done()
   })
@@ -274,11 +278,15 @@ function brokenRequest(error: NodeJS.ErrnoException, context: ServerContext): Mi
   return serverErrors.create('REQUEST_MALFORMED', { reason: error.code ?? 'it cannot be read' })
 }
 
+/** Addresses that stand for all of a machine, and how that machine reaches itself by them. */
+const ANY_ADDRESS: Readonly<Record<string, string>> = { '0.0.0.0': '127.0.0.1', '::': '::1' }
+
 async function listen(
   app: FastifyInstance,
+  gate: Gate,
   { host, port }: { host: string; port: number },
 ): Promise<{ url: string; port: number }> {
-  if (!isLoopbackAddress(host)) throw serverErrors.create('LISTEN_REFUSED', { host })
+  if (gate.isOpen && !isLoopbackAddress(host)) throw serverErrors.create('LISTEN_REFUSED', { host })
   // One address and no name: `localhost` would open a second server on ::1 with another port.
   const address = host === 'localhost' ? '127.0.0.1' : host
   try {
@@ -289,6 +297,7 @@ async function listen(
   }
   const bound = app.server.address()
   const taken = typeof bound === 'object' && bound !== null ? bound.port : port
-  const shown = address.includes(':') ? `[${address}]` : address
+  const reached = ANY_ADDRESS[address] ?? address
+  const shown = reached.includes(':') ? `[${reached}]` : reached
   return { url: `http://${shown}:${taken}`, port: taken }
 }

@@ -10,6 +10,7 @@ import type { SnapshotStore } from '@millrace/store'
 import { openFileSnapshotStore } from '@millrace/store/file'
 import { createMemorySnapshotStore } from '@millrace/store/memory'
 import type { Limits } from '../config.ts'
+import { operatorTokenOf } from '../http/security/operator.ts'
 import { claimDirectory, createIdentity, type Identity } from './identity.ts'
 
 /** What a Millrace keeps, opened. */
@@ -17,6 +18,8 @@ export interface Backends {
   readonly identity: Identity
   readonly log: EventLog
   readonly snapshots: SnapshotStore
+  /** Shown by commands of this machine; undefined where no directory is shared. */
+  readonly operatorToken: string | undefined
   /** Tells other processes where this one answers. */
   announce(url: string): Promise<void>
   /** Closes all of it, the log last but for the lock. */
@@ -67,6 +70,7 @@ async function openLocked(options: BackendOptions, lock: DirectoryLock): Promise
     identity,
     log,
     snapshots,
+    operatorToken: operatorTokenOf(directory, identity.secret),
     announce: async url => lock.setAddress(url.replace(/^http:\/\//, '')),
     async close() {
       try {
@@ -87,6 +91,7 @@ function openInMemory(options: BackendOptions): Backends {
     identity: createIdentity(app, random),
     log,
     snapshots,
+    operatorToken: undefined,
     announce: async () => undefined,
     async close() {
       await snapshots.close()

@@ -26,7 +26,7 @@ import { openBackends } from '../../wiring/backends.ts'
 import { planHouse } from '../../wiring/house.ts'
 import { modulesOf, orderModules } from '../../wiring/modules.ts'
 import { openRuntime, type Runtime } from '../../wiring/runtime.ts'
-import { appOf, findServer } from '../connect.ts'
+import { appOf, findServer, type Server } from '../connect.ts'
 import type { CommandContext } from '../context.ts'
 import { cliErrors } from '../errors.ts'
 import { EXIT_PARTIAL } from '../exit-codes.ts'
@@ -328,8 +328,8 @@ async function openNowhere(): Promise<Target> {
 }
 
 async function openTarget(context: CommandContext, app: App, progress: Progress): Promise<Target> {
-  const url = await findServer(context)
-  return url === undefined ? openLocal(context, app, progress) : openRemote(context, url)
+  const server = await findServer(context)
+  return server === undefined ? openLocal(context, app, progress) : openRemote(context, server)
 }
 
 /**
@@ -393,12 +393,12 @@ async function catchUp(
   }
 }
 
-async function openRemote(context: CommandContext, url: string): Promise<Target> {
+async function openRemote(context: CommandContext, server: Server): Promise<Target> {
   const work = context.data === 'memory' ? join(tmpdir(), 'millrace') : context.data
   await mkdir(work, { recursive: true })
-  context.output.note(`Through the server at ${url}.`)
+  context.output.note(`Through the server at ${server.url}.`)
   return {
-    sink: createHttpSink(url, context.clock),
+    sink: createHttpSink(server, context.clock),
     work,
     settle: () => Promise.resolve(),
     close: () => Promise.resolve(),

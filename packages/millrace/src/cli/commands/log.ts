@@ -221,7 +221,8 @@ async function follow(
   }
 }
 
-function readCount(option: string, text: string): number {
+/** A whole number that an option gives. Throws CLI_USAGE. */
+export function readCount(option: string, text: string): number {
   if (/^\d{1,7}$/.test(text)) return Number(text)
   throw cliErrors.create('CLI_USAGE', {
     reason: `${option} ${text} is not a number.`,
