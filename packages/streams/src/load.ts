@@ -6,7 +6,7 @@ import { partitionName, type Logger } from '@millrace/core'
 import type { ParkedKey } from '@millrace/log'
 import type { SnapshotStore } from '@millrace/store'
 import { errorText, type Lane } from './lane.ts'
-import { foldKey, retryParked, type RefoldPorts } from './refold.ts'
+import { foldKey, historyOf, retryParked, type RefoldPorts } from './refold.ts'
 import type { FoldRunner, LaneRunner } from './runner.ts'
 import { readLanes, restoreLane, type LaneImage } from './snapshot-codec.ts'
 
@@ -103,11 +103,10 @@ function forceLater(lane: Lane, entry: ParkedKey): void {
 async function parkNow(ports: RefoldPorts, lane: Lane, entry: ParkedKey): Promise<void> {
   const before = await foldKey(ports, lane, entry.key, entry.offset)
   lane.shard.decodeKey(entry.key, before.bytes)
-  const request = { stream: lane.definition.source, keys: [entry.key] }
   let waiting = 0
   let sinceMs = ports.clock.nowMs()
-  for await (const record of ports.log.history({ ...request, tenant: lane.options.tenant })) {
-    if (record.offset < entry.offset || record.offset >= lane.consumed) continue
+  const until = lane.consumed
+  for await (const record of historyOf(ports.log, lane, entry.key, entry.offset, until)) {
     waiting += 1
     sinceMs = Math.min(sinceMs, record.ingestTimeMs)
   }

@@ -7,9 +7,7 @@ import type { FoldDefinition } from './fold.ts'
 import { openStreams } from './runtime.ts'
 import type { Streams } from './streams.ts'
 import { idsFold, lettersFold, readAll, textEvent } from './testing/folds.ts'
-import { PARTITIONS, TestWorld } from './testing/world.ts'
-
-const turn = (): Promise<void> => new Promise(resolve => setImmediate(resolve))
+import { PARTITIONS, TestWorld, turn } from './testing/world.ts'
 
 async function openWorld(
   folds: readonly FoldDefinition[],
@@ -170,6 +168,118 @@ describe('openStreams', () => {
     looks = 0
     for (let turns = 0; turns < 20; turns++) await turn()
     assert.equal(looks, 0)
+    await world.streams.close()
+  })
+
+  it('folds a transient stream that lost records before they were folded from where it begins', async () => {
+    const warnings: string[] = []
+    const world = new TestWorld([idsFold('ids', 'clicks')])
+    let nowMs = 1_000
+    const { clock } = world
+    world.clock = { ...clock, nowMs: () => nowMs }
+    world.logger = { ...silentLogger, warn: message => void warnings.push(message) }
+    world.extraStreams = [{ name: 'clicks', partitions: 1, transient: { maxAgeMs: 10 } }]
+    await world.open()
+    await world.streams.close()
+    await world.commit(textEvent('clicks', 'p', 'old'))
+    nowMs += 100
+    await world.commit(textEvent('clicks', 'p', 'new', { eventTimeMs: nowMs }))
+    world.snapshots = createMemorySnapshotStore()
+    await world.open()
+    await world.settle()
+    assert.equal(world.stateOf('ids', 'p'), 'new;')
+    assert.deepEqual(warnings, ['records were removed before they were folded'])
+    await world.streams.close()
+  })
+
+  it('tells listeners of changes until they leave, whatever one of them does', async () => {
+    const world = new TestWorld([idsFold('ids', 'person'), idsFold('clips', 'clip')])
+    const errors: unknown[] = []
+    world.logger = { ...silentLogger, error: (_, details) => void errors.push(details) }
+    await world.open()
+    const heard: string[] = []
+    const listen = (name: string): (() => void) =>
+      world.streams.onChange('ids', () => void heard.push(name))
+    const leaveFirst = listen('first')
+    const leaveFailing = world.streams.onChange('ids', () => {
+      throw new Error('a bad listener')
+    })
+    listen('last')
+    await world.commit(textEvent('person', 'p', 'one'))
+    await world.settle()
+    assert.deepEqual(new Set(heard), new Set(['first', 'last']))
+    assert.deepEqual(errors[0], { fold: 'ids', reason: 'Error: a bad listener' })
+    leaveFirst()
+    leaveFailing()
+    heard.length = 0
+    await world.commit(textEvent('clip', 'c', 'one'))
+    await world.settle()
+    assert.deepEqual(heard, [])
+    await world.commit(textEvent('person', 'p', 'two'))
+    await world.settle()
+    assert.deepEqual(new Set(heard), new Set(['last']))
+    assert.throws(
+      () => world.streams.onChange('nobody', () => undefined),
+      error => isError(error, 'FOLD_UNKNOWN'),
+    )
+    await world.streams.close()
+  })
+
+  it('writes snapshots by time, and goes on when one cannot be written', async () => {
+    const world = new TestWorld([idsFold('ids', 'person')])
+    // Time and its timers move when the test says so.
+    let nowMs = 0
+    let timers: { atMs: number; task: () => void }[] = []
+    const pass = (ms: number): void => {
+      nowMs += ms
+      const due = timers.filter(timer => timer.atMs <= nowMs)
+      timers = timers.filter(timer => timer.atMs > nowMs)
+      for (const { task } of due) task()
+    }
+    world.clock = {
+      ...systemClock,
+      monotonicMs: () => nowMs,
+      after(delayMs, task) {
+        const timer = { atMs: nowMs + delayMs, task }
+        timers.push(timer)
+        return { cancel: () => void timers.splice(timers.indexOf(timer) >>> 0, 1) }
+      },
+    }
+    const warnings: unknown[] = []
+    world.logger = { ...silentLogger, warn: (message, details) => void warnings.push([message, details]) } // prettier-ignore
+    const store = world.snapshots
+    let saved = 0
+    let isFull = true
+    world.snapshots = {
+      ...store,
+      load: name => store.load(name),
+      async save(name, meta, chunks) {
+        saved += 1
+        if (isFull) throw new Error('the disk is full')
+        await store.save(name, meta, chunks)
+      },
+    }
+    world.settings = { snapshotEveryMs: 1_000 }
+    await world.open()
+    await world.commit(textEvent('person', 'p', 'one'))
+    await world.settle()
+    pass(999)
+    for (let turns = 0; turns < 5; turns++) await turn()
+    assert.equal(saved, 0)
+    pass(1)
+    while (warnings.length === 0) await turn()
+    const reason = 'Error: the disk is full'
+    assert.deepEqual(warnings, [['a snapshot could not be written', { fold: 'ids', reason }]])
+    isFull = false
+    pass(1_000)
+    while (saved < 2) await turn()
+    await world.settle()
+    // Nothing was folded since: there is nothing to write.
+    pass(1_000)
+    for (let turns = 0; turns < 5; turns++) await turn()
+    assert.equal(saved, 2)
+    await world.open()
+    assert.equal(world.stateOf('ids', 'p'), 'one;')
     await world.streams.close()
   })
 

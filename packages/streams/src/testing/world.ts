@@ -11,6 +11,9 @@ import type { Streams } from '../streams.ts'
 
 export const PARTITIONS = 4
 
+/** A turn of the event loop. */
+export const turn = (): Promise<void> => new Promise(resolve => setImmediate(resolve))
+
 /** See the head of the file. */
 export class TestWorld {
   readonly store = createMemoryStore()
