@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import { partitionOf } from '@millrace/core'
+import { logErrors } from '@millrace/log'
 import { createMemorySnapshotStore } from '@millrace/store/memory'
 import type { SnapshotStore } from '@millrace/store'
+import type { FoldDefinition, FoldShard } from './fold.ts'
 import { idsFold, lettersFold, readAll, textEvent } from './testing/folds.ts'
-import { PARTITIONS, TestWorld } from './testing/world.ts'
+import { PARTITIONS, TestWorld, turn } from './testing/world.ts'
 
 const chain = () => [
   lettersFold('letters', 'person', 'letter.from-person'),
@@ -39,6 +42,60 @@ describe('steps', () => {
     assert.equal(new Set(emitted.map(record => record.id)).size, emitted.length)
     assert.deepEqual(await world.differences(), {})
     assert.ok(refusals > 0, 'nothing was refused')
+    await world.streams.close()
+  })
+
+  it('that are sent again keep what was released and parked in them', async () => {
+    let isBroken = true
+    const base = lettersFold('letters', 'person', 'letter.from-person')
+    const fold: FoldDefinition = {
+      ...base,
+      createShard(context) {
+        const shard = base.createShard(context)
+        const inner: FoldShard['fold'] = shard.fold.bind(shard)
+        return Object.assign(shard, {
+          fold: ((record, output) => {
+            inner(record, output)
+            if (record.data === 'bad' && isBroken) throw new Error('cannot fold this')
+          }) satisfies FoldShard['fold'],
+        })
+      },
+    }
+    const world = await new TestWorld([fold]).open()
+    const keys = Array.from({ length: 60 }, (_, index) => `k${index}`)
+      .filter(key => partitionOf(key, PARTITIONS) === 0)
+      .slice(0, 3)
+    const [first, second, third] = keys as [string, string, string]
+    await world.commit(...[first, second].map(key => textEvent('person', key, 'bad')))
+    await world.settle()
+    assert.equal(world.streams.fold('letters').parked().length, 2)
+    // Three steps are on their way when the first is refused: they are sent again as one.
+    const refusals = Promise.withResolvers<void>()
+    const steps: unknown[] = []
+    const commit = world.log.commit.bind(world.log)
+    world.log.commit = async request => {
+      if (request.step === undefined) return await commit(request)
+      steps.push(request.step)
+      if (steps.length > 3) return await commit(request)
+      await refusals.promise
+      throw logErrors.create('LOG_OVERLOADED', { queuedBytes: 2, limitBytes: 1, retryAfterMs: 0 })
+    }
+    isBroken = false
+    for (const key of [first, second]) {
+      assert.equal(await world.streams.retry({ fold: 'letters', key }), true)
+    }
+    isBroken = true
+    await world.commit(textEvent('person', third, 'bad'))
+    while (steps.length < 3) await turn()
+    refusals.resolve()
+    await world.streams.close()
+    await world.open()
+    await world.settle()
+    const parked = world.streams.fold('letters').parked()
+    assert.deepEqual(parked.map(({ key }) => key), [third]) // prettier-ignore
+    const emitted = await readAll(world.log, 'letter.from-person', PARTITIONS)
+    assert.equal(emitted.length, 2 * 'bad'.length)
+    assert.equal(steps.length, 4)
     await world.streams.close()
   })
 
@@ -139,6 +196,24 @@ describe('snapshots', () => {
         for (const name of await store.list()) {
           const { meta } = (await store.load(name)) ?? { meta: { version: '', info: null } }
           await store.save(name, meta, chunks)
+        }
+        return store
+      },
+      'of a chunk that nobody knows': async store => {
+        for (const name of await store.list()) {
+          const { meta } = (await store.load(name)) ?? { meta: { version: '', info: null } }
+          const header = { partition: 0, consumed: 0, watermarkMs: 5, parked: [], tables: {} }
+          const chunks = [Buffer.from(`\u0001${JSON.stringify(header)}`), Buffer.from([99])]
+          await store.save(name, meta, chunks)
+        }
+        return store
+      },
+      'of a state that no longer fits': async store => {
+        for (const name of await store.list()) {
+          const { meta } = (await store.load(name)) ?? { meta: { version: '', info: null } }
+          const header = { partition: 0, consumed: 0, watermarkMs: 5, parked: [], tables: {} }
+          const chunks = [`\u0001${JSON.stringify(header)}`, '\u0004state of a shard', '\u0005']
+          await store.save(name, meta, chunks.map(chunk => Buffer.from(chunk))) // prettier-ignore
         }
         return store
       },

@@ -57,4 +57,27 @@ describe('startTicker', () => {
     assert.ok(count > 20 && count < 200, `${count} ticks in an hour`)
     await ticker.stop()
   })
+
+  it('leaves out ticks that the log refuses, and stops when the log is closed', async () => {
+    const { clock, log, ticker, ticks } = await openTicking()
+    const live = textEvent('person', 'p', 'one', { eventTimeMs: clock.nowMs(), partition: 0 })
+    await clock.drive(log.commit({ events: [live] }))
+    const commit = log.commit.bind(log)
+    let refused = 0
+    log.commit = async () => {
+      refused += 1
+      throw new Error('no room')
+    }
+    await clock.runUntil(5_000)
+    assert.ok(refused > 0)
+    assert.deepEqual(await ticks(), [])
+    log.commit = commit
+    await clock.runUntil(10_000)
+    assert.ok((await ticks()).length > 0)
+    await clock.drive(log.close())
+    await clock.runUntil(60_000)
+    log.stats = () => assert.fail('it looks at a closed log')
+    await clock.runUntil(120_000)
+    await ticker.stop()
+  })
 })

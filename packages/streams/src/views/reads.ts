@@ -56,10 +56,6 @@ export class TableReads {
     }
   }
 
-  keys(): Iterable<string> {
-    return this.#byKey.keys()
-  }
-
   #addEntry(kind: string, id: string): Entry {
     let own = this.#entries.get(kind)
     if (own === undefined) this.#entries.set(kind, (own = new Map<string, Entry>()))

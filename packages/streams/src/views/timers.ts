@@ -60,10 +60,6 @@ export class Timers {
   hold(key: string): void {
     this.#held.add(key)
   }
-
-  keys(): Iterable<string> {
-    return this.#byKey.keys()
-  }
 }
 
 function isBefore(a: DueTimer, b: DueTimer): boolean {

@@ -7,6 +7,7 @@ import {
   int,
   isError,
   item,
+  partitionOf,
   sliding,
   text,
   tumbling,
@@ -138,6 +139,44 @@ describe('timers', () => {
     await world.commit(watch('p', 100), watch('p', 105), watch('p', 200))
     const state = (await valueOf(world, 'v', 'p')) as { log: string[] }
     assert.deepEqual(state.log, ['e100', 'e105', 'b115', 'a125', 'e200'])
+    assert.deepEqual(await world.differences(), {})
+    await world.streams.close()
+  })
+
+  it('cannot be set without a function for them, nor to no time, and emit only what is declared', async () => {
+    const base = { from: [watched] as const, key: 'viewer' as const, initial: () => ({ n: 0 }) }
+    const wrong: Record<string, AnyView> = {
+      onTimer: view({ ...base, fold: (_, e, context) => context.timer('a', e.atMs) }),
+      timer: view({
+        ...base,
+        fold: (_, __, context) => context.timer('a', Number.NaN),
+        onTimer: () => undefined,
+      }),
+      emits: view({
+        ...base,
+        emits: [noted],
+        fold: (_, __, context) => context.emit(watched, {} as never),
+      }),
+    }
+    for (const [member, wrongView] of Object.entries(wrong)) {
+      const world = await openViews({ v: wrongView })
+      await world.commit(watch('p', 100))
+      await world.settle()
+      const [parked] = world.streams.fold('view.v').parked()
+      assert.ok(parked?.error.includes(`views.v.${member}`), parked?.error)
+      await world.streams.close()
+    }
+  })
+
+  it('that fail at the retry leave the key parked', async () => {
+    let isBroken = true
+    const world = await openViews({ v: build(() => isBroken) })
+    await world.commit(watch('p', 100), watch('p', 200))
+    await world.settle()
+    assert.equal(await world.streams.retry({ fold: 'view.v', key: 'p' }), false)
+    assert.equal(world.streams.fold('view.v').parked()[0]?.attempts, 2)
+    isBroken = false
+    assert.equal(await world.streams.retry({ fold: 'view.v', key: 'p' }), true)
     assert.deepEqual(await world.differences(), {})
     await world.streams.close()
   })
@@ -319,6 +358,47 @@ describe('compileViews', () => {
     )
     const other = event('other', { viewer: id('clip') }, { key: 'viewer' })
     refuses({ v: view({ ...base, from: [watched, other], fold }) }, 'views.v.from')
+    const untyped: AnyView = { ...view({ ...base, fold }), key: 'ms' }
+    refuses({ v: untyped }, 'views.v.key')
+  })
+
+  it('re-keys an event by several fields of one kind, once for each partition of the keys', async () => {
+    const sent = event(
+      'sent',
+      { sender: id('person'), to: id('person'), copy: id('person') },
+      { key: 'sender' },
+    )
+    const ids = (key: 'to' | 'copy'): AnyView =>
+      view({
+        from: [sent],
+        key,
+        initial: () => ({ ids: [] as string[] }),
+        fold: (state, e) => void state.ids.push(e.id),
+      })
+    const world = await openViews({ to: ids('to'), copy: ids('copy') })
+    const people = Array.from({ length: 9 }, (_, index) => `p${index}`)
+    const wanted = { to: new Map<string, string[]>(), copy: new Map<string, string[]>() }
+    let records = 0
+    for (const to of people) {
+      for (const copy of people) {
+        const data = { sender: 'p0', to, copy }
+        const number = `m-${to}-${copy}`
+        await world.commit({ stream: 'person', type: 'sent', key: 'p0', id: number, eventTimeMs: 5, data }) // prettier-ignore
+        wanted.to.set(to, [...(wanted.to.get(to) ?? []), number])
+        wanted.copy.set(copy, [...(wanted.copy.get(copy) ?? []), number])
+        const places = [to, copy].map(key => partitionOf(key, PARTITIONS))
+        records += new Set(places).size
+      }
+    }
+    await world.settle()
+    assert.equal((await readAll(world.log, 'person.from-person', PARTITIONS)).length, records)
+    for (const name of ['to', 'copy'] as const) {
+      const { entries } = createViewReader<{ ids: string[] }>(world.streams, name).list({ limit: 99 }) // prettier-ignore
+      const found = entries.map(({ key, value }) => [key, value?.ids])
+      assert.deepEqual(new Map(found as [string, string[]][]), wanted[name])
+    }
+    assert.deepEqual(await world.differences(), {})
+    await world.streams.close()
   })
 
   it('shares one re-keyed stream among the views of a kind', () => {
