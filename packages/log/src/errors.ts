@@ -93,6 +93,12 @@ export const logErrors = defineErrors({
     message: '{file} has format version {found}; this build reads up to {known}.',
     remedy: 'Start the version of Millrace that wrote the data directory, or a newer one.',
   },
+  SCHEMA_INVALID: {
+    status: 400,
+    retryable: false,
+    message: 'The schema cannot be read at {at}: {reason}.',
+    remedy: 'Correct the schema; JSON Schema draft-07 and 2020-12 and Avro are understood.',
+  },
   DIRECTORY_LOCKED: {
     status: 409,
     retryable: true,
