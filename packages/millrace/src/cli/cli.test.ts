@@ -275,6 +275,34 @@ test('refusals: one object with code, remedy and exit code', async () => {
   }
 })
 
+test('schemas compare says what is not kept, where, and why', async () => {
+  const write = (name: string, schema: unknown): Promise<void> =>
+    writeFile(join(root, name), JSON.stringify(schema))
+  await write('old.json', { type: 'object', properties: { a: { type: 'integer' } } })
+  await write('new.json', { type: 'object', properties: { a: { type: 'string' } } })
+  const record = (...fields: readonly unknown[]): unknown => ({ type: 'record', name: 'r', fields })
+  await write('old.avsc', record({ name: 'a', type: 'int' }))
+  await write('new.avsc', record({ name: 'a', type: 'long' }, { name: 'b', type: 'int' }))
+  const refused = await json(['schemas', 'compare', 'new.json', 'old.json'])
+  assert.equal(refused['exit'], 1)
+  assert.deepEqual(refused['refusals'], [
+    {
+      version: 1,
+      direction: 'backward',
+      code: 'TYPE_CHANGED',
+      path: '#/properties/a',
+      reason: 'the type changed, and the new one does not read values of the old',
+    },
+  ])
+  assert.equal((await json(['schemas', 'compare', 'old.json', 'old.json']))['exit'], 0)
+  const avro = ['schemas', 'compare', 'new.avsc', 'old.avsc', '--level']
+  assert.equal((await json([...avro, 'BACKWARD']))['exit'], 1)
+  assert.equal((await json([...avro, 'NONE']))['exit'], 0)
+  assert.equal((await json(['schemas', 'compare', 'none.json', 'old.json']))['exit'], 1)
+  const text = await launch(['schemas', 'compare', 'new.avsc', 'old.avsc']).ran
+  assert.match(text.out, /BACKWARD is not kept[^]*#\/fields\/1 {2}the field b was added/)
+})
+
 test('a definition that cannot be used is refused with its place', async () => {
   const folder = join(root, 'broken')
   await mkdir(folder)

@@ -15,6 +15,7 @@ import { addInit } from './commands/init.ts'
 import { addKeys } from './commands/keys.ts'
 import { addLog } from './commands/log.ts'
 import { addModuleCommand } from './commands/module-commands.ts'
+import { addSchemas } from './commands/schemas.ts'
 import { addStart } from './commands/start.ts'
 import { addTrack } from './commands/track.ts'
 import { addView } from './commands/view.ts'
@@ -152,6 +153,7 @@ export function createProgram(ports: CliPorts, run: Run, isJson: boolean): Comma
   addLog(program, run)
   addDeadLetters(program, run)
   addKeys(program, run)
+  addSchemas(program, run)
   addDoctor(program, run)
   everyCommand(program, command => {
     command.exitOverride().configureOutput({
