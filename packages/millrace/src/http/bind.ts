@@ -210,7 +210,7 @@ class Answering implements TurnTask {
 }
 
 /** Encodes positions; answers in a row often give the same one. */
-function createTokenCache(): (position: Position) => string {
+export function createTokenCache(): (position: Position) => string {
   let last: Position | undefined
   let token = ''
   return position => {

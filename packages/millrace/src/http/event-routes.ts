@@ -1,9 +1,9 @@
 /** `POST /v1/events`: one event, an array, or NDJSON; each has its result. */
-import { encodePosition, type App, type JsonSchema } from '@millrace/core'
+import type { App, JsonSchema, Position } from '@millrace/core'
 import { serverErrors } from '../errors.ts'
 import { refusalOf } from '../ingest/refusal.ts'
 import { isRefused, quoteId, type EventResult } from '../ingest/results.ts'
-import { POSITION_HEADER } from './bind.ts'
+import { POSITION_HEADER, createTokenCache } from './bind.ts'
 import type { ServerContext } from './context.ts'
 import type { Exchange, Operation } from './operation.ts'
 import type { Caller } from './security/gate.ts'
@@ -92,6 +92,7 @@ export function eventOperations(
   context: ServerContext,
   eventSchema: JsonSchema,
 ): readonly Operation[] {
+  const positionToken = createTokenCache()
   return [
     {
       method: 'POST',
@@ -132,7 +133,7 @@ export function eventOperations(
         'LOG_OVERLOADED',
         'LOG_READ_ONLY',
       ],
-      serve: exchange => serveEvents(exchange, context),
+      serve: exchange => serveEvents(exchange, context, positionToken),
     },
   ]
 }
@@ -144,7 +145,11 @@ function assertMayImport({ actor, scope }: Caller): void {
 }
 
 /** Answers. Hands nothing back: a reply that is returned is waited for at every level above. */
-async function serveEvents(exchange: Exchange, context: ServerContext): Promise<void> {
+async function serveEvents(
+  exchange: Exchange,
+  context: ServerContext,
+  positionToken: (position: Position) => string,
+): Promise<void> {
   const { request, reply, query, body } = exchange
   if (body === undefined || body.length === 0) throw serverErrors.create('BODY_MISSING')
   const isHistory = query['history'] === true
@@ -152,7 +157,7 @@ async function serveEvents(exchange: Exchange, context: ServerContext): Promise<
   const format = isNdjson(request.headers['content-type']) ? 'ndjson' : 'json'
   const outcome = await context.ingest.body(body, format, { isHistory })
   const position = outcome.position.size === 0 ? context.reflected() : outcome.position
-  reply.header(POSITION_HEADER, encodePosition(position))
+  reply.header(POSITION_HEADER, positionToken(position))
   reply.header('content-type', JSON_TYPE)
   if (outcome.isBatch) {
     reply.send(outcome.text())

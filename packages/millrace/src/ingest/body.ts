@@ -54,6 +54,12 @@ export function parseBody(body: Buffer, format: 'json' | 'ndjson', limits: BodyL
     : parseObject(body.subarray(from), limits)
 }
 
+/** True for a JSON body that is not an array. */
+export function isSingle(body: Buffer): boolean {
+  const first = skipSpace(body, hasByteOrderMark(body) ? 3 : 0, body.length)
+  return body[first] !== OPEN_BRACKET
+}
+
 function hasByteOrderMark(body: Buffer): boolean {
   return body[0] === 0xef && body[1] === 0xbb && body[2] === 0xbf
 }

@@ -2,12 +2,12 @@
  * Events from outside into the log: checked against the definition, recognised when they were sent
  * before, durable before the answer. The bytes of an event are stored as they came.
  *
- * One commit per request: the log gathers the commits of requests that arrive together into one
- * write. Nothing is dropped in silence: every event has a result.
+ * One commit per request, or for all requests of one event each that arrive together; the log
+ * gathers commits into one write. Nothing is dropped in silence: every event has a result.
  */
 import type { AdmittedEvent, App, Clock } from '@millrace/core'
 import type { AppendResult, EventLog, NewEvent } from '@millrace/log'
-import { parseBody, type BodyLimits, type ParsedBody } from './body.ts'
+import { isSingle, parseBody, type BodyLimits, type ParsedBody } from './body.ts'
 import {
   appendedText,
   batchText,
@@ -18,6 +18,7 @@ import {
   type IngestOutcome,
   type InvalidResult,
 } from './results.ts'
+import { Singles } from './singles.ts'
 
 /** How the events of a call are taken. */
 export interface IngestOptions {
@@ -62,22 +63,39 @@ interface Prepared {
 /** Creates the way in. */
 export function createIngest(ports: Ports): Ingest {
   const counters = { appended: 0, duplicate: 0, conflict: 0, invalid: 0 }
-  const commit = async (prepared: Prepared): Promise<BodyOutcome> => {
-    const { events } = prepared
-    const committed =
-      events.length === 0 ? NOTHING : await ports.log.commit({ events: prepared.events })
-    const outcome = outcomeOf(prepared, committed.results, committed.position)
+  const singles = new Singles(ports.log, ports.clock)
+  const conclude = (
+    prepared: Prepared,
+    results: readonly AppendResult[],
+    position: IngestOutcome['position'],
+  ): BodyOutcome => {
+    const outcome = outcomeOf(prepared, results, position)
     counters.appended += outcome.counts.appended
     counters.duplicate += outcome.counts.duplicates
     counters.conflict += outcome.counts.conflicts
     counters.invalid += outcome.counts.invalid
     return outcome
   }
+  const commit = async (prepared: Prepared): Promise<BodyOutcome> => {
+    const { events } = prepared
+    if (events.length === 0) return conclude(prepared, [], NOWHERE)
+    const { results, position } = await ports.log.commit({ events })
+    return conclude(prepared, results, position)
+  }
+  const single = async (body: Buffer, options: IngestOptions): Promise<BodyOutcome> => {
+    let prepared: Prepared | undefined
+    const outcome = await singles.append(body.length, () => {
+      prepared = prepare(ports, parseBody(body, 'json', ports.limits), options)
+      return prepared.events[0]
+    })
+    if (outcome === undefined) return conclude(prepared as unknown as Prepared, [], NOWHERE)
+    return conclude(prepared as unknown as Prepared, [outcome.result], outcome.position)
+  }
   return {
     counters,
     async body(body, format, options = NO_OPTIONS) {
-      const parsed = parseBody(body, format, ports.limits)
-      return commit(prepare(ports, parsed, options))
+      if (format === 'json' && isSingle(body)) return single(body, options)
+      return commit(prepare(ports, parseBody(body, format, ports.limits), options))
     },
     events: (envelopes, options = NO_OPTIONS) =>
       commit(
@@ -92,7 +110,7 @@ export function createIngest(ports: Ports): Ingest {
 
 const NO_OPTIONS: IngestOptions = {}
 const NO_FAULTS: ReadonlyMap<number, never> = new Map<number, never>()
-const NOTHING = { results: [] as readonly AppendResult[], position: new Map<string, number>() }
+const NOWHERE: IngestOutcome['position'] = new Map()
 
 function prepare(ports: Ports, parsed: ParsedBody, options: IngestOptions): Prepared {
   const { values, payloads, lines } = parsed
