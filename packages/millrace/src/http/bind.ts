@@ -43,7 +43,7 @@ export function bindOperation(
     method: operation.method,
     url: operation.path,
     exposeHeadRoute: operation.serve === undefined,
-    config: { scope: operation.scope },
+    config: { scope: operation.scope, operation: operation.operation },
     schema: operation.response === undefined ? {} : { response: { '2xx': operation.response } },
     // Nothing is handed back: what a handler returns is looked at and waited for at every level above.
     handler(request, reply) {

@@ -21,6 +21,7 @@ import type { Operation } from './operation.ts'
 import { operationsOperations } from './operations-routes.ts'
 import { registerPage } from './page.ts'
 import { PROBLEM_TYPE, problemOf, retryAfterSeconds, toRegistered } from './problems.ts'
+import { auditRoutes } from './security/audit.ts'
 import type { Gate } from './security/gate.ts'
 import { guardRoutes, openToAll, type GuardedRoute } from './security/guard-routes.ts'
 import { continueTrace, requestIdOf, traceparentOf } from './trace.ts'
@@ -70,6 +71,7 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
   const app = createFastify(options)
   addHooks(app, options)
   const guard = guardRoutes(app, gate, code => metrics.refused(code))
+  auditRoutes(app, context)
   addParsers(app, context, budget)
 
   const operations: Operation[] = [

@@ -107,16 +107,14 @@ export function createGate({ keys, clock, operatorToken }: GatePorts): Gate {
       const known = verified.get(authorization)
       const { caller, level, key } =
         known !== undefined && known.untilMs > nowMs ? known : verify(authorization)
-      if (level < LEVELS[scope]) {
-        const details = { actor: caller.actor, scope: caller.scope, needed: scope }
-        throw serverErrors.create('KEY_SCOPE_TOO_SMALL', details)
-      }
       if (key === undefined) return caller
       if (key.scope === 'public') checkOrigin(key, origin)
       const waitMs = key.bucket?.take(clock.monotonicMs()) ?? 0
       if (waitMs > 0) throw rateLimited(key, waitMs)
       keys.use(key, nowMs)
-      return caller
+      if (level >= LEVELS[scope]) return caller
+      const details = { actor: caller.actor, scope: caller.scope, needed: scope }
+      throw serverErrors.create('KEY_SCOPE_TOO_SMALL', details)
     },
   }
 }

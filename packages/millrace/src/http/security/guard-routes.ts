@@ -15,6 +15,8 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** The least scope that may call the route. */
     scope?: RouteScope
+    /** The id of the operation. */
+    operation?: string
   }
 }
 
