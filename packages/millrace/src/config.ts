@@ -22,6 +22,8 @@ export interface Limits {
   /** From the first byte of a request to its last. */
   readonly requestTimeoutMs: number
   readonly keepAliveTimeoutMs: number
+  /** Without a byte in either direction. */
+  readonly idleTimeoutMs: number
   readonly connectionsMax: number
   /** Open server-sent event streams. */
   readonly subscriptionsMax: number
@@ -43,6 +45,10 @@ export interface Config {
   readonly host: string
   readonly port: number
   readonly logLevel: LogLevel
+  /** Path of a certificate chain in PEM; empty for plain HTTP. */
+  readonly tlsCert: string
+  /** Path of its private key. */
+  readonly tlsKey: string
   /** What commands show to a server of another machine; empty for none. */
   readonly key: string
   readonly limits: Limits
@@ -109,6 +115,19 @@ export const settings: readonly Setting[] = [
     description: 'How much the server logs, as JSON lines on standard error.',
   },
   {
+    name: 'MILLRACE_TLS_CERT',
+    field: 'tlsCert',
+    default: '',
+    description:
+      'The file of the certificate chain, in PEM, to serve HTTPS; empty for HTTP. Read again when it changes.',
+  },
+  {
+    name: 'MILLRACE_TLS_KEY',
+    field: 'tlsKey',
+    default: '',
+    description: 'The file of its private key, in PEM.',
+  },
+  {
     name: 'MILLRACE_KEY',
     field: 'key',
     default: '',
@@ -130,6 +149,13 @@ export const settings: readonly Setting[] = [
   limit('headersTimeoutMs', 10_000, [100, 600_000], 'ms', 'Time for the headers to arrive.'),
   limit('requestTimeoutMs', 60_000, [100, 3_600_000], 'ms', 'Time for a whole request to arrive.'),
   limit('keepAliveTimeoutMs', 60_000, [0, 3_600_000], 'ms', 'Time an idle connection is kept.'),
+  limit(
+    'idleTimeoutMs',
+    120_000,
+    [100, 3_600_000],
+    'ms',
+    'Time without a byte either way before a connection is cut, such as one that does not take its answer; a second more than `waitMsMax` at least.',
+  ),
   limit('connectionsMax', 4096, [1, 65_535], 'connections', 'Connections open at a time.'),
   limit('subscriptionsMax', 256, [0, 65_535], 'streams', 'Server-sent event streams at a time.'),
   limit('waitMsMax', 30_000, [0, 600_000], 'ms', 'The longest wait of a read for `atLeast`.'),
@@ -169,6 +195,8 @@ export function readConfig(
     host: values.get('host') as string,
     port: values.get('port') as number,
     logLevel: values.get('logLevel') as LogLevel,
+    tlsCert: values.get('tlsCert') as string,
+    tlsKey: values.get('tlsKey') as string,
     key: values.get('key') as string,
     limits: limits as unknown as Limits,
   }

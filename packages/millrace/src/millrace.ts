@@ -34,6 +34,7 @@ import { deadLetterOperations } from './http/dead-letter-routes.ts'
 import { createGate } from './http/security/gate.ts'
 import { openKeyBook, type KeyBook } from './http/security/key-book.ts'
 import { keyOperations } from './http/security/key-routes.ts'
+import { isLoopbackAddress } from './http/guard.ts'
 import { liveOperations } from './http/live-routes.ts'
 import { logOperations } from './http/log-routes.ts'
 import { operationOf } from './http/operation.ts'
@@ -217,9 +218,12 @@ async function assemble<A extends App>(
     view: name => createViewReader(streams, name),
     module: name => apiOf(runtime, name),
     async listen({ host = config.host, port = config.port } = {}) {
-      const address = await server.listen({ host, port })
-      await backends.announce(address.url)
+      const { localUrl, ...address } = await server.listen({ host, port })
+      await backends.announce(localUrl)
       parts.logger.info('listening', { url: address.url, app: options.app.name })
+      if (!isLoopbackAddress(host) && address.url.startsWith('http:')) {
+        parts.logger.warn('keys travel in clear: set tlsCert and tlsKey, or end TLS in front')
+      }
       return address
     },
     announce: async url => backends.announce(announced(url)),
@@ -306,6 +310,7 @@ function openServer<A extends App>(
     context,
     gate: createGate({ keys, clock, operatorToken: runtime.backends.operatorToken }),
     random,
+    tls: config,
     version: VERSION,
     page: options.page,
     operations: [

@@ -27,6 +27,8 @@ import { createTransport, type Fetch, type RetryPolicy, type Transport } from '.
 export interface ClientOptions {
   /** `http://127.0.0.1:4321`; empty for the server that the page came from. */
   readonly url: string
+  /** A key of `millrace keys create`; in a page, a public one. */
+  readonly key?: string
   readonly fetch?: Fetch
   /** Headers of every request. */
   readonly headers?: Readonly<Record<string, string>>
@@ -154,7 +156,10 @@ export function createClient<A extends App>(options: ClientOptions): Client<A> {
     url: options.url,
     // Called through an arrow: browsers refuse a fetch that is called on another object.
     fetch: options.fetch ?? ((url, init) => fetch(url, init)),
-    headers: options.headers ?? {},
+    headers: {
+      ...(options.key === undefined ? {} : { authorization: `Bearer ${options.key}` }),
+      ...options.headers,
+    },
     timeoutMs: options.timeoutMs ?? TIMEOUT_MS,
     retry: { ...RETRY, ...options.retry },
     clock,

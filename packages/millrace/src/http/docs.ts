@@ -3,6 +3,7 @@ import { fastifySwagger } from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import type { FastifyInstance } from 'fastify'
 import type { OpenApiDocument } from './openapi.ts'
+import { PAGE_POLICY } from './security/headers.ts'
 
 /** Serves the page. */
 export async function registerDocs(app: FastifyInstance, document: OpenApiDocument): Promise<void> {
@@ -12,9 +13,8 @@ export async function registerDocs(app: FastifyInstance, document: OpenApiDocume
   })
   await app.register(swaggerUi, {
     routePrefix: '/docs',
-    // Our own, without `upgrade-insecure-requests`: the page is served over plain HTTP on loopback.
-    staticCSP:
-      "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; object-src 'none'; frame-ancestors 'none'",
+    // Not its own, which has `upgrade-insecure-requests`: loopback is served over plain HTTP.
+    staticCSP: PAGE_POLICY,
     uiConfig: { docExpansion: 'list', deepLinking: true },
   })
 }

@@ -92,6 +92,32 @@ describe('a hostile client', () => {
     await assertAlive()
   })
 
+  it('that sends nothing is cut off', async () => {
+    assert.equal(codeOf(await sendRaw(port, [])), 'REQUEST_TIMEOUT')
+    await assertAlive()
+  })
+
+  it('that does not take its answers is cut off', async () => {
+    // Only the time of an idle connection is short here.
+    const own = await openForTest({ limits: { idleTimeoutMs: 300, waitMsMax: 0 } })
+    const socket = connect({ host: '127.0.0.1', port: (await own.listen()).port })
+    socket.pause()
+    const gone = new Promise<void>(resolve => {
+      socket.on('error', () => resolve())
+      socket.on('close', () => resolve())
+    })
+    let isGone = false
+    void gone.then(() => (isGone = true))
+    // Asks until the server no longer reads, then for as long as it keeps the connection.
+    const ask = 'GET /openapi.json HTTP/1.1\r\nhost: localhost\r\n\r\n'.repeat(50)
+    while (!isGone) {
+      if (!socket.writableNeedDrain) socket.write(ask)
+      await new Promise(resolve => setImmediate(resolve))
+    }
+    assert.equal(isGone, true)
+    await own.close()
+  })
+
   it('that sends large headers is refused', async () => {
     const answer = await sendRaw(port, [
       `GET /healthz HTTP/1.1\r\nhost: localhost\r\nx: ${'y'.repeat(20_000)}\r\n\r\n`,

@@ -3,6 +3,7 @@
  * that loses nothing. It can listen by itself or serve inside a host process as a handler.
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import type { Server as HttpsServer } from 'node:https'
 import type { Socket } from 'node:net'
 import { isError, type MillraceError, type Random, type Timer } from '@millrace/core'
 import type { MetricDefinition } from '@millrace/product'
@@ -24,11 +25,28 @@ import { PROBLEM_TYPE, problemOf, retryAfterSeconds, toRegistered } from './prob
 import { auditRoutes } from './security/audit.ts'
 import type { Gate } from './security/gate.ts'
 import { guardRoutes, openToAll, type GuardedRoute } from './security/guard-routes.ts'
+import { answerHeaders, protectPages, shareAcrossOrigins } from './security/headers.ts'
+import {
+  openLocalDoor,
+  readCertificate,
+  renewCertificate,
+  type Certificate,
+  type LocalDoor,
+  type TlsFiles,
+} from './security/tls.ts'
 import { continueTrace, requestIdOf, traceparentOf } from './trace.ts'
 import { Turns } from './turns.ts'
 
 /** A Node request handler, for Express, Next.js and `http.createServer`. */
 export type NodeHandler = (request: IncomingMessage, response: ServerResponse) => void
+
+/** Where a server answers. */
+export interface Listening {
+  readonly url: string
+  readonly port: number
+  /** Where commands of this machine reach it: without TLS, on loopback. */
+  readonly localUrl: string
+}
 
 /** The server of an opened Millrace. */
 export interface HttpServer {
@@ -39,7 +57,7 @@ export interface HttpServer {
   /** Every route that is answered, those of documents and pages included, with the scope that it asks for. */
   readonly routes: readonly GuardedRoute[]
   /** Starts to listen; refuses what is not loopback while there are no keys (LISTEN_REFUSED) and a port that is taken (PORT_IN_USE). */
-  listen(address: { host: string; port: number }): Promise<{ url: string; port: number }>
+  listen(address: { host: string; port: number }): Promise<Listening>
   /** Stops accepting, lets requests in flight finish, closes. */
   close(): Promise<void>
 }
@@ -49,6 +67,8 @@ export interface HttpServerOptions {
   readonly context: ServerContext
   readonly gate: Gate
   readonly random: Random
+  /** Files of the certificate; empty names for plain HTTP. */
+  readonly tls: TlsFiles
   readonly version: string
   /** Operations of views, log and modules. */
   readonly operations: readonly Operation[]
@@ -68,10 +88,12 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
   const { context, gate } = options
   const budget = createBodyBudget(context.limits.bodiesBytesMax)
   const metrics = createHttpMetrics()
-  const app = createFastify(options)
-  addHooks(app, options)
+  const certificate = await readCertificate(options.tls)
+  const app = createFastify(options, certificate)
+  addHooks(app, options, answerHeaders({ isEncrypted: certificate !== undefined }))
   const guard = guardRoutes(app, gate, code => metrics.refused(code))
   auditRoutes(app, context)
+  shareAcrossOrigins(app, gate)
   addParsers(app, context, budget)
 
   const operations: Operation[] = [
@@ -84,6 +106,7 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
   for (const operation of operations) bindOperation(app, operation, binding)
   await app.register(async open => {
     openToAll(open)
+    protectPages(open)
     await registerDocs(open, document)
     if (options.page !== undefined) await registerPage(open, options.page)
     // A person who opens the address without a page finds the documents, not a refusal.
@@ -92,7 +115,15 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
   app.addHook('preClose', async () => options.endSubscriptions())
   await app.ready()
   const routes = guard.seal()
-  const unused = watchUnused(app.server)
+  const unused = watchUnused(
+    app.server,
+    certificate === undefined ? 'connection' : 'secureConnection',
+  )
+  const release =
+    certificate === undefined
+      ? undefined
+      : renewCertificate(app.server as unknown as HttpsServer, options.tls, context)
+  let door: LocalDoor | undefined
 
   return {
     document,
@@ -102,8 +133,23 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
       gate.markHosted(request)
       app.routing(request, response)
     },
-    listen: address => listen(app, gate, address),
-    close: () => closeServer(app, context, unused),
+    async listen(address) {
+      if (gate.isOpen && !isLoopbackAddress(address.host)) {
+        throw serverErrors.create('LISTEN_REFUSED', { host: address.host })
+      }
+      const { authority, port } = await listen(app, address)
+      if (certificate === undefined) {
+        const url = `http://${authority}`
+        return { url, port, localUrl: url }
+      }
+      door = await openLocalDoor(app.routing, context.limits)
+      return { url: `https://${authority}`, port, localUrl: door.url }
+    },
+    async close() {
+      release?.()
+      door?.close()
+      await closeServer(app, context, unused)
+    },
   }
 }
 
@@ -112,28 +158,40 @@ function checkIntervalMs({ headersTimeoutMs, requestTimeoutMs }: Limits): number
   return Math.ceil(Math.min(headersTimeoutMs, requestTimeoutMs, CHECK_MS_MAX) / 2)
 }
 
-function createFastify({ context, gate, random }: HttpServerOptions): FastifyInstance {
+/** The least that a connection may be idle: an answer may be waited for. */
+const IDLE_BEYOND_WAIT_MS = 1000
+
+function createFastify(
+  { context, gate, random }: HttpServerOptions,
+  certificate: Certificate | undefined,
+): FastifyInstance {
   const { limits } = context
   const prefix = Array.from(random.fill(new Uint8Array(6)), byte =>
     byte.toString(16).padStart(2, '0'),
   ).join('')
   let requests = 0
-  const app = fastify({
+  const requestLimits = {
+    headersTimeout: limits.headersTimeoutMs,
+    maxHeaderSize: limits.headerBytesMax,
+    requireHostHeader: false,
+    // Node looks for requests that take too long at this interval; its own default is 30 seconds.
+    connectionsCheckingInterval: checkIntervalMs(limits),
+  }
+  const app: FastifyInstance = fastify({
     logger: false,
     // Our own parsers hold bodies to their limit; Fastify's would come first with another refusal.
     bodyLimit: Number.MAX_SAFE_INTEGER,
     routerOptions: { maxParamLength: 2048, ignoreTrailingSlash: false },
     requestTimeout: limits.requestTimeoutMs,
     keepAliveTimeout: limits.keepAliveTimeoutMs,
+    connectionTimeout: Math.max(limits.idleTimeoutMs, limits.waitMsMax + IDLE_BEYOND_WAIT_MS),
     return503OnClosing: false,
     forceCloseConnections: 'idle',
-    http: {
-      headersTimeout: limits.headersTimeoutMs,
-      maxHeaderSize: limits.headerBytesMax,
-      requireHostHeader: false,
-      // Node looks for requests that take too long at this interval; its own default is 30 seconds.
-      connectionsCheckingInterval: checkIntervalMs(limits),
-    },
+    ...(certificate === undefined
+      ? { http: requestLimits }
+      : {
+          https: { ...certificate, ...requestLimits, handshakeTimeout: limits.headersTimeoutMs },
+        }),
     genReqId: request =>
       requestIdOf(request.headers['x-request-id']) ?? `${prefix}-${(++requests).toString(36)}`,
     frameworkErrors: (error, request, reply) =>
@@ -171,10 +229,14 @@ function sendProblem(error: MillraceError, request: FastifyRequest, reply: Fasti
   return reply.send(JSON.stringify(problemOf(error, request.id)))
 }
 
-function addHooks(app: FastifyInstance, { context, random }: HttpServerOptions): void {
+function addHooks(
+  app: FastifyInstance,
+  { context, random }: HttpServerOptions,
+  headers: ReturnType<typeof answerHeaders>,
+): void {
   app.addHook('onRequest', (request, reply, done) => {
     reply.header('x-request-id', request.id)
-    reply.header('x-content-type-options', 'nosniff')
+    for (const [name, value] of headers) reply.header(name, value)
     const { traceparent } = request.headers
     if (traceparent !== undefined) {
       const trace = continueTrace(traceparent, random)
@@ -216,9 +278,12 @@ function addParsers(app: FastifyInstance, context: ServerContext, budget: BodyBu
 }
 
 /** Connections that have not sent a request yet; Node does not count them as idle. */
-function watchUnused(server: Server): ReadonlySet<Socket> {
+function watchUnused(
+  server: Server,
+  opened: 'connection' | 'secureConnection',
+): ReadonlySet<Socket> {
   const unused = new Set<Socket>()
-  server.on('connection', socket => {
+  server.on(opened, (socket: Socket) => {
     unused.add(socket)
     socket.once('close', () => unused.delete(socket))
   })
@@ -285,10 +350,8 @@ const ANY_ADDRESS: Readonly<Record<string, string>> = { '0.0.0.0': '127.0.0.1', 
 
 async function listen(
   app: FastifyInstance,
-  gate: Gate,
   { host, port }: { host: string; port: number },
-): Promise<{ url: string; port: number }> {
-  if (gate.isOpen && !isLoopbackAddress(host)) throw serverErrors.create('LISTEN_REFUSED', { host })
+): Promise<{ authority: string; port: number }> {
   // One address and no name: `localhost` would open a second server on ::1 with another port.
   const address = host === 'localhost' ? '127.0.0.1' : host
   try {
@@ -301,5 +364,5 @@ async function listen(
   const taken = typeof bound === 'object' && bound !== null ? bound.port : port
   const reached = ANY_ADDRESS[address] ?? address
   const shown = reached.includes(':') ? `[${reached}]` : reached
-  return { url: `http://${shown}:${taken}`, port: taken }
+  return { authority: `${shown}:${taken}`, port: taken }
 }

@@ -32,6 +32,8 @@ export interface Gate {
    * counts.
    */
   admit(request: IncomingMessage, scope: RouteScope): Caller
+  /** True when some public key may be used by pages of the origin. */
+  allowsOrigin(origin: string): boolean
   /** The request comes from a host process, which answers for where it comes from. */
   markHosted(request: IncomingMessage): void
 }
@@ -93,6 +95,7 @@ export function createGate({ keys, clock, operatorToken }: GatePorts): Gate {
     get isOpen() {
       return keys.isEmpty
     },
+    allowsOrigin: origin => keys.hasOrigin(origin),
     markHosted: request => void hosted.add(request),
     admit(request, scope) {
       if (keys.isEmpty) {

@@ -1,0 +1,48 @@
+/**
+ * Two self-signed certificates with their keys, for tests of TLS alone. Nobody trusts them: tests
+ * compare what a server shows with them.
+ */
+
+/** The certificates. */
+export const certificates: readonly { readonly cert: string; readonly key: string }[] = [
+  {
+    cert: `-----BEGIN CERTIFICATE-----
+MIIBijCCATGgAwIBAgIUeaG9bD1kWeRr4TUHNr89EVXqKEswCgYIKoZIzj0EAwIw
+GjEYMBYGA1UEAwwPbWlsbHJhY2UgdGVzdCAxMCAXDTI2MTEyMTEwNTYzNloYDzIx
+MjYxMDI4MTA1NjM2WjAaMRgwFgYDVQQDDA9taWxscmFjZSB0ZXN0IDEwWTATBgcq
+hkjOPQIBBggqhkjOPQMBBwNCAARpdlZ7gEelyhTfmdsrqQL8nlTWPCxDXIDR/dKY
+cDLXDn5fpWHmRqZXg1868XIKYTY538Ylbs9pQSX0JlkskWw/o1MwUTAdBgNVHQ4E
+FgQUqIBmzzKOQfAA1lPu+NmEZDJtDq8wHwYDVR0jBBgwFoAUqIBmzzKOQfAA1lPu
++NmEZDJtDq8wDwYDVR0TAQH/BAUwAwEB/zAKBggqhkjOPQQDAgNHADBEAiAuH7ro
+RxgUKi5iz5kuNxJT2vPcU5bl4lCjow8zECZbvgIgWBVK5rMeTKLXTQEGU7FSNlBJ
+Lp5rjIGOquc9HXwR7PU=
+-----END CERTIFICATE-----
+`,
+    key: `-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgMlUq6nqFn1PnxNej
+Oc0SQOIPJ/fiDkz3sUErAq+XXh+hRANCAARpdlZ7gEelyhTfmdsrqQL8nlTWPCxD
+XIDR/dKYcDLXDn5fpWHmRqZXg1868XIKYTY538Ylbs9pQSX0JlkskWw/
+-----END PRIVATE KEY-----
+`,
+  },
+  {
+    cert: `-----BEGIN CERTIFICATE-----
+MIIBijCCATGgAwIBAgIURuM73pFdhaQhzdb3fDPUnxTNjrgwCgYIKoZIzj0EAwIw
+GjEYMBYGA1UEAwwPbWlsbHJhY2UgdGVzdCAyMCAXDTI2MTEyMTEwNTYzNloYDzIx
+MjYxMDI4MTA1NjM2WjAaMRgwFgYDVQQDDA9taWxscmFjZSB0ZXN0IDIwWTATBgcq
+hkjOPQIBBggqhkjOPQMBBwNCAAStwiGpPHPX4w9BRGBgrSogiLlcdqAic0ZbTezR
+TogQn69sY1uQS0mMwNWPxnuj+6dyiMIYACkf5SZfOkA0I+vOo1MwUTAdBgNVHQ4E
+FgQU0GoAPmzSzqtpzVuiYVxmyNlmvVMwHwYDVR0jBBgwFoAU0GoAPmzSzqtpzVui
+YVxmyNlmvVMwDwYDVR0TAQH/BAUwAwEB/zAKBggqhkjOPQQDAgNHADBEAiBP80Z1
+YUmg6b2p2e4xPWpS5NUzLIRbNfUMlRuM2HY41wIgJvpeIOOI8AtvRrLnp0xj7nyi
+830SZxbmmNlMGhr5LEg=
+-----END CERTIFICATE-----
+`,
+    key: `-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgar7xhuoNmHsEKo5/
+YPEw94401/By9w2SX5zUiXOtiXWhRANCAAStwiGpPHPX4w9BRGBgrSogiLlcdqAi
+c0ZbTezRTogQn69sY1uQS0mMwNWPxnuj+6dyiMIYACkf5SZfOkA0I+vO
+-----END PRIVATE KEY-----
+`,
+  },
+]
