@@ -63,12 +63,12 @@ export class IdKey {
   isWide = 0
   #id: string | undefined
   readonly #secrets: Secrets
-  /** Keeps all bits of a hash; tests keep fewer, to force collisions. */
+  /** Keeps all bits of a hash; tests keep fewer, to force collisions: not the lowest, so that keys of unlike hash do not queue for the same slots. */
   readonly #mask: number
 
   constructor(secrets: Secrets, hashBits = 32) {
     this.#secrets = secrets
-    this.#mask = hashBits >= 32 ? -1 : (1 << hashBits) - 1
+    this.#mask = hashBits >= 32 ? -1 : ((1 << hashBits) - 1) << 4
   }
 
   /** Takes an id. An id that follows itself, as in a lookup and its insertion, costs nothing. */
