@@ -37,7 +37,7 @@ const stages: readonly (Stage & { readonly isTestRun?: boolean })[] = [
   {
     name: 'simulations and random inputs, more seeds',
     command: ['node', 'scripts/test.ts', '.sim.test.ts', '.prop.test.ts'],
-    env: { ...long, MILLRACE_SIM_SEEDS: '100' },
+    env: { ...long, MILLRACE_SIM_SEEDS: '100', MILLRACE_PROP_RUNS: '400' },
     timeoutMs: 900_000,
     isTestRun: true,
   },
