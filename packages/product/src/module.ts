@@ -44,8 +44,8 @@ export interface RouteAnswer {
   /** Default 200. */
   readonly status?: number
   readonly body: unknown
-  /** The body as JSON text that fits the schema of the response, in place of `body`: sent as it is. */
-  readonly text?: string
+  /** The body as JSON in UTF-8 that fits the schema of the response, in place of `body`: sent as it is. */
+  readonly bytes?: Buffer
   /** The position that the answer reflects; sent as the header `millrace-position`. Default: what all folds reflect. */
   readonly position?: Position
 }

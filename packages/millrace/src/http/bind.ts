@@ -173,10 +173,10 @@ class Answering implements TurnTask {
       const position = answer?.position ?? this.#positionOf(operation, binding.context)
       if (position !== undefined) reply.header(POSITION_HEADER, positionToken(position))
       reply.code(answer?.status ?? 200)
-      if (answer?.text === undefined) reply.send(answer?.body)
+      if (answer?.bytes === undefined) reply.send(answer?.body)
       else {
         reply.header('content-type', 'application/json; charset=utf-8')
-        reply.send(answer.text)
+        reply.send(answer.bytes)
       }
     } catch (error) {
       this.#refuse(error)

@@ -20,14 +20,14 @@ import { isTraitField, TraitIndex } from './traits.ts'
 /** Attributes of an item, by field. Never mutate them: they are the record's own. */
 export type Attributes = Readonly<Record<string, unknown>>
 
-/** What answers say of an item, as text that is ready to be put together. */
-export interface ItemText {
-  /** The key as a JSON string. */
-  readonly key: string
-  /** Members of a JSON object: kind and id. */
-  readonly name: string
-  /** A further member, with a comma before it: the public attributes. Empty for an item that was never put. */
-  readonly attributes: string
+/** What answers say of an item, as JSON in UTF-8 that is ready to be put together. */
+export interface ItemJson {
+  /** The key as a string. */
+  readonly key: Buffer
+  /** The beginning of an object, with kind and id. */
+  readonly name: Buffer
+  /** The end of such an object, with the public attributes; without them for an item that was never put. */
+  readonly attributes: Buffer
 }
 
 /** One kind of item. */
@@ -55,8 +55,8 @@ interface KindState extends ItemKind {
 /** Scans of a table that does not note its changes take at most this part of the time. */
 const SCAN_SHARE = 20
 const TIME_MAX = Number.MAX_SAFE_INTEGER
-/** Texts of items are kept for at most this many; then all are made again as they are asked for. */
-const TEXTS_MAX = 50_000
+/** JSON of items is kept for at most this many; then all is made again as it is asked for. */
+const JSON_ITEMS_MAX = 50_000
 /** Codes of items: twice the place of the kind, plus 1 when it is listed. */
 const CODE_NONE = 0xffff
 
@@ -69,7 +69,7 @@ export class ItemIndex {
   #coded = 0
   #attributes: (Attributes | undefined)[] = []
   #putMs = new Float64Array(0)
-  readonly #texts = new Map<number, ItemText>()
+  readonly #json = new Map<number, ItemJson>()
   #revision = 0
   readonly #clock: Clock
 
@@ -154,7 +154,7 @@ export class ItemIndex {
     const wasListed = this.isListed(number)
     this.#revision += 1
     this.#attributes[number] = attributes
-    this.#texts.delete(number)
+    this.#json.delete(number)
     this.#codes[number] = kind.code * 2 + (attributes === undefined ? 0 : 1)
     this.#putMs[number] = shard.sinceMs(id) ?? 0
     this.traits.set(number, kind, attributes)
@@ -213,20 +213,21 @@ export class ItemIndex {
   }
 
   /** What answers say of an item by number; made once for each version of its attributes. */
-  textOf(number: number): ItemText {
-    const known = this.#texts.get(number)
+  jsonOf(number: number): ItemJson {
+    const known = this.#json.get(number)
     if (known !== undefined) return known
     const key = this.space.keyOf(number)
     const { kind, id } = partsOfKey(key)
     const attributes = this.publicAttributesOf(number)
-    const text: ItemText = {
-      key: JSON.stringify(key),
-      name: `"kind":${JSON.stringify(kind)},"id":${JSON.stringify(id)}`,
-      attributes: attributes === undefined ? '' : `,"attributes":${JSON.stringify(attributes)}`,
+    const end = attributes === undefined ? '}' : `,"attributes":${JSON.stringify(attributes)}}`
+    const json: ItemJson = {
+      key: Buffer.from(JSON.stringify(key), 'utf8'),
+      name: Buffer.from(`{"kind":${JSON.stringify(kind)},"id":${JSON.stringify(id)}`, 'utf8'),
+      attributes: Buffer.from(end, 'utf8'),
     }
-    if (this.#texts.size >= TEXTS_MAX) this.#texts.clear()
-    this.#texts.set(number, text)
-    return text
+    if (this.#json.size >= JSON_ITEMS_MAX) this.#json.clear()
+    this.#json.set(number, json)
+    return json
   }
 
   /** When a listed item was first put, event time in milliseconds. */

@@ -45,7 +45,8 @@ export interface CompiledSurface {
 }
 
 const BUILT_IN_FILTERS = new Set(['seen', 'disliked'])
-const SOURCES_MAX = 16
+/** Sources of one surface. */
+export const SOURCES_MAX = 16
 
 /** Checks and prepares the surfaces of an app; throws STAGE_INVALID. */
 export function compileSurfaces(app: App, index: ItemIndex): ReadonlyMap<string, CompiledSurface> {

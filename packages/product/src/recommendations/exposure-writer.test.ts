@@ -12,7 +12,7 @@ const exposure = (number: number): Parameters<ExposureWriter['write']>[0] => ({
   answerId: `a${number}`,
   atMs: 0,
   definition: 'd',
-  json: '{}',
+  payload: Buffer.from('{}'),
 })
 
 function writer(commit: () => Promise<unknown>, logger: Logger = silentLogger): ExposureWriter {

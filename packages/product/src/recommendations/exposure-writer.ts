@@ -7,7 +7,7 @@ import type { EventLog, NewEvent } from '@millrace/log'
 import { EXPOSED, EXPOSURES } from './events.ts'
 
 /** Exposures are collected at most this long... */
-const COLLECT_MS = 5
+const COLLECT_MS = 50
 /** ...and this many to a batch. */
 const BATCH_MAX = 512
 /** Exposures that may wait or be on their way; more are dropped. */
@@ -20,8 +20,8 @@ export interface PendingExposure {
   readonly answerId: string
   readonly atMs: number
   readonly definition: string
-  /** The JSON text of the exposure. */
-  readonly json: string
+  /** JSON of the exposure. */
+  readonly payload: Buffer
 }
 
 /** Counters for the metrics. */
@@ -89,7 +89,7 @@ export class ExposureWriter {
         id: exposure.answerId,
         eventTimeMs: exposure.atMs,
         data: undefined,
-        payload: Buffer.from(exposure.json, 'utf8'),
+        payload: exposure.payload,
         definition: exposure.definition,
         isUnique: true,
       }))

@@ -56,7 +56,7 @@ export function createRecommendations(): ProductModule<Recommendations> {
       return {
         api,
         routes: recommendationRoutes(context.app, api, (surface, options) =>
-          recommender.recommendText(surface, options),
+          recommender.recommendBytes(surface, options),
         ),
         metrics: metrics(recommender),
         close: async () => recommender.exposures.close(),
@@ -78,7 +78,11 @@ function createApi(context: ModuleContext, recommender: Recommender): Recommenda
     trending: (kind, options) => recommender.trending(kind, options),
     popular: (kind, options) => recommender.popular(kind, options),
     profile: (person, limit) => recommender.profile(person, limit),
-    explainAnswer: (answerId, person) => explainAnswer(ports, answerId, person),
+    async explainAnswer(answerId, person) {
+      // The answer in question may have been given a moment ago.
+      await recommender.exposures.flush()
+      return explainAnswer(ports, answerId, person)
+    },
     readToken: token => recommender.signer.read(token),
     surfaces: () => recommender.surfaceNames,
     flush: () => recommender.exposures.flush(),

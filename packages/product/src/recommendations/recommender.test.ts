@@ -424,7 +424,7 @@ test('every answer is an exposure, and can be explained from it', async () => {
   )
 })
 
-test('the text of an answer says what the answer says, and its token what was logged', async () => {
+test('the bytes of an answer say what the answer says, and its token what was logged', async () => {
   const route = product.routes.find(({ operation }) => operation === 'recommend')
   for (const surface of ['plain', 'staged', 'everything']) {
     for (const person of ['p5', 'nobody "at" all', undefined]) {
@@ -434,13 +434,22 @@ test('the text of an answer says what the answer says, and its token what was lo
           query: { person, explain, n: 10 },
           body: undefined,
         })
-        const body = JSON.parse(told?.text ?? '') as Answer
+        const body = JSON.parse(told?.bytes?.toString() ?? '') as Answer
         const { positionVector, token, answerId, ...answer } = product.recommendations.recommend(
           surface,
           { person, explain, n: 10 },
         )
         const { token: textToken, answerId: textId, ...text } = body
-        assert.deepEqual(text, JSON.parse(JSON.stringify(answer)))
+        for (const [place, { score }] of text.items.entries()) {
+          const exact = answer.items[place]?.score ?? NaN
+          // Explained scores are the sums of their terms; others have six digits.
+          assert.ok(Math.abs(score - exact) <= (explain ? 0 : 5.1e-6 * exact))
+        }
+        const items = answer.items.map((item, place) => ({
+          ...item,
+          score: text.items[place]?.score,
+        }))
+        assert.deepEqual(text, JSON.parse(JSON.stringify({ ...answer, items })))
         assert.equal(told?.position, positionVector)
         assert.notEqual(textId, answerId)
         const logged = product.recommendations.readToken(textToken)

@@ -12,7 +12,7 @@ import {
 import { productErrors } from '../errors.ts'
 import type { ModuleContext } from '../module.ts'
 import { AnswerBuilder, titleOf } from './answer-builder.ts'
-import { answerText, slateTexts, type AnswerHead, type AnswerText } from './answer-text.ts'
+import { AnswerWriter, type AnswerBytes, type AnswerHead } from './answer-bytes.ts'
 import type { Answer } from './answer.ts'
 import { compileSurfaces, type CompiledSurface } from './compiled-surface.ts'
 import { ExposureWriter } from './exposure-writer.ts'
@@ -101,6 +101,7 @@ export class Recommender {
   readonly #lists: ListCache
   readonly #ranker: Ranker
   readonly #builder: AnswerBuilder
+  readonly #writer: AnswerWriter
   readonly #surfaces: ReadonlyMap<string, CompiledSurface>
   readonly #reflected: ReflectedPosition
   readonly #related = new SparseScores()
@@ -121,6 +122,12 @@ export class Recommender {
     const signals = new Set((app.options.signals ?? []).map(signal => signal.event.name))
     const verb = signals.size === 1 ? [...signals][0] : undefined
     this.#builder = new AnswerBuilder({ index, shardOf: this.#shardOf, verb })
+    this.#writer = new AnswerWriter({
+      index,
+      ranker: this.#ranker,
+      definition: app.fingerprint,
+      scoring: SCORING_VERSION,
+    })
     this.#surfaces = compileSurfaces(app, index)
     this.#reflected = new ReflectedPosition({
       streams,
@@ -146,11 +153,10 @@ export class Recommender {
     ranker.rank(request)
     try {
       const items = this.#builder.items(ranker, request)
-      const { slots } = slateTexts(this.#index, ranker, request, false)
       const explanation = request.isExplained
         ? this.#builder.explanation(ranker, request, items)
         : undefined
-      const head = this.#expose(request, slots)
+      const head = this.#expose(request)
       const answer = this.#answer(request, head, items, explanation)
       this.#count(head, ranker)
       if (surface.effects.length > 0) this.#runEffects(surface, answer, request.context)
@@ -161,14 +167,14 @@ export class Recommender {
   }
 
   /**
-   * As `recommend`, with the answer as JSON text: what serves HTTP. Answers with an explanation or
-   * for effects are made as objects first.
+   * As `recommend`, with the answer as JSON in UTF-8 and scores with six digits: what serves HTTP.
+   * Answers with an explanation or for effects are made as objects first.
    */
-  recommendText(surfaceName: string, options: RecommendOptions = {}): AnswerText {
+  recommendBytes(surfaceName: string, options: RecommendOptions = {}): AnswerBytes {
     const surface = this.#surface(surfaceName)
     if (options.explain === true || surface.effects.length > 0) {
       const { positionVector, token, ...rest } = this.recommend(surfaceName, options)
-      return { json: JSON.stringify({ ...rest, token }), position: positionVector }
+      return { json: Buffer.from(JSON.stringify({ ...rest, token })), position: positionVector }
     }
     this.#catalogue.index()
     this.#reflected.refresh()
@@ -176,12 +182,9 @@ export class Recommender {
     const ranker = this.#ranker
     ranker.rank(request)
     try {
-      const { items, slots } = slateTexts(this.#index, ranker, request, true)
-      const head = this.#expose(request, slots)
+      const head = this.#expose(request)
       this.#count(head, ranker)
-      const { fingerprint } = this.#context.app
-      const token = this.signer.sign(head.exposure)
-      const json = answerText({ request, head, items, token, definition: fingerprint })
+      const json = this.#writer.answer(request, head, this.signer.sign(head.exposure))
       return { json, position: head.positionVector }
     } finally {
       ranker.release()
@@ -273,23 +276,18 @@ export class Recommender {
   }
 
   /** Logs what is served, and gives what the answer says beside its items. */
-  #expose(request: RankRequest, slots: string): AnswerHead {
-    const { surface, person, profile, row } = request
+  #expose(request: RankRequest): AnswerHead {
+    const { person, profile, row } = request
     const { app, newId, clock } = this.#context
     const answerId = newId()
     const position = this.#reflected.token
-    const exposure =
-      `{"a":"${answerId}","s":${JSON.stringify(surface.name)}` +
-      (person === undefined ? '' : `,"p":${JSON.stringify(person)}`) +
-      `,"d":${JSON.stringify(app.fingerprint)},"v":"${SCORING_VERSION}"` +
-      `,"e":${surface.definition.explore},"r":${JSON.stringify(position)}` +
-      `,"n":${this.#ranker.poolSize},"c":${surface.sourcesText},"i":${slots}}`
+    const exposure = this.#writer.exposure(request, { answerId, position })
     this.exposures.write({
       key: person ?? answerId,
       answerId,
       atMs: clock.nowMs(),
       definition: app.fingerprint,
-      json: exposure,
+      payload: exposure,
     })
     return {
       answerId,

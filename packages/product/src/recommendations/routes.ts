@@ -15,7 +15,7 @@ const EXCLUDE_LENGTH_MAX = 16_384
 export function recommendationRoutes(
   app: App,
   api: Recommendations,
-  recommend: Recommender['recommendText'],
+  recommend: Recommender['recommendBytes'],
 ): RouteDefinition[] {
   const kinds = (app.options.items ?? []).map(({ name }) => name)
   if (kinds.length === 0) return []
@@ -36,7 +36,7 @@ export function recommendationRoutes(
 
 function surfaceRoute(
   api: Recommendations,
-  recommend: Recommender['recommendText'],
+  recommend: Recommender['recommendBytes'],
   tables: readonly string[],
 ): RouteDefinition {
   const surfaces = api.surfaces().join(', ')
@@ -83,7 +83,7 @@ function surfaceRoute(
         exclude: exclude === undefined ? [] : exclude.split(',').filter(id => id !== ''),
         item,
       })
-      return { body: undefined, text: json, position }
+      return { body: undefined, bytes: json, position }
     },
   }
 }

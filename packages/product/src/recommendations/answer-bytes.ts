@@ -1,0 +1,178 @@
+/**
+ * Answers and exposures as JSON bytes, put together from pieces that are made once: for each version
+ * of an item, and for each surface. What an answer costs over HTTP is then mostly the bytes.
+ */
+import type { Position } from '@millrace/core'
+import type { ItemIndex } from '../catalogue/index.ts'
+import { mainSource } from './answer-builder.ts'
+import { SOURCES_MAX, type CompiledSurface } from './compiled-surface.ts'
+import { JsonBytes } from './json-bytes.ts'
+import type { RankRequest, Ranker } from './ranker.ts'
+
+/** An answer as JSON in UTF-8, with the position that it reflects. */
+export interface AnswerBytes {
+  readonly json: Buffer
+  readonly position: Position
+}
+
+/** What an answer says beside its items. */
+export interface AnswerHead {
+  readonly answerId: string
+  /** JSON of the exposure. */
+  readonly exposure: Buffer
+  readonly position: string
+  readonly positionVector: Position
+  readonly isColdStart: boolean
+  readonly isIncomplete: boolean
+}
+
+/** What follows the score of a slot: source, chance, explored or not. */
+interface SlotEnd {
+  readonly answer: Buffer
+  readonly exposure: Buffer
+}
+
+/** Pieces of one surface. */
+interface SurfacePieces {
+  /** Its name as a JSON string. */
+  readonly name: string
+  /** Members of an exposure after the person, up to the position. */
+  readonly about: string
+  /** Members of an exposure after the number of candidates, up to its slots. */
+  readonly sources: string
+  /** Ends of slots that are not explored, by source from -1, for the last chance that was seen. */
+  readonly ends: SlotEnd[]
+  chance: number
+}
+
+const COMMA = 0x2c
+const BRACKET = 0x5b
+const piece = (text: string): Buffer => Buffer.from(text, 'utf8')
+
+/** Writes answers and exposures; call it before the ranker's `release`. */
+export class AnswerWriter {
+  readonly #index: ItemIndex
+  readonly #ranker: Ranker
+  readonly #fingerprint: string
+  readonly #scoring: string
+  /** Member of an answer. */
+  readonly #definition: string
+  readonly #json = new JsonBytes()
+  readonly #pieces = new Map<CompiledSurface, SurfacePieces>()
+  readonly #slotPieces: Buffer[] = []
+  /** Places of sources in an exposure, from -1. */
+  readonly #sourcePieces = Array.from({ length: SOURCES_MAX + 1 }, (_, at) => piece(`,${at - 1},`))
+  /** Main sources of the slate's items. */
+  #sources = new Int8Array(64)
+
+  constructor(ports: {
+    readonly index: ItemIndex
+    readonly ranker: Ranker
+    /** Fingerprint of the definition. */
+    readonly definition: string
+    /** Version of the scoring. */
+    readonly scoring: string
+  }) {
+    this.#index = ports.index
+    this.#ranker = ports.ranker
+    this.#fingerprint = JSON.stringify(ports.definition)
+    this.#scoring = JSON.stringify(ports.scoring)
+    this.#definition = `,"definition":${this.#fingerprint}`
+  }
+
+  /** JSON of the exposure (`Exposure`) of the slate that the ranker found. */
+  exposure(
+    { surface, person }: RankRequest,
+    head: { readonly answerId: string; readonly position: string },
+  ): Buffer {
+    const json = this.#json.begin()
+    const pieces = this.#piecesOf(surface)
+    const { slate, poolSize } = this.#ranker
+    json.ascii(`{"a":"${head.answerId}","s":`).text(pieces.name)
+    if (person !== undefined) json.text(`,"p":${JSON.stringify(person)}`)
+    json.text(pieces.about).ascii(`${head.position}","n":${poolSize}`).text(pieces.sources)
+    if (slate.size > this.#sources.length) this.#sources = new Int8Array(slate.size * 2)
+    for (let slot = 0; slot < slate.size; slot++) {
+      const item = slate.items[slot] as number
+      const source = mainSource(surface, this.#ranker, item)
+      this.#sources[slot] = source
+      if (slot > 0) json.byte(COMMA)
+      json.byte(BRACKET).bytes(this.#index.jsonOf(item).key)
+      json.bytes(this.#sourcePieces[source + 1] as Buffer).score(this.#ranker.totalOf(item))
+      json.bytes(this.#endOf(surface, slot).exposure)
+    }
+    return json.ascii(']}').end()
+  }
+
+  /** JSON of the answer without an explanation. Call `exposure` for the same slate before. */
+  answer({ surface, person }: RankRequest, head: AnswerHead, token: string): Buffer {
+    const json = this.#json.begin()
+    const { slate } = this.#ranker
+    json.ascii(`{"answerId":"${head.answerId}","surface":`).text(this.#piecesOf(surface).name)
+    if (person !== undefined) json.text(`,"person":${JSON.stringify(person)}`)
+    json.ascii(',"items":[')
+    while (this.#slotPieces.length < slate.size) {
+      this.#slotPieces.push(piece(`,"slot":${this.#slotPieces.length + 1},"score":`))
+    }
+    for (let slot = 0; slot < slate.size; slot++) {
+      const item = slate.items[slot] as number
+      const { name, attributes } = this.#index.jsonOf(item)
+      if (slot > 0) json.byte(COMMA)
+      json
+        .bytes(name)
+        .bytes(this.#slotPieces[slot] as Buffer)
+        .score(this.#ranker.totalOf(item))
+      json.bytes(this.#endOf(surface, slot).answer).bytes(attributes)
+    }
+    json.ascii(
+      `],"isColdStart":${head.isColdStart}${head.isIncomplete ? ',"isIncomplete":true' : ''}`,
+    )
+    json.text(this.#definition).ascii(`,"position":"${head.position}","token":"`)
+    return json.ascii(token).ascii('"}').end()
+  }
+
+  /** What follows the score of a slot. Nearly all slots have the chance of the best candidate. */
+  #endOf(surface: CompiledSurface, slot: number): SlotEnd {
+    const { propensities, explored } = this.#ranker.slate
+    const chance = propensities[slot] as number
+    const source = this.#sources[slot] as number
+    if (explored[slot] === 1) return slotEnd(surface, source, { chance, isExplored: true })
+    const pieces = this.#piecesOf(surface)
+    if (pieces.chance !== chance) {
+      pieces.chance = chance
+      pieces.ends.length = 0
+      for (let place = -1; place < surface.sources.length; place++) {
+        pieces.ends.push(slotEnd(surface, place, { chance, isExplored: false }))
+      }
+    }
+    return pieces.ends[source + 1] as SlotEnd
+  }
+
+  #piecesOf(surface: CompiledSurface): SurfacePieces {
+    let pieces = this.#pieces.get(surface)
+    if (pieces === undefined) {
+      const { explore } = surface.definition
+      pieces = {
+        name: JSON.stringify(surface.name),
+        about: `,"d":${this.#fingerprint},"v":${this.#scoring},"e":${explore},"r":"`,
+        sources: `,"c":${surface.sourcesText},"i":[`,
+        ends: [],
+        chance: -1,
+      }
+      this.#pieces.set(surface, pieces)
+    }
+    return pieces
+  }
+}
+
+function slotEnd(
+  surface: CompiledSurface,
+  source: number,
+  { chance, isExplored }: { readonly chance: number; readonly isExplored: boolean },
+): SlotEnd {
+  const name = JSON.stringify(surface.sources[source]?.name ?? '')
+  return {
+    answer: piece(`,"source":${name},"propensity":${chance},"isExplored":${isExplored}`),
+    exposure: piece(`,${chance},${isExplored ? 1 : 0}]`),
+  }
+}
