@@ -40,6 +40,12 @@ export const SCORING_DEFAULTS = {
   historyItems: 20,
   /** The r-th newest item counts 2^(-r / this). */
   rankHalfLife: 4,
+  /** Of the newest item, this many transitions count, the heaviest: whole levels of its heap... */
+  entriesMax: 255,
+  /** ...half as many for the items this many places before... */
+  entriesHalfLife: 3,
+  /** ...but not fewer than these. All 256 of all items were equal on MovieLens-1M, at three times the cost. */
+  entriesMin: 7,
   /** An item of the history that is older than the newest by this counts half... */
   ageHalfLifeMs: 90 * DAY_MS,
   /** ...but not below this share. */
@@ -50,8 +56,7 @@ export const SCORING_DEFAULTS = {
   /** A candidate's score is divided by (its count + popularityShrink)^popularityExponent. */
   popularityShrink: 5,
   popularityExponent: 0.2,
-  /** Co-occurrence is divided by ((count a + shrink) (count b + shrink))^this: 0.5 is the cosine. */
-  similarExponent: 0.5,
+  /** Co-occurrence is divided by the root of (count a + shrink) (count b + shrink): the cosine, shrunk. */
   similarShrink: 5,
   /** What each built-in source adds for a candidate whose normalised score is 1. */
   sourceWeights: { forYou: 1, because: 0.1, trending: 0.05, popular: 0.05, fresh: 0.02 },

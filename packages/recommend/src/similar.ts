@@ -1,11 +1,10 @@
 /** Similarity of two items: what people do together, and what the items say about themselves. */
 import { SCORING_DEFAULTS } from './defaults.ts'
 
-/** Normalises a co-occurrence weight by how common both items are (0.5 as exponent gives the cosine). */
+/** Normalises a co-occurrence weight by how common both items are: the cosine, shrunk. */
 export function similarity(weight: number, countA: number, countB: number): number {
-  const { similarExponent, similarShrink } = SCORING_DEFAULTS
-  const scale = Math.log((countA + similarShrink) * (countB + similarShrink))
-  return weight * Math.exp(-similarExponent * scale)
+  const { similarShrink } = SCORING_DEFAULTS
+  return weight / Math.sqrt((countA + similarShrink) * (countB + similarShrink))
 }
 
 /**

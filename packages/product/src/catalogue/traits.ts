@@ -3,7 +3,7 @@
  * other entities, choices. An item without any history is related to others by them.
  */
 import type { Field } from '@millrace/core'
-import { contentAffinity, traitSum } from '@millrace/recommend'
+import { contentAffinity, traitSum, type SparseScores } from '@millrace/recommend'
 
 /** Traits of one item that count; more are left out. */
 const TRAITS_PER_ITEM_MAX = 32
@@ -45,6 +45,8 @@ export class TraitIndex {
   #sums = new Float64Array(0)
   #summedAt = -1
   #changes = 0
+  /** Weights of the traits of one item, by trait; zeros between calls. */
+  #marks = new Float64Array(0)
 
   /** Replaces the traits of an item; undefined attributes take it out. */
   set(
@@ -120,6 +122,31 @@ export class TraitIndex {
     const other = this.of(b)
     if (own.length === 0 || other.length === 0) return 0
     return contentAffinity(own, other, this.#sumOf(a, own) * this.#sumOf(b, other), this.weightOf)
+  }
+
+  /** Adds `share` times the affinity of an item (`affinity`) to the scores of all items that have one. */
+  addAffinities(seed: number, { items, values, size }: SparseScores, share: number): void {
+    const own = this.of(seed)
+    if (own.length === 0) return
+    if (this.size > this.#marks.length) this.#marks = new Float64Array(this.size * 2)
+    const marks = this.#marks
+    for (let at = 0; at < own.length; at++) {
+      const trait = own[at] as number
+      marks[trait] = this.weightOf(trait)
+    }
+    const ownSum = this.#sumOf(seed, own)
+    for (let at = 0; at < size; at++) {
+      const item = items[at] as number
+      const other = this.of(item)
+      let shared = 0
+      for (let place = 0; place < other.length; place++) {
+        shared += marks[other[place] as number] as number
+      }
+      if (shared === 0) continue
+      const affinity = shared / Math.sqrt(ownSum * this.#sumOf(item, other))
+      values[item] = (values[item] as number) + share * affinity
+    }
+    for (let at = 0; at < own.length; at++) marks[own[at] as number] = 0
   }
 
   #sumOf(item: number, traits: Int32Array): number {

@@ -20,10 +20,11 @@ import { ITEM_STATS_FOLD } from './item-stats-fold.ts'
 import type { ItemStatsShard } from './item-stats-shard.ts'
 import { ListCache } from './lists.ts'
 import { PROFILE_FOLD } from './profile-fold.ts'
-import { type Interaction, type ProfileShard } from './profile-shard.ts'
+import type { ProfileShard } from './profile-shard.ts'
 import { Ranker, type RankRequest } from './ranker.ts'
 import { ReflectedPosition } from './reflected.ts'
 import { addRelated, type ShardOf } from './related.ts'
+import { RequestContext } from './request-context.ts'
 import type { StageContext } from './stages.ts'
 import { createTokenSigner, type TokenSigner } from './token.ts'
 
@@ -225,7 +226,15 @@ export class Recommender {
       item: item[0] ?? -1,
       size: count,
       exclude: exclude.flatMap(id => this.#numbersOf(surface, id)),
-      context: this.#stageContext(surface, { person, profile, item: item[0], size: count }),
+      context: new RequestContext({
+        index: this.#index,
+        clock: this.#context.clock,
+        surface: surface.name,
+        person,
+        profile,
+        itemNumber: item[0] ?? -1,
+        size: count,
+      }),
       random: this.#context.random,
       isExplained: options.explain === true,
     }
@@ -241,38 +250,6 @@ export class Recommender {
       if (number >= 0) numbers.push(number)
     }
     return numbers
-  }
-
-  #stageContext(
-    surface: CompiledSurface,
-    request: {
-      person: string | undefined
-      profile: ProfileShard | undefined
-      item: number | undefined
-      size: number
-    },
-  ): StageContext {
-    const { person, profile, item, size } = request
-    const index = this.#index
-    const { clock } = this.#context
-    let history: readonly Interaction[] | undefined
-    return {
-      surface: surface.name,
-      person,
-      item: item === undefined ? undefined : partsOfKey(index.space.keyOf(item)),
-      size,
-      get nowMs() {
-        return clock.nowMs()
-      },
-      history() {
-        history ??= person === undefined ? [] : (profile?.interactions(person, 50) ?? [])
-        return history
-      },
-      attributes: ({ kind, id }) => {
-        const number = index.space.find(itemKey(kind, id))
-        return number < 0 ? undefined : index.attributesOf(number)
-      },
-    }
   }
 
   /** Logs what is served, and gives what the answer says beside its items. */
@@ -469,12 +446,9 @@ export class Recommender {
 }
 
 function createShardOf(stats: FoldHandle<ItemStatsShard>, index: ItemIndex): ShardOf {
-  return item => {
-    const shards = stats.shards()
-    return shards.length === 1
-      ? (shards[0] as ItemStatsShard)
-      : stats.shardOf(index.space.keyOf(item))
-  }
+  const [only, ...others] = stats.shards()
+  if (only !== undefined && others.length === 0) return () => only
+  return item => stats.shardOf(index.space.keyOf(item))
 }
 
 function listSize(n: number | undefined): number {

@@ -46,11 +46,7 @@ export function addRelated(
   }
   const traits = index.traits.of(seed)
   if (traits.length === 0) return
-  for (let at = 0; at < target.size; at++) {
-    const item = target.items[at] as number
-    const affinity = index.traits.affinity(seed, item)
-    target.values[item] = (target.values[item] as number) + CONTENT_SHARE * affinity
-  }
+  index.traits.addAffinities(seed, target, CONTENT_SHARE)
   if (target.size < CONTENT_BELOW) addByTraits(index, seed, target)
 }
 

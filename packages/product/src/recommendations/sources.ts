@@ -1,5 +1,6 @@
 /** The built-in sources: each proposes items with scores above 0. */
 import {
+  entriesOf,
   historyShare,
   RowSum,
   rowShare,
@@ -96,7 +97,7 @@ export class Sources {
       const { next } = shardOf(item)
       if (next.length(item) === 0) continue
       const share = historyShare(last - slot, newestMs - (pool.times[slot] as number))
-      this.#sum.add(next, item, share * rowShare(next, item))
+      this.#sum.add(next, item, share * rowShare(next, item), entriesOf(last - slot))
     }
     const takenOut: (readonly [item: number, sum: number])[] = []
     for (let at = 0; at < blocked.size; at++) {
