@@ -49,6 +49,8 @@ export class Committer {
     ingestTimeMs: 0,
     watermarkMs: 0,
   }
+  /** Scratch: hashes of the keys of one event. */
+  readonly #hashes: number[] = []
   readonly #line: (() => void)[] = []
   #lineBytes = 0
   #isBusy = false
@@ -376,9 +378,15 @@ export class Committer {
       part.chains.add(hashOfKey(tenant, event.key), part.count)
       return
     }
-    for (const key of new Set(event.keys ?? [event.key])) {
-      if (partitionOf(key, stream.partitions.length) !== partition.number) continue
-      part.chains.add(hashOfKey(tenant, key), part.count)
+    const seen = this.#hashes
+    seen.length = 0
+    for (const key of event.keys ?? [event.key]) {
+      const { length } = stream.partitions
+      if (length > 1 && partitionOf(key, length) !== partition.number) continue
+      const hash = hashOfKey(tenant, key)
+      if (seen.includes(hash)) continue
+      seen.push(hash)
+      part.chains.add(hash, part.count)
     }
   }
 

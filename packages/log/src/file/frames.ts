@@ -29,13 +29,12 @@ export function writeRecord(
 ): void {
   const { payload, keys, headers, sealed } = event
   const hasExtras = keys !== undefined || headers !== undefined || sealed !== undefined
-  const extras = hasExtras ? encodeExtras(event) : undefined
+  const headerText = headers === undefined ? '' : JSON.stringify(headers)
   const payloadBytesMax = text === undefined ? (payload as Uint8Array).length : text.length * 3
-  const extrasBytes = extras === undefined ? 0 : extras.length
   group.reserve(
     RECORD_HEADER_BYTES +
       3 * (event.key.length + event.id.length) +
-      extrasBytes +
+      (hasExtras ? extrasBytesMax(event, headerText) : 0) +
       payloadBytesMax +
       8,
   )
@@ -45,10 +44,8 @@ export function writeRecord(
   const keyBytes = writeText(u8, keyStart, event.key)
   const idBytes = writeText(u8, keyStart + keyBytes, event.id)
   let at = keyStart + keyBytes + idBytes
-  if (extras !== undefined) {
-    u8.set(extras, at)
-    at += extrasBytes
-  }
+  const extrasAt = at
+  if (hasExtras) at = writeExtras(u8, at, event, headerText)
   const payloadStart = at
   if (text === undefined) {
     u8.set(payload as Uint8Array, at)
@@ -73,7 +70,7 @@ export function writeRecord(
   u16[half + 10] = idBytes
   u16[half + 11] = 0
   u32[word + 6] = event.generation ?? 0
-  u32[word + 7] = extrasBytes
+  u32[word + 7] = payloadStart - extrasAt
   u32[word + 8] = at - payloadStart
   u32[word + 9] = 0
   f64[double + 5] = head.offset
@@ -94,27 +91,46 @@ function flagsOf(event: NewEvent, isUnique: boolean): number {
   return flags
 }
 
-function encodeExtras({ keys, headers, sealed }: NewEvent): Uint8Array {
-  const parts: Uint8Array[] = []
-  const short = (text: string): void => {
-    const bytes = Buffer.from(text, 'utf8')
-    parts.push(Uint8Array.of(bytes.length & 0xff, bytes.length >>> 8), bytes)
-  }
-  const long = (bytes: Uint8Array): void => {
-    const length = Buffer.alloc(4)
-    length.writeUInt32LE(bytes.length)
-    parts.push(length, bytes)
-  }
+/** The most bytes that the extras of an event take. */
+function extrasBytesMax({ keys, headers, sealed }: NewEvent, headerText: string): number {
+  let bytes = 0
   if (keys !== undefined) {
-    parts.push(Uint8Array.of(keys.length & 0xff, keys.length >>> 8))
-    for (const key of keys) short(key)
+    bytes += 2
+    for (const key of keys) bytes += 2 + 3 * key.length
   }
-  if (headers !== undefined) long(Buffer.from(JSON.stringify(headers), 'utf8'))
+  if (headers !== undefined) bytes += 4 + 3 * headerText.length
+  if (sealed !== undefined) bytes += 6 + 3 * sealed.person.length + sealed.bytes.length
+  return bytes
+}
+
+/** Writes the extras of an event, for which there is room; returns where they end. */
+function writeExtras(u8: Buffer, start: number, event: NewEvent, headerText: string): number {
+  const { keys, headers, sealed } = event
+  let at = start
+  if (keys !== undefined) {
+    u8.writeUInt16LE(keys.length, at)
+    at += 2
+    for (const key of keys) at = writeShort(u8, at, key)
+  }
+  if (headers !== undefined) {
+    const length = u8.write(headerText, at + 4, 'utf8')
+    u8.writeUInt32LE(length, at)
+    at += 4 + length
+  }
   if (sealed !== undefined) {
-    short(sealed.person)
-    long(sealed.bytes)
+    at = writeShort(u8, at, sealed.person)
+    u8.writeUInt32LE(sealed.bytes.length, at)
+    u8.set(sealed.bytes, at + 4)
+    at += 4 + sealed.bytes.length
   }
-  return Buffer.concat(parts)
+  return at
+}
+
+function writeShort(u8: Buffer, at: number, text: string): number {
+  const length = writeText(u8, at + 2, text)
+  u8[at] = length & 0xff
+  u8[at + 1] = length >>> 8
+  return at + 2 + length
 }
 
 interface Extras {
