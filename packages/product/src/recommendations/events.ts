@@ -1,6 +1,7 @@
 /** Streams and records of the recommendations module. */
 import type { App } from '@millrace/core'
 import type { StreamSpec } from '@millrace/log'
+import type { ItemSpace } from '../catalogue/index.ts'
 
 /** What people did, re-keyed by item: one record per event and partition, under the keys of all items that it touches. */
 export const ITEM_SIGNALS = 'item-signals'
@@ -39,6 +40,36 @@ export interface ItemSignal {
   readonly item?: string
   /** Keys of the items before, newest first, those of other partitions included; absent when they are the other keys of the record. */
   readonly from?: readonly string[]
+}
+
+/**
+ * An `item-signal` with the numbers of its items, as long as it is in the memory of the process that
+ * made it: who reads it there need not look the keys up. The numbers are no part of its JSON.
+ */
+export class NumberedSignal implements ItemSignal {
+  readonly weight: number
+  readonly gaps: readonly number[]
+  readonly #space: ItemSpace
+  readonly #items: readonly number[]
+
+  constructor(
+    space: ItemSpace,
+    signal: {
+      readonly weight: number
+      readonly gaps: readonly number[]
+      readonly items: readonly number[]
+    },
+  ) {
+    this.weight = signal.weight
+    this.gaps = signal.gaps
+    this.#space = space
+    this.#items = signal.items
+  }
+
+  /** The numbers of the record's keys in `space`, when they came along. */
+  static itemsOf(signal: ItemSignal, space: ItemSpace): readonly number[] | undefined {
+    return #items in signal && signal.#space === space ? signal.#items : undefined
+  }
 }
 
 /** One slot of an exposure: item key, place of its main source in `c`, score, propensity, 1 if explored. */

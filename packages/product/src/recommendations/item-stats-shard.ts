@@ -13,7 +13,7 @@ import {
 import type { FoldShard } from '@millrace/streams'
 import type { ItemSpace } from '../catalogue/index.ts'
 import { ByteReader, ByteWriter } from '../bytes.ts'
-import type { ItemSignal } from './events.ts'
+import { NumberedSignal, type ItemSignal } from './events.ts'
 
 /** A signal counts at most this in the statistics of items. */
 const WEIGHT_MAX = 10
@@ -63,12 +63,13 @@ export class ItemStatsShard implements FoldShard {
     const first = signal.from === undefined ? 1 : 0
     const weight = Math.min(signal.weight, WEIGHT_MAX)
     const timeMs = record.eventTimeMs
-    const item = this.#space.intern(key)
+    const items = NumberedSignal.itemsOf(signal, this.#space)
+    const item = items?.[0] ?? this.#space.intern(key)
     const isHome = this.#isOwn(key)
     if (isHome) this.#count(item, weight, timeMs)
     for (let rank = 0; rank + first < from.length; rank++) {
       const otherKey = from[rank + first] as string
-      const other = this.#space.intern(otherKey)
+      const other = items?.[rank + 1] ?? this.#space.intern(otherKey)
       if (this.#isOwn(otherKey)) {
         this.#claim(other)
         const share = transitionWeight(rank + 1, gaps[rank] as number)

@@ -15,7 +15,13 @@ import { STATISTICS_DEFAULTS } from '@millrace/recommend'
 import type { FoldDefinition, FoldOutput } from '@millrace/streams'
 import { itemKey, itemSpaceOf, type ItemSpace } from '../catalogue/index.ts'
 import { productErrors } from '../errors.ts'
-import { ITEM_SIGNAL, ITEM_SIGNALS, recommendationStreams, type ItemSignal } from './events.ts'
+import {
+  ITEM_SIGNAL,
+  ITEM_SIGNALS,
+  NumberedSignal,
+  recommendationStreams,
+  type ItemSignal,
+} from './events.ts'
 import { ProfileShard } from './profile-shard.ts'
 
 /** Name of the fold. */
@@ -92,17 +98,18 @@ function foldSignals(work: Work, record: LogRecord, output: FoldOutput): void {
     }
     const before = shard.before(person, item, STATISTICS_DEFAULTS.contextItems, timeMs)
     shard.act(person, item, weight, timeMs)
+    before.items.unshift(item)
     emitSignal(work, { item: key, weight, ...before }, timeMs, output)
   }
 }
 
 function emitSignal(
   work: Work,
-  signal: Required<ItemSignal>,
+  { items, ...signal }: Required<ItemSignal> & { readonly items: readonly number[] },
   timeMs: number,
   output: FoldOutput,
 ): void {
-  const { partitions } = work
+  const { partitions, space } = work
   const { item, weight, from, gaps } = signal
   const keys = [item, ...from]
   const emit = (own: readonly string[], data: ItemSignal): void =>
@@ -114,7 +121,7 @@ function emitSignal(
       eventTimeMs: timeMs,
       data,
     })
-  if (partitions === 1) return emit(keys, { weight, gaps })
+  if (partitions === 1) return emit(keys, new NumberedSignal(space, { weight, gaps, items }))
   const byPartition = new Map<number, string[]>()
   for (const key of keys) {
     const partition = partitionOf(key, partitions)

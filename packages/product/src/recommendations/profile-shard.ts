@@ -158,14 +158,15 @@ export class ProfileShard implements FoldShard {
     return row
   }
 
-  /** The newest `limit` items before an action on `item`, newest first, and how long before. */
+  /** The newest `limit` items before an action on `item`, newest first: keys, numbers, and how long before. */
   before(
     row: number,
     item: number,
     limit: number,
     timeMs: number,
-  ): { readonly from: string[]; readonly gaps: number[] } {
+  ): { readonly from: string[]; readonly items: number[]; readonly gaps: number[] } {
     const from: string[] = []
+    const items: number[] = []
     const gaps: number[] = []
     const { ids, times } = this.#recent.pool
     const begin = this.#recent.begin(row)
@@ -177,9 +178,10 @@ export class ProfileShard implements FoldShard {
       const other = ids[slot] as number
       if (other === item) continue
       from.push(this.#space.keyOf(other))
+      items.push(other)
       gaps.push(Math.max(0, timeMs - (times[slot] as number)))
     }
-    return { from, gaps }
+    return { from, items, gaps }
   }
 
   /** The person acted on an item. */
