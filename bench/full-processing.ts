@@ -17,7 +17,7 @@ import type { App } from 'millrace'
 import { createClient } from 'millrace/client'
 import type { product } from '../apps/demo/src/app.ts'
 import type { AudienceLoad, AudienceLoadReport } from './http/audience-load.ts'
-import { short, startBenchServer } from './http/processes.ts'
+import { short, startBenchServer, type InnerReport } from './http/processes.ts'
 
 const { values } = parseArgs({
   options: {
@@ -29,6 +29,7 @@ const { values } = parseArgs({
   },
 })
 const PROBE_EVERY_MS = 100
+const INNER_EVERY_MS = 5_000
 const seconds = Number(values.seconds)
 const directory = mkdtempSync(join(values.directory, 'millrace-bench-'))
 const server = await startBenchServer(directory, 'demo')
@@ -47,6 +48,8 @@ const load = promisify(execFile)(process.execPath, [script, JSON.stringify(plan)
 const client = createClient<App<typeof product>>({ url: server.url })
 const lags: number[] = []
 const resident: number[] = []
+const inner: Record<string, number>[] = []
+let keys: InnerReport['keys'] = {}
 const startedMs = performance.now()
 for (let probe = 0; !isOver; probe++) {
   const person = `probe-${probe}`
@@ -56,6 +59,23 @@ for (let probe = 0; !isOver; probe++) {
   await client.recommend('home', { person, n: 10, atLeast: position, timeoutMs: 30_000 })
   lags.push(performance.now() - acknowledgedMs)
   resident.push(server.memory().residentMiB)
+  if (performance.now() - startedMs > inner.length * INNER_EVERY_MS) {
+    const report = await server.inner()
+    const { heapUsed, external, arrayBuffers } = report.memory
+    const { idMemoryBytes = 0, journalSegments = 0, tailBytes = 0 } = report.log
+    const mib = (bytes: number): number => Math.round(bytes / 2 ** 20)
+    inner.push({
+      second: Math.round((performance.now() - startedMs) / 1000),
+      resident: server.memory().residentMiB,
+      heapUsed: mib(heapUsed),
+      external: mib(external),
+      arrayBuffers: mib(arrayBuffers),
+      duplicateIndex: mib(idMemoryBytes),
+      tail: mib(tailBytes),
+      journalSegments,
+    })
+    keys = report.keys
+  }
   await sleep(PROBE_EVERY_MS)
 }
 const wallSeconds = (performance.now() - startedMs) / 1000
@@ -85,6 +105,9 @@ process.stdout.write(
       end: memoryAt(1),
       peak: Math.max(...resident),
     },
+    /** What the state is proportional to: keys by fold at the end. Memory may grow with these, not with events. */
+    keys,
+    memoryMiB: inner,
     serverCpuMicrosecondsPerEvent: short((cpuSeconds / report.events) * 1e6),
     serverCores: short(cpuSeconds / wallSeconds),
     loadAverage: loadavg().map(short),

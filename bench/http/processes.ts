@@ -2,9 +2,22 @@
 import { execFile, spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
+import type { Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import type { LoadPlan, LoadReport } from './load.ts'
+
+/** What a server says of itself. Bytes. */
+export interface InnerReport {
+  readonly memory: {
+    readonly heapUsed: number
+    readonly external: number
+    readonly arrayBuffers: number
+  }
+  readonly log: Readonly<Record<string, number>>
+  /** Keys that have state, by fold. */
+  readonly keys: Readonly<Record<string, number>>
+}
 
 /** A server under measurement. */
 export interface BenchServer {
@@ -16,6 +29,8 @@ export interface BenchServer {
   readonly startMs: number
   /** Resident memory now, and the most so far; MiB. */
   memory(): { readonly residentMiB: number; readonly peakMiB: number }
+  /** What it says of its own memory, and the gauges of its log. */
+  inner(): Promise<InnerReport>
   /** Processor time of all its threads so far, seconds: what other processes on the machine disturb less than the clock. */
   cpuSeconds(): number
   stop(): Promise<void>
@@ -40,11 +55,11 @@ async function start(script: readonly string[]): Promise<BenchServer> {
   const startedMs = performance.now()
   const flags = (process.env['BENCH_NODE_FLAGS'] ?? '').split(' ').filter(flag => flag !== '')
   const child = spawn(process.execPath, [...flags, ...script], {
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
   })
   const gone = new Promise<void>(resolve => child.once('exit', () => resolve()))
   const line = await new Promise<string>(resolve =>
-    createInterface({ input: child.stdout }).once('line', resolve),
+    createInterface({ input: child.stdout as Readable }).once('line', resolve),
   )
   const startMs = performance.now() - startedMs
   return {
@@ -56,6 +71,11 @@ async function start(script: readonly string[]): Promise<BenchServer> {
         Math.round(Number(new RegExp(`${name}:\\s+(\\d+)`).exec(status)?.[1]) / 1024)
       return { residentMiB: mib('VmRSS'), peakMiB: mib('VmHWM') }
     },
+    inner: () =>
+      new Promise(resolve => {
+        child.once('message', message => resolve(message as InnerReport))
+        child.send('report')
+      }),
     cpuSeconds() {
       const stat = readFileSync(`/proc/${child.pid}/stat`, 'utf8')
       // The fields after the name, which may hold blanks; user and system time in hundredths.

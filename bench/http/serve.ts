@@ -15,6 +15,10 @@ const millrace = await openMillrace({
 const { url, port } = await millrace.listen()
 const readyMs = performance.now() - startedMs
 process.stdout.write(`${JSON.stringify({ url, port, readyMs })}\n`)
+process.on('message', () => {
+  const keys = Object.fromEntries(millrace.streams.status().map(({ name, keys }) => [name, keys]))
+  process.send?.({ memory: process.memoryUsage(), log: millrace.log.stats().gauges, keys })
+})
 process.on('SIGTERM', () => {
   void millrace.close().then(() => process.exit(0))
 })
