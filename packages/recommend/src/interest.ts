@@ -139,7 +139,7 @@ export function weightOf(
   const begin = table.begin(row)
   const end = begin + Math.min(table.length(row), entriesMax)
   for (let slot = begin; slot < end; slot++) {
-    if (ids[slot] === id) return weights[slot] as number
+    if (ids[slot] === id && weights[slot] !== 0) return weights[slot] as number
   }
   return 0
 }

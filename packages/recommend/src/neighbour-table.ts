@@ -6,46 +6,45 @@
  * factor would grow beyond 2^24 the row is scaled down and its landmark moves, which is a function
  * of the row's own additions and happens at the same place in every rebuild.
  *
- * Entries of a row form a heap, the heaviest first, so that what is added to often is found at once.
- * A full row gives up the lightest of sixteen neighbouring leaves for a new entry; which leaves
- * follows from the time of the addition. So an addition costs one pass over the ids at most. This is
- * lossy counting (Manku, Motwani 2002) by sampling and without error terms: an item that comes
- * rarely, and not twice before it is displaced, stays out. Order of additions therefore matters.
+ * A longer row is a table of buckets of sixteen entries; the hash of an id, which is the same in
+ * every process, names its bucket. So an addition looks at one bucket, whatever the length of the row.
+ * A row whose bucket is full gets twice the buckets, and in one of the greatest length a new entry
+ * takes the place of the lightest of its bucket. This is lossy counting (Manku, Motwani 2002) by
+ * bucket and without error terms: an item that comes rarely, and not twice before it is displaced,
+ * stays out. Order of additions therefore matters.
  */
+import { checkArgument } from './errors.ts'
 import { SlabPool } from './slab-pool.ts'
 
 const FIRST_CAPACITY = 4
 const SHIFT_MAX = 24
-const EVICT_WINDOW = 16
-
-/** The slot to give up in a full row: the lightest of a window of leaves. */
-function evicted(weights: Float32Array, begin: number, length: number, timeMs: number): number {
-  const leaves = begin + (length >> 1)
-  const windows = Math.max(1, begin + length - leaves - EVICT_WINDOW + 1)
-  // Multiplicative hashing: times are often multiples of a second or a minute.
-  const turn = Math.imul(Math.floor(timeMs / 1_000) | 0, 0x9e3779b1) >>> 0
-  const first = leaves + (turn % windows)
-  const end = Math.min(first + EVICT_WINDOW, begin + length)
-  let lightest = first
-  for (let slot = first + 1; slot < end; slot++) {
-    if ((weights[slot] as number) < (weights[lightest] as number)) lightest = slot
-  }
-  return lightest
-}
+const BUCKET_BITS = 4
+/** Entries of a bucket; a row of one bucket is a plain list. */
+const BUCKET = 1 << BUCKET_BITS
+/** The smallest weight of 32 bits: scaling keeps an entry, since a weight of 0 is no entry. */
+const LIGHTEST = 2 ** -149
 
 /** The content of a row in the order of its slots, as snapshots keep it. */
 export interface NeighbourRow {
   readonly landmarkMs: number
   readonly newestMs: number
   readonly total: number
+  /** Slots: as long as a bucket or longer, a power of two. */
+  readonly capacity: number
   readonly ids: readonly number[]
   readonly weights: readonly number[]
+}
+
+/** Multiplicative: for ids that are the same in every process. */
+function hashOfId(id: number): number {
+  return Math.imul(id, 0x9e3779b1)
 }
 
 /** Bounded neighbour lists by row number. Rows are whole numbers from 0, best dense. */
 export class NeighbourTable {
   readonly #rowMax: number
   readonly #halfLifeMs: number
+  readonly #hashOf: (id: number) => number
   readonly pool = new SlabPool({ hasWeights: true, hasTimes: false })
   #offsets = new Int32Array(256)
   #capacities = new Uint16Array(256)
@@ -54,9 +53,14 @@ export class NeighbourTable {
   #newest = new Float64Array(256)
   #totals = new Float64Array(256)
 
-  constructor(options: { rowMax: number; halfLifeMs: number }) {
-    this.#rowMax = options.rowMax
-    this.#halfLifeMs = options.halfLifeMs
+  /** `rowMax` is at most 16, or a power of two. `hashOf` gives 32 bits for an id, the same in every process: by default for ids that are. */
+  constructor(options: { rowMax: number; halfLifeMs: number; hashOf?: (id: number) => number }) {
+    const { rowMax, halfLifeMs, hashOf = hashOfId } = options
+    const isFit = rowMax <= BUCKET || (rowMax & (rowMax - 1)) === 0
+    checkArgument(isFit, 'rowMax', rowMax, 'it is above 16 and no power of two')
+    this.#rowMax = rowMax
+    this.#halfLifeMs = halfLifeMs
+    this.#hashOf = hashOf
   }
 
   /** Adds `weight`, as of `timeMs`, to the relation of `row` to `id`. */
@@ -72,43 +76,64 @@ export class NeighbourTable {
     const amount = weight * (shift > SHIFT_MAX ? 1 : Math.exp(Math.LN2 * shift))
     if (!(amount > 0)) return
     ;(this.#totals[row] as number) += amount
-    this.#addEntry(row, length, id, amount, timeMs)
+    // Too light for 32 bits: it counts in the total only.
+    const kept = Math.fround(amount)
+    if (kept > 0) this.#addEntry(row, id, kept)
   }
 
-  #addEntry(row: number, length: number, id: number, amount: number, timeMs: number): void {
+  #addEntry(row: number, id: number, amount: number): void {
+    if ((this.#capacities[row] as number) <= BUCKET) {
+      if (this.#addToList(row, id, amount)) return
+      this.#widen(row)
+    }
+    while (!this.#addToBucket(row, id, amount)) this.#widen(row)
+  }
+
+  /** False when the list is full and the row may have more. */
+  #addToList(row: number, id: number, amount: number): boolean {
     const { ids, weights } = this.pool
     const begin = this.#offsets[row] as number
-    const end = begin + length
-    for (let slot = begin; slot < end; slot++) {
-      if (ids[slot] !== id) continue
-      weights[slot] = (weights[slot] as number) + amount
-      this.#lift(begin, slot - begin)
-      return
+    const length = this.#lengths[row] as number
+    let lightest = begin
+    for (let slot = begin; slot < begin + length; slot++) {
+      if (ids[slot] === id) {
+        weights[slot] = (weights[slot] as number) + amount
+        return true
+      }
+      if ((weights[slot] as number) < (weights[lightest] as number)) lightest = slot
     }
-    const place =
-      length < this.#rowMax ? this.#append(row, length) : evicted(weights, begin, length, timeMs)
-    this.pool.ids[place] = id
-    this.pool.weights[place] = amount
-    const first = this.#offsets[row] as number
-    this.#lift(first, place - first)
+    if (length === BUCKET && this.#rowMax > BUCKET) return false
+    const slot = length < this.#rowMax ? this.#append(row, length) : lightest
+    this.pool.ids[slot] = id
+    this.pool.weights[slot] = amount
+    return true
   }
 
-  /** Moves an entry up while it is heavier than its parent. */
-  #lift(begin: number, place: number): void {
+  /** False when the bucket is full and the row may have more. */
+  #addToBucket(row: number, id: number, amount: number): boolean {
     const { ids, weights } = this.pool
-    let at = place
-    while (at > 0) {
-      const parent = (at - 1) >> 1
-      const weight = weights[begin + at] as number
-      const parentWeight = weights[begin + parent] as number
-      if (!(weight > parentWeight)) return
-      const id = ids[begin + at] as number
-      ids[begin + at] = ids[begin + parent] as number
-      weights[begin + at] = parentWeight
-      ids[begin + parent] = id
-      weights[begin + parent] = weight
-      at = parent
+    const capacity = this.#capacities[row] as number
+    const begin = this.#bucketOf(row, capacity, id)
+    let lightest = begin
+    for (let slot = begin; slot < begin + BUCKET; slot++) {
+      if (ids[slot] === id) {
+        weights[slot] = (weights[slot] as number) + amount
+        return true
+      }
+      if ((weights[slot] as number) < (weights[lightest] as number)) lightest = slot
     }
+    // Entries stand before the empty slots, whose weight is 0.
+    if ((weights[lightest] as number) > 0 && capacity < this.#rowMax) return false
+    ids[lightest] = id
+    weights[lightest] = amount
+    return true
+  }
+
+  /** Where the bucket of an id begins. More buckets tell by more bits from the left, so that the order of entries stays. */
+  #bucketOf(row: number, capacity: number, id: number): number {
+    const bits = 31 - BUCKET_BITS - Math.clz32(capacity)
+    const bucket = bits === 0 ? 0 : this.#hashOf(id) >>> (32 - bits)
+    return (this.#offsets[row] as number) + (bucket << BUCKET_BITS)
   }
 
   #append(row: number, length: number): number {
@@ -128,13 +153,47 @@ export class NeighbourTable {
     return (this.#offsets[row] as number) + length
   }
 
+  /** Twice the buckets. */
+  #widen(row: number): void {
+    const old = this.#offsets[row] as number
+    const capacity = this.#capacities[row] as number
+    this.#makeBuckets(row, capacity * 2)
+    const { ids, weights } = this.pool
+    for (let slot = old; slot < old + capacity; slot++) {
+      const weight = weights[slot] as number
+      if (weight > 0) this.#place(row, ids[slot] as number, weight)
+    }
+    this.pool.release(old, capacity)
+  }
+
+  #makeBuckets(row: number, capacity: number): void {
+    const offset = this.pool.allocate(capacity)
+    this.pool.ids.fill(0, offset, offset + capacity)
+    this.pool.weights.fill(0, offset, offset + capacity)
+    this.#offsets[row] = offset
+    this.#capacities[row] = capacity
+    this.#lengths[row] = capacity
+  }
+
+  /** Puts an entry into the first empty slot of its bucket. */
+  #place(row: number, id: number, weight: number): void {
+    const { ids, weights } = this.pool
+    let slot = this.#bucketOf(row, this.#capacities[row] as number, id)
+    while ((weights[slot] as number) > 0) slot += 1
+    ids[slot] = id
+    weights[slot] = weight
+  }
+
   #moveLandmark(row: number, timeMs: number): void {
     const shift = (timeMs - (this.#landmarks[row] as number)) / this.#halfLifeMs
     const factor = Math.exp(-Math.LN2 * shift)
     const { weights } = this.pool
     const begin = this.#offsets[row] as number
     const end = begin + (this.#lengths[row] as number)
-    for (let slot = begin; slot < end; slot++) weights[slot] = (weights[slot] as number) * factor
+    for (let slot = begin; slot < end; slot++) {
+      const weight = weights[slot] as number
+      if (weight > 0) weights[slot] = Math.max(weight * factor, LIGHTEST)
+    }
     this.#totals[row] = (this.#totals[row] as number) * factor
     this.#landmarks[row] = timeMs
   }
@@ -144,7 +203,7 @@ export class NeighbourTable {
     return row < this.#offsets.length ? (this.#offsets[row] as number) : 0
   }
 
-  /** How many entries the row has. */
+  /** How many slots the row has in use. Those of weight 0 are empty, whatever their id. */
   length(row: number): number {
     return row < this.#lengths.length ? (this.#lengths[row] as number) : 0
   }
@@ -165,13 +224,21 @@ export class NeighbourTable {
   row(row: number): NeighbourRow | undefined {
     if (row >= this.#totals.length || this.#totals[row] === 0) return undefined
     const begin = this.begin(row)
-    const end = begin + this.length(row)
+    const ids: number[] = []
+    const weights: number[] = []
+    for (let slot = begin; slot < begin + this.length(row); slot++) {
+      const weight = this.pool.weights[slot] as number
+      if (weight === 0) continue
+      ids.push(this.pool.ids[slot] as number)
+      weights.push(weight)
+    }
     return {
       landmarkMs: this.#landmarks[row] as number,
       newestMs: this.#newest[row] as number,
       total: this.#totals[row] as number,
-      ids: [...this.pool.ids.subarray(begin, end)],
-      weights: [...this.pool.weights.subarray(begin, end)],
+      capacity: Math.max(this.#capacities[row] as number, BUCKET),
+      ids,
+      weights,
     }
   }
 
@@ -186,6 +253,13 @@ export class NeighbourTable {
     this.#landmarks[row] = content?.landmarkMs ?? 0
     this.#newest[row] = content?.newestMs ?? 0
     if (content === undefined) return
+    if (content.capacity > BUCKET) {
+      this.#makeBuckets(row, content.capacity)
+      for (let index = 0; index < content.ids.length; index++) {
+        this.#place(row, content.ids[index] as number, content.weights[index] as number)
+      }
+      return
+    }
     for (let index = 0; index < content.ids.length; index++) {
       const slot = this.#append(row, index)
       this.pool.ids[slot] = content.ids[index] as number

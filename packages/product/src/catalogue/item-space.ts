@@ -16,10 +16,22 @@ export function partsOfKey(key: string): { readonly kind: string; readonly id: s
   return { kind: key.slice(0, slash), id: key.slice(slash + 1) }
 }
 
+/** FNV-1a, finished as in MurmurHash3. State depends on it: stable for ever. */
+function hashOfText(text: string): number {
+  let hash = 0x811c9dc5
+  for (let index = 0; index < text.length; index++) {
+    hash = Math.imul(hash ^ text.charCodeAt(index), 0x01000193)
+  }
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35)
+  return hash ^ (hash >>> 16)
+}
+
 /** Numbers items by their keys. */
 export class ItemSpace {
   readonly #numbers = new Map<string, number>()
   readonly #keys: string[] = []
+  readonly #hashes: number[] = []
 
   /** The number of a key; a new one when it was never met. */
   intern(key: string): number {
@@ -27,6 +39,7 @@ export class ItemSpace {
     if (known !== undefined) return known
     const number = this.#keys.length
     this.#keys.push(key)
+    this.#hashes.push(hashOfText(key))
     this.#numbers.set(key, number)
     return number
   }
@@ -39,6 +52,11 @@ export class ItemSpace {
   /** The key of a number that `intern` gave. */
   keyOf(number: number): string {
     return this.#keys[number] as string
+  }
+
+  /** 32 bits of the key of a number that `intern` gave: unlike the number, the same in every process. */
+  hashOf(number: number): number {
+    return this.#hashes[number] as number
   }
 
   /** Numbers are below this. */

@@ -17,7 +17,7 @@ import { ItemStatsShard } from './item-stats-shard.ts'
 export const ITEM_STATS_FOLD = 'item-stats'
 
 /** The figures are a part of what the fold computes, and so of its version. */
-const VERSION = `2-${createHash('sha256')
+const VERSION = `3-${createHash('sha256')
   .update(JSON.stringify(STATISTICS_DEFAULTS))
   .digest('hex')
   .slice(0, 12)}`

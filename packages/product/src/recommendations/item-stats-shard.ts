@@ -26,7 +26,7 @@ const { popularHalfLifeMs, trendingHalfLifeMs, relatedHalfLifeMs, nextMax, nearM
  *   format=1 | signals: count
  *   | when signals > 0: firstMs, newestMs, popularity, trend: f64
  *   | next: row | near: row
- *   row: entries: count + 1 (0: no row) | landmarkMs, newestMs, total: f64
+ *   row: entries: count + 1 (0: no row) | capacity: count | landmarkMs, newestMs, total: f64
  *        | entries: item: text, weight: f32, in the order of the slots
  */
 export class ItemStatsShard implements FoldShard {
@@ -36,9 +36,9 @@ export class ItemStatsShard implements FoldShard {
   readonly #writer = new ByteWriter()
   readonly #rows = new Set<number>()
   /** What people turn to after the item, by item number. */
-  readonly next = new NeighbourTable({ rowMax: nextMax, halfLifeMs: relatedHalfLifeMs })
+  readonly next: NeighbourTable
   /** What people turn to beside the item, before or after, by item number. */
-  readonly near = new NeighbourTable({ rowMax: nearMax, halfLifeMs: relatedHalfLifeMs })
+  readonly near: NeighbourTable
   #isClaimed = new Uint8Array(256)
   #counts = new Uint32Array(256)
   #firstMs = new Float64Array(256)
@@ -52,6 +52,10 @@ export class ItemStatsShard implements FoldShard {
     this.#space = options.space
     this.#partition = options.partition
     this.#partitions = options.partitions
+    const hashOf = (item: number): number => this.#space.hashOf(item)
+    const halfLifeMs = relatedHalfLifeMs
+    this.next = new NeighbourTable({ rowMax: nextMax, halfLifeMs, hashOf })
+    this.near = new NeighbourTable({ rowMax: nearMax, halfLifeMs, hashOf })
   }
 
   fold(record: LogRecord): void {
@@ -186,7 +190,7 @@ export class ItemStatsShard implements FoldShard {
       writer.count(0)
       return
     }
-    writer.count(row.ids.length + 1)
+    writer.count(row.ids.length + 1).count(row.capacity)
     writer.float64(row.landmarkMs).float64(row.newestMs).float64(row.total)
     for (let slot = 0; slot < row.ids.length; slot++) {
       writer.text(this.#space.keyOf(row.ids[slot] as number))
@@ -224,6 +228,7 @@ export class ItemStatsShard implements FoldShard {
     const entries = reader.count() - 1
     if (entries < 0) return undefined
     const row = {
+      capacity: reader.count(),
       landmarkMs: reader.float64(),
       newestMs: reader.float64(),
       total: reader.float64(),
