@@ -83,6 +83,8 @@ class Run {
       await this.#decide(rounds % 2 === 0 ? 'skip' : 'fix', rounds)
     }
     this.#assertStates()
+    // A fold has consumed a record before what it emitted is durable; after the close it is.
+    await world.streams.close()
     const emitted = (await readAll(world.log, 'letter.from-person', PARTITIONS)).map(record => `${record.key} ${record.data as string}`) // prettier-ignore
     const wanted = this.#sent.flatMap(({ keys, text }) => {
       const data = this.#foldedAs(text)
