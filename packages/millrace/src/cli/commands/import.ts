@@ -270,7 +270,7 @@ function readOptions(options: ImportOptions, hasHeader: boolean | undefined): Fi
 
 /** `field=column,field=column`; a column whose name holds a comma is numbered instead. */
 export function readMap(text: string): Record<string, string> {
-  const map: Record<string, string> = {}
+  const map = new Map<string, string>()
   for (const part of text.split(',')) {
     const at = part.indexOf('=')
     const field = part.slice(0, at).trim()
@@ -281,15 +281,16 @@ export function readMap(text: string): Record<string, string> {
         next: 'Write --map person=userId,item=movieId,at=timestamp; columns also by number, from 1.',
       })
     }
-    if (Object.hasOwn(map, field)) {
+    if (map.has(field)) {
       throw cliErrors.create('CLI_USAGE', {
         reason: `${field} is mapped twice in --map.`,
         next: 'Name each field once.',
       })
     }
-    map[field] = column
+    map.set(field, column)
   }
-  return map
+  // Any name may be a field here, `__proto__` too: what does not exist is refused by its name later.
+  return Object.fromEntries(map)
 }
 
 function readAt(text: string): number {
