@@ -4,11 +4,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { crc32, deflateRawSync, gzipSync } from 'node:zlib'
-import { isError } from '@millrace/core'
+import { createSeededRandom, isError } from '@millrace/core'
 import { IMPORT_LIMITS } from './limits.ts'
 import type { ImportFile } from './import-file.ts'
 import { listSources } from './source.ts'
 
+const RUNS = Number(process.env['MILLRACE_PROP_RUNS'] ?? 100)
 const folder = await mkdtemp(join(tmpdir(), 'millrace-source-'))
 after(() => rm(folder, { recursive: true }))
 
@@ -156,4 +157,40 @@ test('two versions of a file have different identities', async () => {
   await put('i.csv', 'b')
   const two = await listSources(path, IMPORT_LIMITS)
   assert.notEqual(one.files[0]?.identity, two.files[0]?.identity)
+})
+
+test('archives that are damaged anywhere are refused with a code, or give the bytes that were packed', async () => {
+  const random = createSeededRandom(20_261_126)
+  const pick = (count: number): number => Math.floor(random.next() * count)
+  const text = Array.from({ length: 200 }, (_, index) => `p${pick(9)},i${pick(9)},${index}\n`).join('') // prettier-ignore
+  const whole = {
+    'whole.csv.gz': gzipSync(text),
+    'whole.zip': zipOf({ 'a.csv': Buffer.from(text), 'b.csv': Buffer.from(text) }),
+  }
+  const counts = { refused: 0, unharmed: 0, changed: [] as string[] }
+  for (const [name, bytes] of Object.entries(whole)) {
+    for (let run = 0; run < RUNS; run++) {
+      const at = pick(bytes.length)
+      const damaged = [
+        () => bytes.subarray(0, at),
+        () => Buffer.concat([bytes.subarray(0, at), bytes.subarray(at + 1 + pick(8))]),
+        () => Buffer.concat([bytes.subarray(0, at), Buffer.of(pick(256)), bytes.subarray(at + 1)]),
+        () => Buffer.concat([bytes.subarray(0, at), bytes.subarray(pick(bytes.length))]),
+      ][run % 4]?.() as Buffer
+      const path = await put(`damaged/${run}-${name}`, damaged)
+      try {
+        const { files } = await listSources(path, IMPORT_LIMITS)
+        for (const file of files) {
+          const found = await textOf(file)
+          if (found !== text) counts.changed.push(`${name} ${run}`)
+        }
+        counts.unharmed += 1
+      } catch (error) {
+        assert.match(String((error as { code?: unknown }).code), /^IMPORT_[A-Z_]+$/, `${name} ${run}: ${String(error)}`) // prettier-ignore
+        counts.refused += 1
+      }
+    }
+  }
+  assert.deepEqual(counts.changed, [])
+  assert.ok(counts.refused > RUNS, `${counts.refused} refused`)
 })

@@ -3,6 +3,7 @@
  * names are used for nothing but recognising a file anyway.
  */
 import { promisify } from 'node:util'
+import { crc32 } from 'node:zlib'
 import yauzl, { type Entry, type ZipFile } from 'yauzl'
 import { importErrors } from './errors.ts'
 import type { ImportLimits } from './limits.ts'
@@ -79,13 +80,20 @@ async function* readEntry(
     const stream = await promisify(zip.openReadStream.bind(zip))(entry)
     let expanded = 0
     let reported = 0
+    let sum = 0
     for await (const chunk of stream as AsyncIterable<Uint8Array>) {
       expanded += chunk.length
       assertExpansion(expanded, entry.compressedSize, label, limits)
       const packed = Math.floor((expanded / entry.uncompressedSize) * entry.compressedSize)
       onBytes?.(packed - reported)
       reported = packed
+      sum = crc32(chunk, sum)
       yield chunk
+    }
+    // yauzl compares sizes only: bytes that changed within an entry may unpack to as many others.
+    if (sum !== entry.crc32) {
+      const reason = 'its checksum does not fit its content'
+      throw importErrors.create('IMPORT_ARCHIVE_INVALID', { file: label, reason })
     }
   } catch (error) {
     throw (error as Error).name === 'MillraceError' ? error : invalid(label, error)
