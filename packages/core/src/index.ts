@@ -30,6 +30,7 @@ export {
 } from './position.ts'
 export { durationMs, type Duration } from './duration.ts'
 export {
+  ID_PATTERN,
   bool,
   compileSchema,
   float,

@@ -8,6 +8,18 @@ export const serverErrors = defineErrors({
     message: 'There is no {method} {path}.',
     remedy: 'Look the operation up in /openapi.json or read /docs.',
   },
+  METHOD_NOT_ALLOWED: {
+    status: 405,
+    retryable: false,
+    message: '{path} has no {method}.',
+    remedy: 'Use {allowed}; /openapi.json and /docs say what each does.',
+  },
+  ENCODING_UNSUPPORTED: {
+    status: 415,
+    retryable: false,
+    message: 'The content encoding {encoding} is not understood.',
+    remedy: 'Send the body as it is, without content-encoding.',
+  },
   BODY_INVALID: {
     status: 400,
     retryable: false,

@@ -41,7 +41,7 @@ export const productErrors = defineErrors({
   REQUEST_INVALID: {
     status: 400,
     retryable: false,
-    message: '{name} cannot be used: {reason}.',
+    message: 'The request is refused at {name}: {reason}.',
     remedy: 'Correct {name} and send the request again.',
   },
   SIGNAL_INVALID: {

@@ -74,7 +74,7 @@ export function envelopeSchemas(app: App): Map<string, JsonSchema> {
         },
         at: {
           oneOf: [
-            { type: 'integer', minimum: 0 },
+            { type: 'integer', minimum: 0, maximum: 2 ** 48 - 1 },
             { type: 'string', format: 'date-time' },
           ],
           description: 'When it happened: milliseconds since the epoch or RFC 3339. Default: now.',

@@ -64,10 +64,9 @@ function fromFastify(error: unknown): MillraceError | undefined {
   const { code, statusCode } = (error ?? {}) as FastifyFault
   if (typeof code !== 'string' || !code.startsWith('FST_')) return undefined
   if (code === 'FST_ERR_BAD_URL' || code === 'FST_ERR_MAX_PARAM_LENGTH') {
-    return productErrors.create('REQUEST_INVALID', {
-      name: 'the path',
-      reason: 'it cannot be read',
-    })
+    const reason =
+      code === 'FST_ERR_BAD_URL' ? 'it is not UTF-8, percent-encoded' : 'it is too long'
+    return productErrors.create('REQUEST_INVALID', { name: 'the path', reason })
   }
   if (code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE') {
     return serverErrors.create('MEDIA_TYPE_UNSUPPORTED', { type: 'sent' })
@@ -76,7 +75,7 @@ function fromFastify(error: unknown): MillraceError | undefined {
     return serverErrors.create('BODY_TOO_LARGE', { limitBytes: 0 })
   }
   if (typeof statusCode !== 'number' || statusCode < 400 || statusCode > 499) return undefined
-  return productErrors.create('REQUEST_INVALID', { name: 'the request', reason: code })
+  return productErrors.create('REQUEST_INVALID', { name: 'its head', reason: code })
 }
 
 /** The problem details of a registered error. */

@@ -193,6 +193,25 @@ describe('reads over HTTP', () => {
     await messages.return(undefined)
   })
 
+  it('say which methods a path has, and which encodings and ids are understood', async () => {
+    const wrong = await send(url, '/v1/items/clip/c1', { method: 'PATCH' })
+    assert.deepEqual([wrong.status, wrong.json['code']], [405, 'METHOD_NOT_ALLOWED'])
+    assert.equal(wrong.headers.get('allow'), 'DELETE, GET, HEAD, PUT')
+    assert.match(String(wrong.json['remedy']), /DELETE, GET, HEAD, PUT/)
+    const nowhere = await send(url, '/v1/nowhere', { method: 'PATCH' })
+    assert.equal(nowhere.json['code'], 'ROUTE_UNKNOWN')
+
+    const packed = await send(url, '/v1/events', {
+      body: { type: 'watched' },
+      headers: { 'content-encoding': 'gzip' },
+    })
+    assert.deepEqual([packed.status, packed.json['code']], [415, 'ENCODING_UNSUPPORTED'])
+    const control = await send(url, '/v1/items/clip/%07', { method: 'PUT', body: {} })
+    assert.match(String(control.json['detail']), /at the path, \/id: must match pattern/)
+    const long = await send(url, `/v1/items/clip/${'x'.repeat(3000)}`)
+    assert.match(String(long.json['detail']), /at the path: it is too long/)
+  })
+
   it('serve the documentation without a network', async () => {
     const page = await send(url, '/docs/')
     assert.equal(page.status, 200)

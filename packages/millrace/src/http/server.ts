@@ -18,6 +18,7 @@ import { NDJSON_TYPES, eventOperations, isNdjson } from './event-routes.ts'
 import { isLoopbackAddress } from './guard.ts'
 import { createHttpMetrics } from './metrics.ts'
 import { anyEventReference, openApiDocument, type OpenApiDocument } from './openapi.ts'
+import { createMethodFinder, type FindMethods } from './methods.ts'
 import type { Operation } from './operation.ts'
 import { operationsOperations } from './operations-routes.ts'
 import { registerPage } from './page.ts'
@@ -101,6 +102,7 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
     ...options.operations,
   ]
   operations.push(...operationsOperations(context, metrics, options.moduleMetrics, () => document))
+  answerUnknown(app, gate, createMethodFinder(operations))
   const document = openApiDocument(context.app, operations, options.version)
   const binding = { context, budget, metrics, turns: new Turns(context.clock) }
   for (const operation of operations) bindOperation(app, operation, binding)
@@ -162,7 +164,7 @@ function checkIntervalMs({ headersTimeoutMs, requestTimeoutMs }: Limits): number
 const IDLE_BEYOND_WAIT_MS = 1000
 
 function createFastify(
-  { context, gate, random }: HttpServerOptions,
+  { context, random }: HttpServerOptions,
   certificate: Certificate | undefined,
 ): FastifyInstance {
   const { limits } = context
@@ -210,13 +212,23 @@ function createFastify(
     }
     return sendProblem(registered, request, reply)
   })
+  return app
+}
+
+function answerUnknown(app: FastifyInstance, gate: Gate, methodsOf: FindMethods): void {
   app.setNotFoundHandler((request, reply) => {
     gate.admit(request.raw, 'open')
     const path = request.url.split('?', 1)[0] as string
     const details = { method: request.method, path: path.slice(0, 200) }
-    return sendProblem(serverErrors.create('ROUTE_UNKNOWN', details), request, reply)
+    const methods = methodsOf(path)
+    if (methods.length === 0) {
+      return sendProblem(serverErrors.create('ROUTE_UNKNOWN', details), request, reply)
+    }
+    const allowed = methods.join(', ')
+    reply.header('allow', allowed)
+    const refusal = serverErrors.create('METHOD_NOT_ALLOWED', { ...details, allowed })
+    return sendProblem(refusal, request, reply)
   })
-  return app
 }
 
 function sendProblem(error: MillraceError, request: FastifyRequest, reply: FastifyReply): unknown {
@@ -269,6 +281,11 @@ function addParsers(app: FastifyInstance, context: ServerContext, budget: BodyBu
   ): void => {
     const type = request.headers['content-type'] ?? ''
     if (isNdjson(type) && request.routeOptions.url !== '/v1/events') return done(unsupported(type))
+    const encoding = request.headers['content-encoding'] ?? 'identity'
+    if (encoding !== 'identity') {
+      const details = { encoding: encoding.slice(0, 100) }
+      return done(serverErrors.create('ENCODING_UNSUPPORTED', details))
+    }
     receiveBody(payload, limits, done)
   }
   app.addContentTypeParser(['application/json', ...NDJSON_TYPES], receive)

@@ -1,6 +1,6 @@
 /** Declared views over HTTP: one key, pages, the greatest, and a key as it changes. */
 import { encodePosition, type AnyView, type JsonSchema } from '@millrace/core'
-import type { RouteAnswer, RouteRequest } from '@millrace/product'
+import { productErrors, type RouteAnswer, type RouteRequest } from '@millrace/product'
 import { createViewReader, viewFoldName, type ViewReader, type ViewValue } from '@millrace/streams'
 import { serverErrors } from '../errors.ts'
 import { idParams } from './bind.ts'
@@ -217,7 +217,12 @@ function listView({ query }: RouteRequest, { name, reader }: ServedView): RouteA
   const after = query['after'] as string | undefined
   if (query['top'] === true) {
     const by = (value: unknown): number => (typeof value === 'number' ? value : NaN)
-    return { body: { view: name, entries: reader.top({ n: limit, by }).map(entryJson) } }
+    const entries = reader.top({ n: limit, by })
+    if (entries.length === 0 && reader.list({ limit: 1 }).entries.length > 0) {
+      const reason = `the values of ${name} are not numbers, so none is the greatest`
+      throw productErrors.create('REQUEST_INVALID', { name: 'the query, /top', reason })
+    }
+    return { body: { view: name, entries: entries.map(entryJson) } }
   }
   const { entries, next } = reader.list({ limit, ...(after === undefined ? {} : { after }) })
   const more = next === undefined ? {} : { next }

@@ -1,5 +1,5 @@
 /** HTTP operations on items: one set of paths for all kinds. */
-import type { JsonSchema } from '@millrace/core'
+import { ID_PATTERN, type JsonSchema } from '@millrace/core'
 import { tableFoldName } from '@millrace/streams'
 import { productErrors } from '../errors.ts'
 import type { ModuleContext, RouteDefinition } from '../module.ts'
@@ -18,7 +18,7 @@ interface Shared {
   readonly folds: readonly string[]
 }
 
-const idSchema: JsonSchema = { type: 'string', minLength: 1, maxLength: 256 }
+const idSchema: JsonSchema = { type: 'string', pattern: ID_PATTERN }
 const itemSchema: JsonSchema = {
   type: 'object',
   properties: {

@@ -1,5 +1,5 @@
 /** HTTP operations on people. */
-import type { JsonSchema } from '@millrace/core'
+import { ID_PATTERN, type JsonSchema } from '@millrace/core'
 import { productErrors } from '../errors.ts'
 import type { RouteDefinition } from '../module.ts'
 import { changeQuery, changeResponse, rowBody } from '../row-schemas.ts'
@@ -8,7 +8,7 @@ import type { People } from './people.ts'
 
 const params: JsonSchema = {
   type: 'object',
-  properties: { id: { type: 'string', minLength: 1, maxLength: 256 } },
+  properties: { id: { type: 'string', pattern: ID_PATTERN } },
   required: ['id'],
 }
 

@@ -1,5 +1,5 @@
 /** HTTP operations of the recommendations module. */
-import type { App, JsonSchema } from '@millrace/core'
+import { ID_PATTERN, type App, type JsonSchema } from '@millrace/core'
 import { tableFoldName } from '@millrace/streams'
 import type { RouteAnswer, RouteDefinition } from '../module.ts'
 import { answerSchema, listSchema, pastAnswerSchema } from './answer-schemas.ts'
@@ -8,7 +8,7 @@ import type { Recommendations } from './module.ts'
 import { PROFILE_FOLD } from './profile-fold.ts'
 import type { ListAnswer, Recommender } from './recommender.ts'
 
-const idSchema: JsonSchema = { type: 'string', minLength: 1, maxLength: 256 }
+const idSchema: JsonSchema = { type: 'string', pattern: ID_PATTERN }
 const EXCLUDE_LENGTH_MAX = 16_384
 
 /** The routes of the module. */
