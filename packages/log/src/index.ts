@@ -26,6 +26,7 @@ export {
   commandOf,
   livingOwner,
   lockDirectory,
+  makeDirectory,
   readOwner,
   type DirectoryLock,
   type LockOwner,

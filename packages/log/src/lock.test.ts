@@ -38,6 +38,23 @@ test(
 )
 
 test(
+  'makes the folders that are missing, and refuses where none can be made',
+  withDirectory(directory => {
+    const deep = join(directory, 'a/b/c')
+    lockDirectory(deep).release()
+    assert.equal(existsSync(deep), true)
+    const file = join(directory, 'file')
+    writeFileSync(file, '')
+    assert.equal(readOwner(file), undefined)
+    const below = join(file, 'below')
+    assert.throws(() => lockDirectory(below), error => isError(error, 'DISK_FAILED')) // prettier-ignore
+    // Node's recursive mkdir would not come back from here.
+    if (!existsSync('/proc/self')) return
+    assert.throws(() => lockDirectory('/proc/millrace/x'), error => isError(error, 'DISK_FAILED')) // prettier-ignore
+  }),
+)
+
+test(
   'takes over the lock of a process that was killed',
   withDirectory(async directory => {
     const child = spawn(process.execPath, [

@@ -10,7 +10,7 @@
  * Disk port. On a volume shared by machines it does not protect.
  */
 import * as fs from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { logErrors } from './errors.ts'
 
 const LOCK_NAME = 'lock'
@@ -44,7 +44,7 @@ export function lockDirectory(
   directory: string,
   identify: ProcessIdentity = identityOf,
 ): DirectoryLock {
-  fs.mkdirSync(directory, { recursive: true })
+  makeDirectory(directory)
   const path = join(directory, LOCK_NAME)
   const { pid } = process
   const own = { pid, start: identify(pid).start, address: '' }
@@ -57,13 +57,31 @@ export function lockDirectory(
   throw lockedBy(directory, readOwner(directory) ?? { pid: 0, start: undefined, address: '' })
 }
 
+/**
+ * Makes a directory and those above it; throws DISK_FAILED. Step by step, because Node's recursive
+ * mkdir never returns where a file system says ENOENT of a folder that exists, as /proc does.
+ */
+export function makeDirectory(directory: string): void {
+  if (fs.existsSync(directory)) return
+  const parent = dirname(directory)
+  if (parent !== directory) makeDirectory(parent)
+  try {
+    fs.mkdirSync(directory)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') {
+      throw failed('make the directory', directory, error)
+    }
+  }
+}
+
 /** Who owns a directory, whether it lives or not; undefined when nobody does. */
 export function readOwner(directory: string): LockOwner | undefined {
   let text: string
   try {
     text = fs.readFileSync(join(directory, LOCK_NAME), 'utf8')
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined
     throw failed('read the lock', directory, error)
   }
   return parseOwner(text)

@@ -180,16 +180,22 @@ test('views: their list, a key, pages and the greatest; a wrong name is refused'
   await symlink(PACKAGE, join(folder, 'node_modules/millrace'), 'dir')
   await writeFile(
     join(folder, 'app.ts'),
-    `import { countView, defineApp, event, id } from 'millrace'
+    `import { countView, defineApp, event, id, view } from 'millrace'
      const seen = event('seen', { person: id('person'), film: id('film') }, { key: 'person' })
-     const views = { plays: countView({ from: [seen], key: 'film' }) }
+     const last = { initial: () => ({}), fold: (state, { data }) => void (state.film = data.film) }
+     const views = {
+       last: view({ from: [seen], key: 'person', ...last }),
+       plays: countView({ from: [seen], key: 'film' }),
+     }
      export default defineApp({ name: 'films', events: [seen], views })\n`,
   )
   const events = ['a', 'b', 'b', 'c/d'].map(film => ({ type: 'seen', data: { person: 'p', film } }))
+  const steering = await launch(['track', '\u001b[2J', 'x=1'], folder).ran
+  assert.match(steering.err, /no event \ufffd\[2J is declared/)
   await writeFile(join(folder, 'seen.ndjson'), events.map(seen => JSON.stringify(seen)).join('\n'))
   assert.equal((await json(['track', '--file', 'seen.ndjson'], folder))['appended'], 4)
 
-  const [view] = (await json(['view'], folder))['views'] as { name: string; keys: number }[]
+  const [, view] = (await json(['view'], folder))['views'] as { name: string; keys: number }[]
   assert.deepEqual([view?.name, view?.keys], ['plays', 3])
   const entries = async (words: string[]): Promise<unknown[][]> => {
     const body = await json(['view', 'plays', ...words], folder)
@@ -206,6 +212,7 @@ test('views: their list, a key, pages and the greatest; a wrong name is refused'
     [['view', 'play'], 1, 'VIEW_UNKNOWN'],
     [['view', '--key', 'a'], 2, 'CLI_USAGE'],
     [['view', 'plays', '-n', 'x'], 1, 'REQUEST_INVALID'],
+    [['view', 'last', '--top'], 1, 'REQUEST_INVALID'],
   ] as const) {
     const refused = await json([...words], folder)
     assert.deepEqual([refused['exit'], (refused['error'] as { code: string }).code], [exit, code])
@@ -265,6 +272,10 @@ test('refusals: one object with code, remedy and exit code', async () => {
     [['import', 'csv', 'nowhere.csv'], 1, 'IMPORT_SOURCE_MISSING'],
     [['import', 'csv', 'app.ts', '--map', 'reader'], 2, 'CLI_USAGE'],
     [['start', '--app', 'nowhere.ts'], 1, 'CLI_APP_MISSING'],
+    [['init', 'app.ts'], 2, 'CLI_USAGE'],
+    [['log', 'stats', '--data', 'app.ts'], 2, 'CONFIG_INVALID'],
+    [['import', 'csv', 'app.ts', '--delimiter', ''], 2, 'CLI_USAGE'],
+    [['log', 'read', '../x'], 1, 'LOG_STREAM_UNKNOWN'],
   ]
   for (const [words, exit, code] of cases) {
     const answer = await json(words, shop)
@@ -273,6 +284,8 @@ test('refusals: one object with code, remedy and exit code', async () => {
     assert.equal(error.exitCode, exit)
     assert.ok(error.remedy.length > 0)
   }
+  const wrong = (await json(['track', 'read', 'reader=1'], shop))['error'] as { message: string }
+  assert.match(wrong.message, /^The event is refused at \/data.*: .*/)
 })
 
 test('schemas compare says what is not kept, where, and why', async () => {

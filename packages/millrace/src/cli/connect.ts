@@ -249,12 +249,11 @@ function refusal(status: number, body: unknown, text: string): Error {
   const said = (name: string): string | undefined =>
     typeof problem[name] === 'string' ? problem[name] : undefined
   return cliErrors.create('CLI_REFUSED', {
+    // First, for they may hold a reason of their own: the whole sentence is what is said.
+    ...(typeof problem['details'] === 'object' ? (problem['details'] as object) : {}),
     reason: said('detail') ?? `The server answered ${status}: ${text.slice(0, 200)}`,
     next: said('remedy') ?? 'Check that the address is that of a Millrace server.',
     code: said('code') ?? `HTTP_${status}`,
     status,
-    ...(typeof problem['details'] === 'object' && problem['details'] !== null
-      ? (problem['details'] as Record<string, unknown>)
-      : {}),
   })
 }

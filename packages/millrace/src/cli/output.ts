@@ -33,7 +33,7 @@ export interface Output {
 
 /** Creates the output of one command. */
 export function createOutput(terminal: Terminal, isJson: boolean, isVerbose: boolean): Output {
-  const line = (text: string): string => (text.endsWith('\n') ? text : `${text}\n`)
+  const line = (text: string): string => visible(text.endsWith('\n') ? text : `${text}\n`)
   const print = (value: unknown, text: string): void =>
     terminal.out(isJson ? `${JSON.stringify(value)}\n` : line(text))
   return {
@@ -47,11 +47,16 @@ export function createOutput(terminal: Terminal, isJson: boolean, isVerbose: boo
       if (isJson) {
         terminal.out(`${JSON.stringify({ error: errorJson(error, exitCode) })}\n`)
       } else {
-        terminal.err(`${error.message}\n${error.remedy}\n`)
+        terminal.err(line(`${error.message}\n${error.remedy}`))
       }
       if (isVerbose) terminal.err(`${stackOf(thrown)}\n`)
     },
   }
+}
+
+/** Titles and rows come from outside: what they hold must not steer the terminal. */
+function visible(text: string): string {
+  return text.replace(/[^\P{Cc}\t\n]/gu, '\ufffd')
 }
 
 /** The code of a failure; a refusal of the server keeps its own. */

@@ -29,14 +29,19 @@ export const IDENTITY_FILE = 'millrace.json'
 const FORMAT = 1
 const SECRET_BYTES = 32
 
-/** The identity of a data directory, or undefined when it has none. Throws DATA_FORMAT_UNKNOWN. */
+/** The identity of a data directory, or undefined when it has none. Throws DATA_FORMAT_UNKNOWN, or CONFIG_INVALID for a file. */
 export async function readIdentity(directory: string): Promise<Identity | undefined> {
   const file = join(directory, IDENTITY_FILE)
   let text: string
   try {
     text = await readFile(file, 'utf8')
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'ENOENT') return undefined
+    if (code === 'ENOTDIR') {
+      const name = `the data directory ${directory}`
+      throw serverErrors.create('CONFIG_INVALID', { name, reason: 'it is a file' })
+    }
     throw serverErrors.create('DATA_FORMAT_UNKNOWN', { file, reason: String(error) }, error)
   }
   return parseIdentity(file, text)

@@ -304,6 +304,12 @@ function readAt(text: string): number {
 
 function readDelimiter(text: string): string {
   const named: Readonly<Record<string, string>> = { tab: '\t', '\\t': '\t', comma: ',', space: ' ' }
+  if (text === '') {
+    throw cliErrors.create('CLI_USAGE', {
+      reason: '--delimiter is empty.',
+      next: 'Name what stands between cells: --delimiter comma, tab, space, ";" or any other text.',
+    })
+  }
   return named[text] ?? text
 }
 

@@ -1,7 +1,8 @@
 import { existsSync } from 'node:fs'
-import { mkdir, readdir, writeFile } from 'node:fs/promises'
+import { readdir, stat, writeFile } from 'node:fs/promises'
 import { basename, join, relative, resolve, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { makeDirectory } from '@millrace/log'
 import type { Command } from 'commander'
 import { VERSION } from '../../version.ts'
 import type { CommandContext } from '../context.ts'
@@ -29,13 +30,19 @@ async function init(context: CommandContext, folder = '.'): Promise<void> {
     dependency: dependencyFor(target),
     needsNode: isOwnNodeOld(context.environment),
   })
+  if (existsSync(target) && !(await stat(target)).isDirectory()) {
+    throw cliErrors.create('CLI_USAGE', {
+      reason: `${target} is a file.`,
+      next: 'Name another folder: millrace init <folder>. Nothing was changed.',
+    })
+  }
   const present = existsSync(target) ? await readdir(target) : []
   for (const file of Object.keys(files)) {
     if (present.includes(file)) {
       throw cliErrors.create('CLI_FOLDER_TAKEN', { folder: target, name: file })
     }
   }
-  await mkdir(target, { recursive: true })
+  makeDirectory(target)
   for (const [file, content] of Object.entries(files)) {
     await writeFile(join(target, file), content, { flag: 'wx' })
   }

@@ -108,8 +108,8 @@ function read(context: CommandContext, stream: string, options: ReadOptions): Pr
   const wanted = readCount('-n', options.n)
   const place =
     options.key === undefined
-      ? `${stream}/${readCount('--partition', options.partition)}`
-      : `${stream}/keys/${encodeURIComponent(options.key)}`
+      ? `${encodeURIComponent(stream)}/${readCount('--partition', options.partition)}`
+      : `${encodeURIComponent(stream)}/keys/${encodeURIComponent(options.key)}`
   return withConnection(context, async connection => {
     const records: LogRecordJson[] = []
     let from = options.from
