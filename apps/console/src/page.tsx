@@ -31,7 +31,7 @@ export function Page(): ReactNode {
   const person = people?.find(one => one.id === selected) ?? people?.[0]
   const nowMs = useNow(POLL_MS)
   return (
-    <div className="page">
+    <main className="page">
       <Overview />
       {people !== undefined && (
         <div className="columns">
@@ -48,6 +48,6 @@ export function Page(): ReactNode {
           </div>
         </div>
       )}
-    </div>
+    </main>
   )
 }

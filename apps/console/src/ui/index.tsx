@@ -50,7 +50,7 @@ export function Avatar(props: { id: string; name: string }): ReactNode {
     .slice(0, 2)
     .join('')
   return (
-    <span className="avatar" style={{ background: `hsl(${hue} 42% 42%)` }} aria-hidden="true">
+    <span className="avatar" style={{ background: `hsl(${hue} 45% 30%)` }} aria-hidden="true">
       {initials}
     </span>
   )

@@ -23,9 +23,7 @@ export function Trending(props: {
           <li key={entry.id}>
             <span className="rank">{index + 1}</span>
             <span className="text">
-              <span className="line" style={{ display: 'block' }}>
-                {titleOf(entry.attributes, entry.id)}
-              </span>
+              <span className="lines">{titleOf(entry.attributes, entry.id)}</span>
               <span className="line soft small" style={{ display: 'block' }}>
                 {topicsOf(entry.attributes)}
               </span>

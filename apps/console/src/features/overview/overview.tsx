@@ -41,10 +41,11 @@ export function Overview(): ReactNode {
         <Tile
           label="Memory"
           value={last ? formatBytes(last.residentBytes) : '–'}
-          note={last ? `log on disk: ${formatBytes(last.logBytes)}` : ''}
+          note={last ? `on disk, with reserve: ${formatBytes(last.logBytes)}` : ''}
         />
       </div>
       <section className="card chart">
+        <p className="soft small">Events per second, the last two minutes</p>
         <LiveChart times={times} values={rates} label="Events per second" />
       </section>
     </>

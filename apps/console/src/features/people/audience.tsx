@@ -30,14 +30,14 @@ export function Audience(props: {
                 <span className="text">
                   <span className="line" style={{ display: 'block' }}>
                     <strong>{person.name}</strong>{' '}
-                    <span className="soft small">{person.isNew ? 'newcomer' : person.country}</span>
+                    <span className="soft small">{aside(person, props.nowMs)}</span>
                   </span>
-                  <span className="line soft small" style={{ display: 'block' }}>
+                  <span className="lines soft small">
                     {person.isHeld
                       ? 'you act as them'
                       : last === undefined
                         ? 'nothing yet'
-                        : `${last.verb} ${last.title}, ${formatAgo(last.atMs, props.nowMs)}`}
+                        : `${last.verb} ${last.title}`}
                   </span>
                 </span>
               </button>
@@ -47,4 +47,12 @@ export function Audience(props: {
       </ul>
     </Card>
   )
+}
+
+/** Beside the name: where from or since when, and how long ago they did something. */
+function aside(person: FeaturedPerson, nowMs: number): string {
+  const [last] = person.recent
+  const from = person.isNew ? 'newcomer' : person.country
+  const ago = last === undefined ? undefined : formatAgo(last.atMs, nowMs)
+  return [from, ago].filter(part => part !== undefined).join(' · ')
 }

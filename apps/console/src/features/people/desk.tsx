@@ -78,7 +78,8 @@ function Head(props: {
       <Avatar id={person.id} name={person.name} />
       <div className="text">
         <h2>{person.name}</h2>
-        <div className="tastes" title="Known to the simulator only">
+        <div className="tastes">
+          <span className="soft small">True tastes, hidden from the product:</span>
           {person.tastes.map(taste => (
             <span className="tag" key={taste.topic}>
               {taste.topic} {Math.round(taste.weight * 100)}%
@@ -109,7 +110,7 @@ function Note(props: { shown: Shown | undefined; isHeld: boolean }): ReactNode {
   }
   return props.isHeld
     ? 'The simulator leaves them to you.'
-    : 'What they are shown now, and why. A button below acts in their name.'
+    : 'What they are shown now, and why in green; explored slots in orange. A button acts in their name.'
 }
 
 function History(props: { shown: Shown | undefined }): ReactNode {
@@ -117,7 +118,7 @@ function History(props: { shown: Shown | undefined }): ReactNode {
   if (history.length === 0) return null
   return (
     <div className="history">
-      <strong>What the product goes by, newest first</strong>
+      <strong>What the list is based on, newest first</strong>
       {history.slice(0, HISTORY_SHOWN).map((done, index) => (
         <span className="line" key={`${index}-${done.id}`}>
           {done.title}

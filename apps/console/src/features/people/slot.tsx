@@ -4,6 +4,8 @@ import { Action } from '../../ui/index.tsx'
 import { titleOf } from '../catalogue/trending.tsx'
 import { metaOf, type Choice } from './choices.ts'
 
+const REASONS_SHOWN = 2
+
 /** One recommended item: what it is, why it is here, what can be done with it. */
 export function Slot(props: {
   slot: SlateItem
@@ -17,11 +19,12 @@ export function Slot(props: {
   const marks = `${props.isNew ? 'is-new' : ''} ${slot.isExplored === true ? 'is-exploring' : ''}`
   return (
     <li className={`slot ${marks}`}>
-      <h3>{title}</h3>
+      <h3>
+        {props.isNew && <span className="mark">new here</span>}
+        {title}
+      </h3>
       <div className="meta line">{metaOf(slot)}</div>
-      <div className="why" title={(slot.reasons ?? []).join('; ')}>
-        {slot.reasons?.[0] ?? ''}
-      </div>
+      <div className="why">{(slot.reasons ?? []).slice(0, REASONS_SHOWN).join('; ')}</div>
       <div className="actions">
         {props.choices.map(choice => (
           <Action
