@@ -21,7 +21,12 @@ const config: KnipConfig = {
       // Its tests run on the disk of the log as well.
       ignoreDependencies: ['@millrace/sim', '@millrace/log'],
     },
-    scripts: { entry: ['*.ts', 'prepare.mjs'], project: ['**'] },
+    scripts: {
+      entry: ['*.ts', 'prepare.mjs'],
+      project: ['**'],
+      // What Debian and PostgreSQL bring.
+      ignoreBinaries: ['pg_config', 'apt-get'],
+    },
     'apps/console': { entry: ['index.html'], project: ['src/**'] },
     'apps/demo': { entry: ['src/start.ts', 'src/**/*.test.ts'], project: ['src/**'] },
   },

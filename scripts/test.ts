@@ -1,13 +1,14 @@
 /**
  * `npm test`: all unit, property, simulation, contract and short crash tests, on the embedded
  * engines. `npm test -- <part of a path>…` runs some of them, `npm test -- --int` those that need
- * real servers.
+ * real servers, which it starts and stops; `MILLRACE_TEST_POSTGRES` names one that runs already.
  *
  * For the CI: `MILLRACE_TEST_REPORT` names a file for the result as JSON, `MILLRACE_TEST_COVERAGE=1`
  * adds the covered lines to it, `MILLRACE_TEST_TIMEOUT_MS` bounds one file.
  */
 import { dirname, join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { startPostgres } from './postgres.ts'
 import { findTests, runTests, writeReport } from './test-run.ts'
 
 const root = dirname(import.meta.dirname)
@@ -28,10 +29,24 @@ if (files.length === 0 && positionals.length > 0) {
   console.error(`No test file has ${positionals.join(' or ')} in its path.`)
   process.exit(1)
 }
+const stopServers = values.int === true ? await startServers() : undefined
 const report = await runTests({
   files,
   isCoverageWanted,
   timeoutMs: Number(process.env['MILLRACE_TEST_TIMEOUT_MS'] ?? 240_000),
 })
+await stopServers?.()
 writeReport(process.env['MILLRACE_TEST_REPORT'] || undefined, report)
 process.exitCode = report.failed > 0 ? 1 : 0
+
+/** Starts what the tests name in their environment; a server that cannot be had is named with the reason. */
+async function startServers(): Promise<() => Promise<void>> {
+  if (process.env['MILLRACE_TEST_POSTGRES'] !== undefined) return async () => undefined
+  const server = await startPostgres({ isDurable: false })
+  if ('reason' in server) {
+    process.env['MILLRACE_TEST_POSTGRES_ABSENT'] = server.reason
+    return async () => undefined
+  }
+  process.env['MILLRACE_TEST_POSTGRES'] = server.url
+  return () => server.stop()
+}

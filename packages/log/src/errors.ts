@@ -99,6 +99,12 @@ export const logErrors = defineErrors({
     message: 'The schema cannot be read at {at}: {reason}.',
     remedy: 'Correct the schema; JSON Schema draft-07 and 2020-12 and Avro are understood.',
   },
+  DATABASE_INVALID: {
+    status: 500,
+    retryable: false,
+    message: 'The database cannot be used: {reason}.',
+    remedy: 'Correct the address of the database or its schema.',
+  },
   DIRECTORY_LOCKED: {
     status: 409,
     retryable: true,

@@ -18,6 +18,9 @@ export const LOG_FIGURES: Readonly<Record<string, string>> = {
   mergedFiles: 'Small files of streams merged into larger ones.',
   removedFiles: 'Files of streams removed by merging or retention.',
   slowLookups: 'Event ids judged by reading files.',
+  commitRetries: 'Calls of the database made again: it was away, or another process was faster.',
+  refreshes: 'Times that the ends were read from the database.',
+  notices: 'Notifications of other processes that were heard.',
   // Gauges.
   journalSegments: 'Segments of the journal on disk.',
   tailBytes: 'Newest records kept in memory for readers.',

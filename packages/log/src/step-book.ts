@@ -82,6 +82,27 @@ export class StepBook {
     this.settle(record)
   }
 
+  /**
+   * Takes over a durable step of another process. Left out when this process is further, on its way
+   * too; true when it was news.
+   */
+  adopt(record: StepRecord): boolean {
+    const { processor, generation, stream, partition } = record
+    const head = this.#tracks.get(trackName(processor, generation, stream, partition))?.head
+    if (head !== undefined && head.consumed >= record.consumed) return false
+    this.restore(record)
+    return true
+  }
+
+  /** An accepted step was refused in the end: the next one follows the newest durable one. */
+  rewind(record: StepRecord): void {
+    const name = trackName(record.processor, record.generation, record.stream, record.partition)
+    const track = this.#tracks.get(name)
+    const newest = track?.durable.at(-1)
+    if (track === undefined || newest === undefined) this.#tracks.delete(name)
+    else track.head = newest
+  }
+
   /** The step became durable. */
   settle(record: StepRecord): void {
     const track = this.#trackOf(record)

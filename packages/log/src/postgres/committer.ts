@@ -1,0 +1,264 @@
+/**
+ * Group commit. Units that arrive while a group is on its way make up the next group; a group is one
+ * call of `append`, which is one transaction. Groups follow each other, so units are committed in the
+ * order of the calls.
+ *
+ * A connection that breaks leaves open whether the group was committed. The same call is made again
+ * until it is answered: the database knows the last group of every process and gives the outcome of
+ * the first time. So a failover is a pause. Only a refusal that time cannot heal makes the log
+ * read-only.
+ */
+import type { Clock, Logger } from '@millrace/core'
+import { logErrors } from '../errors.ts'
+import { DEFAULT_TENANT } from '../log.ts'
+import type { StepBook } from '../step-book.ts'
+import type { Catalog } from './catalog.ts'
+import { isLostConnection, isPassing, type Database, type Row } from './database.ts'
+import { Draft, type Knowledge, type Unit } from './draft.ts'
+import type { Reader } from './reader.ts'
+
+const GROUP_EVENTS_MAX = 10_000
+const GROUP_BYTES_MAX = 16 * 1024 * 1024
+const RETRY_FIRST_MS = 20
+const RETRY_LAST_MS = 1_000
+/** Refusals in a row, for one group, after which the fault is not somebody else's haste. */
+const RETRIES_MAX = 100
+/** How long a closing log tries to bring out what it accepted. */
+const CLOSING_MS = 10_000
+const PARAMETERS = 33
+const APPEND = `SELECT verdict, array_to_json(places), array_to_json(names), array_to_json(ends)
+  FROM $schema.append(${Array.from({ length: PARAMETERS }, (_, index) => `$${index + 1}`).join(', ')})`
+
+/** What the committer needs. */
+export interface CommitterOptions {
+  readonly database: Database
+  readonly catalog: Catalog
+  readonly reader: Reader
+  readonly steps: StepBook
+  readonly clock: Clock
+  readonly logger: Logger
+  /** The name of this process in the database. */
+  readonly member: string
+  /** Awaited before each group is committed; a rejection makes the log read-only. For tests. */
+  readonly beforeCommit: () => Promise<void>
+  /** Called after a group was committed. */
+  readonly onCommitted: () => void
+  /** Called when steps of other processes, or records that this one has not heard of, were met. */
+  readonly onBehind: () => Promise<void>
+}
+
+interface Answer {
+  readonly verdict: string
+  readonly places: readonly number[]
+  readonly names: readonly string[]
+  readonly ends: readonly number[]
+}
+
+/** See the head of the file. */
+export class Committer {
+  readonly #options: CommitterOptions
+  readonly #queue: Unit[] = []
+  #flushing: Promise<void> | undefined
+  #groups = 0
+  #closingAtMs: number | undefined
+  queuedBytes = 0
+  /** Why nothing more is taken. */
+  failure: unknown
+  readonly counters = { units: 0, syncs: 0, appended: 0, duplicates: 0, conflicts: 0, steps: 0, commitRetries: 0 } // prettier-ignore
+
+  constructor(options: CommitterOptions) {
+    this.#options = options
+  }
+
+  /** Takes a unit that was checked. */
+  add(unit: Unit): void {
+    this.queuedBytes += unit.bytes
+    this.counters.units += 1
+    this.#queue.push(unit)
+    this.#flushing ??= this.#flush()
+  }
+
+  /** Resolves when all that was taken is settled. */
+  async close(): Promise<void> {
+    this.#closingAtMs = this.#options.clock.monotonicMs()
+    await this.#flushing
+  }
+
+  refusal(): Error {
+    const { failure } = this
+    const reason = failure instanceof Error ? failure.message : String(failure)
+    return logErrors.create('LOG_READ_ONLY', { reason }, failure)
+  }
+
+  async #flush(): Promise<void> {
+    // Commits of the same turn gather into one group.
+    await Promise.resolve()
+    while (this.#queue.length > 0) {
+      const group = this.#take()
+      try {
+        if (this.failure === undefined) await this.#commit(group)
+      } catch (error) {
+        this.failure = error
+        this.#options.logger.error('the log takes no more events', { error })
+      }
+      if (this.failure !== undefined) for (const unit of group) this.#reject(unit, this.refusal())
+    }
+    this.#flushing = undefined
+  }
+
+  #take(): Unit[] {
+    let events = 0
+    let bytes = 0
+    let count = 0
+    for (const unit of this.#queue) {
+      events += unit.texts.length
+      bytes += unit.bytes
+      if (count > 0 && (events > GROUP_EVENTS_MAX || bytes > GROUP_BYTES_MAX)) break
+      count += 1
+    }
+    return this.#queue.splice(0, count)
+  }
+
+  #reject(unit: Unit, error: unknown): void {
+    this.queuedBytes -= unit.bytes
+    if (unit.step !== undefined) this.#options.steps.rewind(unit.step)
+    unit.reject(error)
+  }
+
+  async #commit(group: Unit[]): Promise<void> {
+    const { catalog, reader, member } = this.#options
+    const knowledge: Knowledge = { stored: new Map(), versions: new Map(), bases: new Map() }
+    let number: number | undefined
+    while (group.length > 0) {
+      await this.#learnVersions(group, knowledge)
+      const draft = new Draft(group, catalog, knowledge)
+      if (draft.isEmpty) return this.#settle(draft, [], [])
+      number ??= ++this.#groups
+      await this.#options.beforeCommit()
+      const answer = await this.#append(draft.parameters(member, number))
+      if (answer.verdict === 'done') return this.#settle(draft, answer.places, answer.ends)
+      if (answer.verdict === 'known') {
+        for (const [id, place] of await this.#patiently(() => reader.lookUp(answer.names))) {
+          knowledge.stored.set(id, place)
+        }
+      } else if (answer.verdict === 'stale') {
+        const stale = draft.unitsOfSteps(new Set(answer.places))
+        for (const { step } of stale) if (step !== undefined) this.#options.steps.rewind(step)
+        // Whoever hears the refusal can see what the other process did.
+        await this.#patiently(() => this.#options.onBehind())
+        for (const unit of stale) {
+          group.splice(group.indexOf(unit), 1)
+          this.#reject(unit, staleStep(unit))
+        }
+      } else if (answer.verdict !== 'moved') {
+        throw logErrors.create('DATABASE_INVALID', {
+          reason: `it forgot the process ${member}, which was silent for too long`,
+        })
+      }
+    }
+  }
+
+  /**
+   * Versions that events of the group expect are read with the ends that they belong to. Their ids
+   * are looked up as well: an event that is sent again is a duplicate, whatever the version is by now.
+   */
+  async #learnVersions(group: readonly Unit[], knowledge: Knowledge): Promise<void> {
+    const { catalog, reader } = this.#options
+    const events = group.flatMap(({ request }) =>
+      (request.events ?? []).filter(event => event.expectedVersion !== undefined),
+    )
+    if (events.length === 0) return
+    const unknown = events.map(({ id }) => id).filter(id => !knowledge.stored.has(id))
+    for (const [id, place] of await this.#patiently(() => reader.lookUp(unknown))) {
+      knowledge.stored.set(id, place)
+    }
+    const wanted = events.map(({ stream, key, tenant = DEFAULT_TENANT }) => ({
+      home: catalog.home(stream, key),
+      tenant,
+      key,
+    }))
+    const read = await this.#patiently(() => reader.versionsAt(wanted))
+    knowledge.versions = read.versions
+    knowledge.bases = read.bases
+  }
+
+  async #append(parameters: ReturnType<Draft['parameters']>): Promise<Answer> {
+    const rows = await this.#patiently(() => this.#options.database.query(APPEND, parameters))
+    const [verdict, places, names, ends] = rows[0] as Row
+    const list = <T>(text: string | null | undefined): readonly T[] =>
+      text === null || text === undefined ? [] : (JSON.parse(text) as T[])
+    return {
+      verdict: verdict as string,
+      places: list(places),
+      names: list(names),
+      ends: list(ends),
+    }
+  }
+
+  /** Runs a call again until it is answered, unless the answer is a refusal that will stay. */
+  async #patiently<T>(call: () => Promise<T>): Promise<T> {
+    const { clock, logger } = this.#options
+    let waitMs = RETRY_FIRST_MS
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await call()
+      } catch (error) {
+        const isLost = isLostConnection(error)
+        if (!isPassing(error) || (!isLost && attempt > RETRIES_MAX) || this.#isTooLate())
+          throw error
+        this.counters.commitRetries += 1
+        if (isLost)
+          logger.warn('the database is away: the commit is tried again', { waitMs, error })
+        await new Promise<void>(resolve => clock.after(waitMs, resolve))
+        if (isLost) waitMs = Math.min(2 * waitMs, RETRY_LAST_MS)
+      }
+    }
+  }
+
+  #isTooLate(): boolean {
+    if (this.#closingAtMs === undefined) return false
+    return this.#options.clock.monotonicMs() - this.#closingAtMs > CLOSING_MS
+  }
+
+  async #settle(draft: Draft, bases: readonly number[], ends: readonly number[]): Promise<void> {
+    const { catalog, steps } = this.#options
+    if (!draft.isEmpty) this.counters.syncs += 1
+    ends.forEach((end, index) => catalog.advance(index + 1, end))
+    for (const { number, target } of draft.advances(bases)) {
+      const { start, bytes } = target.partition
+      const facts = { start, watermarkMs: target.watermarkMs, bytes: bytes + target.bytes }
+      catalog.describe(number, facts)
+    }
+    const outcomes = draft.outcomes(bases)
+    let isBehind = false
+    for (const { unit, result, emitted, rows } of outcomes) {
+      this.queuedBytes -= unit.bytes
+      this.counters.appended += rows
+      for (const { status } of result.results) {
+        if (status === 'duplicate') this.counters.duplicates += 1
+        if (status === 'conflict') this.counters.conflicts += 1
+      }
+      for (const [name, end] of result.position) {
+        if ((catalog.ends.get(name) ?? 0) < end) isBehind = true
+      }
+      if (unit.step === undefined) continue
+      this.counters.steps += 1
+      const [before] = steps.endsOf(unit.step)
+      const joined =
+        emitted.size === 0 ? before?.ends : new Map([...(before?.ends ?? []), ...emitted])
+      steps.settle({ ...unit.step, ends: joined ?? emitted })
+    }
+    // A duplicate of what another process appended a moment ago: the answer may name only what can be read.
+    if (isBehind) await this.#patiently(() => this.#options.onBehind())
+    for (const { unit, result } of outcomes) unit.resolve(result)
+    if (!draft.isEmpty) this.#options.onCommitted()
+  }
+}
+
+function staleStep({ step, request }: Unit): Error {
+  return logErrors.create('STEP_STALE', {
+    processor: step?.processor,
+    source: `${step?.stream}/${step?.partition}`,
+    reason: `another process has committed since it started at ${request.step?.from}`,
+  })
+}

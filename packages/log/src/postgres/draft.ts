@@ -1,0 +1,349 @@
+/**
+ * A group of units on its way into one call of `append`: every event is given its place behind the
+ * end of its partition, whatever that end is; the database adds the ends. Duplicates and conflicts
+ * are judged here, from what is known of the ids of the group; the database says when that was not
+ * enough, and the group is drafted again.
+ */
+import { partitionOf } from '@millrace/core'
+import { dataOf, differenceOf, eventConflict, tenantKey, versionConflict } from '../admission.ts'
+import type { StoredContent } from '../admission.ts'
+import { DEFAULT_TENANT } from '../log.ts'
+import type { AppendResult, CommitRequest, CommitResult, NewEvent, Step } from '../log.ts'
+import type { StepRecord } from '../step-book.ts'
+import { int4Array, int8Array, textArray } from './arrays.ts'
+import type { Catalog, TablePartition } from './catalog.ts'
+import type { Parameter } from './database.ts'
+import { extrasOf } from './record.ts'
+import { FLAG } from './schema.ts'
+
+/** One commit that waits for its group. */
+export interface Unit {
+  readonly request: CommitRequest
+  /** The JSON text of every event, then of every emission. */
+  readonly texts: readonly (string | Uint8Array)[]
+  readonly bytes: number
+  readonly ingestMs: number
+  /** The step as this process accepted it; its ends are known when it is committed. */
+  readonly step: StepRecord | undefined
+  readonly resolve: (result: CommitResult) => void
+  readonly reject: (error: unknown) => void
+}
+
+/** An id that the log has. The record is undefined when retention removed it. */
+export interface StoredPlace {
+  readonly partition: TablePartition
+  readonly offset: number
+  readonly record: StoredContent | undefined
+}
+
+/** What was read from the database for a group. */
+export interface Knowledge {
+  readonly stored: Map<string, StoredPlace>
+  /** Versions by `versionKey`, read together with `bases`; only of groups that expect any. */
+  versions: ReadonlyMap<string, number>
+  /** The ends that the versions were read at; they must still hold. */
+  bases: ReadonlyMap<TablePartition, number>
+}
+
+/** What a group adds to one partition. */
+interface Target {
+  readonly partition: TablePartition
+  /** Its place among the targets, from 1; given when all are known. */
+  at: number
+  count: number
+  watermarkMs: number
+  bytes: number
+}
+
+interface DraftRow {
+  readonly event: NewEvent
+  readonly text: string | Uint8Array
+  readonly target: Target
+  readonly place: number
+  readonly ingestMs: number
+  readonly watermarkMs: number
+  readonly flags: number
+}
+
+type DraftResult =
+  AppendResult | { readonly status: 'appended' | 'duplicate'; readonly row: DraftRow }
+
+interface DraftUnit {
+  readonly unit: Unit
+  readonly results: readonly DraftResult[]
+  readonly emitted: readonly DraftRow[]
+}
+
+/** The name under which a version is known. */
+export function versionKey(home: TablePartition, tenant: string, key: string): string {
+  return `${home.number}/${tenantKey(tenant, key)}`
+}
+
+/** See the head of the file. */
+export class Draft {
+  readonly units: readonly DraftUnit[]
+  readonly #catalog: Catalog
+  readonly #knowledge: Knowledge
+  readonly #targets = new Map<TablePartition, Target>()
+  readonly #sorted: readonly Target[]
+  readonly #rows: DraftRow[] = []
+  readonly #byId = new Map<string, DraftRow>()
+  /** Newest row of a key in this group, for groups that expect versions. */
+  readonly #newest = new Map<string, DraftRow>()
+  readonly #keyRows: { readonly row: DraftRow; readonly key: string }[] = []
+  readonly #hasVersions: boolean
+
+  constructor(units: readonly Unit[], catalog: Catalog, knowledge: Knowledge) {
+    this.#catalog = catalog
+    this.#knowledge = knowledge
+    this.#hasVersions = knowledge.bases.size > 0
+    for (const partition of knowledge.bases.keys()) this.#targetOf(partition)
+    this.units = units.map(unit => this.#draft(unit))
+    this.#sorted = [...this.#targets.values()].sort(
+      (a, b) => a.partition.number - b.partition.number,
+    )
+    this.#sorted.forEach((target, index) => (target.at = index + 1))
+  }
+
+  /** True when nothing has to be written. */
+  get isEmpty(): boolean {
+    return this.#rows.length === 0 && this.units.every(({ unit }) => unit.step === undefined)
+  }
+
+  /** Records to append. */
+  get records(): number {
+    return this.#rows.length
+  }
+
+  /** The parameters of `append`. */
+  parameters(member: string, number: number): Parameter[] {
+    const rows = this.#rows
+    const targets = this.#sorted
+    const { bases } = this.#knowledge
+    return [
+      member,
+      number,
+      int4Array(targets.map(target => target.partition.number)),
+      int8Array(targets.map(target => target.count)),
+      int8Array(targets.map(target => (target.count === 0 ? null : target.watermarkMs))),
+      int8Array(targets.map(target => target.bytes)),
+      int8Array(targets.map(target => bases.get(target.partition) ?? null)),
+      int4Array(rows.map(row => row.target.at)),
+      int8Array(rows.map(row => row.place)),
+      int8Array(rows.map(row => row.event.eventTimeMs)),
+      int8Array(rows.map(row => row.ingestMs)),
+      int8Array(rows.map(row => row.watermarkMs)),
+      int8Array(rows.map(row => row.event.generation ?? 0)),
+      int4Array(rows.map(row => row.flags)),
+      textArray(rows.map(row => row.event.tenant ?? DEFAULT_TENANT)),
+      textArray(rows.map(row => row.event.type)),
+      textArray(rows.map(row => row.event.key)),
+      textArray(rows.map(row => row.event.id)),
+      textArray(rows.map(row => row.event.definition ?? '')),
+      textArray(rows.map(row => row.text)),
+      textArray(rows.map(row => extrasOf(row.event))),
+      int4Array(this.#keyRows.map(({ row }) => row.target.at)),
+      int8Array(this.#keyRows.map(({ row }) => row.place)),
+      textArray(this.#keyRows.map(({ key }) => key)),
+      ...this.#stepParameters(),
+    ]
+  }
+
+  /** Units of the steps with these indexes, from 1, as `append` counts them. */
+  unitsOfSteps(indexes: ReadonlySet<number>): Unit[] {
+    return this.#tracks()
+      .filter((_, index) => indexes.has(index + 1))
+      .flatMap(track => track.units.map(({ unit }) => unit))
+  }
+
+  /** The answer to each unit, and the ends after what it emitted, when `bases` are the ends before. */
+  outcomes(bases: readonly number[]): {
+    readonly unit: Unit
+    readonly result: CommitResult
+    readonly emitted: ReadonlyMap<string, number>
+    readonly rows: number
+  }[] {
+    const offsetOf = ({ target, place }: DraftRow): number =>
+      (bases[target.at - 1] as number) + place
+    return this.units.map(({ unit, results, emitted }) => {
+      const position = new Map<string, number>()
+      const reach = (to: Map<string, number>, name: string, end: number): void => {
+        if (end > (to.get(name) ?? 0)) to.set(name, end)
+      }
+      let rows = emitted.length
+      const settled = results.map((result, index): AppendResult => {
+        if ('row' in result) {
+          const { partition } = result.row.target
+          const offset = offsetOf(result.row)
+          if (result.status === 'appended') rows += 1
+          reach(position, partition.name, offset + 1)
+          return { status: result.status, partition: partition.partition, offset }
+        }
+        if (result.status !== 'conflict') {
+          const event = unit.request.events?.[index]
+          reach(position, `${event?.stream}/${result.partition}`, result.offset + 1)
+        }
+        return result
+      })
+      const ends = new Map<string, number>()
+      for (const row of emitted) {
+        reach(ends, row.target.partition.name, offsetOf(row) + 1)
+        reach(position, row.target.partition.name, offsetOf(row) + 1)
+      }
+      return { unit, result: { results: settled, position }, emitted: ends, rows }
+    })
+  }
+
+  /** How far each target has come, when `bases` are the ends before. */
+  *advances(bases: readonly number[]): Iterable<{ number: number; end: number; target: Target }> {
+    for (const target of this.#sorted) {
+      const end = (bases[target.at - 1] as number) + target.count
+      if (target.count > 0) yield { number: target.partition.number, end, target }
+    }
+  }
+
+  #draft(unit: Unit): DraftUnit {
+    const { events = [], step } = unit.request
+    const results = events.map((event, index) => this.#admit(unit, event, index))
+    const emitted = (step?.emitted ?? []).map((event, index) =>
+      this.#place(unit, event, events.length + index, true),
+    )
+    return { unit, results, emitted }
+  }
+
+  #admit(unit: Unit, event: NewEvent, index: number): DraftResult {
+    const isUnique = event.isUnique === true
+    if (!isUnique) {
+      const known = this.#judgeKnown(event)
+      if (known !== undefined) return known
+    }
+    if (event.expectedVersion !== undefined) {
+      const actual = this.#versionOf(event)
+      if (actual !== event.expectedVersion) return versionConflict(event, actual)
+    }
+    const row = this.#place(unit, event, index, isUnique)
+    if (!isUnique) this.#byId.set(event.id, row)
+    return { status: 'appended', row }
+  }
+
+  #judgeKnown(event: NewEvent): DraftResult | undefined {
+    const row = this.#byId.get(event.id)
+    if (row !== undefined) {
+      const reason = differenceOf(event, contentOf(row.event))
+      return reason === undefined ? { status: 'duplicate', row } : eventConflict(event.id, reason)
+    }
+    const stored = this.#knowledge.stored.get(event.id)
+    if (stored === undefined) return undefined
+    const { record, partition, offset } = stored
+    const reason = record === undefined ? undefined : differenceOf(event, record)
+    if (reason !== undefined) return eventConflict(event.id, reason)
+    return { status: 'duplicate', partition: partition.partition, offset }
+  }
+
+  #versionOf(event: NewEvent): number {
+    const home = this.#catalog.home(event.stream, event.key)
+    const name = versionKey(home, event.tenant ?? DEFAULT_TENANT, event.key)
+    const row = this.#newest.get(name)
+    if (row === undefined) return this.#knowledge.versions.get(name) ?? 0
+    return (this.#knowledge.bases.get(home) as number) + row.place + 1
+  }
+
+  #place(unit: Unit, event: NewEvent, index: number, isUnique: boolean): DraftRow {
+    const { declared, partitions } = this.#catalog.stream(event.stream)
+    const number = event.partition ?? partitionOf(event.key, declared.partitions)
+    const target = this.#targetOf(partitions[number] as TablePartition)
+    const text = unit.texts[index] as string | Uint8Array
+    const { ingestMs } = unit
+    const reached = Math.min(event.eventTimeMs, ingestMs + declared.skewMs) - declared.latenessMs
+    target.watermarkMs = Math.max(target.watermarkMs, reached)
+    target.bytes += text.length
+    const { keys } = event
+    const isOwnKey = keys === undefined || (keys.length === 1 && keys[0] === event.key)
+    const row: DraftRow = {
+      event,
+      text,
+      target,
+      place: target.count,
+      ingestMs,
+      watermarkMs: target.watermarkMs,
+      flags:
+        (event.isHistory === true ? FLAG.history : 0) |
+        (event.isEnvelope === true && event.payload !== undefined ? FLAG.envelope : 0) |
+        (isUnique ? FLAG.unique : 0) |
+        (isOwnKey ? 0 : FLAG.keysApart),
+    }
+    target.count += 1
+    this.#rows.push(row)
+    if (!isOwnKey || this.#hasVersions) this.#noteKeys(row, isOwnKey, declared.partitions)
+    return row
+  }
+
+  /** A record is found under those of its keys whose home its partition is. */
+  #noteKeys(row: DraftRow, isOwnKey: boolean, partitions: number): void {
+    const { event, target } = row
+    for (const key of new Set(event.keys ?? [event.key])) {
+      if (partitionOf(key, partitions) !== target.partition.partition) continue
+      if (!isOwnKey) this.#keyRows.push({ row, key })
+      if (!this.#hasVersions) continue
+      const name = versionKey(target.partition, event.tenant ?? DEFAULT_TENANT, key)
+      this.#newest.set(name, row)
+    }
+  }
+
+  #targetOf(partition: TablePartition): Target {
+    let target = this.#targets.get(partition)
+    if (target === undefined) {
+      const watermarkMs = Number.NEGATIVE_INFINITY
+      target = { partition, at: 0, count: 0, watermarkMs, bytes: 0 }
+      this.#targets.set(partition, target)
+    }
+    return target
+  }
+
+  /** Steps of one processor on one partition that follow each other are written as one. */
+  #tracks(): { first: Step; last: StepRecord; units: DraftUnit[] }[] {
+    const tracks = new Map<string, { first: Step; last: StepRecord; units: DraftUnit[] }>()
+    for (const entry of this.units) {
+      const { step } = entry.unit
+      if (step === undefined) continue
+      const name = `${step.stream}/${step.partition}/${step.generation}/${step.processor}`
+      const track = tracks.get(name)
+      if (track === undefined) {
+        tracks.set(name, { first: entry.unit.request.step as Step, last: step, units: [entry] })
+      } else {
+        track.last = step
+        track.units.push(entry)
+      }
+    }
+    return [...tracks.values()]
+  }
+
+  #stepParameters(): Parameter[] {
+    const tracks = this.#tracks()
+    const ends = tracks.flatMap(({ units }, index) => {
+      const newest = new Map<Target, number>()
+      for (const { emitted } of units) {
+        for (const row of emitted) newest.set(row.target, row.place + 1)
+      }
+      return [...newest].map(([target, end]) => ({ step: index + 1, at: target.at, end }))
+    })
+    return [
+      textArray(tracks.map(({ last }) => last.processor)),
+      int8Array(tracks.map(({ last }) => last.generation)),
+      int4Array(
+        tracks.map(({ last }) => this.#catalog.partition(last.stream, last.partition).number),
+      ),
+      int8Array(tracks.map(({ first }) => first.from)),
+      int8Array(tracks.map(({ last }) => last.consumed)),
+      textArray(tracks.map(({ last }) => JSON.stringify(last.parked))),
+      int4Array(ends.map(({ step }) => step)),
+      int4Array(ends.map(({ at }) => at)),
+      int8Array(ends.map(({ end }) => end)),
+    ]
+  }
+}
+
+function contentOf(event: NewEvent): StoredContent {
+  const { tenant = DEFAULT_TENANT, stream, type, key, eventTimeMs } = event
+  return { tenant, stream, type, key, eventTimeMs, data: dataOf(event) }
+}

@@ -1,0 +1,211 @@
+/** Several logs over one database, as several processes have them, and a database that goes away. */
+import assert from 'node:assert/strict'
+import { it } from 'node:test'
+import { isError, silentLogger, systemClock, systemRandom } from '@millrace/core'
+import type { EventLog, LogRecord } from '../log.ts'
+import { START_MS, event, historyOf } from '../suite/harness.ts'
+import { withPostgres, type TestDatabase } from '../testing/postgres.ts'
+import { logMigrations, migrate, openPostgresLog, type Database } from './index.ts'
+
+const STREAM = 'clicks'
+const PARTITIONS = 3
+
+withPostgres('several processes on one PostgreSQL', create => {
+  /** Runs a test with some logs over one database. */
+  async function withLogs(
+    count: number,
+    run: (logs: readonly EventLog[], context: TestDatabase) => Promise<void>,
+  ): Promise<void> {
+    const context = await create()
+    const opened: { log: EventLog; database: Database }[] = []
+    try {
+      for (let index = 0; index < count; index++) {
+        const database = context.open()
+        const log = await openPostgresLog({
+          database,
+          clock: systemClock,
+          random: systemRandom,
+          logger: silentLogger,
+        })
+        opened.push({ log, database })
+        await log.declare([{ name: STREAM, partitions: PARTITIONS }])
+      }
+      await run(
+        opened.map(({ log }) => log),
+        context,
+      )
+    } finally {
+      for (const { log, database } of opened) {
+        await log.close()
+        await database.close()
+      }
+      await context.dispose()
+    }
+  }
+
+  /** Reads a partition while others append to it, until `total` records were seen. */
+  async function follow(log: EventLog, partition: number, total: number): Promise<LogRecord[]> {
+    const seen: LogRecord[] = []
+    while (seen.length < total) {
+      const advanced = new Promise<void>(resolve => {
+        const stop = log.onAdvance(() => {
+          stop()
+          resolve()
+        })
+      })
+      const records = await log.read({ stream: STREAM, partition, from: seen.length })
+      for (const record of records) {
+        assert.equal(record.offset, seen.length, 'there is no gap')
+        seen.push(record)
+      }
+      if (records.length === 0) await advanced
+    }
+    return seen
+  }
+
+  it('readers see concurrent appends without gaps, each once, in one order', () =>
+    withLogs(3, async logs => {
+      const [first, second, third] = logs as [EventLog, EventLog, EventLog]
+      const rounds = 40
+      const write = async (log: EventLog): Promise<void> => {
+        for (let round = 0; round < rounds; round++) {
+          await log.commit({ events: [0, 1, 2, 0].map(partition => event({ partition })) })
+        }
+      }
+      const [a, b, c] = await Promise.all([
+        follow(first, 0, 6 * rounds),
+        follow(second, 0, 6 * rounds),
+        follow(third, 0, 6 * rounds),
+        ...logs.map(write),
+      ])
+      const ids = (records: LogRecord[]): string[] => records.map(record => record.id)
+      assert.equal(new Set(ids(a)).size, 6 * rounds)
+      assert.deepEqual(ids(b), ids(a))
+      assert.deepEqual(ids(c), ids(a))
+      const times = a.map(record => record.ingestTimeMs)
+      assert.deepEqual(times, times.toSorted((x, y) => x - y)) // prettier-ignore
+    }))
+
+  it('an event that two send at once is appended once, and other content is a conflict', () =>
+    withLogs(2, async logs => {
+      for (let round = 0; round < 30; round++) {
+        const one = event({ id: `same-${round}`, data: { round } })
+        const two = event({ id: `other-${round}`, partition: 1 })
+        const results = await Promise.all(
+          logs.flatMap((log, index) => [
+            log.commit({ events: [one] }),
+            log.commit({ events: [{ ...two, data: { index } }] }),
+          ]),
+        )
+        const kinds = results.map(({ results: [result] }) => result?.status)
+        assert.deepEqual([kinds[0], kinds[2]].sort(), ['appended', 'duplicate'])
+        assert.deepEqual([kinds[1], kinds[3]].sort(), ['appended', 'conflict'])
+        const places = [results[0], results[2]].map(answer => answer?.results[0])
+        assert.deepEqual(
+          places.map(place => place?.status !== 'conflict' && place?.offset),
+          [places[0], places[0]].map(place => place?.status !== 'conflict' && place?.offset),
+        )
+      }
+    }))
+
+  it('of appends that expect the same version one is accepted', () =>
+    withLogs(2, async logs => {
+      const key = 'account'
+      let accepted = 0
+      while (accepted < 20) {
+        const version = await (logs[0] as EventLog).version({ stream: STREAM, key })
+        const results = await Promise.all(
+          logs.map(log => log.commit({ events: [event({ key, expectedVersion: version })] })),
+        )
+        const appended = results.filter(({ results: [one] }) => one?.status === 'appended')
+        assert.ok(appended.length <= 1)
+        accepted += appended.length
+      }
+      assert.equal((await historyOf(logs[1] as EventLog, [key])).length, accepted)
+    }))
+
+  it('a processor that another process has moved on is told so, and sees how far', () =>
+    withLogs(2, async logs => {
+      const [one, other] = logs as [EventLog, EventLog]
+      const source = { stream: STREAM, partition: 0 }
+      await one.commit({ events: Array.from({ length: 9 }, () => event({ partition: 0 })) })
+      const step = (from: number, to: number) => ({
+        processor: 'totals',
+        generation: 1,
+        source,
+        from,
+        to,
+        emitted: [event({ stream: STREAM, partition: 2 })],
+        parked: [{ key: 'k', offset: from, error: 'no', attempts: 1 }],
+      })
+      await follow(other, 0, 9)
+      await one.commit({ step: step(0, 4) })
+      const stale = (error: unknown): boolean => isError(error, 'STEP_STALE')
+      await assert.rejects(other.commit({ step: step(0, 6), events: [event({ id: 'no' })] }), stale)
+      const query = { processor: 'totals', generation: 1, ...source }
+      const [newest] = other.steps(query)
+      assert.equal(newest?.consumed, 4)
+      assert.deepEqual(new Map(newest?.ends), new Map([[`${STREAM}/2`, 1]]))
+      assert.equal(newest?.parked[0]?.key, 'k')
+      assert.equal(await other.find('no'), undefined)
+      await other.commit({ step: step(4, 6) })
+      await assert.rejects(one.commit({ step: step(4, 5) }), stale)
+      assert.equal(one.steps(query)[0]?.consumed, 6)
+      assert.equal(one.ends().get(`${STREAM}/2`), 2)
+    }))
+
+  it('nothing is lost or doubled when connections are cut in the middle of commits', () =>
+    withLogs(2, async (logs, { database }) => {
+      const cut = (): Promise<unknown> =>
+        database.query(
+          `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+            WHERE application_name = 'millrace' AND pid <> pg_backend_pid()
+              AND query LIKE '%' || $1 || '%'`,
+          [database.schema],
+        )
+      const sent: string[] = []
+      const write = async (log: EventLog): Promise<void> => {
+        for (let round = 0; round < 25; round++) {
+          const events = [0, 1].map(partition => event({ partition, eventTimeMs: START_MS }))
+          const [{ results }] = await Promise.all([log.commit({ events }), cut()])
+          for (const result of results) assert.equal(result.status, 'appended')
+          sent.push(...events.map(({ id }) => id))
+        }
+      }
+      await write(logs[0] as EventLog)
+      await write(logs[1] as EventLog)
+      const rows = await database.query('SELECT id FROM $schema.records')
+      assert.deepEqual(rows.map(([id]) => id).sort(), sent.sort())
+      const retries = logs.map(log => log.stats().counters['commitRetries'] ?? 0)
+      assert.ok(Math.max(...retries) > 0, 'a connection was cut')
+    }))
+
+  it('migrations go forward, back and forward again; a newer schema is refused', async () => {
+    const { database, dispose } = await create()
+    const tables = async (): Promise<string[]> => {
+      const rows = await database.query(
+        `SELECT table_name FROM information_schema.tables WHERE table_schema = $1`,
+        [database.schema],
+      )
+      return rows.map(([name]) => name as string).sort()
+    }
+    await Promise.all([1, 2, 3].map(() => migrate(database, logMigrations)))
+    const full = await tables()
+    await migrate(database, logMigrations, { log: 0 })
+    assert.deepEqual(await tables(), ['migrations'])
+    await migrate(database, logMigrations)
+    assert.deepEqual(await tables(), full)
+    const newer = { part: 'log', number: 2, forward: 'CREATE TABLE $schema.more ()', back: 'DROP TABLE $schema.more' } // prettier-ignore
+    await migrate(database, [...logMigrations, newer])
+    await assert.rejects(migrate(database, logMigrations), error =>
+      isError(error, 'LOG_FORMAT_UNKNOWN'),
+    )
+    await migrate(database, logMigrations, { log: 1 })
+    assert.deepEqual(await tables(), full)
+    await migrate(database, logMigrations)
+    const failing = { ...newer, forward: `${newer.forward}; SELECT 1 / 0` }
+    await assert.rejects(migrate(database, [...logMigrations, failing]))
+    assert.deepEqual(await tables(), full)
+    await dispose()
+  })
+})

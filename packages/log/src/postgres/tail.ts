@@ -1,0 +1,186 @@
+/**
+ * Hears what other processes commit. Each of them notifies a channel after its commits, in a statement
+ * of its own: a notification inside of the commit would make all commits of the database wait for each
+ * other. Notifications may be lost (a killed process, a pooler); so the ends are also read at an
+ * interval, whether or not anything was heard.
+ */
+import type { Clock, Logger, Timer } from '@millrace/core'
+import type { ParkedKey } from '../log.ts'
+import type { StepBook } from '../step-book.ts'
+import type { Catalog, TablePartition } from './catalog.ts'
+import type { Database } from './database.ts'
+
+/** What the tail needs. */
+export interface TailOptions {
+  readonly database: Database
+  readonly catalog: Catalog
+  readonly steps: StepBook
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly member: string
+  readonly pollMs: number
+  /** Called when ends or steps of other processes became known. */
+  readonly onAdvance: () => void
+}
+
+const LISTEN_AGAIN_MS = 1_000
+
+/** Ends and steps in one statement, and so in one snapshot: no step is known without its emissions. */
+const REFRESH = `
+SELECT
+  (SELECT json_agg(json_build_array(number, first_offset, next_offset, watermark_ms, bytes)
+    ORDER BY number) FROM $schema.partitions),
+  (SELECT json_agg(json_build_array(s.processor, s.generation, s.partition, s.consumed, s.parked,
+      (SELECT json_agg(json_build_array(e.target, e.end_offset)) FROM $schema.step_ends e
+        WHERE e.processor = s.processor AND e.generation = s.generation
+          AND e.partition = s.partition)))
+    FROM $schema.steps s),
+  (SELECT count(*) FROM $schema.members)`
+
+type PartitionFacts = [number, number, number, number | null, number]
+type StepFacts = [string, number, number, number, string, [number, number][] | null]
+
+/** See the head of the file. */
+export class Tail {
+  readonly #options: TailOptions
+  readonly #channel: string
+  #stopListening: (() => Promise<void>) | undefined
+  #running: Promise<void> | undefined
+  #isWanted = false
+  #isNotifying = false
+  #isNoticeWanted = false
+  #members = 1
+  #timer: Timer | undefined
+  #again: Timer | undefined
+  #isClosed = false
+  readonly counters = { refreshes: 0, notices: 0 }
+
+  constructor(options: TailOptions) {
+    this.#options = options
+    this.#channel = `${options.database.schema}_appended`
+  }
+
+  start(): void {
+    this.#poll()
+    void this.#listen()
+  }
+
+  /** Reads the ends again; resolves when they are at least as new as the call. */
+  async refresh(): Promise<void> {
+    // One that began before may have read too early: wait for the one after it.
+    if (this.#running !== undefined) {
+      this.#isWanted = true
+      await this.#running.catch(() => undefined)
+      return this.#isWanted ? this.refresh() : this.#running
+    }
+    this.#isWanted = false
+    this.#running = this.#read().finally(() => (this.#running = undefined))
+    return this.#running
+  }
+
+  /** Tells the others that something was committed; several calls may become one notification. */
+  notify(): void {
+    this.#isNoticeWanted = true
+    if (this.#isNotifying || this.#isClosed || this.#members < 2) return
+    this.#isNotifying = true
+    void this.#sendNotices().finally(() => (this.#isNotifying = false))
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true
+    this.#timer?.cancel()
+    this.#again?.cancel()
+    await this.#stopListening?.().catch(() => undefined)
+    await this.#running?.catch(() => undefined)
+  }
+
+  async #sendNotices(): Promise<void> {
+    while (this.#isNoticeWanted && !this.#isClosed) {
+      this.#isNoticeWanted = false
+      const { database, member } = this.#options
+      // A lost one costs the others a poll.
+      await database
+        .query('SELECT pg_notify($1, $2)', [this.#channel, member])
+        .catch(() => undefined)
+    }
+  }
+
+  async #listen(): Promise<void> {
+    const { database, clock, logger, member } = this.#options
+    const again = (): void => {
+      if (this.#isClosed) return
+      this.#stopListening = undefined
+      this.#again = clock.after(LISTEN_AGAIN_MS, () => void this.#listen())
+    }
+    try {
+      const stop = await database.listen(
+        this.#channel,
+        from => {
+          if (from === member) return
+          this.counters.notices += 1
+          void this.#quietly()
+        },
+        again,
+      )
+      this.#stopListening = stop
+      if (this.#isClosed) await stop()
+      else await this.#quietly()
+    } catch (error) {
+      logger.debug('notifications cannot be heard: the log is polled', { error })
+      again()
+    }
+  }
+
+  #poll(): void {
+    this.#timer = this.#options.clock.after(this.#options.pollMs, () => {
+      void this.#quietly().finally(() => {
+        if (!this.#isClosed) this.#poll()
+      })
+    })
+  }
+
+  /** A refresh that may fail: the next one will say more. */
+  async #quietly(): Promise<void> {
+    try {
+      await this.refresh()
+    } catch (error) {
+      if (!this.#isClosed) this.#options.logger.debug('the ends could not be read', { error })
+    }
+  }
+
+  async #read(): Promise<void> {
+    const { database, catalog, onAdvance } = this.#options
+    const [row] = await database.query(REFRESH)
+    this.counters.refreshes += 1
+    const partitions = JSON.parse(row?.[0] ?? '[]') as PartitionFacts[]
+    if (partitions.length > catalog.size) {
+      await catalog.load((text, parameters) => database.query(text, parameters))
+    }
+    let isNews = false
+    for (const [number, start, end, watermarkMs, bytes] of partitions) {
+      if (catalog.advance(number, end)) isNews = true
+      catalog.describe(number, { start, watermarkMs, bytes })
+    }
+    for (const facts of JSON.parse(row?.[1] ?? '[]') as StepFacts[]) {
+      if (this.#adopt(facts)) isNews = true
+    }
+    this.#members = Number(row?.[2])
+    if (isNews) onAdvance()
+  }
+
+  #adopt([processor, generation, source, consumed, parked, ends]: StepFacts): boolean {
+    const { catalog, steps } = this.#options
+    const { stream, partition } = catalog.at(source) as TablePartition
+    return steps.adopt({
+      processor,
+      generation,
+      stream: stream.declared.name,
+      partition,
+      consumed,
+      parked: JSON.parse(parked) as ParkedKey[],
+      ends: new Map(
+        (ends ?? []).map(([target, end]) => [(catalog.at(target) as TablePartition).name, end]),
+      ),
+    })
+  }
+}
