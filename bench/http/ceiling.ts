@@ -1,8 +1,15 @@
-/** What HTTP costs by itself: `node ceiling.ts` reads every body, answers one constant, prints its address. */
+/**
+ * What HTTP costs by itself: `node ceiling.ts [bytes]` reads every body, answers one constant (of at
+ * least so many bytes), prints its address.
+ */
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
-const ANSWER = '{"status":"appended","id":"00000000-0000-7000-8000-000000000000"}'
+const ANSWER = Buffer.from(
+  '{"status":"appended","id":"00000000-0000-7000-8000-000000000000"}'.padEnd(
+    Number(process.argv[2] ?? 0),
+  ),
+)
 const HEADERS = {
   'content-type': 'application/json; charset=utf-8',
   'content-length': String(ANSWER.length),

@@ -174,18 +174,24 @@ function createAnswerScanner(onAnswer: (status: number) => void): {
   let head = ''
   let missing = -1
   let status = 0
+  /** The beginning of a head that came in two pieces. */
+  let rest: Buffer | undefined
   return {
     lastHead: () => head,
-    take(chunk) {
+    take(received) {
+      const chunk = rest === undefined ? received : Buffer.concat([rest, received])
+      rest = undefined
       let at = 0
       while (at < chunk.length) {
         if (missing === -1) {
           const end = chunk.indexOf('\r\n\r\n', at)
-          const text = chunk.toString('latin1', at, end === -1 ? chunk.length : end)
-          head = text
-          if (end === -1) throw new Error('an answer head came in two pieces')
-          status = Number(text.slice(9, 12))
-          missing = Number(/content-length: (\d+)/i.exec(text)?.[1] ?? 0)
+          if (end === -1) {
+            rest = chunk.subarray(at)
+            return
+          }
+          head = chunk.toString('latin1', at, end)
+          status = Number(head.slice(9, 12))
+          missing = Number(/content-length: (\d+)/i.exec(head)?.[1] ?? 0)
           at = end + 4
         }
         const taken = Math.min(missing, chunk.length - at)

@@ -46,9 +46,9 @@ export function startBenchServer(
   return start([pathOf('serve.ts'), directory, app])
 }
 
-/** Starts a bare node:http server that reads each body and answers a constant. */
-export function startCeiling(): Promise<BenchServer> {
-  return start([pathOf('ceiling.ts')])
+/** Starts a bare node:http server that reads each body and answers a constant, of so many bytes if told. */
+export function startCeiling(answerBytes = 0): Promise<BenchServer> {
+  return start([pathOf('ceiling.ts'), String(answerBytes)])
 }
 
 async function start(script: readonly string[]): Promise<BenchServer> {

@@ -40,12 +40,6 @@ export const SCORING_DEFAULTS = {
   historyItems: 20,
   /** The r-th newest item counts 2^(-r / this). */
   rankHalfLife: 4,
-  /** Of the newest item, this many transitions count, the heaviest: whole levels of its heap... */
-  entriesMax: 255,
-  /** ...half as many for the items this many places before... */
-  entriesHalfLife: 3,
-  /** ...but not fewer than these. All 256 of all items were equal on MovieLens-1M, at three times the cost. */
-  entriesMin: 7,
   /** An item of the history that is older than the newest by this counts half... */
   ageHalfLifeMs: 90 * DAY_MS,
   /** ...but not below this share. */

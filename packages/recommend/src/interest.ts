@@ -30,15 +30,6 @@ export function popularityShare(count: number): number {
 }
 
 /**
- * How many entries of the row of a past item count, the heaviest ones first: fewer the longer ago,
- * because what a light entry adds to a sum by a small share is below what makes a candidate.
- */
-export function entriesOf(rank: number): number {
-  const { entriesMax, entriesMin, entriesHalfLife } = SCORING_DEFAULTS
-  return Math.max(entriesMax >> Math.floor(rank / entriesHalfLife), entriesMin)
-}
-
-/**
  * The weighted sum of rows of transitions, over the items that any of the rows names. No branch
  * depends on the data where it could not be predicted: that would cost more than the sum itself.
  */
@@ -57,11 +48,11 @@ export class RowSum {
     this.#bits = new Int32Array(this.#sums.buffer)
   }
 
-  /** Adds `factor` times the row's weights, of its first `entriesMax` entries. */
-  add(table: NeighbourTable, row: number, factor: number, entriesMax = Infinity): void {
+  /** Adds `factor` times the row's weights. */
+  add(table: NeighbourTable, row: number, factor: number): void {
     const { ids, weights } = table.pool
     const begin = table.begin(row)
-    const end = begin + Math.min(table.length(row), entriesMax)
+    const end = begin + table.length(row)
     if (this.#size + end - begin > this.#items.length) this.#grow(this.#size + end - begin)
     const sums = this.#sums
     const bits = this.#bits
@@ -128,16 +119,11 @@ export class RowSum {
 const oneFloat = new Float32Array(1)
 const oneBits = new Int32Array(oneFloat.buffer)
 
-/** The weight of an entry among the first `entriesMax` of a row, 0 when it has none: for explanations. */
-export function weightOf(
-  table: NeighbourTable,
-  row: number,
-  id: number,
-  entriesMax = Infinity,
-): number {
+/** The weight of an entry of a row, 0 when it has none: for explanations. */
+export function weightOf(table: NeighbourTable, row: number, id: number): number {
   const { ids, weights } = table.pool
   const begin = table.begin(row)
-  const end = begin + Math.min(table.length(row), entriesMax)
+  const end = begin + table.length(row)
   for (let slot = begin; slot < end; slot++) {
     if (ids[slot] === id && weights[slot] !== 0) return weights[slot] as number
   }

@@ -1,5 +1,5 @@
 /** Which event of a person's history explains a recommended item. */
-import { entriesOf, historyShare, rowShare, SCORING_DEFAULTS, weightOf } from '@millrace/recommend'
+import { historyShare, rowShare, SCORING_DEFAULTS, weightOf } from '@millrace/recommend'
 import type { ProfileShard } from './profile-shard.ts'
 import type { ShardOf } from './related.ts'
 
@@ -23,7 +23,7 @@ export function strongestTransition(request: {
     const past = pool.ids[slot] as number
     const { next } = shardOf(past)
     const share = historyShare(last - slot, newestMs - (pool.times[slot] as number))
-    const weight = weightOf(next, past, item, entriesOf(last - slot))
+    const weight = weightOf(next, past, item)
     const amount = share * rowShare(next, past) * weight
     if (amount > most) {
       most = amount

@@ -1,6 +1,5 @@
 /** The built-in sources: each proposes items with scores above 0. */
 import {
-  entriesOf,
   historyShare,
   RowSum,
   rowShare,
@@ -97,7 +96,7 @@ export class Sources {
       const { next } = shardOf(item)
       if (next.length(item) === 0) continue
       const share = historyShare(last - slot, newestMs - (pool.times[slot] as number))
-      this.#sum.add(next, item, share * rowShare(next, item), entriesOf(last - slot))
+      this.#sum.add(next, item, share * rowShare(next, item))
     }
     const takenOut: (readonly [item: number, sum: number])[] = []
     for (let at = 0; at < blocked.size; at++) {
