@@ -17,6 +17,7 @@ import { registerDocs } from './docs.ts'
 import { NDJSON_TYPES, eventOperations, isNdjson } from './event-routes.ts'
 import { isLoopbackAddress } from './guard.ts'
 import { createHttpMetrics } from './metrics.ts'
+import { createErrorDescription } from './mask.ts'
 import { anyEventReference, openApiDocument, type OpenApiDocument } from './openapi.ts'
 import { createMethodFinder, type FindMethods } from './methods.ts'
 import type { Operation } from './operation.ts'
@@ -201,13 +202,14 @@ function createFastify(
     clientErrorHandler: (error, socket) => answerBrokenRequest(error, socket, context),
   })
   app.server.maxConnections = limits.connectionsMax
+  const describeError = createErrorDescription(context.app)
   app.setErrorHandler((error, request, reply) => {
     const registered = toRegistered(error, request.id)
     if (registered.code === 'INTERNAL') {
       context.logger.error('request failed', {
         requestId: request.id,
         operation: request.routeOptions.url,
-        error: error instanceof Error ? (error.stack ?? error.message) : String(error),
+        error: describeError(error, request.body as Buffer | undefined),
       })
     }
     return sendProblem(registered, request, reply)
