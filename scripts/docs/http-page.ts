@@ -27,14 +27,16 @@ JSON in UTF-8. A server describes itself in \`/openapi.json\` (OpenAPI 3.1, with
 
 - **Positions.** An answer carries the header \`millrace-position\`: the place in the log that it reflects. Passed as \`atLeast\` to a later read, the read waits until it reflects at least that, up to \`timeoutMs\`.
 - **Refusals** are problem details (RFC 9457) with a stable \`code\` and a \`remedy\`: see [Errors](errors.md). Those with a \`retry-after\` header may be sent again.
+- **Keys.** Once a key was made, an operation needs one of its scope or a greater one, as \`Authorization: Bearer <key>\`; those of the scope open need none. See [Keys](../keys.md).
 - **Sending again** is safe for an event with an \`id\`: the second is answered as a duplicate; other content under the same id is a conflict.
 - **Tracing.** \`x-request-id\` and \`traceparent\` (W3C) are taken over from the request.
 
 ${table(
-  ['Operation', 'Request', 'What it does'],
+  ['Operation', 'Request', 'Scope', 'What it does'],
   routes.map(({ method, path, operation }) => [
     `[${code(operation.operationId)}](#${anchor(operation.operationId)})`,
     code(`${method} ${path}`),
+    operation['x-millrace-scope'],
     operation.summary,
   ]),
 )}

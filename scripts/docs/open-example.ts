@@ -7,6 +7,8 @@ import { pathToFileURL } from 'node:url'
 /** An operation as the OpenAPI document describes it. */
 export interface OpenApiOperation {
   readonly operationId: string
+  /** The least scope of a key that may call it. */
+  readonly 'x-millrace-scope': string
   readonly tags: readonly string[]
   readonly summary: string
   readonly description?: string
