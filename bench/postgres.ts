@@ -9,7 +9,7 @@
  * server has its own.
  */
 import { parseArgs } from 'node:util'
-import { silentLogger, systemClock, systemRandom } from '@millrace/core'
+import { silentLogger, systemClock } from '@millrace/core'
 import type { EventLog } from '@millrace/log'
 import { Database, openPostgresLog } from '@millrace/log/postgres'
 import { startPostgres } from '../scripts/postgres.ts'
@@ -36,7 +36,6 @@ try {
   const log = await openPostgresLog({
     database,
     clock: systemClock,
-    random: systemRandom,
     logger: silentLogger,
   })
   await log.declare([{ name: STREAM, partitions: 4 }])

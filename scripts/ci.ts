@@ -44,7 +44,8 @@ const stages: readonly (Stage & { readonly isTestRun?: boolean })[] = [
   {
     name: 'real servers',
     command: ['node', 'scripts/test.ts', '--int'],
-    timeoutMs: 600_000,
+    env: { ...long, MILLRACE_CRASH_RUNS: '50' },
+    timeoutMs: 1_200_000,
     isTestRun: true,
   },
   { name: 'packed packages, installed', command: ['node', 'scripts/pack.ts', '--install'] },

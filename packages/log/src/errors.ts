@@ -105,6 +105,12 @@ export const logErrors = defineErrors({
     message: 'The database cannot be used: {reason}.',
     remedy: 'Correct the address of the database or its schema.',
   },
+  DATABASE_OWNED: {
+    status: 409,
+    retryable: true,
+    message: 'The log in schema {schema} belongs to another process ({member}).',
+    remedy: 'Stop that process first; one that was killed is forgotten after a few seconds.',
+  },
   DIRECTORY_LOCKED: {
     status: 409,
     retryable: true,

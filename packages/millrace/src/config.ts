@@ -42,6 +42,8 @@ export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent'
 export interface Config {
   /** Data directory, or `memory` for none. */
   readonly data: string
+  /** PostgreSQL that holds log and snapshots in place of the data directory; empty for none. */
+  readonly database: string
   readonly host: string
   readonly port: number
   readonly logLevel: LogLevel
@@ -93,6 +95,13 @@ export const settings: readonly Setting[] = [
     field: 'data',
     default: '.millrace',
     description: 'The data directory, or `memory` to keep nothing. One process owns it at a time.',
+  },
+  {
+    name: 'DATABASE_URL',
+    field: 'database',
+    default: '',
+    description:
+      'A PostgreSQL, `postgres://user:password@host:port/name`, that holds log and snapshots in its schema `millrace`. Needs the package `pg`. The data directory keeps what belongs to this machine.',
   },
   {
     name: 'MILLRACE_HOST',
@@ -192,6 +201,7 @@ export function readConfig(
   }
   return {
     data: values.get('data') as string,
+    database: values.get('database') as string,
     host: values.get('host') as string,
     port: values.get('port') as number,
     logLevel: values.get('logLevel') as LogLevel,

@@ -207,6 +207,18 @@ export const serverErrors = defineErrors({
     message: 'The data directory {directory} has {existing} partitions, the definition {wanted}.',
     remedy: 'Set `partitions: {existing}` in the definition, or start with a new data directory.',
   },
+  DATABASE_DRIVER_MISSING: {
+    status: 500,
+    retryable: false,
+    message: 'DATABASE_URL names a PostgreSQL, and its driver is not installed.',
+    remedy: 'Install it with `npm install pg`, or unset DATABASE_URL to use a data directory.',
+  },
+  DATABASE_UNREACHABLE: {
+    status: 503,
+    retryable: true,
+    message: 'The database of DATABASE_URL cannot be used: {reason}.',
+    remedy: 'Check the address and the rights of its user; it makes the schema `millrace`.',
+  },
   DATA_FORMAT_UNKNOWN: {
     status: 500,
     retryable: false,

@@ -151,6 +151,7 @@ export async function openMillrace<const A extends App>(
   const runtime = await openRuntime({
     app: options.app,
     data: config.data,
+    database: config.database,
     limits,
     clock,
     random,

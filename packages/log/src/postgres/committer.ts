@@ -84,6 +84,13 @@ export class Committer {
     await this.#flushing
   }
 
+  /** Nothing more is taken, for this reason. */
+  stop(reason: unknown): void {
+    if (this.failure !== undefined) return
+    this.failure = reason
+    this.#options.logger.error('the log takes no more events', { error: reason })
+  }
+
   refusal(): Error {
     const { failure } = this
     const reason = failure instanceof Error ? failure.message : String(failure)
@@ -98,8 +105,7 @@ export class Committer {
       try {
         if (this.failure === undefined) await this.#commit(group)
       } catch (error) {
-        this.failure = error
-        this.#options.logger.error('the log takes no more events', { error })
+        this.stop(error)
       }
       if (this.failure !== undefined) for (const unit of group) this.#reject(unit, this.refusal())
     }
@@ -152,7 +158,7 @@ export class Committer {
         }
       } else if (answer.verdict !== 'moved') {
         throw logErrors.create('DATABASE_INVALID', {
-          reason: `it forgot the process ${member}, which was silent for too long`,
+          reason: `this process (${member}) was silent for too long, others may have taken over`,
         })
       }
     }

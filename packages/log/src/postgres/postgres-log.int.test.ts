@@ -1,4 +1,4 @@
-import { silentLogger, systemRandom } from '@millrace/core'
+import { silentLogger } from '@millrace/core'
 import { logSuite } from '../suite.ts'
 import { withPostgres } from '../testing/postgres.ts'
 import { openPostgresLog } from './index.ts'
@@ -8,8 +8,7 @@ withPostgres('the log in PostgreSQL', create => {
     const { database, dispose } = await create()
     const options = { queueBytesMax, beforeCommit: beforeSync }
     return {
-      open: () =>
-        openPostgresLog({ database, clock, random: systemRandom, logger: silentLogger, options }),
+      open: () => openPostgresLog({ database, clock, logger: silentLogger, options }),
       dispose,
     }
   })

@@ -8,7 +8,7 @@
  * docs/adr/0010-postgresql.md.
  */
 import { isUtf8 } from 'node:buffer'
-import type { Clock, Logger, Position, Random } from '@millrace/core'
+import type { Clock, Logger, Position } from '@millrace/core'
 import { checkEvent, checkStream, isSameStream, jsonOf } from '../admission.ts'
 import type { Declared } from '../admission.ts'
 import { logErrors } from '../errors.ts'
@@ -31,6 +31,7 @@ import { Catalog } from './catalog.ts'
 import { Committer } from './committer.ts'
 import type { Database } from './database.ts'
 import { migrate } from './migrations.ts'
+import { join, own } from './ownership.ts'
 import { Reader } from './reader.ts'
 import { logMigrations } from './schema.ts'
 import { Tail } from './tail.ts'
@@ -41,7 +42,6 @@ const QUEUE_BYTES_MAX_DEFAULT = 64 * 1024 * 1024
 const RECORD_OVERHEAD_BYTES = 64
 const RETRY_AFTER_MS = 50
 const POLL_MS_DEFAULT = 250
-const MEMBER_BYTES = 16
 const NO_EMISSIONS: ReadonlyMap<string, number> = new Map()
 
 /** What a log in PostgreSQL needs. */
@@ -49,24 +49,30 @@ export interface PostgresLogPorts {
   /** Closed by its owner, after the log. */
   readonly database: Database
   readonly clock: Clock
-  readonly random: Random
   readonly logger: Logger
   readonly options?: {
     /** Bytes that may wait to be committed before commits are refused (LOG_OVERLOADED). Default 64 MiB. */
     readonly queueBytesMax?: number
     /** How long an append of another process may stay unheard of when notifications fail. Default 250. */
     readonly pollMs?: number
+    /**
+     * Present: the log is owned by one process at a time, by a lease of so many milliseconds. Another
+     * one is refused (DATABASE_OWNED) until the owner has closed or was silent for so long. Absent:
+     * any number of processes share it.
+     */
+    readonly leaseMs?: number
     /** Awaited before each group is committed; a rejection makes the log read-only. For tests. */
     readonly beforeCommit?: () => Promise<void>
   }
 }
 
-/** Opens the log in a database; makes or changes its tables when they are missing or old. */
+/** Opens the log in a database; makes or changes its tables when they are missing or old. Refuses DATABASE_OWNED, LOG_FORMAT_UNKNOWN. */
 export async function openPostgresLog(ports: PostgresLogPorts): Promise<EventLog> {
-  const { database, random } = ports
+  const { database, clock, options = {} } = ports
   await migrate(database, logMigrations)
-  const member = Buffer.from(random.fill(new Uint8Array(MEMBER_BYTES))).toString('hex')
-  await database.query('INSERT INTO $schema.members (member) VALUES ($1)', [member])
+  const { leaseMs } = options
+  const member =
+    leaseMs === undefined ? await join(database) : await own(database, { leaseMs, clock })
   const log = new PostgresLog(ports, member)
   await log.begin()
   return log
@@ -96,7 +102,15 @@ class PostgresLog implements EventLog {
     const onAdvance = (): void => this.#announce()
     const pollMs = options.pollMs ?? POLL_MS_DEFAULT
     this.#tail = new Tail({ database, catalog, steps, clock, logger, member, pollMs, onAdvance })
-    this.#upkeep = new Upkeep({ database, catalog, clock, logger, member })
+    this.#upkeep = new Upkeep({
+      database,
+      catalog,
+      clock,
+      logger,
+      member,
+      leaseMs: options.leaseMs,
+      onLost: () => this.#committer.stop(lostLease(database.schema)),
+    })
     this.#committer = new Committer({
       database,
       catalog,
@@ -306,6 +320,10 @@ class PostgresLog implements EventLog {
     this.#assertOpen()
     if (this.#committer.failure !== undefined) throw this.#committer.refusal()
   }
+}
+
+function lostLease(schema: string): Error {
+  return logErrors.create('DATABASE_OWNED', { schema, member: 'one that took over' })
 }
 
 const PUT_STREAM = `

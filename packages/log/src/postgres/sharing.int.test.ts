@@ -1,7 +1,7 @@
 /** Several logs over one database, as several processes have them, and a database that goes away. */
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
-import { isError, silentLogger, systemClock, systemRandom } from '@millrace/core'
+import { isError, silentLogger, systemClock } from '@millrace/core'
 import type { EventLog, LogRecord } from '../log.ts'
 import { START_MS, event, historyOf } from '../suite/harness.ts'
 import { withPostgres, type TestDatabase } from '../testing/postgres.ts'
@@ -24,7 +24,6 @@ withPostgres('several processes on one PostgreSQL', create => {
         const log = await openPostgresLog({
           database,
           clock: systemClock,
-          random: systemRandom,
           logger: silentLogger,
         })
         opened.push({ log, database })

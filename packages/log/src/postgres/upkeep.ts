@@ -10,52 +10,60 @@ const EVERY_MS = 60_000
 /** A process that was silent for so long may not commit any more. */
 const SILENT_FOR = '1 day'
 
+/** A lease is renewed so many times before it would be over. */
+const RENEWALS = 4
+
+/** What the upkeep needs. */
+export interface UpkeepPorts {
+  readonly database: Database
+  readonly catalog: Catalog
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly member: string
+  /** How long the others wait for a sign of life; undefined when nobody waits. */
+  readonly leaseMs: number | undefined
+  /** Called when another process took over. */
+  readonly onLost: () => void
+}
+
 /** See the head of the file. */
 export class Upkeep {
-  readonly #ports: {
-    readonly database: Database
-    readonly catalog: Catalog
-    readonly clock: Clock
-    readonly logger: Logger
-    readonly member: string
-  }
+  readonly #ports: UpkeepPorts
   #timer: Timer | undefined
+  #beat: Timer | undefined
   #running: Promise<void> = Promise.resolve()
   #isStopped = false
   /** Bytes of all tables with their indexes, when it was looked last. */
   bytes = 0
 
-  constructor(ports: {
-    database: Database
-    catalog: Catalog
-    clock: Clock
-    logger: Logger
-    member: string
-  }) {
+  constructor(ports: UpkeepPorts) {
     this.#ports = ports
   }
 
   start(): void {
+    this.#scheduleRun()
+    this.#scheduleBeat()
+  }
+
+  #scheduleRun(): void {
     if (this.#isStopped) return
     this.#timer = this.#ports.clock.after(EVERY_MS, () => {
       this.#running = this.run()
         .catch((error: unknown) => this.#ports.logger.warn('upkeep of the log failed', { error }))
-        .then(() => this.start())
+        .then(() => this.#scheduleRun())
     })
   }
 
   stop(): void {
     this.#isStopped = true
     this.#timer?.cancel()
+    this.#beat?.cancel()
   }
 
   /** Does all of it once. */
   async run(): Promise<void> {
-    const { database, catalog, member } = this.#ports
-    await database.query(
-      'UPDATE $schema.members SET seen_at = clock_timestamp() WHERE member = $1',
-      [member],
-    )
+    const { database, catalog } = this.#ports
+    await this.#showLife()
     await database.query(
       `DELETE FROM $schema.members WHERE seen_at < clock_timestamp() - interval '${SILENT_FOR}'`,
     )
@@ -69,6 +77,25 @@ export class Upkeep {
       if (declared.transient === undefined) continue
       for (const partition of partitions) await this.#retain(partition, declared.transient)
     }
+  }
+
+  #scheduleBeat(): void {
+    const { clock, leaseMs, logger } = this.#ports
+    if (this.#isStopped || leaseMs === undefined) return
+    this.#beat = clock.after(leaseMs / RENEWALS, () => {
+      void this.#showLife()
+        .catch((error: unknown) => logger.warn('the lease was not renewed', { error }))
+        .then(() => this.#scheduleBeat())
+    })
+  }
+
+  async #showLife(): Promise<void> {
+    const { database, member, onLost } = this.#ports
+    const rows = await database.query(
+      'UPDATE $schema.members SET seen_at = clock_timestamp() WHERE member = $1 RETURNING member',
+      [member],
+    )
+    if (rows.length === 0 && !this.#isStopped) onLost()
   }
 
   /** Takes this process out of the book. */

@@ -1,17 +1,29 @@
 /**
  * The only place that chooses backends: what a data directory is made of, or its doubles in memory.
  */
-import type { App, Clock, Logger, Random } from '@millrace/core'
+import { isError, type App, type Clock, type Logger, type Random } from '@millrace/core'
 import { lockDirectory, type DirectoryLock, type EventLog } from '@millrace/log'
 import { openNodeDisk } from '@millrace/log/disk'
 import { openFileLog } from '@millrace/log/file'
 import { openMemoryLog } from '@millrace/log/memory'
+import type * as postgresLog from '@millrace/log/postgres'
 import type { SnapshotStore } from '@millrace/store'
 import { openFileSnapshotStore } from '@millrace/store/file'
 import { createMemorySnapshotStore } from '@millrace/store/memory'
 import type { Limits } from '../config.ts'
 import { operatorTokenOf } from '../http/security/operator.ts'
-import { claimDirectory, createIdentity, type Identity } from './identity.ts'
+import { serverErrors } from '../errors.ts'
+import {
+  claimDirectory,
+  createIdentity,
+  followApp,
+  identityText,
+  parseIdentity,
+  type Identity,
+} from './identity.ts'
+
+/** How long a process that was killed keeps the others of a database out. */
+const LEASE_MS = 2_000
 
 /**
  * Newest records that the log keeps decoded for folds. At 20,000 events a second of the demo, each of
@@ -37,13 +49,15 @@ export interface BackendOptions {
   readonly app: App
   /** A directory, or `memory`. */
   readonly data: string
+  /** The address of a PostgreSQL that holds log and snapshots; none when absent or empty. */
+  readonly database?: string
   readonly clock: Clock
   readonly random: Random
   readonly logger: Logger
   readonly limits: Limits
 }
 
-/** Opens the backends of a data directory, or of memory. */
+/** Opens the backends of a data directory, of a database, or of memory. */
 export async function openBackends(options: BackendOptions): Promise<Backends> {
   return options.data === 'memory' ? openInMemory(options) : openDirectory(options)
 }
@@ -61,8 +75,20 @@ async function openDirectory(options: BackendOptions): Promise<Backends> {
 
 async function openLocked(options: BackendOptions, lock: DirectoryLock): Promise<Backends> {
   const { app, data: directory, clock, random, logger, limits } = options
-  const disk = openNodeDisk(directory)
   const identity = await claimDirectory(directory, app, random)
+  const operatorToken = operatorTokenOf(directory, identity.secret)
+  const announce = async (url: string): Promise<void> => {
+    lock.setAddress(url.replace(/^http:\/\//, ''))
+  }
+  const { database = '' } = options
+  if (database !== '') {
+    const shared = await openInDatabase(options, database)
+    const close = async (): Promise<void> => {
+      await shared.close().finally(() => lock.release())
+    }
+    return { ...shared, operatorToken, announce, close }
+  }
+  const disk = openNodeDisk(directory)
   const snapshots = await openFileSnapshotStore({ disk, logger, directory: 'snapshots' })
   const log = await openFileLog({
     disk,
@@ -79,8 +105,8 @@ async function openLocked(options: BackendOptions, lock: DirectoryLock): Promise
     identity,
     log,
     snapshots,
-    operatorToken: operatorTokenOf(directory, identity.secret),
-    announce: async url => lock.setAddress(url.replace(/^http:\/\//, '')),
+    operatorToken,
+    announce,
     async close() {
       try {
         await snapshots.close()
@@ -96,6 +122,62 @@ async function openLocked(options: BackendOptions, lock: DirectoryLock): Promise
 function isFolded(app: App): boolean {
   const { views = {}, signals = [] } = app.options
   return Object.keys(views).length > 0 || signals.length > 0
+}
+
+/** Log, snapshots and identity in PostgreSQL. One process owns them at a time, by a lease. */
+async function openInDatabase(
+  options: BackendOptions,
+  url: string,
+): Promise<Pick<Backends, 'identity' | 'log' | 'snapshots' | 'close'>> {
+  const { app, clock, random, logger, limits } = options
+  const postgres = await import('@millrace/log/postgres').catch((error: unknown) => {
+    throw serverErrors.create('DATABASE_DRIVER_MISSING', {}, error)
+  })
+  const { openPostgresSnapshotStore, snapshotMigrations } = await import('@millrace/store/postgres')
+  const database = new postgres.Database({ url, logger })
+  try {
+    await postgres.migrate(database, [...postgres.logMigrations, ...snapshotMigrations])
+    const identity = await claimDatabase(postgres, database, { app, random })
+    const snapshots = openPostgresSnapshotStore(database)
+    const { queueBytesMax } = limits
+    const log = await postgres.openPostgresLog({
+      database,
+      clock,
+      logger,
+      options: { queueBytesMax, leaseMs: LEASE_MS },
+    })
+    return {
+      identity,
+      log,
+      snapshots,
+      async close() {
+        await snapshots.close()
+        await log.close()
+        await database.close()
+      },
+    }
+  } catch (error) {
+    await database.close()
+    if (isError(error)) throw error
+    const reason = error instanceof Error ? error.message : String(error)
+    throw serverErrors.create('DATABASE_UNREACHABLE', { reason }, error)
+  }
+}
+
+const IDENTITY = 'identity'
+
+/** As `claimDirectory`, in the database: its secret signs the tokens of all processes over it. */
+async function claimDatabase(
+  { claimSetting, putSetting }: typeof postgresLog,
+  database: postgresLog.Database,
+  { app, random }: Pick<BackendOptions, 'app' | 'random'>,
+): Promise<Identity> {
+  const place = `(schema ${database.schema} of the database)`
+  const first = createIdentity(app, random)
+  const text = await claimSetting(database, IDENTITY, identityText(first))
+  const claimed = followApp(parseIdentity(place, text), app, place)
+  await putSetting(database, IDENTITY, identityText(claimed))
+  return claimed
 }
 
 function openInMemory(options: BackendOptions): Backends {

@@ -47,7 +47,8 @@ export async function readIdentity(directory: string): Promise<Identity | undefi
   return parseIdentity(file, text)
 }
 
-function parseIdentity(file: string, text: string): Identity {
+/** Reads what `identityText` wrote. Throws DATA_FORMAT_UNKNOWN naming `file`. */
+export function parseIdentity(file: string, text: string): Identity {
   const refuse = (reason: string): never => {
     throw serverErrors.create('DATA_FORMAT_UNKNOWN', { file, reason })
   }
@@ -87,6 +88,13 @@ export async function claimDirectory(
     await writeIdentity(directory, created)
     return created
   }
+  const claimed = followApp(existing, app, directory)
+  if (claimed !== existing) await writeIdentity(directory, claimed)
+  return claimed
+}
+
+/** The identity after `app` was opened; the same object when nothing changes. Throws DATA_OF_OTHER_APP, DATA_PARTITIONS_FIXED. */
+export function followApp(existing: Identity, app: App, directory: string): Identity {
   if (existing.app !== app.name) {
     const details = { directory, existing: existing.app, wanted: app.name }
     throw serverErrors.create('DATA_OF_OTHER_APP', details)
@@ -96,9 +104,7 @@ export async function claimDirectory(
     throw serverErrors.create('DATA_PARTITIONS_FIXED', details)
   }
   if (existing.fingerprint === app.fingerprint) return existing
-  const changed = { ...existing, fingerprint: app.fingerprint, builtIn: builtInName(app) }
-  await writeIdentity(directory, changed)
-  return changed
+  return { ...existing, fingerprint: app.fingerprint, builtIn: builtInName(app) }
 }
 
 /** The identity of a Millrace that keeps nothing. */
@@ -116,8 +122,8 @@ function builtInName(app: App): string | undefined {
   return builtInApp(app.name) === app ? app.name : undefined
 }
 
-async function writeIdentity(directory: string, identity: Identity): Promise<void> {
-  await mkdir(directory, { recursive: true, mode: 0o700 })
+/** The identity as it is stored. */
+export function identityText(identity: Identity): string {
   const content = {
     format: FORMAT,
     app: identity.app,
@@ -126,11 +132,16 @@ async function writeIdentity(directory: string, identity: Identity): Promise<voi
     ...(identity.builtIn === undefined ? {} : { builtIn: identity.builtIn }),
     secret: Buffer.from(identity.secret).toString('base64url'),
   }
+  return `${JSON.stringify(content, undefined, 2)}\n`
+}
+
+async function writeIdentity(directory: string, identity: Identity): Promise<void> {
+  await mkdir(directory, { recursive: true, mode: 0o700 })
   const target = join(directory, IDENTITY_FILE)
   const temporary = `${target}.new`
   const file = await open(temporary, 'w', 0o600)
   try {
-    await file.writeFile(`${JSON.stringify(content, undefined, 2)}\n`)
+    await file.writeFile(identityText(identity))
     await file.sync()
   } finally {
     await file.close()

@@ -30,6 +30,7 @@ export interface Runtime {
 export interface RuntimeOptions {
   readonly app: App
   readonly data: string
+  readonly database?: string
   readonly limits: Limits
   readonly clock: Clock
   readonly random: Random

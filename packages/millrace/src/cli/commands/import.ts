@@ -345,8 +345,8 @@ async function openTarget(context: CommandContext, app: App, progress: Progress)
  */
 async function openLocal(context: CommandContext, app: App, progress: Progress): Promise<Target> {
   const { data, clock, random, environment } = context
-  const { limits } = readConfig({}, environment)
-  const options = { app, data, limits, clock, random, logger: silentLogger }
+  const { limits, database } = readConfig({}, environment)
+  const options = { app, data, database, limits, clock, random, logger: silentLogger }
   const backends = await openBackends(options)
   let isOpen = true
   const close = async (): Promise<void> => {
