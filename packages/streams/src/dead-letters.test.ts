@@ -130,9 +130,55 @@ describe('dead letters', () => {
     while ((await readAll(log, AMENDMENTS_STREAM, 1)).length === 0) await Promise.resolve()
     await world.open()
     await world.settle()
-    assert.equal(world.streams.fold('strict').isParked('p'), true)
-    assert.equal(await world.streams.retry({ fold: 'strict', key: 'p' }), true)
+    assert.equal(world.streams.fold('strict').isParked('p'), false)
     assert.equal(world.stateOf('strict', 'p'), 'one;after;')
+    await world.streams.close()
+  })
+})
+
+describe('a retry', () => {
+  it('is durable when it is answered', async () => {
+    let isBroken = true
+    const fold = strictFold({
+      targets: ['letter.from-person'],
+      createShard: () =>
+        new TextShard((state, record) => {
+          if (record.data === 'bad' && isBroken) throw new Error('not yet')
+          return `${state}${record.data as string};`
+        }),
+    })
+    const world = await new TestWorld([fold]).open()
+    await world.commit(textEvent('person', 'p', 'bad'))
+    await world.settle()
+    isBroken = false
+    assert.equal(await world.streams.retry({ fold: 'strict', key: 'p' }), true)
+    // Nothing is closed: as after a kill.
+    await world.open()
+    await world.settle()
+    assert.deepEqual(world.streams.fold('strict').parked(), [])
+    assert.equal(world.stateOf('strict', 'p'), 'bad;')
+    await world.streams.close()
+  })
+
+  it('of a fold without targets is not undone by a snapshot from before it', async () => {
+    let isBroken = true
+    const fold = strictFold({
+      createShard: () =>
+        new TextShard((state, record) => {
+          if (record.data === 'bad' && isBroken) throw new Error('not yet')
+          return `${state}${record.data as string};`
+        }),
+    })
+    const world = await new TestWorld([fold]).open()
+    await world.commit(textEvent('person', 'p', 'bad'))
+    await world.settle()
+    await world.streams.snapshot()
+    isBroken = false
+    assert.equal(await world.streams.retry({ fold: 'strict', key: 'p' }), true)
+    await world.open()
+    await world.settle()
+    assert.deepEqual(world.streams.fold('strict').parked(), [])
+    assert.equal(world.stateOf('strict', 'p'), 'bad;')
     await world.streams.close()
   })
 })

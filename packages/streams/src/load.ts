@@ -41,6 +41,7 @@ export async function loadFold(
       }
     }
     if (writer !== undefined) await agreeOnParked(ports, runner, lane)
+    else await retryAll(ports, lane)
   }
   return seen
 }
@@ -67,6 +68,16 @@ async function readImages(
     }
   }
   return new Map()
+}
+
+/**
+ * A fold without targets has no steps that say what waits, only snapshots, which may be older than a
+ * retry that went through. Folding all of the log would try these keys as well.
+ */
+async function retryAll(ports: RefoldPorts, lane: Lane): Promise<void> {
+  for (const key of [...lane.parked.keys()]) await retryParked(ports, lane, key, true)
+  lane.parkedSince.clear()
+  lane.releasedSince.clear()
 }
 
 /** What the log's last step says about parked keys holds, whatever snapshot and code say. */

@@ -229,9 +229,10 @@ class Runtime implements Streams {
       const group = [...(lane.parked.get(key)?.group ?? [])]
       const done = await retryParked(this.#ports, lane, key, false)
       this.#watch.noteRetried(runner, group)
+      // Who is told that a key was released may rely on it.
+      await this.#settle(runner, laneRunner)
       return done
     })
-    laneRunner.writer?.flush()
     this.#loop.wake()
     return isReleased
   }
@@ -422,20 +423,28 @@ class Runtime implements Streams {
 
   /** Stops a lane where its steps are durable and its state has seen all that its tables hold. */
   async #holdSettled(runner: FoldRunner, laneRunner: LaneRunner): Promise<() => void> {
-    const { lane, writer, stale } = laneRunner
     for (;;) {
       const free = await laneRunner.hold()
-      while (writer !== undefined && lane.consumed >= lane.mutedBefore && !writer.isDrained()) {
-        if (writer.error !== undefined) {
-          free()
-          const reason = errorText(writer.error)
-          throw streamsErrors.create('FOLD_FAILED', { fold: runner.name, reason }, writer.error)
-        }
-        writer.flush()
-        await writer.settled()
+      try {
+        await this.#settle(runner, laneRunner)
+      } catch (error) {
+        free()
+        throw error
       }
-      if (stale.size === 0) return free
+      if (laneRunner.stale.size === 0) return free
       free()
+    }
+  }
+
+  /** Commits what a standing lane did, and waits until it is durable. */
+  async #settle(runner: FoldRunner, { lane, writer }: LaneRunner): Promise<void> {
+    while (writer !== undefined && lane.consumed >= lane.mutedBefore && !writer.isDrained()) {
+      if (writer.error !== undefined) {
+        const reason = errorText(writer.error)
+        throw streamsErrors.create('FOLD_FAILED', { fold: runner.name, reason }, writer.error)
+      }
+      writer.flush()
+      await writer.settled()
     }
   }
 
