@@ -45,8 +45,10 @@ export class ByteWriter {
   }
 
   text(value: string): this {
+    const { length } = value
     // The length comes first, so short text (one byte of length) is written behind its place.
-    this.#reserve(value.length * 3 + 10)
+    this.#reserve(length * 3 + 10)
+    if (length < 0x80 && this.#writeAscii(value)) return this
     const { written } = encoder.encodeInto(value, this.#bytes.subarray(this.#length + 1))
     if (written < 0x80) {
       this.#bytes[this.#length] = written
@@ -58,6 +60,20 @@ export class ByteWriter {
     this.#bytes.set(bytes, this.#length)
     this.#length += bytes.length
     return this
+  }
+
+  /** Keys are mostly short ASCII, for which a loop beats a call into the runtime. False, and nothing written, for other text. */
+  #writeAscii(value: string): boolean {
+    const bytes = this.#bytes
+    const start = this.#length + 1
+    for (let index = 0; index < value.length; index++) {
+      const code = value.charCodeAt(index)
+      if (code > 0x7f) return false
+      bytes[start + index] = code
+    }
+    bytes[this.#length] = value.length
+    this.#length = start + value.length
+    return true
   }
 
   /** A copy of the frame. */
