@@ -31,6 +31,8 @@ interface SourcePartition {
   readonly partition: number
   readonly name: string
   readonly lanes: readonly SourceLane[]
+  /** Batches of a turn: as many as the partitions that feed it may have emitted, and one. */
+  readonly batches: number
 }
 
 export interface LoopOptions {
@@ -115,7 +117,10 @@ export class ViewLoop {
     let hasMore = false
     for (const source of this.#sources) {
       if (this.#isClosing) return false
-      if (await this.#pump(source)) hasMore = true
+      for (let batch = 0; batch < source.batches && !this.#isClosing; batch++) {
+        if (!(await this.#pump(source))) break
+        hasMore = true
+      }
       const end = log.ends().get(source.name) ?? 0
       for (const { laneRunner } of source.lanes) laneRunner.writer?.flush(end)
     }
@@ -265,9 +270,15 @@ function sourcesOf(runners: readonly FoldRunner[], watch: TableWatch): readonly 
       places.set(name, { stream, partition })
     }
   }
-  return [...lanes].map(([name, list]) => ({
-    name,
-    lanes: list,
-    ...(places.get(name) as { stream: string; partition: number }),
-  }))
+  return [...lanes].map(([name, list]) => {
+    const place = places.get(name) as { stream: string; partition: number }
+    return { name, lanes: list, ...place, batches: 1 + feedersOf(place.stream, runners) }
+  })
+}
+
+/** How many partitions emit to one partition of a stream. Records that wait long are decoded again. */
+function feedersOf(stream: string, runners: readonly FoldRunner[]): number {
+  const own = runners.find(({ definition }) => definition.source === stream)?.lanes.length ?? 1
+  const feeding = runners.filter(({ definition }) => definition.targets?.includes(stream))
+  return Math.ceil(feeding.reduce((sum, { lanes }) => sum + lanes.length, 0) / own)
 }
