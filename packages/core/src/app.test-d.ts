@@ -11,6 +11,7 @@ import {
   signal,
   surface,
   text,
+  upcastFrom,
   view,
   type EventData,
   type EventNames,
@@ -100,3 +101,25 @@ countView({ from: [watched], key: 'clip', where: e => e.data.missing > 1 })
 surface({ items: Clip, limits: [{ field: 'missing', max: 1 }] })
 // @ts-expect-error
 surface({ items: Clip, sources: ['magic'] })
+
+// Upcasters: typed from the old fields to the new ones.
+const seen = { viewer: id('person'), ms: int() } as const
+event('seen', seen, {
+  key: 'viewer',
+  upcast: upcastFrom({ viewer: id('person'), s: int() }, old => ({
+    viewer: old.viewer,
+    ms: old.s * 1000,
+  })),
+})
+event('seen', seen, {
+  key: 'viewer',
+  // @ts-expect-error what the step gives lacks `ms`
+  upcast: upcastFrom({ viewer: id('person'), s: int() }, ({ viewer }) => ({ viewer })),
+})
+// @ts-expect-error the old event has no `seconds`
+upcastFrom({ viewer: id('person') }, old => ({ ms: old.seconds }))
+const steps = upcastFrom({ a: int() }, old => ({ b: String(old.a) })).next({ b: text() }, old => ({
+  c: old.b.length,
+}))
+// @ts-expect-error the step before gives a number
+steps.next({ c: text() }, old => ({ d: old.c }))

@@ -227,17 +227,24 @@ function compileEvents(
 function tableChanges(table: CompiledTable): CompiledEvent[] {
   const { name } = table.definition
   const idField = id(name)
-  const put: JsonSchema = {
+  const put = (attributes: JsonSchema): JsonSchema => ({
     type: 'object',
-    properties: { id: idField.schema, attributes: table.schema },
+    properties: { id: idField.schema, attributes },
     required: ['id', 'attributes'],
     additionalProperties: false,
+  })
+  interface Row {
+    readonly id: string
+    readonly attributes: never
   }
-  const removed = objectSchema({ id: idField })
+  const upcasters = (table.definition.upcasters ?? []).map(({ schema, up }) => ({
+    schema: put(schema),
+    up: (row: Row) => ({ id: row.id, attributes: up(row.attributes) }),
+  }))
   return [
-    { suffix: 'put', schema: put },
-    { suffix: 'removed', schema: removed },
-  ].map(({ suffix, schema }) => ({
+    { suffix: 'put', schema: put(table.schema), upcasters },
+    { suffix: 'removed', schema: objectSchema({ id: idField }), upcasters: [] },
+  ].map(({ suffix, schema, upcasters: steps }) => ({
     definition: {
       kind: 'event' as const,
       name: `${name}.${suffix}`,
@@ -245,6 +252,7 @@ function tableChanges(table: CompiledTable): CompiledEvent[] {
       key: 'id',
       stream: name,
       description: undefined,
+      upcasters: steps,
     },
     schema,
     validator: compileSchema(schema),

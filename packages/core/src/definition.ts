@@ -4,6 +4,7 @@
  */
 import type { Duration } from './duration.ts'
 import type { Fields, IdFields, Infer } from './schema.ts'
+import type { CompatibilityLevel, Upcaster, Upcasters } from './upcast.ts'
 import type { AnyView } from './view.ts'
 
 /** An event type: fields, and the id field by which its records are ordered. */
@@ -20,6 +21,10 @@ export interface EventDefinition<
   /** The stream: the entity kind of the key. Event types with the same key entity share it, so that their order is one. */
   readonly stream: string
   readonly description: string | undefined
+  /** How far its changes must keep earlier events readable; undefined: that of the app. */
+  readonly compatibility?: CompatibilityLevel | undefined
+  /** How events of earlier shapes are read, oldest first. */
+  readonly upcasters?: readonly Upcaster[]
 }
 
 /** Declares an event type. `key` names a required id field; its entity kind names the stream. */
@@ -30,10 +35,25 @@ export function event<
 >(
   name: Name,
   fields: F,
-  options: { key: Key; description?: string },
+  options: {
+    key: Key
+    description?: string
+    /** Default: that of the app. */
+    compatibility?: CompatibilityLevel
+    /** Made by `upcastFrom`: how events of earlier shapes are read as of this one. */
+    upcast?: Upcasters<NoInfer<Infer<F>>>
+  },
 ): EventDefinition<Name, F, Key> {
-  const stream = fields[options.key]?.ref ?? ''
-  return { kind: 'event', name, fields, key: options.key, stream, description: options.description }
+  return {
+    kind: 'event',
+    name,
+    fields,
+    key: options.key,
+    stream: fields[options.key]?.ref ?? '',
+    description: options.description,
+    compatibility: options.compatibility,
+    upcasters: options.upcast?.steps ?? [],
+  }
 }
 
 /** A kind of item: what surfaces show. Kept as a versioned table, changed by `<name>.put` and `<name>.removed` events. */
@@ -42,15 +62,18 @@ export interface ItemDefinition<Name extends string = string, F extends Fields =
   readonly name: Name
   readonly fields: F
   readonly description: string | undefined
+  /** How attributes of earlier shapes are read, oldest first. */
+  readonly upcasters?: readonly Upcaster[]
 }
 
 /** Declares a kind of item. An item's id is not one of its fields. */
 export function item<const Name extends string, const F extends Fields>(
   name: Name,
   fields: F,
-  options: { description?: string } = {},
+  options: { description?: string; upcast?: Upcasters<NoInfer<Infer<F>>> } = {},
 ): ItemDefinition<Name, F> {
-  return { kind: 'item', name, fields, description: options.description }
+  const upcasters = options.upcast?.steps ?? []
+  return { kind: 'item', name, fields, description: options.description, upcasters }
 }
 
 /** What is kept about people beside what they do; the entity kind `person`. */
@@ -59,14 +82,17 @@ export interface PersonDefinition<F extends Fields = Fields> {
   readonly name: 'person'
   readonly fields: F
   readonly description: string | undefined
+  /** How attributes of earlier shapes are read, oldest first. */
+  readonly upcasters?: readonly Upcaster[]
 }
 
 /** Declares the attributes of people. */
 export function person<const F extends Fields>(
   fields: F,
-  options: { description?: string } = {},
+  options: { description?: string; upcast?: Upcasters<NoInfer<Infer<F>>> } = {},
 ): PersonDefinition<F> {
-  return { kind: 'person', name: 'person', fields, description: options.description }
+  const upcasters = options.upcast?.steps ?? []
+  return { kind: 'person', name: 'person', fields, description: options.description, upcasters }
 }
 
 /** What an event says about a person's interest in an item. */
@@ -188,6 +214,8 @@ export interface AppOptions {
   readonly modules?: readonly ModuleReference[]
   /** Partitions of every stream. Default 4; fixed once a data directory exists. */
   readonly partitions?: number
+  /** How far changed definitions must keep earlier events readable. Default BACKWARD_TRANSITIVE: every event, of every earlier version. */
+  readonly compatibility?: CompatibilityLevel
   /** How late events may be, against the newest of their partition, before windows count them as late. Default 0. */
   readonly lateness?: Duration
 }

@@ -48,6 +48,7 @@ export {
   type SchemaIssue,
   type Validator,
 } from './schema.ts'
+export { upcastFrom, type CompatibilityLevel, type Upcaster, type Upcasters } from './upcast.ts'
 export {
   event,
   item,
