@@ -111,6 +111,21 @@ export const logErrors = defineErrors({
     message: 'The log in schema {schema} belongs to another process ({member}).',
     remedy: 'Stop that process first; one that was killed is forgotten after a few seconds.',
   },
+  SCHEMA_INCOMPATIBLE: {
+    status: 409,
+    retryable: false,
+    message:
+      'The definition of {type} does not keep {level} with version {version}, of which the log holds events (such as {event}): {reasons}.',
+    remedy:
+      "Keep old events readable: make an added field optional, or read them by upcastFrom in the event’s options; `millrace schemas check` shows every fault. To give the promise up for this event, declare `compatibility: 'NONE'`.",
+  },
+  UPCAST_FAILED: {
+    status: 500,
+    retryable: false,
+    message:
+      'The {type} event {id}, written under definition {definition}, cannot be read as of today: {reason}.',
+    remedy: 'Correct the upcaster of the event; the event itself is kept as it was written.',
+  },
   DIRECTORY_LOCKED: {
     status: 409,
     retryable: true,

@@ -1,11 +1,24 @@
 export {
+  planEvolution,
+  type BrokenVersion,
+  type DeclaredEvent,
+  type EvolutionPlan,
+} from './evolution.ts'
+export {
+  SCHEMA_STREAM,
+  readSchemaHistory,
+  registrationOf,
+  schemaStream,
+  type SchemaHistory,
+  type SchemaVersion,
+} from './history.ts'
+export { upcastingLog } from './upcasting-log.ts'
+export {
   COMPATIBILITY_LEVELS,
   checkCompatibility,
   findUnreadable,
-  type CompatibilityLevel,
   type CompatibilityRequest,
   type SchemaFinding,
   type SchemaFormat,
   type SchemaRefusal,
 } from './levels.ts'
-export { canonicalJson } from './canonical.ts'

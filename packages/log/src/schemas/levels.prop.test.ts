@@ -11,10 +11,11 @@ import {
   oneOf,
   text,
   timestamp,
+  type CompatibilityLevel,
   type Field,
 } from '@millrace/core'
 import fc from 'fast-check'
-import { checkCompatibility, COMPATIBILITY_LEVELS, type CompatibilityLevel } from './levels.ts'
+import { checkCompatibility, COMPATIBILITY_LEVELS } from './levels.ts'
 import { valuesOf } from './values.ts'
 
 const numRuns = Number(process.env['MILLRACE_PROP_RUNS'] ?? 100)

@@ -2,6 +2,7 @@
  * Compatibility levels: which schemas of a history a new one is compared with, and which of them
  * must read the other's values. The names and their meaning are those of Confluent's registry.
  */
+import type { CompatibilityLevel } from '@millrace/core'
 import { compatibleChanges, reasonOf, type Policy } from './json/changes.ts'
 import { compareShapes } from './json/compare.ts'
 import { readJsonSchema } from './json/read.ts'
@@ -17,10 +18,7 @@ export const COMPATIBILITY_LEVELS = {
   FORWARD_TRANSITIVE: 'every earlier schema reads what the new one allows',
   FULL: 'the new schema and the last one read each other',
   FULL_TRANSITIVE: 'the new schema and every earlier one read each other',
-} as const
-
-/** A level of compatibility. */
-export type CompatibilityLevel = keyof typeof COMPATIBILITY_LEVELS
+} as const satisfies Readonly<Record<CompatibilityLevel, string>>
 
 /** The language of a schema. */
 export type SchemaFormat = 'json' | 'avro'

@@ -1,0 +1,127 @@
+/**
+ * A log whose readers see events of earlier versions as of today's: the one border at which records
+ * are decoded for folds, reads, rebuilds and exports. What is stored stays as it was written.
+ *
+ * Cost: nothing without upcasters (the log itself is given back); with them one look-up for each
+ * record of a type that has one, and the upcaster when the data is asked for.
+ */
+import { logErrors } from '../errors.ts'
+import type { EventLog, LogRecord, SealedPart } from '../log.ts'
+import type { EvolutionPlan, Upcast } from './evolution.ts'
+import type { SchemaHistory } from './history.ts'
+
+/** A log that upcasts, or `log` itself when nothing in it needs that. */
+export function upcastingLog(
+  log: EventLog,
+  { upcasts }: Pick<EvolutionPlan, 'upcasts'>,
+  { definitions }: Pick<SchemaHistory, 'definitions'>,
+): EventLog {
+  if (upcasts.size === 0) return log
+  const read = (record: LogRecord): LogRecord => {
+    const byVersion = upcasts.get(record.type)
+    if (byVersion === undefined) return record
+    // Records from before the history was kept are of the first version.
+    const upcast = byVersion.get(definitions.get(record.definition)?.[record.type] ?? 1)
+    return upcast === undefined ? record : new UpcastRecord(record, upcast)
+  }
+  return {
+    capabilities: log.capabilities,
+    declare: streams => log.declare(streams),
+    commit: request => log.commit(request),
+    read: async request => (await log.read(request)).map(read),
+    async *history(request) {
+      for await (const record of log.history(request)) yield read(record)
+    },
+    async find(id) {
+      const record = await log.find(id)
+      return record === undefined ? undefined : read(record)
+    },
+    version: request => log.version(request),
+    seek: request => log.seek(request),
+    ends: () => log.ends(),
+    steps: request => log.steps(request),
+    onAdvance: listener => log.onAdvance(listener),
+    stats: () => log.stats(),
+    close: () => log.close(),
+  }
+}
+
+/** A record of an earlier version, read as of today's. Its data is made when it is first asked for. */
+class UpcastRecord implements LogRecord {
+  readonly #record: LogRecord
+  readonly #upcast: Upcast
+  #made: { readonly data: unknown } | undefined = undefined
+
+  constructor(record: LogRecord, upcast: Upcast) {
+    this.#record = record
+    this.#upcast = upcast
+  }
+
+  get data(): unknown {
+    this.#made ??= { data: this.#make() }
+    return this.#made.data
+  }
+
+  #make(): unknown {
+    try {
+      return this.#upcast(this.#record.data)
+    } catch (error) {
+      const { type, id, definition } = this.#record
+      const reason = error instanceof Error ? error.message : String(error)
+      throw logErrors.create('UPCAST_FAILED', { type, id, definition, reason }, error)
+    }
+  }
+
+  get payload(): Uint8Array {
+    return new TextEncoder().encode(JSON.stringify(this.data))
+  }
+
+  get tenant(): string {
+    return this.#record.tenant
+  }
+  get stream(): string {
+    return this.#record.stream
+  }
+  get partition(): number {
+    return this.#record.partition
+  }
+  get offset(): number {
+    return this.#record.offset
+  }
+  get type(): string {
+    return this.#record.type
+  }
+  get key(): string {
+    return this.#record.key
+  }
+  get keys(): readonly string[] {
+    return this.#record.keys
+  }
+  get id(): string {
+    return this.#record.id
+  }
+  get eventTimeMs(): number {
+    return this.#record.eventTimeMs
+  }
+  get ingestTimeMs(): number {
+    return this.#record.ingestTimeMs
+  }
+  get watermarkMs(): number {
+    return this.#record.watermarkMs
+  }
+  get definition(): string {
+    return this.#record.definition
+  }
+  get generation(): number {
+    return this.#record.generation
+  }
+  get isHistory(): boolean {
+    return this.#record.isHistory
+  }
+  get headers(): Readonly<Record<string, string>> {
+    return this.#record.headers
+  }
+  get sealed(): SealedPart | undefined {
+    return this.#record.sealed
+  }
+}
