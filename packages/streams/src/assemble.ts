@@ -36,7 +36,13 @@ export async function assemble(
     const lanes = Array.from({ length: count }, (_, partition) => {
       const { generation } = own
       const ids = new EmissionIds(definition.name, generation)
-      const emitter = { fold: definition.name, generation, ids, targets }
+      const emitter = {
+        fold: definition.name,
+        generation,
+        definition: options.definition,
+        ids,
+        targets,
+      }
       const { tenant, batchRecords } = settings
       const generations = own.reads
       const lane = new Lane({

@@ -12,6 +12,8 @@ import type { Emission } from './fold.ts'
 export interface Emitter {
   readonly fold: string
   readonly generation: number
+  /** The definition whose shapes it emits; undefined: that of the cause. */
+  readonly definition: string | undefined
   readonly ids: EmissionIds
   /** Partitions of each target stream. */
   readonly targets: ReadonlyMap<string, number>
@@ -49,7 +51,7 @@ export function toEvent(
     eventTimeMs: emission.eventTimeMs ?? cause.eventTimeMs,
     data: emission.data,
     isHistory: cause.isHistory,
-    definition: cause.definition,
+    definition: emitter.definition ?? cause.definition,
     generation: emitter.generation,
     partition,
     isUnique: true,

@@ -27,6 +27,8 @@ export interface StreamsOptions {
   readonly folds: readonly FoldDefinition[]
   /** The fold that keeps the versioned table of each item kind; its shards have `asOf`. */
   readonly tables?: Readonly<Record<string, string>>
+  /** The definition that folds emit under. Default: that of the record which caused the emission. */
+  readonly definition?: string
   readonly options?: Partial<StreamsSettings>
 }
 
