@@ -16,6 +16,7 @@ export {
   text,
   timestamp,
   tumbling,
+  upcastFrom,
   view,
   decodePosition,
   encodePosition,

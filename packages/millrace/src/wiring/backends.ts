@@ -1,7 +1,14 @@
 /**
  * The only place that chooses backends: what a data directory is made of, or its doubles in memory.
  */
-import { isError, type App, type Clock, type Logger, type Random } from '@millrace/core'
+import {
+  isError,
+  silentLogger,
+  type App,
+  type Clock,
+  type Logger,
+  type Random,
+} from '@millrace/core'
 import { lockDirectory, type DirectoryLock, type EventLog } from '@millrace/log'
 import { openNodeDisk } from '@millrace/log/disk'
 import { openFileLog } from '@millrace/log/file'
@@ -178,6 +185,31 @@ async function claimDatabase(
   const claimed = followApp(parseIdentity(place, text), app, place)
   await putSetting(database, IDENTITY, identityText(claimed))
   return claimed
+}
+
+/** The log of a data directory, for a command that reads it while no server does. Owns the directory until closed. */
+export async function openForReading(
+  options: Pick<BackendOptions, 'data' | 'clock' | 'random'>,
+): Promise<Pick<Backends, 'log' | 'close'>> {
+  const { data: directory, clock, random } = options
+  const lock = lockDirectory(directory)
+  try {
+    const disk = openNodeDisk(directory)
+    const log = await openFileLog({ disk, clock, random, logger: silentLogger, directory: 'log' })
+    return {
+      log,
+      async close() {
+        try {
+          await log.close()
+        } finally {
+          lock.release()
+        }
+      },
+    }
+  } catch (error) {
+    lock.release()
+    throw error
+  }
 }
 
 function openInMemory(options: BackendOptions): Backends {

@@ -1,4 +1,5 @@
 /** What an app runs: the streams to declare, the folds of its views and modules, its tables. */
+import { createHash } from 'node:crypto'
 import type { App } from '@millrace/core'
 import type { StreamSpec } from '@millrace/log'
 import type { ProductModule } from '@millrace/product'
@@ -27,6 +28,7 @@ export function planHouse(app: App, modules: readonly ProductModule[]): HousePla
   // A module may bring the fold of a table itself, to hear of its changes.
   const brought = new Set(own.map(fold => fold.name))
   const folds = [...compiled.folds.filter(fold => !brought.has(fold.name)), ...own]
+  const upcasters = upcastersByStream(app)
   const sources = new Map(folds.map(fold => [fold.name, fold.source]))
   const timed = Object.entries(views)
     .filter(([, view]) => view.window !== undefined || view.onTimer !== undefined)
@@ -37,8 +39,35 @@ export function planHouse(app: App, modules: readonly ProductModule[]): HousePla
       ...compiled.streams,
       ...modules.flatMap(module => module.streams?.(app) ?? []),
     ],
-    folds,
+    folds: folds.map(fold => withUpcasters(fold, upcasters)),
     tables: compiled.tables,
     timedStreams: [...new Set(timed)],
   }
+}
+
+/** What the upcasters of the events of each stream are, as a text. */
+function upcastersByStream(app: App): ReadonlyMap<string, string> {
+  const texts = new Map<string, string>()
+  for (const { definition } of app.events.values()) {
+    for (const { schema, up } of definition.upcasters ?? []) {
+      const before = texts.get(definition.stream) ?? ''
+      const text = JSON.stringify([definition.name, schema, String(up)])
+      texts.set(definition.stream, before + text)
+    }
+  }
+  return texts
+}
+
+/**
+ * How old events are read is a part of what a fold computes: state that was folded from them before
+ * an upcaster was declared is built again.
+ */
+function withUpcasters(
+  fold: FoldDefinition,
+  upcasters: ReadonlyMap<string, string>,
+): FoldDefinition {
+  const text = upcasters.get(fold.source)
+  if (text === undefined) return fold
+  const hash = createHash('sha256').update(text).digest('hex').slice(0, 12)
+  return { ...fold, version: `${fold.version}/${hash}` }
 }

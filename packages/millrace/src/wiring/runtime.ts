@@ -12,6 +12,7 @@ import type { Limits } from '../config.ts'
 import { createIngest, type Ingest } from '../ingest/ingest.ts'
 import { openBackends, type Backends } from './backends.ts'
 import { planHouse } from './house.ts'
+import { admitDefinition } from './schemas.ts'
 import { closeModules, modulesOf, openModules, orderModules, type OpenedModule } from './modules.ts'
 
 /** An app over its backends, running. */
@@ -44,14 +45,16 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
   const { app, clock, random, logger, limits } = options
   const declared = orderModules(modulesOf(app))
   const house = planHouse(app, declared)
-  const backends = await openBackends(options)
-  const { log, snapshots, identity } = backends
+  const opened = await openBackends(options)
+  const { snapshots, identity } = opened
   const newId = createIdSource({ clock, random })
   let streams: Streams | undefined
   try {
+    const log = await admitDefinition(opened.log, app, clock)
     await log.declare(house.streams)
     const { folds, tables } = house
-    streams = await openStreams({ log, snapshots, clock, logger, folds, tables })
+    const definition = app.fingerprint
+    streams = await openStreams({ log, snapshots, clock, logger, folds, tables, definition })
     const running = streams
     const secret = identity.secret
     const context = { app, log, streams, clock, random, logger, newId, secret }
@@ -63,6 +66,7 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
       streams: house.timedStreams,
       intervalMs: TICK_EVERY_MS,
     })
+    const backends = { ...opened, log }
     return {
       backends,
       streams,
@@ -79,7 +83,7 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
     }
   } catch (error) {
     await streams?.close()
-    await backends.close()
+    await opened.close()
     throw error
   }
 }
