@@ -23,7 +23,7 @@ const watchTime = view({
   fold: (state, { data }) => ({ ms: state.ms + data.watchedMs }),
 })
 
-export default defineApp({
+export const app = defineApp({
   name: 'clips',
   items: [Clip],
   events: [watched],

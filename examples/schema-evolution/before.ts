@@ -8,5 +8,5 @@ const watched = event(
   { key: 'viewer' },
 )
 
-export default defineApp({ name: 'clips', items: [Clip], events: [watched] })
+export const app = defineApp({ name: 'clips', items: [Clip], events: [watched] })
 // #endregion

@@ -10,4 +10,4 @@ const watched = event(
 )
 // #endregion
 
-export default defineApp({ name: 'clips', items: [Clip], events: [watched] })
+export const app = defineApp({ name: 'clips', items: [Clip], events: [watched] })

@@ -6,7 +6,7 @@ import { spawnSync } from 'node:child_process'
 import { after, test } from 'node:test'
 // #region test
 import { tryOldEvents } from 'millrace/schemas'
-import app from './after.ts'
+import { app } from './after.ts'
 
 test('old events of every shape are read by the definition of today', () => {
   assert.deepEqual(tryOldEvents(app).faults, [])
