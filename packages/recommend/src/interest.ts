@@ -29,49 +29,51 @@ export function popularityShare(count: number): number {
   return Math.exp(-popularityExponent * Math.log(count + popularityShrink))
 }
 
+/** Beyond this many items, sums are read along the rows that were added instead of from end to end. */
+const DENSE_MAX = 16_384
+
+const oneFloat = new Float32Array(1)
+const oneBits = new Int32Array(oneFloat.buffer)
+
 /**
- * The weighted sum of rows of transitions, over the items that any of the rows names. No branch
- * depends on the data where it could not be predicted: that would cost more than the sum itself.
+ * The weighted sum of rows of transitions. Adding is a read and a write per entry and no branch: a
+ * list of the items touched would cost more than the sum itself, in mispredicted branches.
  */
 export class RowSum {
   #sums = new Float32Array(0)
   /** The sums as bits: of numbers that are not below 0, the order of the bits is theirs. */
   #bits = new Int32Array(0)
-  /** The items that have a sum, the first `#size`. Some may stand twice, or have lost their sum. */
-  #items = new Int32Array(1024)
+  #found = new Int32Array(0)
   #size = 0
+  readonly #rows: { table: NeighbourTable; row: number }[] = []
+  #count = 0
 
-  /** Makes room for items below `size`. Call it while the sum is empty. */
+  /** Makes room for items below `size`. */
   reserve(size: number): void {
+    this.#size = size
     if (size <= this.#sums.length) return
     this.#sums = new Float32Array(Math.ceil(size * 1.5))
     this.#bits = new Int32Array(this.#sums.buffer)
+    this.#found = new Int32Array(Math.min(this.#sums.length, DENSE_MAX) + 1)
   }
 
   /** Adds `factor` times the row's weights. */
   add(table: NeighbourTable, row: number, factor: number): void {
     const { ids, weights } = table.pool
+    const sums = this.#sums
     const begin = table.begin(row)
     const end = begin + table.length(row)
-    if (this.#size + end - begin > this.#items.length) this.#grow(this.#size + end - begin)
-    const sums = this.#sums
-    const bits = this.#bits
-    const items = this.#items
-    let size = this.#size
     for (let slot = begin; slot < end; slot++) {
       const item = ids[slot] as number
-      items[size] = item
-      // One more when the item had no sum: 0 - 1 has the sign bit set.
-      size += ((bits[item] as number) - 1) >>> 31
       sums[item] = (sums[item] as number) + factor * (weights[slot] as number)
     }
-    this.#size = size
-  }
-
-  #grow(length: number): void {
-    const items = new Int32Array(length * 2)
-    items.set(this.#items)
-    this.#items = items
+    const entry = this.#rows[this.#count]
+    if (entry === undefined) this.#rows.push({ table, row })
+    else {
+      entry.table = table
+      entry.row = row
+    }
+    this.#count += 1
   }
 
   /** Takes an item out of the sum, and gives what it had. Call it after the last `add`. */
@@ -86,38 +88,72 @@ export class RowSum {
    * starts anew. Gives the least sum that was moved or would have been.
    */
   drain(target: SparseScores, share: number): number {
-    const sums = this.#sums
-    const bits = this.#bits
-    const items = this.#items
-    const size = this.#size
-    this.#size = 0
-    let greatest = 0
-    for (let place = 0; place < size; place++) {
-      const sum = bits[items[place] as number] as number
-      if (sum > greatest) greatest = sum
-    }
-    oneBits[0] = greatest
-    const least = (oneFloat[0] as number) * share
-    oneFloat[0] = least
-    const leastBits = Math.max(oneBits[0], 1)
-    const { values, items: kept } = target
-    let count = 0
-    for (let place = 0; place < size; place++) {
-      const item = items[place] as number
-      // What is not kept leaves nothing behind: the next one takes its place, and its value stays 0.
-      const isKept = (leastBits - 1 - (bits[item] as number)) >>> 31
-      values[item] = (values[item] as number) + (sums[item] as number) * isKept
-      sums[item] = 0
-      kept[count] = item
-      count += isKept
-    }
-    target.size = count
+    if (this.#count === 0) return 0
+    const least =
+      this.#size <= DENSE_MAX ? this.#drainDense(target, share) : this.#drainRows(target, share)
+    this.#count = 0
     return least
   }
-}
 
-const oneFloat = new Float32Array(1)
-const oneBits = new Int32Array(oneFloat.buffer)
+  /** Compares bits and advances by the outcome: which sums are moved cannot be predicted, so a branch would cost more. */
+  #drainDense(target: SparseScores, share: number): number {
+    const sums = this.#sums
+    const bits = this.#bits
+    const found = this.#found
+    const size = this.#size
+    let greatest = 0
+    let at = 0
+    for (let item = 0; item < size; item++) {
+      const sum = bits[item] as number
+      if (sum > greatest) {
+        greatest = sum
+        at = item
+      }
+    }
+    const least = (sums[at] as number) * share
+    oneFloat[0] = least
+    const leastBits = Math.max(oneBits[0] as number, 1)
+    let count = 0
+    for (let item = 0; item < size; item++) {
+      found[count] = item
+      count += (leastBits - 1 - (bits[item] as number)) >>> 31
+    }
+    const { values, items } = target
+    for (let place = 0; place < count; place++) {
+      const item = found[place] as number
+      items[place] = item
+      values[item] = sums[item] as number
+    }
+    target.size = count
+    sums.fill(0, 0, size)
+    return least
+  }
+
+  #drainRows(target: SparseScores, share: number): number {
+    const sums = this.#sums
+    let greatest = 0
+    this.#forEachEntry(item => {
+      greatest = Math.max(greatest, sums[item] as number)
+    })
+    const least = greatest * share
+    this.#forEachEntry(item => {
+      const sum = sums[item] as number
+      sums[item] = 0
+      if (sum >= least && sum > 0) target.add(item, sum)
+    })
+    return least
+  }
+
+  #forEachEntry(visit: (item: number) => void): void {
+    for (let at = 0; at < this.#count; at++) {
+      const { table, row } = this.#rows[at] as { table: NeighbourTable; row: number }
+      const { ids } = table.pool
+      const begin = table.begin(row)
+      const end = begin + table.length(row)
+      for (let slot = begin; slot < end; slot++) visit(ids[slot] as number)
+    }
+  }
+}
 
 /** The weight of an entry of a row, 0 when it has none: for explanations. */
 export function weightOf(table: NeighbourTable, row: number, id: number): number {
