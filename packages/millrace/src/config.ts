@@ -143,7 +143,13 @@ export const settings: readonly Setting[] = [
     description:
       'The key that commands show to the server of `--port`. The server of a data directory on this machine needs none.',
   },
-  limit('bodyBytesMax', 8 * MIB, [KIB, 256 * MIB], 'bytes', 'The largest request body.'),
+  limit(
+    'bodyBytesMax',
+    8 * MIB,
+    [KIB, 256 * MIB],
+    'bytes',
+    'The largest request body; lines of events are taken as they arrive, without a limit.',
+  ),
   limit(
     'bodiesBytesMax',
     64 * MIB,
@@ -151,7 +157,7 @@ export const settings: readonly Setting[] = [
     'bytes',
     'Request bodies in memory at a time; above it requests get 503 and a time to come back.',
   ),
-  limit('eventsMax', 10_000, [1, 100_000], 'events', 'Events in one request.'),
+  limit('eventsMax', 10_000, [1, 100_000], 'events', 'Events in one request, but for lines.'),
   limit('eventBytesMax', 256 * KIB, [KIB, 16 * MIB], 'bytes', 'The largest event.'),
   limit('depthMax', 32, [4, 1000], 'levels', 'Nesting of JSON in a request body.'),
   limit('headerBytesMax', 32 * KIB, [KIB, MIB], 'bytes', 'Request line and headers together.'),

@@ -116,7 +116,7 @@ function tooLarge(limitBytes: number): Error {
 }
 
 /** The body that a host process (Express with a body parser before us) has read already. */
-function bodyOfHost(request: IncomingMessage): Buffer | undefined {
+export function bodyOfHost(request: IncomingMessage): Buffer | undefined {
   const body = (request as { body?: unknown }).body
   if (Buffer.isBuffer(body)) return body
   if (body === undefined) return undefined

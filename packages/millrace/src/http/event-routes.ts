@@ -1,11 +1,15 @@
 /** `POST /v1/events`: one event, an array, or NDJSON; each has its result. */
 import type { App, JsonSchema, Position } from '@millrace/core'
 import { serverErrors } from '../errors.ts'
+import type { IngestOptions } from '../ingest/ingest.ts'
 import { refusalOf } from '../ingest/refusal.ts'
 import { isRefused, quoteId, type EventResult } from '../ingest/results.ts'
 import { POSITION_HEADER, createTokenCache } from './bind.ts'
+import type { BodyBudget } from './bodies.ts'
 import type { ServerContext } from './context.ts'
+import { serveLines } from './event-lines.ts'
 import type { Exchange, Operation } from './operation.ts'
+import { problemSchema } from './problems.ts'
 import type { Caller } from './security/gate.ts'
 
 const JSON_TYPE = 'application/json; charset=utf-8'
@@ -51,6 +55,15 @@ const batchSchema: JsonSchema = {
     conflicts: count,
     invalid: count,
     results: { type: 'array', items: resultSchema, description: 'One per event, in order.' },
+    position: {
+      type: 'string',
+      description: 'In place of the header, in an answer that began before the body ended.',
+    },
+    error: {
+      ...problemSchema,
+      description:
+        'Why the rest of the lines was not taken, in an answer that had begun. Events without a result have to be sent again.',
+    },
   },
 }
 
@@ -91,6 +104,7 @@ export function envelopeSchemas(app: App): Map<string, JsonSchema> {
 export function eventOperations(
   context: ServerContext,
   eventSchema: JsonSchema,
+  budget: BodyBudget,
 ): readonly Operation[] {
   const positionToken = createTokenCache()
   return [
@@ -102,7 +116,7 @@ export function eventOperations(
       tag: 'events',
       summary: 'Append events',
       description:
-        'One event, a JSON array of events, or one event a line as application/x-ndjson. The answer comes when they are durable. Sending an event again with its id changes nothing.',
+        'One event, a JSON array of events, or one event a line as application/x-ndjson. The answer comes when they are durable. Sending an event again with its id changes nothing. Lines are taken while they arrive, in order and without a limit to their number; a body that is cut off has been taken up to some line. An answer of more than about 10,000 results begins before the body ends: read it while sending. It then carries its position in itself.',
       query: {
         type: 'object',
         properties: {
@@ -133,7 +147,10 @@ export function eventOperations(
         'LOG_OVERLOADED',
         'LOG_READ_ONLY',
       ],
-      serve: exchange => serveEvents(exchange, context, positionToken),
+      serve: exchange =>
+        isNdjson(exchange.request.headers['content-type'])
+          ? serveLines(exchange, { context, budget, options: optionsOf(exchange) })
+          : serveEvents(exchange, context, positionToken),
     },
   ]
 }
@@ -144,18 +161,22 @@ function assertMayImport({ actor, scope }: Caller): void {
   throw serverErrors.create('KEY_SCOPE_TOO_SMALL', { actor, scope, needed: 'server' })
 }
 
+function optionsOf({ request, query }: Exchange): IngestOptions {
+  const isHistory = query['history'] === true
+  if (isHistory) assertMayImport(request.caller)
+  return { isHistory }
+}
+
 /** Answers. Hands nothing back: a reply that is returned is waited for at every level above. */
 async function serveEvents(
   exchange: Exchange,
   context: ServerContext,
   positionToken: (position: Position) => string,
 ): Promise<void> {
-  const { request, reply, query, body } = exchange
+  const { reply, body } = exchange
+  const options = optionsOf(exchange)
   if (body === undefined || body.length === 0) throw serverErrors.create('BODY_MISSING')
-  const isHistory = query['history'] === true
-  if (isHistory) assertMayImport(request.caller)
-  const format = isNdjson(request.headers['content-type']) ? 'ndjson' : 'json'
-  const outcome = await context.ingest.body(body, format, { isHistory })
+  const outcome = await context.ingest.body(body, 'json', options)
   const position = outcome.position.size === 0 ? context.reflected() : outcome.position
   reply.header(POSITION_HEADER, positionToken(position))
   reply.header('content-type', JSON_TYPE)

@@ -50,6 +50,45 @@ describe('POST /v1/events', () => {
     }
   })
 
+  it('takes lines without end, and answers while they arrive', async () => {
+    const count = 30_000
+    let read = 0
+    const lines = new ReadableStream<Uint8Array>({
+      pull(controller) {
+        if (read >= count) return controller.close()
+        const events = Array.from({ length: 500 }, () => {
+          read += 1
+          if (read === 25_000) return '{"type":'
+          return JSON.stringify(watchedBy(`p${read % 50}`, 'c1', { id: `long-${read}` }))
+        })
+        controller.enqueue(Buffer.from(`${events.join('\n')}\n`))
+      },
+    })
+    const response = await fetch(`${url}/v1/events`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/x-ndjson' },
+      body: lines,
+      duplex: 'half',
+    } as RequestInit)
+    assert.equal(response.status, 200)
+    const answer = (await response.json()) as Record<string, unknown>
+    assert.deepEqual(
+      [answer['appended'], answer['duplicates'], answer['conflicts'], answer['invalid']],
+      [count - 1, 0, 0, 1],
+    )
+    const results = answer['results'] as readonly Record<string, unknown>[]
+    assert.equal(results.length, count)
+    assert.deepEqual(results[0], { status: 'appended', id: 'long-1' })
+    const broken = results[24_999] as Record<string, unknown>
+    assert.deepEqual(
+      [broken['status'], broken['index'], broken['line']],
+      ['invalid', 24_999, 25_000],
+    )
+    assert.equal(answer['error'], undefined)
+    const position = decodePosition(answer['position'] as string)
+    assert.ok([...position.values()].reduce((sum, end) => sum + end, 0) >= count - 1)
+  })
+
   it('marks imported events as history', async () => {
     await send(url, '/v1/events?history=true', { body: watchedBy('p3', 'c1', { id: 'h', at: 5 }) })
     assert.equal((await millrace.log.find('h'))?.isHistory, true)

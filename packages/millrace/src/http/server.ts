@@ -99,7 +99,7 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
   addParsers(app, context, budget)
 
   const operations: Operation[] = [
-    ...eventOperations(context, anyEventReference(context.app)),
+    ...eventOperations(context, anyEventReference(context.app), budget),
     ...options.operations,
   ]
   operations.push(...operationsOperations(context, metrics, options.moduleMetrics, () => document))
@@ -288,6 +288,8 @@ function addParsers(app: FastifyInstance, context: ServerContext, budget: BodyBu
       const details = { encoding: encoding.slice(0, 100) }
       return done(serverErrors.create('ENCODING_UNSUPPORTED', details))
     }
+    // Lines are read by the operation itself, as they arrive.
+    if (isNdjson(type)) return done(null)
     receiveBody(payload, limits, done)
   }
   app.addContentTypeParser(['application/json', ...NDJSON_TYPES], receive)

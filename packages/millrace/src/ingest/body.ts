@@ -38,14 +38,19 @@ export interface ParsedBody {
 }
 
 const NO_FAULTS: ReadonlyMap<number, ElementFault> = new Map()
+const NO_BYTES = new Uint8Array(0)
 const NEWLINE = 0x0a
 const COMMA = 0x2c
 const OPEN_BRACKET = 0x5b
 
 /** Takes apart a body; owns `body` from now on (separators between events may be overwritten). */
 export function parseBody(body: Buffer, format: 'json' | 'ndjson', limits: BodyLimits): ParsedBody {
+  if (format === 'ndjson') {
+    const parsed = parseLines(body, limits)
+    if (parsed.values.length === 0) throw serverErrors.create('BODY_MISSING')
+    return parsed
+  }
   const from = hasByteOrderMark(body) ? 3 : 0
-  if (format === 'ndjson') return parseLines(body, from, limits)
   if (!isUtf8(body)) throw serverErrors.create('BODY_NOT_UTF8')
   const first = skipSpace(body, from, body.length)
   if (first === body.length) throw serverErrors.create('BODY_MISSING')
@@ -157,7 +162,13 @@ function tooLarge(limits: BodyLimits): ElementFault {
   return { code: 'EVENT_TOO_LARGE', reason: `it has more than ${limits.eventBytesMax} bytes` }
 }
 
-function parseLines(body: Buffer, from: number, limits: BodyLimits): ParsedBody {
+/** Takes apart a body of lines, or some lines of one; there may be none. Owns `body` from now on. */
+export function parseLines(
+  body: Buffer,
+  limits: BodyLimits,
+  { isFirst = true }: { isFirst?: boolean } = {},
+): ParsedBody {
+  const from = isFirst && hasByteOrderMark(body) ? 3 : 0
   return parseLinesFast(body, from, limits) ?? parseLinesWithCare(body, from, limits)
 }
 
@@ -209,8 +220,13 @@ function parseLinesWithCare(body: Buffer, from: number, limits: BodyLimits): Par
     values.push('code' in parsed ? undefined : parsed.value)
     payloads.push(bytes)
   }
-  if (values.length === 0) throw serverErrors.create('BODY_MISSING')
   return { isBatch: true, values, payloads, faults, lines }
+}
+
+/** A line that is too long to be kept. */
+export function tooLongLine(limits: BodyLimits): ParsedBody {
+  const faults = new Map([[0, tooLarge(limits)]])
+  return { isBatch: true, values: [undefined], payloads: [NO_BYTES], faults, lines: [1] }
 }
 
 function parseLine(bytes: Buffer, limits: BodyLimits): { value: unknown } | ElementFault {

@@ -7,6 +7,7 @@
  */
 import type { AdmittedEvent, App, Clock } from '@millrace/core'
 import type { AppendResult, EventLog, NewEvent } from '@millrace/log'
+import { takeLines, type LineBase } from './line-stream.ts'
 import { isSingle, parseBody, type BodyLimits, type ParsedBody } from './body.ts'
 import {
   appendedText,
@@ -36,6 +37,15 @@ export interface BodyOutcome extends IngestOutcome {
 export interface Ingest {
   /** Takes a request body apart and appends what fits; owns `body`. Refuses what is no batch at all (BODY_INVALID...). */
   body(body: Buffer, format: 'json' | 'ndjson', options?: IngestOptions): Promise<BodyOutcome>
+  /**
+   * Appends the events of a body of lines, of any length, while it arrives; owns its chunks, and
+   * says which bytes it no longer holds. What became of each part comes in order. Throws what
+   * refuses a part (LOG_READ_ONLY...): those before it are taken, none after it is.
+   */
+  lines(
+    chunks: AsyncIterable<Buffer>,
+    options: IngestOptions & { onReleased(bytes: number): void },
+  ): AsyncIterable<BodyOutcome>
   /** Appends envelopes `{type, id?, at?, data}` of this process. */
   events(envelopes: readonly unknown[], options?: IngestOptions): Promise<IngestOutcome>
   /** Events since the start, by what became of them. */
@@ -57,7 +67,13 @@ interface Prepared {
   /** By index in the request. */
   readonly faults: ReadonlyMap<number, InvalidResult>
   readonly size: number
-  readonly lines: readonly number[] | undefined
+  /** The place in the request that results name. */
+  readonly placeOf: (index: number) => Place
+}
+
+interface Place {
+  readonly index: number
+  readonly line?: number
 }
 
 /** Creates the way in. */
@@ -97,6 +113,13 @@ export function createIngest(ports: Ports): Ingest {
       if (format === 'json' && isSingle(body)) return single(body, options)
       return commit(prepare(ports, parseBody(body, format, ports.limits), options))
     },
+    lines: (chunks, options) =>
+      takeLines(chunks, {
+        limits: ports.limits,
+        clock: ports.clock,
+        onReleased: bytes => options.onReleased(bytes),
+        commit: (parsed, base) => commit(prepare(ports, parsed, options, base)),
+      }),
     events: (envelopes, options = NO_OPTIONS) =>
       commit(
         prepare(
@@ -109,12 +132,23 @@ export function createIngest(ports: Ports): Ingest {
 }
 
 const NO_OPTIONS: IngestOptions = {}
+const BEGINNING: LineBase = { index: 0, line: 0 }
 const NO_FAULTS: ReadonlyMap<number, never> = new Map<number, never>()
 const NOWHERE: IngestOutcome['position'] = new Map()
 
-function prepare(ports: Ports, parsed: ParsedBody, options: IngestOptions): Prepared {
+function prepare(
+  ports: Ports,
+  parsed: ParsedBody,
+  options: IngestOptions,
+  base = BEGINNING,
+): Prepared {
   const { values, payloads, lines } = parsed
   const size = values.length
+  const placeOf = (index: number): Place => {
+    const line = lines?.[index]
+    const place = { index: base.index + index }
+    return line === undefined ? place : { ...place, line: base.line + line }
+  }
   let faults: Map<number, InvalidResult> | undefined
   const refuse = (index: number, result: InvalidResult): void => {
     faults ??= new Map()
@@ -127,20 +161,20 @@ function prepare(ports: Ports, parsed: ParsedBody, options: IngestOptions): Prep
   for (let index = 0; index < size; index++) {
     const fault = parsed.faults.get(index)
     if (fault !== undefined) {
-      refuse(index, faultOf(fault.code, '', fault.reason, index, lines))
+      refuse(index, faultOf(fault.code, '', fault.reason, placeOf(index)))
       continue
     }
     const value = values[index]
     const admitted = ports.app.admit(value)
     if (!admitted.ok) {
       const issue = admitted.issues[0] ?? { path: '', reason: 'it does not fit' }
-      const refused = faultOf(admitted.code, issue.path, issue.reason, index, lines)
+      const refused = faultOf(admitted.code, issue.path, issue.reason, placeOf(index))
       refuse(index, withId(refused, value))
       continue
     }
     const broken = brokenText(admitted)
     if (broken !== undefined) {
-      refuse(index, faultOf('EVENT_INVALID', broken, BROKEN_REASON, index, lines))
+      refuse(index, faultOf('EVENT_INVALID', broken, BROKEN_REASON, placeOf(index)))
       continue
     }
     const { definition: declared } = admitted.event
@@ -158,7 +192,7 @@ function prepare(ports: Ports, parsed: ParsedBody, options: IngestOptions): Prep
       definition,
     })
   }
-  return { events, isBatch: parsed.isBatch, faults: faults ?? NO_FAULTS, size, lines }
+  return { events, isBatch: parsed.isBatch, faults: faults ?? NO_FAULTS, size, placeOf }
 }
 
 const BROKEN_REASON = 'it has half a surrogate pair, which UTF-8 cannot carry'
@@ -171,15 +205,7 @@ function brokenText(admitted: AdmittedEvent): string | undefined {
 
 const PATH_MAX = 256
 
-function faultOf(
-  code: string,
-  path: string,
-  reason: string,
-  index: number,
-  lines: readonly number[] | undefined,
-): InvalidResult {
-  const line = lines?.[index]
-  const place = line === undefined ? { index } : { index, line }
+function faultOf(code: string, path: string, reason: string, place: Place): InvalidResult {
   return { status: 'invalid', ...place, code, path: path.slice(0, PATH_MAX), reason }
 }
 
@@ -209,15 +235,15 @@ function outcomeOf(
     invalid: faults.size,
   }
   const results = (): readonly EventResult[] => resultsOf(prepared, appended)
+  const resultsText = (): string =>
+    counts.appended === prepared.size ? appendedText(events) : results().map(resultText).join(',')
   return {
     isBatch,
     counts,
     position,
     results,
-    text: () =>
-      counts.appended === prepared.size
-        ? appendedText(events)
-        : batchText(counts, results().map(resultText).join(',')),
+    resultsText,
+    text: () => batchText(counts, resultsText()),
   }
 }
 
@@ -237,8 +263,7 @@ function resultsOf(prepared: Prepared, appended: readonly AppendResult[]): reado
       results.push({ status: result.status, id })
       continue
     }
-    const line = prepared.lines?.[index]
-    const place = line === undefined ? { index } : { index, line }
+    const place = prepared.placeOf(index)
     results.push({ status: 'conflict', id, ...place, code: result.code, reason: result.reason })
   }
   return results

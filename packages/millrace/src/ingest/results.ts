@@ -55,6 +55,8 @@ export interface IngestOutcome {
   readonly position: Position
   /** One per event, in order. */
   results(): readonly EventResult[]
+  /** The JSON texts of the results, with commas between them. */
+  resultsText(): string
   /** The JSON text of the answer to a batch. */
   text(): string
 }
@@ -66,21 +68,25 @@ export function quoteId(id: string): string {
   return PLAIN_ID.test(id) ? `"${id}"` : JSON.stringify(id)
 }
 
-/** The JSON text of a batch answer. */
+/** The JSON text of a batch answer, from the texts of its results. */
 export function batchText(counts: EventCounts, results: string): string {
+  return `{${countsText(counts)},"results":[${results}]}`
+}
+
+/** The members of a batch answer that count. */
+export function countsText({ appended, duplicates, conflicts, invalid }: EventCounts): string {
   return (
-    `{"appended":${counts.appended},"duplicates":${counts.duplicates},` +
-    `"conflicts":${counts.conflicts},"invalid":${counts.invalid},"results":[${results}]}`
+    `"appended":${appended},"duplicates":${duplicates},` +
+    `"conflicts":${conflicts},"invalid":${invalid}`
   )
 }
 
-/** The answer when every event was appended: built from the ids alone. */
+/** The results when every event was appended: built from the ids alone. */
 export function appendedText(events: readonly { readonly id: string }[]): string {
   let text = ''
   for (let index = 0; index < events.length; index++) {
     if (index > 0) text += ','
     text += `{"status":"appended","id":${quoteId((events[index] as { id: string }).id)}}`
   }
-  const counts = { appended: events.length, duplicates: 0, conflicts: 0, invalid: 0 }
-  return batchText(counts, text)
+  return text
 }
