@@ -17,7 +17,6 @@ export interface Migration {
 }
 
 const BOOK = `
-CREATE SCHEMA IF NOT EXISTS $schema;
 CREATE TABLE IF NOT EXISTS $schema.migrations (
   part text NOT NULL,
   number integer NOT NULL,
@@ -39,6 +38,11 @@ export async function migrate(
   if (Object.keys(to).length === 0 && (await isCurrent(database, migrations))) return
   await database.transaction(async query => {
     await query('SELECT pg_advisory_xact_lock(hashtext($1))', [`millrace ${database.schema}`])
+    // Read from the catalogue itself: what the session remembers of it may be older than the lock.
+    const [made] = await query('SELECT nspname FROM pg_namespace WHERE nspname = $1', [
+      database.schema,
+    ])
+    if (made === undefined) await query('CREATE SCHEMA $schema')
     await query(BOOK)
     for (const part of new Set(migrations.map(migration => migration.part))) {
       const own = migrations.filter(migration => migration.part === part)
