@@ -8,7 +8,7 @@
 import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
-import { coverageByPackage, readCoverageConfig } from './coverage.ts'
+import { bestOf, coverageByPackage, readCoverageConfig, type FileCoverage } from './coverage.ts'
 import { runStage, type Stage } from './stages.ts'
 import type { SkippedTest, TestReport } from './test-run.ts'
 
@@ -44,7 +44,7 @@ const stages: readonly (Stage & { readonly isTestRun?: boolean })[] = [
   {
     name: 'real servers',
     command: ['node', 'scripts/test.ts', '--int'],
-    env: { ...long, MILLRACE_CRASH_RUNS: '50' },
+    env: { ...long, MILLRACE_CRASH_RUNS: '50', MILLRACE_TEST_COVERAGE: '1' },
     timeoutMs: 1_200_000,
     isTestRun: true,
   },
@@ -54,6 +54,8 @@ const stages: readonly (Stage & { readonly isTestRun?: boolean })[] = [
 
 const faults: string[] = []
 const times: string[] = []
+/** Of the stages that measure it, in turn. */
+const coverage: FileCoverage[] = []
 const sum = { passed: 0, failed: 0, skipped: [] as SkippedTest[] }
 
 for (const [at, stage] of stages.entries()) {
@@ -68,6 +70,7 @@ for (const [at, stage] of stages.entries()) {
   for (const command of killLeftOvers()) fail(`${stage.name} left a process behind: ${command}`)
 }
 rmSync(reports, { recursive: true, force: true })
+judgeCoverage()
 console.log(`\n--- summary\n${times.join('\n')}`)
 for (const { name, file, reason } of sum.skipped) {
   console.log(`skipped: ${name} (${reason})`)
@@ -94,13 +97,13 @@ function addReport(name: string, path: string, isPassed: boolean): void {
   sum.skipped.push(...report.skipped)
   if (report.failed > 0) faults.push(`${name}: ${report.failed} tests failed`)
   else if (!isPassed) fail(`${name} failed`)
-  if (report.coverage.length > 0) judgeCoverage(report)
+  coverage.push(...report.coverage)
 }
 
-function judgeCoverage(report: TestReport): void {
+function judgeCoverage(): void {
   const config = readCoverageConfig(root)
   console.log('\n--- covered lines')
-  for (const one of coverageByPackage(root, report.coverage, config)) {
+  for (const one of coverageByPackage(root, bestOf(coverage), config)) {
     const isEnough = one.percent >= one.wantedPercent
     const verdict = isEnough ? 'ok    ' : config.enforced ? 'FAILED' : 'low   '
     const figures = `${one.percent.toFixed(2).padStart(6)} % of ${String(one.total).padStart(6)} lines`

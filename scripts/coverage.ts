@@ -39,6 +39,19 @@ export function readCoverageConfig(root: string): CoverageConfig {
 }
 
 /**
+ * One entry a file, of several runs: the one that covered most. Lines that only another run covered
+ * count as not covered, so the sum is never too high.
+ */
+export function bestOf(files: readonly FileCoverage[]): FileCoverage[] {
+  const best = new Map<string, FileCoverage>()
+  for (const file of files) {
+    const known = best.get(file.path)
+    if (known === undefined || file.covered > known.covered) best.set(file.path, file)
+  }
+  return [...best.values()]
+}
+
+/**
  * Sums the files of each package. A source file that no test loaded counts with all its lines as not
  * covered, because the runtime reports only what it loaded; files that hold types alone count nothing.
  */

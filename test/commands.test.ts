@@ -5,7 +5,7 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { coverageByPackage } from '../scripts/coverage.ts'
+import { bestOf, coverageByPackage } from '../scripts/coverage.ts'
 import { runStage, runStages } from '../scripts/stages.ts'
 import type { TestReport } from '../scripts/test-run.ts'
 import { createRepositoryCopy } from './repository-copy.ts'
@@ -14,7 +14,13 @@ const head = "import { test } from 'node:test'\n"
 
 test('the report of a test run counts passed, failed and skipped ones and files that do not load', () => {
   const copy = createRepositoryCopy({
-    copied: ['scripts/test.ts', 'scripts/test-run.ts', 'scripts/coverage.ts', 'package.json'],
+    copied: [
+      'scripts/test.ts',
+      'scripts/test-run.ts',
+      'scripts/coverage.ts',
+      'scripts/postgres.ts',
+      'package.json',
+    ],
     files: {
       'packages/a/src/pass.test.ts': `${head}import { f } from './f.ts'\ntest('one', () => f(true))\n`,
       'packages/a/src/fail.test.ts': `${head}test('two', () => { throw 1 })\n`,
@@ -73,6 +79,22 @@ test('covered lines: a file that no test loads counts, a file of types does not'
   } finally {
     copy.close()
   }
+})
+
+test('covered lines of several runs are those of the best run of each file', () => {
+  const files = [
+    { path: '/a', total: 9, covered: 2 },
+    { path: '/b', total: 5, covered: 5 },
+    { path: '/a', total: 9, covered: 7 },
+    { path: '/b', total: 5, covered: 0 },
+  ]
+  assert.deepEqual(
+    bestOf(files).map(({ path, covered }) => [path, covered]),
+    [
+      ['/a', 7],
+      ['/b', 5],
+    ],
+  )
 })
 
 test('a stage that fails says so with its output; the others run on', async t => {
