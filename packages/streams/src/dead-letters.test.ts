@@ -136,21 +136,27 @@ describe('dead letters', () => {
   })
 })
 
+/** Cannot fold `bad` until it is repaired. */
+function brokenFold(options: Partial<FoldDefinition> = {}): {
+  readonly fold: FoldDefinition
+  readonly repair: () => void
+} {
+  let isBroken = true
+  const createShard = (): TextShard =>
+    new TextShard((state, record) => {
+      if (record.data === 'bad' && isBroken) throw new Error('not yet')
+      return `${state}${record.data as string};`
+    })
+  return { fold: strictFold({ ...options, createShard }), repair: () => (isBroken = false) }
+}
+
 describe('a retry', () => {
   it('is durable when it is answered', async () => {
-    let isBroken = true
-    const fold = strictFold({
-      targets: ['letter.from-person'],
-      createShard: () =>
-        new TextShard((state, record) => {
-          if (record.data === 'bad' && isBroken) throw new Error('not yet')
-          return `${state}${record.data as string};`
-        }),
-    })
+    const { fold, repair } = brokenFold({ targets: ['letter.from-person'] })
     const world = await new TestWorld([fold]).open()
     await world.commit(textEvent('person', 'p', 'bad'))
     await world.settle()
-    isBroken = false
+    repair()
     assert.equal(await world.streams.retry({ fold: 'strict', key: 'p' }), true)
     // Nothing is closed: as after a kill.
     await world.open()
@@ -161,19 +167,12 @@ describe('a retry', () => {
   })
 
   it('of a fold without targets is not undone by a snapshot from before it', async () => {
-    let isBroken = true
-    const fold = strictFold({
-      createShard: () =>
-        new TextShard((state, record) => {
-          if (record.data === 'bad' && isBroken) throw new Error('not yet')
-          return `${state}${record.data as string};`
-        }),
-    })
+    const { fold, repair } = brokenFold()
     const world = await new TestWorld([fold]).open()
     await world.commit(textEvent('person', 'p', 'bad'))
     await world.settle()
     await world.streams.snapshot()
-    isBroken = false
+    repair()
     assert.equal(await world.streams.retry({ fold: 'strict', key: 'p' }), true)
     await world.open()
     await world.settle()

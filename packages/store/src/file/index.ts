@@ -14,6 +14,7 @@ import { storeErrors } from '../errors.ts'
 import { directoryOf, nameOf } from '../names.ts'
 import type { Snapshot, SnapshotMeta, SnapshotStore } from '../snapshots.ts'
 import { readChunks, verifySnapshot, writeSnapshot } from './format.ts'
+import { Turns } from '../turns.ts'
 
 /** How many snapshots of a name are kept. */
 const KEPT = 2
@@ -37,8 +38,8 @@ class FileSnapshotStore implements SnapshotStore {
   readonly #disk: Disk
   readonly #logger: Logger
   readonly #directory: string
-  /** The last task of each name: saves and removals of one name run one after the other. */
-  readonly #tasks = new Map<string, Promise<unknown>>()
+  /** Saves and removals of one name run one after the other. */
+  readonly #turns = new Turns()
   /** Files found damaged: they do not count among the ones kept. */
   readonly #damaged = new Set<string>()
   /** Files being read, with the number of readers: they are not removed. */
@@ -58,7 +59,7 @@ class FileSnapshotStore implements SnapshotStore {
   ): Promise<void> {
     this.#check(name)
     const text = metaText(name, meta)
-    await this.#inTurn(name, () => this.#save(name, text, chunks))
+    await this.#turns.run(name, () => this.#save(name, text, chunks))
   }
 
   async load(name: string): Promise<Snapshot | undefined> {
@@ -86,7 +87,7 @@ class FileSnapshotStore implements SnapshotStore {
 
   async remove(name: string): Promise<void> {
     this.#check(name)
-    await this.#inTurn(name, async () => {
+    await this.#turns.run(name, async () => {
       await this.#disk.remove(this.#pathOf(name))
       await this.#disk.syncDirectory(this.#directory)
     })
@@ -94,7 +95,7 @@ class FileSnapshotStore implements SnapshotStore {
 
   async close(): Promise<void> {
     this.#isClosed = true
-    await Promise.allSettled(this.#tasks.values())
+    await this.#turns.ended()
   }
 
   #check(name?: string): void {
@@ -111,17 +112,6 @@ class FileSnapshotStore implements SnapshotStore {
     const path = this.#pathOf(name)
     const files = (await this.#disk.list(path)).filter(file => COMPLETE.test(file))
     return files.toReversed().map(file => `${path}/${file}`)
-  }
-
-  async #inTurn(name: string, task: () => Promise<void>): Promise<void> {
-    const before = this.#tasks.get(name) ?? Promise.resolve()
-    const mine = before.then(task, task)
-    this.#tasks.set(name, mine)
-    try {
-      await mine
-    } finally {
-      if (this.#tasks.get(name) === mine) this.#tasks.delete(name)
-    }
   }
 
   async #save(

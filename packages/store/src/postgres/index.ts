@@ -10,6 +10,7 @@ import { checkChunk, checkName, metaText, parseMeta } from '../checks.ts'
 import { storeErrors } from '../errors.ts'
 import { directoryOf, nameOf } from '../names.ts'
 import type { Snapshot, SnapshotMeta, SnapshotStore } from '../snapshots.ts'
+import { Turns } from '../turns.ts'
 
 /** Runs a statement; `$schema` stands for the schema, columns come as text. */
 type Query = (
@@ -60,8 +61,8 @@ export function openPostgresSnapshotStore(database: SnapshotDatabase): SnapshotS
 
 class PostgresSnapshotStore implements SnapshotStore {
   readonly #database: SnapshotDatabase
-  /** The last task of each name: saves and removals of one name run one after the other. */
-  readonly #tasks = new Map<string, Promise<unknown>>()
+  /** Saves and removals of one name run one after the other. */
+  readonly #turns = new Turns()
   #isClosed = false
 
   constructor(database: SnapshotDatabase) {
@@ -75,7 +76,7 @@ class PostgresSnapshotStore implements SnapshotStore {
   ): Promise<void> {
     this.#check(name)
     const text = metaText(name, meta)
-    await this.#inTurn(name, () => this.#save(name, text, chunks))
+    await this.#turns.run(name, () => this.#save(name, text, chunks))
   }
 
   async load(name: string): Promise<Snapshot | undefined> {
@@ -99,7 +100,7 @@ class PostgresSnapshotStore implements SnapshotStore {
 
   async remove(name: string): Promise<void> {
     this.#check(name)
-    await this.#inTurn(name, () =>
+    await this.#turns.run(name, () =>
       this.#database.transaction(async query => {
         await lock(query, name)
         await query('DELETE FROM $schema.snapshots WHERE name = $1', [directoryOf(name)])
@@ -110,23 +111,12 @@ class PostgresSnapshotStore implements SnapshotStore {
 
   async close(): Promise<void> {
     this.#isClosed = true
-    await Promise.allSettled(this.#tasks.values())
+    await this.#turns.ended()
   }
 
   #check(name?: string): void {
     if (this.#isClosed) throw storeErrors.create('SNAPSHOT_STORE_CLOSED')
     if (name !== undefined) checkName(name)
-  }
-
-  async #inTurn(name: string, task: () => Promise<void>): Promise<void> {
-    const before = this.#tasks.get(name) ?? Promise.resolve()
-    const mine = before.then(task, task)
-    this.#tasks.set(name, mine)
-    try {
-      await mine
-    } finally {
-      if (this.#tasks.get(name) === mine) this.#tasks.delete(name)
-    }
   }
 
   async #save(
