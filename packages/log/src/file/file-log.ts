@@ -30,11 +30,15 @@ import { createSegment } from './segment.ts'
 import type { Segment } from './segment.ts'
 import { loadSplits } from './split-directory.ts'
 import { SplitStore } from './split-file.ts'
+import { HoldingDisk } from './holding-disk.ts'
+import { SEGMENT_HEADER_BYTES } from './layout.ts'
 import { BLOCK_HEADER_BYTES } from './split-layout.ts'
 import { Splitter } from './splitter.ts'
 import { createState, writeCheckpoint } from './state.ts'
 import type { LogState } from './state.ts'
 import { TailBudget } from './tail-budget.ts'
+import { listLedgers } from './unit-ledger.ts'
+import type { LedgerFile } from './unit-ledger.ts'
 
 const READ_RECORDS_DEFAULT = 1_000
 const EMPTY_UNIT_BYTES = 64
@@ -50,9 +54,31 @@ export interface FileLogPorts {
   readonly options?: FileLogOptions
 }
 
+/** The files that hold a log up to a durable unit; they stay until they are let go. */
+export interface LogHold {
+  /** The last unit that they hold. */
+  readonly unit: number
+  /** Its ingest time; -Infinity for a log that took nothing. */
+  readonly ingestTimeMs: number
+  /** The ends after it. */
+  readonly position: Position
+  /** Paths relative to the root of the disk, with the bytes that count; a file may be longer. */
+  readonly files: readonly { readonly path: string; readonly bytes: number }[]
+  /** Lets the files go; harmless twice. */
+  release(): Promise<void>
+}
+
+/** An event log of files, which can be copied while it runs. */
+export interface FileEventLog extends EventLog {
+  /** Names the files that hold everything durable now, and keeps them. Nothing waits for it. */
+  hold(): LogHold
+}
+
 /** Opens the log in a directory, or begins one. Refuses damage (LOG_DAMAGED) and newer formats (LOG_FORMAT_UNKNOWN). */
-export async function openFileLog(ports: FileLogPorts): Promise<EventLog> {
-  const { disk, directory } = ports
+export async function openFileLog(given: FileLogPorts): Promise<FileEventLog> {
+  const disk = new HoldingDisk(given.disk, given.logger)
+  const ports = { ...given, disk }
+  const { directory } = ports
   const limits = limitsOf(ports.options ?? {})
   await disk.makeDirectory(`${directory}/journal`)
   await syncNames(disk, `${directory}/journal`)
@@ -69,11 +95,13 @@ export async function openFileLog(ports: FileLogPorts): Promise<EventLog> {
   }
 }
 
+type HoldingPorts = FileLogPorts & { readonly disk: HoldingDisk }
+
 async function openJournal(
-  ports: FileLogPorts,
+  ports: HoldingPorts,
   limits: FileLogLimits,
   ids: DuplicateIndex,
-): Promise<EventLog> {
+): Promise<FileEventLog> {
   const { disk, logger, directory } = ports
   const journalDirectory = `${directory}/journal`
   const state = createState(limits.stepsKept)
@@ -102,7 +130,8 @@ async function openJournal(
       )
     }
     const { idsInserted } = recovered
-    const log = new FileLog({ ports, limits, state, ids, store, idsInserted })
+    const ledgers = await listLedgers(disk, directory)
+    const log = new FileLog({ ports, limits, state, ids, store, idsInserted, ledgers })
     const journal = new Journal({
       ports,
       logger,
@@ -112,6 +141,7 @@ async function openJournal(
       segments,
       spare: isNew ? undefined : spare,
       nextUnit: lastUnit + 1,
+      lastIngestMs: state.lastIngestMs,
     })
     log.begin(journal)
     return log
@@ -149,16 +179,18 @@ async function syncNames(disk: Disk, directory: string): Promise<void> {
   }
 }
 
-class FileLog implements EventLog {
+class FileLog implements FileEventLog {
   readonly capabilities: LogCapabilities = { isDurable: true, expectedVersion: true }
   readonly #limits: FileLogLimits
   readonly #state: LogState
   readonly #ids: DuplicateIndex
   readonly #reader: Reader
   readonly #tails: TailBudget
-  readonly #ports: FileLogPorts
+  readonly #ports: HoldingPorts
   readonly #store: SplitStore
   readonly #idsInserted: number
+  /** Units of the segments that were split. */
+  readonly #ledgers: LedgerFile[]
   readonly #ends = new Map<string, number>()
   readonly #listeners = new Set<() => void>()
   #journal!: Journal
@@ -169,12 +201,13 @@ class FileLog implements EventLog {
   #closing: Promise<void> | undefined
 
   constructor(options: {
-    ports: FileLogPorts
+    ports: HoldingPorts
     limits: FileLogLimits
     state: LogState
     ids: DuplicateIndex
     store: SplitStore
     idsInserted: number
+    ledgers: LedgerFile[]
   }) {
     this.#ports = options.ports
     this.#limits = options.limits
@@ -182,6 +215,7 @@ class FileLog implements EventLog {
     this.#ids = options.ids
     this.#store = options.store
     this.#idsInserted = options.idsInserted
+    this.#ledgers = options.ledgers
     this.#reader = new Reader(options.state, options.limits)
     this.#tails = new TailBudget(options.limits.tailBytesMax)
     for (const partition of this.#state.streams.partitions()) {
@@ -213,6 +247,9 @@ class FileLog implements EventLog {
       journal,
       saveIds: async segment => {
         if (this.#ids.durableMark() < segment.lastUnit) await this.#committer.saveIds()
+      },
+      onLedger: ledger => {
+        if (!this.#ledgers.some(({ path }) => path === ledger.path)) this.#ledgers.push(ledger)
       },
     })
     if (journal.active.lastUnit === 0) {
@@ -342,6 +379,25 @@ class FileLog implements EventLog {
         idMemoryBytes: ids.memoryBytes,
         idRuns: ids.runs,
       },
+    }
+  }
+
+  hold(): LogHold {
+    this.#assertOpen()
+    const release = this.#ports.disk.hold()
+    const segments = this.#journal.segments
+      .filter(({ isLeaving, durableTo }) => !isLeaving && durableTo > SEGMENT_HEADER_BYTES)
+      .map(({ path, durableTo }) => ({ path, bytes: durableTo }))
+    const splits = [...this.#state.streams.partitions()].flatMap(({ splits: files }) =>
+      files.map(({ path, bytes }) => ({ path, bytes })),
+    )
+    const ledgers = this.#ledgers.map(({ path, bytes }) => ({ path, bytes }))
+    return {
+      unit: this.#journal.durableUnit,
+      ingestTimeMs: this.#journal.durableIngestMs,
+      position: new Map(this.#ends),
+      files: [...ledgers, ...splits, ...segments],
+      release,
     }
   }
 

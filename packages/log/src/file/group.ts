@@ -38,6 +38,8 @@ export class Group {
   /** Start of the unit being framed; equals `at` between units. */
   unitStart = 0
   lastUnit = 0
+  /** Ingest time of the last unit. */
+  lastIngestMs = 0
   records = 0
   readonly unitStarts: number[] = []
   readonly waiters: Waiter[] = []
@@ -82,6 +84,7 @@ export class Group {
     this.unitStarts.push(start)
     this.unitStart = this.at
     this.lastUnit = number
+    this.lastIngestMs = ingestTimeMs
     this.records += records
   }
 

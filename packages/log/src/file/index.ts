@@ -1,2 +1,2 @@
-export { openFileLog, type FileLogPorts } from './file-log.ts'
+export { openFileLog, type FileEventLog, type FileLogPorts, type LogHold } from './file-log.ts'
 export { type FileLogOptions } from './options.ts'

@@ -47,6 +47,8 @@ export class Journal {
   readonly segments: Segment[]
   readonly counters = { units: 0, syncs: 0, writtenBytes: 0, segments: 0 }
   durableUnit: number
+  /** Ingest time of that unit. */
+  durableIngestMs: number
   nextUnit: number
   failure: unknown
   #next: Segment | undefined
@@ -70,6 +72,7 @@ export class Journal {
     segments: Segment[]
     spare: Segment | undefined
     nextUnit: number
+    lastIngestMs: number
   }) {
     this.#ports = options.ports
     this.#logger = options.logger
@@ -79,6 +82,7 @@ export class Journal {
     this.segments = options.segments
     this.nextUnit = options.nextUnit
     this.durableUnit = options.nextUnit - 1
+    this.durableIngestMs = options.lastIngestMs
     this.#next = options.spare
     this.#filling = this.#createGroup()
     this.#preallocate()
@@ -172,6 +176,7 @@ export class Journal {
       segment === this.segments[0] && segment !== this.active,
       'the oldest segment goes first',
     )
+    segment.isLeaving = true
     await this.#ports.disk.remove(segment.path)
     await this.#ports.disk.syncDirectory(this.#directory)
     this.segments.shift()
@@ -273,6 +278,8 @@ export class Journal {
       this.#bytesPerMs += (rate - this.#bytesPerMs) * (this.#bytesPerMs === 0 ? 1 : DRAIN_WEIGHT)
     }
     this.durableUnit = group.lastUnit
+    this.durableIngestMs = group.lastIngestMs
+    group.segment.durableTo = group.position + group.at
     this.#events.onDurable(group)
     for (const waiter of group.waiters) waiter.resolve()
     if (!group.segment.isBegun) {

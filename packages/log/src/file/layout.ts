@@ -40,6 +40,7 @@ export const FORMAT_VERSION = 1
 export const SEGMENT_MAGIC = magicOf('MRJ')
 export const UNIT_MAGIC = magicOf('MRU')
 export const SPLIT_MAGIC = magicOf('MRS')
+export const LEDGER_MAGIC = magicOf('MRL')
 export const MAGIC_MASK = 0x00ffffff
 
 export const SEGMENT_HEADER_BYTES = 64
@@ -47,8 +48,8 @@ export const UNIT_HEADER_BYTES = 48
 export const RECORD_HEADER_BYTES = 72
 export const TEXT_HEADER_BYTES = 12
 
-/** Kinds of frames. */
-export const KIND = { record: 1, name: 2, stream: 3, step: 4, checkpoint: 5 } as const
+/** Kinds of frames; advances stand in ledgers only (`unit-ledger.ts`). */
+export const KIND = { record: 1, name: 2, stream: 3, step: 4, checkpoint: 5, advance: 6 } as const
 
 /** Flags of a record. */
 export const FLAG = {

@@ -145,6 +145,7 @@ function readSegment(
     segment.lastUnit = unit.number
     segment.fill = unit.at + unit.length
     segment.recoveredTo = segment.fill
+    segment.durableTo = segment.fill
     segment.isBegun = true
   }
   return firstUnit

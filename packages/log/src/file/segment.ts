@@ -21,6 +21,10 @@ export interface Segment {
   fill: number
   /** End of the units that were in it when the log was opened. */
   recoveredTo: number
+  /** End of the units that are durable. */
+  durableTo: number
+  /** True once its records and its units are elsewhere: the file goes. */
+  isLeaving: boolean
   /** Number of the last unit accepted for it; 0 when there is none. */
   lastUnit: number
   /** True once a unit in it is durable. */
@@ -109,6 +113,8 @@ function openedSegment(
     capacity,
     fill,
     recoveredTo: fill,
+    durableTo: fill,
+    isLeaving: false,
     lastUnit: 0,
     isBegun: false,
     readers: 0,

@@ -24,6 +24,8 @@ import type { SplitFile, SplitStore } from './split-file.ts'
 import { SPLIT_RECORDS_MAX } from './split-layout.ts'
 import { SplitWriter } from './split-writer.ts'
 import { unitsOf } from './unit-cursor.ts'
+import { LedgerWriter } from './unit-ledger.ts'
+import type { LedgerFile } from './unit-ledger.ts'
 
 const RECORDS_PER_CHECK = 128
 const WRITE_BYTES_MAX = 1024 * 1024
@@ -56,6 +58,7 @@ export class Splitter {
   readonly #store: SplitStore
   readonly #journal: Journal
   readonly #saveIds: (segment: Segment) => Promise<void>
+  readonly #onLedger: (ledger: LedgerFile) => void
   readonly #queue: Segment[] = []
   readonly #directories = new Set<string>()
   readonly counters = { splitSegments: 0, splitFiles: 0, mergedFiles: 0, removedFiles: 0 }
@@ -72,6 +75,8 @@ export class Splitter {
     store: SplitStore
     journal: Journal
     saveIds: (segment: Segment) => Promise<void>
+    /** The units of a segment are in this file as well, before the segment goes. */
+    onLedger: (ledger: LedgerFile) => void
   }) {
     this.#disk = options.disk
     this.#clock = options.clock
@@ -82,6 +87,7 @@ export class Splitter {
     this.#store = options.store
     this.#journal = options.journal
     this.#saveIds = options.saveIds
+    this.#onLedger = options.onLedger
   }
 
   /** A segment is closed and its successor has begun. */
@@ -165,14 +171,19 @@ export class Splitter {
       })
     }
     for (const share of shares.values()) share.siblings = shares.size
+    const ledger = new LedgerWriter(this.#disk, this.#root, segment)
     try {
       for await (const { bytes, unit } of unitsOf(segment, this.#limits.readBytes)) {
         await this.#takeUnit(shares, bytes, unit, slices)
         if (this.#isStopped) return undefined
+        ledger.take(bytes, unit)
+        if (ledger.isFull) await ledger.flush()
       }
       for (const share of shares.values()) await this.#closeFile(share, slices)
+      this.#onLedger(await ledger.finish())
     } finally {
       for (const { writer } of shares.values()) await writer?.abandon()
+      await ledger.abandon()
     }
     for (const directory of this.#dirty(shares)) await this.#disk.syncDirectory(directory)
     for (const { partition, part, files } of shares.values()) {
