@@ -299,6 +299,7 @@ function openServer<A extends App>(
     app: options.app,
     log: runtime.backends.log,
     streams: runtime.streams,
+    schemas: runtime.schemas,
     ingest: runtime.ingest,
     newId: runtime.newId,
     reflected: runtime.reflected,

@@ -12,7 +12,8 @@ import { CAUSE_HEADER } from './views/plan.ts'
 
 /** The stream of the decisions: one record each, keyed by the fold. */
 export const AMENDMENTS_STREAM = 'streams.amendments'
-const AMENDED_TYPE = 'amended'
+/** The type of such a record; its data has the type of the event that it is about. */
+export const AMENDED_TYPE = 'amended'
 
 /** A decision on one event, for one fold. A later one on the same event takes its place. */
 export type Amendment =
@@ -36,7 +37,7 @@ export async function readAmendments(log: EventLog): Promise<ReadonlyMap<string,
     const records = await log.read({ stream: AMENDMENTS_STREAM, partition: 0, from })
     if (records.length === 0) return byFold
     for (const { key, data } of records) {
-      const { event, ...amendment } = data as Amendment & { event: string }
+      const { event, type: _, ...amendment } = data as Amendment & { event: string; type: string }
       const known = byFold.get(key) ?? new Map<string, Amendment>()
       known.set(event, amendment)
       byFold.set(key, known)
@@ -48,7 +49,7 @@ export async function readAmendments(log: EventLog): Promise<ReadonlyMap<string,
 /** The record of a decision, to be committed before the decision has its effect. */
 export function amendmentEvent(
   fold: string,
-  event: string,
+  event: { readonly id: string; readonly type: string },
   amendment: Amendment,
   place: { readonly id: string; readonly nowMs: number },
 ): NewEvent {
@@ -59,7 +60,7 @@ export function amendmentEvent(
     key: fold,
     id: place.id,
     eventTimeMs: place.nowMs,
-    data: { event, ...amendment },
+    data: { event: event.id, type: event.type, ...amendment },
   }
 }
 

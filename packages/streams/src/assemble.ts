@@ -54,6 +54,7 @@ export async function assemble(
         generations,
         tables,
         amendments,
+        isPersonal: seesPersonal(definition, options.personalTypes),
       })
       const writer =
         targets.size === 0
@@ -73,6 +74,14 @@ export async function assemble(
     runners.set(definition.name, runner)
   }
   return runners
+}
+
+function seesPersonal(
+  { types, tables = [] }: FoldDefinition,
+  personal: ReadonlySet<string> = new Set(),
+): boolean {
+  if (types === undefined) return personal.size > 0
+  return [...types, ...tables.map(kind => `${kind}.put`)].some(type => personal.has(type))
 }
 
 function checkFolds(

@@ -56,6 +56,7 @@ describe('dead letters', () => {
     assert.equal(decision?.key, 'strict')
     assert.deepEqual(decision?.data, {
       event: textEvent('person', 'p', 'bad').id,
+      type: 'text',
       kind: 'fix',
       reason: 'typo',
       data: 'good',

@@ -42,11 +42,14 @@ export async function amend(
   const [record] = await waitingRecords(ports.log, lane, { key, from: offset, recordsMax: 1 })
   if (record?.offset !== offset) refuse(`no record of it waits at offset ${offset}`)
   const event = eventIdOf(record as LogRecord)
+  const { type } = record as LogRecord
   const fold = lane.definition.name
   const nowMs = ports.clock.nowMs()
   const { amendments } = lane.options
   const id = deriveId(nowMs, `amendment\n${fold}\n${event}\n${JSON.stringify(amendment)}`)
-  await ports.log.commit({ events: [amendmentEvent(fold, event, amendment, { id, nowMs })] })
+  await ports.log.commit({
+    events: [amendmentEvent(fold, { id: event, type }, amendment, { id, nowMs })],
+  })
   amendments.set(event, amendment)
 }
 

@@ -12,7 +12,7 @@ export type {
   TableLookup,
   TableShard,
 } from './fold.ts'
-export { AMENDMENTS_STREAM, type Amendment } from './amendments.ts'
+export { AMENDED_TYPE, AMENDMENTS_STREAM, type Amendment } from './amendments.ts'
 export { GENERATIONS_STREAM } from './generations.ts'
 export { SHARED_NAME } from './rebuild.ts'
 export { startTicker, type TickerOptions } from './ticker.ts'

@@ -6,6 +6,7 @@
  * synchronously and stops at a record that fails; restoring the keys needs the log, so the runtime
  * does it (`recovery.ts`) before the lane goes on.
  */
+import { isError, quietText } from '@millrace/core'
 import type { LogRecord, NewEvent, ParkedKey } from '@millrace/log'
 import { TICK_TYPE } from '@millrace/log'
 import { eventIdOf, withData, type Amendment, type FoldAmendments } from './amendments.ts'
@@ -24,19 +25,23 @@ export interface LaneOptions<Shard extends FoldShard = FoldShard> {
   readonly tables: TableLookup
   /** What was decided about records that this fold cannot fold; grows while it runs. */
   readonly amendments: FoldAmendments
+  /** True when the fold sees personal data: what its code throws is kept and told without its message. */
+  readonly isPersonal: boolean
 }
 
 /** A record that could not be folded: the lane stands before it until its keys are restored. */
 export interface LaneFailure {
   readonly record: LogRecord
   readonly keys: readonly string[]
-  readonly error: unknown
+  /** What is told of it, as `failureText` gives it. */
+  readonly reason: string
 }
 
 /** Why and where keys begin to wait. */
 export interface Parking {
   readonly offset: number
-  readonly error: unknown
+  /** What is told of it, as `failureText` gives it. */
+  readonly reason: string
   /** Records that wait, the failing one included. */
   readonly waiting: number
   /** When the log took the record, milliseconds since the epoch. */
@@ -121,9 +126,9 @@ export class Lane<Shard extends FoldShard = FoldShard> {
           return
         }
         // Work that fails behind the fold of a record leaves that record folded.
-        const { offset, ingestTimeMs } = this.#cause as LogRecord
+        const { offset, ingestTimeMs: sinceMs } = this.#cause as LogRecord
         const at = this.#isFolding ? offset + 1 : offset
-        this.park([key], { offset: at, error, waiting: 0, sinceMs: ingestTimeMs })
+        this.park([key], { offset: at, reason: this.failureText(error), waiting: 0, sinceMs })
       },
     }
   }
@@ -131,6 +136,16 @@ export class Lane<Shard extends FoldShard = FoldShard> {
   createShard(): Shard {
     const { definition, partition, partitions, tables } = this.options
     return definition.createShard({ partition, partitions, tables })
+  }
+
+  /** What may be told of an error of the fold's own code. */
+  failureText(error: unknown): string {
+    return this.options.isPersonal ? quietText(error) : errorText(error)
+  }
+
+  /** What may be told of an error that stopped the lane: the runtime's own are safe to quote. */
+  stopText(error: unknown): string {
+    return isError(error) ? errorText(error) : this.failureText(error)
   }
 
   /** Forgets everything: it is folded again from the start. */
@@ -232,13 +247,12 @@ export class Lane<Shard extends FoldShard = FoldShard> {
   }
 
   /** Parks keys: they wait from `offset` on; they share their fate from now on. */
-  park(keys: readonly string[], { offset, error, waiting, sinceMs }: Parking): void {
-    const text = errorText(error)
+  park(keys: readonly string[], { offset, reason: error, waiting, sinceMs }: Parking): void {
     const group = new Set<string>()
     for (const key of keys) {
       const known = this.parked.get(key)
       if (known === undefined) {
-        const entry = { key, offset, error: text, attempts: 1, waiting, sinceMs, group }
+        const entry = { key, offset, error, attempts: 1, waiting, sinceMs, group }
         this.parked.set(key, entry)
         this.shard.hold?.(key)
         this.#noteParked(entry)
@@ -291,7 +305,7 @@ export class Lane<Shard extends FoldShard = FoldShard> {
     this.counters.failed += 1
     if (this.definition.onFailure === 'park') {
       const { offset, ingestTimeMs: sinceMs } = failure.record
-      this.park(failure.keys, { offset, error: failure.error, waiting: 1, sinceMs })
+      this.park(failure.keys, { offset, reason: failure.reason, waiting: 1, sinceMs })
     } else {
       this.#pass(failure.keys)
     }
@@ -323,7 +337,7 @@ export class Lane<Shard extends FoldShard = FoldShard> {
       this.#call(record)
     } catch (error) {
       this.emitted.length = emitted
-      this.failure = { record, keys: this.keysOf(record), error }
+      this.failure = { record, keys: this.keysOf(record), reason: this.failureText(error) }
       return false
     }
     this.counters.folded += 1
@@ -353,8 +367,7 @@ export class Lane<Shard extends FoldShard = FoldShard> {
     this.counters.waited += 1
     const blocker = this.parked.get(waiting) as Parked
     const { offset, ingestTimeMs: sinceMs } = record
-    const error = new Error(`it waits for key ${blocker.key}`)
-    this.park(keys, { offset, error, waiting: 1, sinceMs })
+    this.park(keys, { offset, reason: `it waits for key ${blocker.key}`, waiting: 1, sinceMs })
     return true
   }
 

@@ -5,7 +5,7 @@
 import { partitionName, type Logger } from '@millrace/core'
 import type { ParkedKey } from '@millrace/log'
 import type { SnapshotStore } from '@millrace/store'
-import { errorText, type Lane } from './lane.ts'
+import type { Lane } from './lane.ts'
 import { foldKey, historyOf, retryParked, type RefoldPorts } from './refold.ts'
 import type { FoldRunner, LaneRunner } from './runner.ts'
 import { readLanes, restoreLane, type LaneImage } from './snapshot-codec.ts'
@@ -36,7 +36,7 @@ export async function loadFold(
         lane.reset()
         ports.logger.warn('a snapshot cannot be restored', {
           fold: runner.name,
-          reason: errorText(error),
+          reason: lane.stopText(error),
         })
       }
     }
@@ -63,7 +63,7 @@ async function readImages(
     } catch (error) {
       ports.logger.warn('a snapshot cannot be read', {
         fold: runner.name,
-        reason: errorText(error),
+        reason: runner.stopText(error),
       })
     }
   }

@@ -233,7 +233,7 @@ export class ViewLoop {
       fold: runner.name,
       partition: laneRunner.lane.partition,
       offset: failure?.record.offset,
-      reason: errorText(failure?.error),
+      reason: failure?.reason,
       policy: runner.definition.onFailure,
     })
     try {
@@ -249,7 +249,7 @@ export class ViewLoop {
     this.#options.logger.error('a fold stopped', {
       fold: runner.name,
       partition: laneRunner.lane.partition,
-      reason: errorText(error),
+      reason: laneRunner.lane.stopText(error),
     })
   }
 }

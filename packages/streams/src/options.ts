@@ -29,6 +29,8 @@ export interface StreamsOptions {
   readonly tables?: Readonly<Record<string, string>>
   /** The definition that folds emit under. Default: that of the record which caused the emission. */
   readonly definition?: string
+  /** Event types with personal data. What a fold of them throws is kept and told without its message. */
+  readonly personalTypes?: ReadonlySet<string>
   readonly options?: Partial<StreamsSettings>
 }
 

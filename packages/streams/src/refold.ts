@@ -66,7 +66,7 @@ async function foldOnce(
       beside.shard.decodeKey(key, before)
       if (lane.definition.onFailure === 'park') {
         beside.shard.hold?.(key)
-        failure = failureAt(record, fault.error)
+        failure = failureAt(record, fault.reason)
       }
     }
     await slices.pause()
@@ -74,26 +74,26 @@ async function foldOnce(
   passTime(beside, lane, key, last)
   const late = beside.parked.get(key)
   if (failure === undefined && late !== undefined && !lane.parked.has(key)) {
-    failure = { offset: to, error: late.error, waiting: 0, sinceMs: late.sinceMs }
+    failure = { offset: to, reason: late.error, waiting: 0, sinceMs: late.sinceMs }
   }
   const bytes = beside.shard.encodeKey(key)
   return failure === undefined ? { bytes } : { bytes, failure }
 }
 
 /** Folds a record unless a timer of the key failed before it; says what went wrong. */
-function faultOf(beside: Lane, key: string, record: LogRecord): { error: unknown } | undefined {
+function faultOf(beside: Lane, key: string, record: LogRecord): { reason: string } | undefined {
   const failed = beside.parked.get(key)
-  if (failed !== undefined) return { error: failed.error }
+  if (failed !== undefined) return { reason: failed.error }
   try {
     beside.foldOne(record)
     return undefined
   } catch (error) {
-    return { error }
+    return { reason: beside.failureText(error) }
   }
 }
 
-function failureAt(record: LogRecord, error: unknown): Parking {
-  return { offset: record.offset, error, waiting: 1, sinceMs: record.ingestTimeMs }
+function failureAt(record: LogRecord, reason: string): Parking {
+  return { offset: record.offset, reason, waiting: 1, sinceMs: record.ingestTimeMs }
 }
 
 function passTime(beside: Lane, lane: Lane, key: string, last: LogRecord | undefined): void {
@@ -143,13 +143,13 @@ async function blamedRecord(log: EventLog, lane: Lane, parkedAt: number): Promis
 export async function restoreFailed(ports: RefoldPorts, lane: Lane): Promise<void> {
   const failure = lane.failure
   if (failure === undefined) return
-  const { keys, record, error } = failure
+  const { keys, record } = failure
   for (const key of keys) {
     const state = await foldKey(ports, lane, key, record.offset)
     if (state.failure !== undefined) {
       const { offset } = state.failure
       const reason = `it is not deterministic: the record at offset ${offset} failed when it was folded again`
-      throw streamsErrors.create('FOLD_FAILED', { fold: lane.definition.name, reason }, error)
+      throw streamsErrors.create('FOLD_FAILED', { fold: lane.definition.name, reason })
     }
     lane.replaceKey(key, state.bytes)
   }
@@ -172,7 +172,7 @@ export async function expectedState(
     try {
       beside.foldOne(record)
     } catch (error) {
-      return { bytes: undefined, failure: failureAt(record, error) }
+      return { bytes: undefined, failure: failureAt(record, beside.failureText(error)) }
     }
     await slices.pause()
   }

@@ -1,7 +1,7 @@
 /** A fold as it runs: its lanes with what the runtime keeps about them. */
 import { partitionName, type Position } from '@millrace/core'
 import type { FoldDefinition, FoldShard, ParkedInfo } from './fold.ts'
-import { errorText, type Lane } from './lane.ts'
+import type { Lane } from './lane.ts'
 import type { Lineage } from './generations.ts'
 import type { StepWriter } from './step-writer.ts'
 import type { FoldHandle, FoldStatus } from './streams.ts'
@@ -136,10 +136,16 @@ export class FoldRunner {
     )
   }
 
-  error(): unknown {
-    for (const { error, writer } of this.lanes) {
-      if (error !== undefined) return error
-      if (writer?.error !== undefined) return writer.error
+  /** What may be told of an error that its code may have thrown. */
+  stopText(error: unknown): string {
+    return (this.lanes[0] as LaneRunner).lane.stopText(error)
+  }
+
+  /** Why it stopped for good, in a line. */
+  error(): string | undefined {
+    for (const { lane, error, writer } of this.lanes) {
+      const found = error ?? writer?.error
+      if (found !== undefined) return lane.stopText(found)
     }
     return undefined
   }
@@ -171,7 +177,7 @@ export class FoldRunner {
       version: this.definition.version,
       generation: this.lineage.generation,
       state: error !== undefined ? 'failed' : this.isLive ? 'live' : 'catching-up',
-      ...(error === undefined ? {} : { error: errorText(error) }),
+      ...(error === undefined ? {} : { error }),
       position: this.position(),
       lag: this.lag(ends),
       keys,

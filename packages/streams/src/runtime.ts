@@ -12,7 +12,7 @@ import { assemble } from './assemble.ts'
 import { amend, waitingRecords } from './dead-letters.ts'
 import { streamsErrors } from './errors.ts'
 import type { FoldShard } from './fold.ts'
-import { errorText, type Lane } from './lane.ts'
+import type { Lane } from './lane.ts'
 import { loadFold } from './load.ts'
 import { ViewLoop } from './loop.ts'
 import { SETTINGS_DEFAULT, type StreamsOptions, type StreamsSettings } from './options.ts'
@@ -311,7 +311,7 @@ class Runtime implements Streams {
         } catch (error) {
           this.#options.logger.error('a listener failed', {
             fold: runner.name,
-            reason: errorText(error),
+            reason: runner.stopText(error),
           })
         }
       }
@@ -336,7 +336,7 @@ class Runtime implements Streams {
         laneRunner.error = error
         this.#options.logger.error('a fold stopped', {
           fold: runner.name,
-          reason: errorText(error),
+          reason: laneRunner.lane.stopText(error),
         })
       }),
     )
@@ -392,7 +392,7 @@ class Runtime implements Streams {
     } catch (error) {
       this.#options.logger.warn('a snapshot could not be written', {
         fold: runner.name,
-        reason: errorText(error),
+        reason: runner.stopText(error),
       })
     } finally {
       runner.isSnapshotting = false
@@ -440,7 +440,7 @@ class Runtime implements Streams {
   async #settle(runner: FoldRunner, { lane, writer }: LaneRunner): Promise<void> {
     while (writer !== undefined && lane.consumed >= lane.mutedBefore && !writer.isDrained()) {
       if (writer.error !== undefined) {
-        const reason = errorText(writer.error)
+        const reason = lane.stopText(writer.error)
         throw streamsErrors.create('FOLD_FAILED', { fold: runner.name, reason }, writer.error)
       }
       writer.flush()

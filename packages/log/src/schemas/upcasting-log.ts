@@ -5,6 +5,7 @@
  * Cost: nothing without upcasters (the log itself is given back); with them one look-up for each
  * record of a type that has one, and the upcaster when the data is asked for.
  */
+import { quietText } from '@millrace/core'
 import { logErrors } from '../errors.ts'
 import type { EventLog, LogRecord, SealedPart } from '../log.ts'
 import type { EvolutionPlan, Upcast } from './evolution.ts'
@@ -67,7 +68,7 @@ class UpcastRecord implements LogRecord {
       return this.#upcast(this.#record.data)
     } catch (error) {
       const { type, id, definition } = this.#record
-      const reason = error instanceof Error ? error.message : String(error)
+      const reason = quietText(error)
       throw logErrors.create('UPCAST_FAILED', { type, id, definition, reason }, error)
     }
   }

@@ -1,6 +1,7 @@
 /** What the routes of the server stand on. */
 import type { App, Clock, Logger, Position } from '@millrace/core'
 import type { EventLog } from '@millrace/log'
+import type { SchemaHistory } from '@millrace/log/schemas'
 import type { Streams } from '@millrace/streams'
 import type { Limits } from '../config.ts'
 import type { Ingest } from '../ingest/ingest.ts'
@@ -9,6 +10,8 @@ import type { Ingest } from '../ingest/ingest.ts'
 export interface ServerContext {
   readonly app: App
   readonly log: EventLog
+  /** What the log remembers of its definitions, this one included. */
+  readonly schemas: SchemaHistory
   readonly streams: Streams
   readonly ingest: Ingest
   readonly clock: Clock

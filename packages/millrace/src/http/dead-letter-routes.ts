@@ -104,7 +104,7 @@ export function deadLetterOperations(context: ServerContext): readonly Operation
 }
 
 function readingOperations(context: ServerContext): readonly Operation[] {
-  const mask = createMask(context.app)
+  const mask = createMask(context.app, context.schemas)
   return [
     {
       ...common,

@@ -109,7 +109,7 @@ export function logOperations(
   context: ServerContext,
   subscriptions: Subscriptions,
 ): readonly Operation[] {
-  const mask = createMask(context.app)
+  const mask = createMask(context.app, context.schemas)
   return [
     {
       method: 'GET',
@@ -304,6 +304,6 @@ export function recordJson(record: LogRecord, mask: Mask): Readonly<Record<strin
     generation: record.generation,
     isHistory: record.isHistory,
     headers: record.headers,
-    data: mask(record.type, record.data),
+    data: mask(record),
   }
 }

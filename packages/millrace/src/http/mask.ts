@@ -1,73 +1,80 @@
-/** Hides personal fields of records where people look at the log. */
-import type { App } from '@millrace/core'
+/**
+ * Hides personal fields of records where people look at the log. A record is masked by the marks of
+ * the definition that it was written under as well as by today's: neither a mark that was taken away
+ * nor an event type that is no longer declared uncovers what was sent before.
+ */
+import { quietStack, type App } from '@millrace/core'
+import type { LogRecord } from '@millrace/log'
+import type { SchemaHistory } from '@millrace/log/schemas'
+import { AMENDED_TYPE, AMENDMENTS_STREAM } from '@millrace/streams'
 
 /** What stands in the place of a personal value. */
 export const MASKED = '[personal]'
 
-/** Gives the data of a record of a type, with personal values replaced. */
-export type Mask = (type: string, data: unknown) => unknown
+/** Gives the data of a record, with personal values replaced. */
+export type Mask = (record: LogRecord) => unknown
 
-/** Creates the mask of a definition. Types that it does not know are passed through: their fields are not declared personal. */
-export function createMask(app: App): Mask {
-  const ownFields = new Map<string, readonly string[]>()
-  const attributes = new Map<string, readonly string[]>()
-  const personal = (fields: Readonly<Record<string, { readonly isPersonal: boolean }>>): string[] =>
-    Object.keys(fields).filter(name => fields[name]?.isPersonal)
-  for (const [type, event] of app.events) ownFields.set(type, personal(event.definition.fields))
-  for (const [kind, table] of app.tables) {
-    attributes.set(`${kind}.put`, personal(table.definition.fields))
-  }
-  return (type, data) => {
-    const masked = hide(data, ownFields.get(type) ?? [])
-    const inner = attributes.get(type) ?? []
-    if (inner.length === 0 || !isObject(masked)) return masked
-    return { ...masked, attributes: hide(masked['attributes'], inner) }
-  }
-}
+/** Hides in a value what one schema marks as personal. */
+type Hide = (data: unknown) => unknown
 
 /**
- * Tells of an error that nobody foresaw, for the log of the server: name, message and frames.
- * Messages quote what they stumble over, so the message is left out where `body`, the bytes of a
- * request, holds a personal field, or cannot be read.
+ * Creates the mask of a log for the readers of `app`. Types that none of its definitions declared
+ * are passed through: they are Millrace's own.
  */
-export type DescribeError = (error: unknown, body: Uint8Array | undefined) => string
-
-/** Creates the description of errors of a definition. */
-export function createErrorDescription(app: App): DescribeError {
-  const definitions = [...app.events.values(), ...app.tables.values()]
-  const names = new Set(
-    definitions.flatMap(({ definition: { fields } }) =>
-      Object.keys(fields).filter(name => fields[name]?.isPersonal),
-    ),
+export function createMask(app: App, { versions, definitions }: SchemaHistory): Mask {
+  const hides = new Map(
+    [...versions].map(([type, list]) => [type, list.map(({ schema }) => hideOf(schema))]),
   )
-  const holdsPersonal = (value: unknown): boolean => {
-    if (typeof value !== 'object' || value === null) return false
-    return Object.entries(value).some(([name, inner]) => names.has(name) || holdsPersonal(inner))
+  const today = definitions.get(app.fingerprint)
+  const hide = (type: string, definition: string | undefined, data: unknown): unknown => {
+    const all = hides.get(type) ?? []
+    const version = definition === undefined ? undefined : definitions.get(definition)?.[type]
+    // A definition that is not known is held to the marks of all.
+    const own = version === undefined ? all : [all[version - 1], all[(today?.[type] ?? 0) - 1]]
+    return own.reduce((value, one) => (one === undefined ? value : one(value)), data)
   }
-  const mayQuote = (body: Uint8Array | undefined): boolean => {
-    if (names.size === 0 || body === undefined || body.length === 0) return true
-    try {
-      return !holdsPersonal(JSON.parse(Buffer.from(body).toString('utf8')))
-    } catch {
-      return false
-    }
-  }
-  return (error, body) => {
-    const isQuoted = mayQuote(body)
-    if (!(error instanceof Error)) return isQuoted ? String(error) : MASKED
-    const stack = error.stack ?? error.message
-    if (isQuoted) return stack
-    const { message } = error
-    const frames = stack.slice(stack.indexOf(message) + message.length)
-    return `${error.name}: ${MASKED}${frames}`
+  return ({ stream, type, definition, data }) => {
+    if (stream !== AMENDMENTS_STREAM || type !== AMENDED_TYPE) return hide(type, definition, data)
+    const amended = data as { readonly type: string; readonly data?: unknown }
+    if (amended.data === undefined) return data
+    return { ...amended, data: hide(amended.type, undefined, amended.data) }
   }
 }
 
-function hide(data: unknown, names: readonly string[]): unknown {
-  if (names.length === 0 || !isObject(data)) return data
-  const copy = { ...data }
-  for (const name of names) if (Object.hasOwn(copy, name)) copy[name] = MASKED
-  return copy
+/** Event types of which a version that the log remembers has a personal field. */
+export function personalTypes({ versions }: SchemaHistory): ReadonlySet<string> {
+  const types = [...versions].filter(([, list]) =>
+    list.some(({ schema }) => hideOf(schema) !== undefined),
+  )
+  return new Set(types.map(([type]) => type))
+}
+
+/** Undefined when the schema marks nothing. */
+function hideOf(schema: unknown): Hide | undefined {
+  if (!isObject(schema)) return undefined
+  if (schema['x-personal'] === true) return () => MASKED
+  const { properties } = schema
+  if (!isObject(properties)) return undefined
+  const inner = Object.entries(properties).flatMap(([name, field]) => {
+    const hide = hideOf(field)
+    return hide === undefined ? [] : [[name, hide] as const]
+  })
+  if (inner.length === 0) return undefined
+  return data => {
+    if (!isObject(data)) return data
+    const copy = { ...data }
+    for (const [name, hide] of inner) if (Object.hasOwn(copy, name)) copy[name] = hide(copy[name])
+    return copy
+  }
+}
+
+/** Tells of an error that nobody foresaw, for the log of the server: the stack, or what is safe of it. */
+export type DescribeError = (error: unknown) => string
+
+/** Creates the description of errors; the message is left out where it may quote personal data. */
+export function createErrorDescription(history: SchemaHistory): DescribeError {
+  if (personalTypes(history).size > 0) return quietStack
+  return error => (error instanceof Error ? (error.stack ?? error.message) : String(error))
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

@@ -202,14 +202,14 @@ function createFastify(
     clientErrorHandler: (error, socket) => answerBrokenRequest(error, socket, context),
   })
   app.server.maxConnections = limits.connectionsMax
-  const describeError = createErrorDescription(context.app)
+  const describeError = createErrorDescription(context.schemas)
   app.setErrorHandler((error, request, reply) => {
     const registered = toRegistered(error, request.id)
     if (registered.code === 'INTERNAL') {
       context.logger.error('request failed', {
         requestId: request.id,
         operation: request.routeOptions.url,
-        error: describeError(error, request.body as Buffer | undefined),
+        error: describeError(error),
       })
     }
     return sendProblem(registered, request, reply)

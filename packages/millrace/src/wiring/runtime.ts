@@ -7,9 +7,11 @@ import {
   type Position,
   type Random,
 } from '@millrace/core'
+import type { SchemaHistory } from '@millrace/log/schemas'
 import { openStreams, startTicker, type Streams } from '@millrace/streams'
 import type { Limits } from '../config.ts'
 import { createIngest, type Ingest } from '../ingest/ingest.ts'
+import { personalTypes } from '../http/mask.ts'
 import { openBackends, type Backends } from './backends.ts'
 import { planHouse } from './house.ts'
 import { admitDefinition } from './schemas.ts'
@@ -19,6 +21,8 @@ import { closeModules, modulesOf, openModules, orderModules, type OpenedModule }
 export interface Runtime {
   readonly backends: Backends
   readonly streams: Streams
+  /** What the log remembers of its definitions, this one included. */
+  readonly schemas: SchemaHistory
   readonly modules: readonly OpenedModule[]
   readonly ingest: Ingest
   readonly newId: () => string
@@ -50,11 +54,20 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
   const newId = createIdSource({ clock, random })
   let streams: Streams | undefined
   try {
-    const log = await admitDefinition(opened.log, app, clock)
+    const { log, schemas } = await admitDefinition(opened.log, app, clock)
     await log.declare(house.streams)
     const { folds, tables } = house
     const definition = app.fingerprint
-    streams = await openStreams({ log, snapshots, clock, logger, folds, tables, definition })
+    streams = await openStreams({
+      log,
+      snapshots,
+      clock,
+      logger,
+      folds,
+      tables,
+      definition,
+      personalTypes: personalTypes(schemas),
+    })
     const running = streams
     const secret = identity.secret
     const context = { app, log, streams, clock, random, logger, newId, secret }
@@ -70,6 +83,7 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
     return {
       backends,
       streams,
+      schemas,
       modules,
       newId,
       ingest: createIngest({ app, log, clock, newId, limits }),

@@ -67,21 +67,27 @@ async function firstOf(
 }
 
 /**
- * Checks the definition, registers what is new of it, and gives the log as it is to be read. Throws
- * SCHEMA_INCOMPATIBLE with the event, the version, the places and the rules.
+ * Checks the definition, registers what is new of it, and gives the log as it is to be read, with
+ * what it remembers. Throws SCHEMA_INCOMPATIBLE with the event, the version, the places and the rules.
  */
-export async function admitDefinition(log: EventLog, app: App, clock: Clock): Promise<EventLog> {
+export async function admitDefinition(
+  log: EventLog,
+  app: App,
+  clock: Clock,
+): Promise<{ readonly log: EventLog; readonly schemas: SchemaHistory }> {
   await log.declare([schemaStream])
-  const history = await readSchemaHistory(log)
+  let schemas = await readSchemaHistory(log)
   const declared = declaredEvents(app)
-  const plan = planEvolution(declared, history)
-  const [first] = await findBroken(log, plan.broken, history)
+  const plan = planEvolution(declared, schemas)
+  const [first] = await findBroken(log, plan.broken, schemas)
   if (first !== undefined) throw incompatible(first)
-  const events = registrationOf(history, app.fingerprint, { declared, nowMs: clock.nowMs() })
-  if (events.length === 0) return upcastingLog(log, plan, history)
-  await log.commit({ events })
-  // With what was registered: what is written from now on is of these versions.
-  return upcastingLog(log, plan, await readSchemaHistory(log))
+  const events = registrationOf(schemas, app.fingerprint, { declared, nowMs: clock.nowMs() })
+  if (events.length > 0) {
+    await log.commit({ events })
+    // With what was registered: what is written from now on is of these versions.
+    schemas = await readSchemaHistory(log)
+  }
+  return { log: upcastingLog(log, plan, schemas), schemas }
 }
 
 function incompatible({

@@ -1,5 +1,5 @@
 /** Answers of surfaces, and lists of related, trending and popular items. In process and synchronous. */
-import type { Position } from '@millrace/core'
+import { quietText, type Position } from '@millrace/core'
 import { SparseScores, TopSelector } from '@millrace/recommend'
 import type { FoldHandle } from '@millrace/streams'
 import {
@@ -318,7 +318,7 @@ export class Recommender {
       logger.warn('an effect failed', {
         surface: surface.name,
         effect: name,
-        error: error instanceof Error ? error.message : String(error),
+        error: quietText(error),
       })
     }
     clock.soon(() => {
