@@ -87,6 +87,13 @@ export const logErrors = defineErrors({
     message: '{file} is damaged at byte {at}: {reason}. Affected: {affected}.',
     remedy: 'Restore the file from a backup. To go on without the damaged part: {goOn}.',
   },
+  LOG_SPLIT_FAILED: {
+    status: 500,
+    retryable: true,
+    message: 'A segment of the journal could not be split: {reason}.',
+    remedy:
+      'Nothing is lost and it is tried again; when it goes on, look at the disk and at the memory of the machine.',
+  },
   LOG_FORMAT_UNKNOWN: {
     status: 500,
     retryable: false,

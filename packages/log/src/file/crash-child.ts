@@ -8,7 +8,7 @@ import { createIdSource, silentLogger, systemClock, systemRandom } from '@millra
 import type { Disk, DiskFile } from '@millrace/core'
 import { openNodeDisk } from '../disk/index.ts'
 import type { EventLog, NewEvent } from '../log.ts'
-import { openFileLog } from './index.ts'
+import { createSplitThread, openFileLog } from './index.ts'
 import { CRASH_OPTIONS, CRASH_STREAM, dataOf } from './crash-plan.ts'
 import type { CrashStep } from './crash-plan.ts'
 
@@ -100,7 +100,11 @@ async function write(log: EventLog, writer: number, newId: () => string): Promis
   }
 }
 
+// Kills at random moments, and those between the split of a segment and its removal, meet the thread;
+// the other steps are counted on this one, which does all of the work in the order of its calls.
+const isThreaded = step === undefined || step.call === 'remove'
 const log = await openFileLog({
+  ...(isThreaded ? { splitWork: createSplitThread(directory) } : {}),
   disk: mortal(openNodeDisk(directory)),
   clock: systemClock,
   random: systemRandom,

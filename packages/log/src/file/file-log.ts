@@ -33,6 +33,7 @@ import { SplitStore } from './split-file.ts'
 import { HoldingDisk } from './holding-disk.ts'
 import { SEGMENT_HEADER_BYTES } from './layout.ts'
 import { BLOCK_HEADER_BYTES } from './split-layout.ts'
+import type { SplitWork } from './split-work.ts'
 import { Splitter } from './splitter.ts'
 import { createState, writeCheckpoint } from './state.ts'
 import type { LogState } from './state.ts'
@@ -52,6 +53,8 @@ export interface FileLogPorts {
   /** Directory of the log, relative to the root of `disk`. Made when it is missing. */
   readonly directory: string
   readonly options?: FileLogOptions
+  /** Who writes the files of closed segments; stopped with the log. Default: the main thread, in slices. */
+  readonly splitWork?: SplitWork
 }
 
 /** The files that hold a log up to a durable unit; they stay until they are let go. */
@@ -225,7 +228,7 @@ class FileLog implements FileEventLog {
 
   /** Starts taking commits. */
   begin(journal: Journal): void {
-    const { disk, clock, logger, directory } = this.#ports
+    const { disk, clock, logger, directory, splitWork } = this.#ports
     this.#journal = journal
     this.#committer = new Committer({
       clock,
@@ -245,6 +248,7 @@ class FileLog implements FileEventLog {
       streams: this.#state.streams,
       store: this.#store,
       journal,
+      work: splitWork,
       saveIds: async segment => {
         if (this.#ids.durableMark() < segment.lastUnit) await this.#committer.saveIds()
       },

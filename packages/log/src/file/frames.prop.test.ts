@@ -89,12 +89,11 @@ test('key chains find what a Map finds, newest first', () => {
         const hash = hashOfKey(0, String(key % 23)) >>> 0
         chains.add(hash, record)
         model.set(hash, [record, ...(model.get(hash) ?? [])])
+        // Questions in between: the chains are brought up to date from where they were.
+        if (key === 0) assert.deepEqual(chains.find(hash), model.get(hash))
       })
       for (const [hash, records] of model) assert.deepEqual(chains.find(hash), records)
       assert.deepEqual(chains.find(0xdeadbeef), model.get(0xdeadbeef) ?? [])
-      let count = 0
-      chains.forEach(() => (count += 1))
-      assert.equal(count, keys.length)
     }),
     { seed: 12, numRuns: 200 },
   )

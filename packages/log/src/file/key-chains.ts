@@ -1,66 +1,64 @@
 /**
- * Which records of a run of one partition carry a key: a hash table of chains in one typed array.
- * Adding costs a few nanoseconds and no object; a candidate found by its 32-bit hash is compared
- * with the real key by the caller, so that a collision costs time and never an answer.
+ * Which records of a run of one partition carry a key: hashes in the order in which they came, and a
+ * hash table of chains over them, which is brought up to date when somebody asks. Adding costs two
+ * numbers at the end of an array, so a log that nobody asks for keys pays for no table; a candidate
+ * found by its 32-bit hash is compared with the real key by the caller, so that a collision costs
+ * time and never an answer.
  */
-const STRIDE = 3
 const ENTRIES_FIRST = 16
 
 /** See the head of the file. */
 export class KeyChains {
-  /** Per entry: hash, record, entry before it in its chain (or -1). */
-  #entries = new Int32Array(ENTRIES_FIRST * STRIDE)
-  #heads = new Int32Array(ENTRIES_FIRST).fill(-1)
+  /** Per entry: hash, record. */
+  #entries = new Uint32Array(ENTRIES_FIRST * 2)
   #count = 0
-
-  get count(): number {
-    return this.#count
-  }
+  /** Per bucket the newest entry of its chain, or -1; per entry the one before it. Empty until the first question. */
+  #heads = new Int32Array(0)
+  #before = new Int32Array(0)
+  /** Entries that are in the chains. */
+  #linked = 0
 
   add(hash: number, record: number): void {
-    if (this.#count === this.#heads.length) this.#grow()
-    const entry = this.#count++
-    const bucket = hash & (this.#heads.length - 1)
-    const at = entry * STRIDE
+    const at = this.#count * 2
+    if (at === this.#entries.length) {
+      const grown = new Uint32Array(at * 2)
+      grown.set(this.#entries)
+      this.#entries = grown
+    }
     this.#entries[at] = hash
     this.#entries[at + 1] = record
-    this.#entries[at + 2] = this.#heads[bucket] as number
-    this.#heads[bucket] = entry
+    this.#count += 1
   }
 
   /** Records whose key has this hash, newest first. */
   find(hash: number): number[] {
-    const wanted = hash | 0
     const found: number[] = []
-    let entry = this.#heads[hash & (this.#heads.length - 1)] as number
+    if (this.#count === 0) return found
+    this.#link()
+    const wanted = hash >>> 0
+    let entry = this.#heads[wanted & (this.#heads.length - 1)] as number
     while (entry !== -1) {
-      if (this.#entries[entry * STRIDE] === wanted) {
-        found.push(this.#entries[entry * STRIDE + 1] as number)
-      }
-      entry = this.#entries[entry * STRIDE + 2] as number
+      if (this.#entries[entry * 2] === wanted) found.push(this.#entries[entry * 2 + 1] as number)
+      entry = this.#before[entry] as number
     }
     return found
   }
 
-  /** Every hash with its record, in the order in which they were added. */
-  forEach(visit: (hash: number, record: number) => void): void {
-    for (let entry = 0; entry < this.#count; entry++) {
-      const at = entry * STRIDE
-      visit((this.#entries[at] as number) >>> 0, this.#entries[at + 1] as number)
+  /** Puts the entries that came since the last question into the chains; all of them when there are more than buckets. */
+  #link(): void {
+    if (this.#count > this.#heads.length) {
+      let buckets = ENTRIES_FIRST
+      while (buckets < this.#count) buckets *= 2
+      this.#heads = new Int32Array(buckets).fill(-1)
+      this.#before = new Int32Array(buckets)
+      this.#linked = 0
     }
-  }
-
-  #grow(): void {
-    const entries = new Int32Array(this.#entries.length * 2)
-    entries.set(this.#entries)
-    const heads = new Int32Array(this.#heads.length * 2).fill(-1)
-    for (let entry = 0; entry < this.#count; entry++) {
-      const bucket = (entries[entry * STRIDE] as number) & (heads.length - 1)
-      entries[entry * STRIDE + 2] = heads[bucket] as number
-      heads[bucket] = entry
+    const mask = this.#heads.length - 1
+    for (; this.#linked < this.#count; this.#linked++) {
+      const bucket = (this.#entries[this.#linked * 2] as number) & mask
+      this.#before[this.#linked] = this.#heads[bucket] as number
+      this.#heads[bucket] = this.#linked
     }
-    this.#entries = entries
-    this.#heads = heads
   }
 }
 

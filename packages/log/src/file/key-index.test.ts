@@ -60,7 +60,7 @@ test('the keys of a frame are those of its event that belong to the partition', 
         const head = { ...numbers, isUnique: false, ingestTimeMs: 0, watermarkMs: 0 }
         writeRecord(group, head, event, '1')
         const found: number[] = []
-        forEachKeyHash(group.bytes, 0, partition, hash => found.push(hash))
+        forEachKeyHash(group.bytes, 0, partition.home, hash => found.push(hash))
         const home = (keys ?? [own]).filter(
           name => partitionOf(name, partitions) === partition.number,
         )

@@ -58,7 +58,7 @@ export class KeyIndex {
           const owner = owners.get(partition)
           if (owner === undefined) continue
           const record = frameField.offset(bytes, at) - owner.part.first
-          forEachKeyHash(bytes, at, partition, hash => owner.chains.add(hash, record))
+          forEachKeyHash(bytes, at, partition.home, hash => owner.chains.add(hash, record))
         }
       }
       for (const { part, chains } of owners.values()) part.older = chains
@@ -68,11 +68,18 @@ export class KeyIndex {
   }
 }
 
+/** A partition, as far as it decides which keys are found there. */
+interface Home {
+  readonly partition: number
+  /** Partitions of its stream. */
+  readonly partitions: number
+}
+
 /** Visits the hash of every key under which the record of a frame is found in its partition, each once. */
 export function forEachKeyHash(
   bytes: Bytes,
   at: number,
-  partition: Partition,
+  home: Home,
   visit: (hash: number) => void,
 ): void {
   const { u8, u16 } = bytes
@@ -80,8 +87,7 @@ export function forEachKeyHash(
   const keyStart = at + RECORD_HEADER_BYTES
   const keyBytes = u16[(at >> 1) + 9] as number
   if (((u8[at + 5] as number) & FLAG.keys) === 0) {
-    if (isAtHome(u8, keyStart, keyBytes, partition))
-      visit(hashOfBytes(tenant, u8, keyStart, keyBytes))
+    if (isAtHome(u8, keyStart, keyBytes, home)) visit(hashOfBytes(tenant, u8, keyStart, keyBytes))
     return
   }
   let next = keyStart + keyBytes + (u16[(at >> 1) + 10] as number)
@@ -91,7 +97,7 @@ export function forEachKeyHash(
   for (let key = 0; key < count; key++) {
     const length = u8.readUInt16LE(next)
     next += 2
-    if (isAtHome(u8, next, length, partition)) {
+    if (isAtHome(u8, next, length, home)) {
       const hash = hashOfBytes(tenant, u8, next, length)
       if (!seen.includes(hash)) {
         seen.push(hash)
@@ -102,10 +108,9 @@ export function forEachKeyHash(
   }
 }
 
-function isAtHome(u8: Buffer, at: number, length: number, partition: Partition): boolean {
-  const { partitions } = partition.stream
-  if (partitions.length === 1) return true
-  return partitionOfBytes(u8, at, length, partitions.length) === partition.number
+function isAtHome(u8: Buffer, at: number, length: number, home: Home): boolean {
+  const { partition, partitions } = home
+  return partitions === 1 || partitionOfBytes(u8, at, length, partitions) === partition
 }
 
 /** `hashOfKey` of UTF-8 bytes, without a string when they are ASCII. */

@@ -111,6 +111,11 @@ export class Partition {
     )
   }
 
+  /** Its place among the partitions of its stream. */
+  get home(): { partition: number; partitions: number } {
+    return { partition: this.number, partitions: this.stream.partitions.length }
+  }
+
   /** First offset that no split file holds. */
   get splitEnd(): number {
     return this.splits.at(-1)?.end ?? this.start

@@ -9,15 +9,22 @@ import { FORMAT_VERSION, MAGIC_MASK, SEGMENT_HEADER_BYTES, SEGMENT_MAGIC } from 
 const SUFFIX = '.jnl'
 const READ_CHUNK_BYTES = 8 * 1024 * 1024
 
-/** An open segment. */
-export interface Segment {
-  readonly number: number
+/** What reading the units of a segment takes. */
+export interface SegmentSpan {
   readonly path: string
-  readonly file: DiskFile
   readonly salt: number
+  /** End of the units accepted for it. */
+  readonly fill: number
+  /** Reads as much of `target` as there is from `position`; resolves to the number of bytes. */
+  read(target: Buffer, position: number): Promise<number>
+}
+
+/** An open segment. */
+export interface Segment extends SegmentSpan {
+  readonly number: number
+  readonly file: DiskFile
   /** Bytes that are allocated: up to here a sync has no metadata to write. */
   readonly capacity: number
-  /** End of the units accepted for it. */
   fill: number
   /** End of the units that were in it when the log was opened. */
   recoveredTo: number
@@ -31,8 +38,6 @@ export interface Segment {
   isBegun: boolean
   /** Readers that are in it now: the file is not closed under them. */
   readers: number
-  /** Reads as much of `target` as there is from `position`; resolves to the number of bytes. */
-  read(target: Buffer, position: number): Promise<number>
 }
 
 /** The ports that segments need. */

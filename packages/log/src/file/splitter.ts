@@ -3,53 +3,26 @@
  * partition is read without the others, and the segment is removed.
  *
  * Any crash is harmless: a file gets its name when it is whole and synced, its range is fixed by
- * the segment, and the segment goes last. What was done is found again and left alone. Works in
- * slices, so that the loop is never held for long, and longer ones while segments wait, so that the
- * journal does not grow without end. Memory is a block and a write per partition, 8 MiB in all when
- * the blocks of all partitions fit into that.
+ * the segment, and the segment goes last. What was done is found again and left alone. The files are
+ * written by a `SplitWork`; what readers use changes here, when they are durable.
  */
 import type { Clock, Disk, Logger } from '@millrace/core'
-import type { Bytes } from './bytes.ts'
-import { frameField } from './frames.ts'
 import type { Journal } from './journal.ts'
-import { forEachKeyHash } from './key-index.ts'
-import { KIND, UNIT_HEADER_BYTES } from './layout.ts'
 import type { FileLogLimits } from './options.ts'
-import type { JournalPart, Partition, Stream, StreamTable } from './partition.ts'
+import type { Partition, Stream, StreamTable } from './partition.ts'
 import type { Segment } from './segment.ts'
-import { createSlices } from './slices.ts'
-import type { Slices } from './slices.ts'
 import { directoryOf, openSplit } from './split-directory.ts'
 import type { SplitFile, SplitStore } from './split-file.ts'
 import { SPLIT_RECORDS_MAX } from './split-layout.ts'
-import { SplitWriter } from './split-writer.ts'
-import { unitsOf } from './unit-cursor.ts'
-import { LedgerWriter } from './unit-ledger.ts'
+import { LocalSplitWork } from './split-work.ts'
+import type { SplitShare, SplitWork } from './split-work.ts'
 import type { LedgerFile } from './unit-ledger.ts'
 
-const RECORDS_PER_CHECK = 128
-const WRITE_BYTES_MAX = 1024 * 1024
-const WRITE_BYTES_ALL = 8 * 1024 * 1024
-/** How many times longer a slice becomes while segments wait. */
+/** How many times longer a slice on this thread becomes while segments wait. */
 const URGENCY_MAX = 6
-
-/** The records of one partition that a segment adds, and the files that they become. */
-interface Share {
-  readonly partition: Partition
-  readonly part: JournalPart
-  readonly directory: string
-  /** Records before this offset have their keys in no chain: they are taken from the frames. */
-  readonly keysFromFrames: number
-  /** Partitions that the segment has records of. */
-  siblings: number
-  readonly files: SplitFile[]
-  writer: SplitWriter | undefined
-  next: number
-}
 
 /** See the head of the file. */
 export class Splitter {
-  readonly #disk: Disk
   readonly #clock: Clock
   readonly #logger: Logger
   readonly #root: string
@@ -59,8 +32,8 @@ export class Splitter {
   readonly #journal: Journal
   readonly #saveIds: (segment: Segment) => Promise<void>
   readonly #onLedger: (ledger: LedgerFile) => void
+  readonly #work: SplitWork
   readonly #queue: Segment[] = []
-  readonly #directories = new Set<string>()
   readonly counters = { splitSegments: 0, splitFiles: 0, mergedFiles: 0, removedFiles: 0 }
   #running: Promise<void> | undefined
   #isStopped = false
@@ -77,8 +50,10 @@ export class Splitter {
     saveIds: (segment: Segment) => Promise<void>
     /** The units of a segment are in this file as well, before the segment goes. */
     onLedger: (ledger: LedgerFile) => void
+    /** Who writes the files. Default: this thread, in slices. */
+    work: SplitWork | undefined
   }) {
-    this.#disk = options.disk
+    const { disk, clock } = options
     this.#clock = options.clock
     this.#logger = options.logger
     this.#root = options.root
@@ -88,6 +63,7 @@ export class Splitter {
     this.#journal = options.journal
     this.#saveIds = options.saveIds
     this.#onLedger = options.onLedger
+    this.#work = options.work ?? new LocalSplitWork({ disk, clock, sliceMs: this.#sliceMs })
   }
 
   /** A segment is closed and its successor has begun. */
@@ -101,26 +77,16 @@ export class Splitter {
     this.#start()
   }
 
-  /** Finishes the slice of work at hand and does no more. */
+  /** Gives up the work at hand and does no more. */
   async stop(): Promise<void> {
     this.#isStopped = true
+    await this.#work.stop()
     await this.#running
-  }
-
-  /** Resolves when nothing is left to do. */
-  async idle(): Promise<void> {
-    while (this.#running !== undefined) await this.#running
   }
 
   /** A slice now: the more segments wait, the longer. */
   readonly #sliceMs = (): number =>
     this.#limits.sliceMs * Math.min(Math.max(this.#queue.length, 1), URGENCY_MAX)
-
-  /** Sizes for the writer of one of `writers` files. */
-  #sizes(writers: number): { blockBytes: number; writeBytes: number } {
-    const writeBytes = Math.min(WRITE_BYTES_MAX, Math.floor(WRITE_BYTES_ALL / writers))
-    return { blockBytes: this.#limits.blockBytes, writeBytes }
-  }
 
   #start(): void {
     if (this.#running !== undefined || this.#isStopped) return
@@ -152,128 +118,41 @@ export class Splitter {
 
   /** Writes the files of a segment and lets readers use them; undefined when it was stopped. */
   async #split(segment: Segment): Promise<readonly Partition[] | undefined> {
-    const slices = createSlices(this.#clock, this.#sliceMs)
-    const shares = new Map<number, Share>()
+    const touched: Partition[] = []
+    const shares: SplitShare[] = []
     for (const partition of this.#streams.partitions()) {
       const part = partition.parts.find(candidate => candidate.segment === segment)
       if (part === undefined) continue
-      const directory = directoryOf(this.#root, partition)
-      const next = Math.max(part.first, partition.splitEnd)
-      shares.set(shareName(partition.stream.number, partition.number), {
-        partition,
-        part,
-        directory,
-        siblings: 1,
-        keysFromFrames: part.isPending ? part.first + part.recovered : part.first,
-        files: [],
-        writer: undefined,
-        next,
+      touched.push(partition)
+      shares.push({
+        stream: partition.stream.number,
+        ...partition.home,
+        directory: directoryOf(this.#root, partition),
+        next: Math.max(part.first, partition.splitEnd),
+        end: part.end,
       })
     }
-    for (const share of shares.values()) share.siblings = shares.size
-    const ledger = new LedgerWriter(this.#disk, this.#root, segment)
-    try {
-      for await (const { bytes, unit } of unitsOf(segment, this.#limits.readBytes)) {
-        await this.#takeUnit(shares, bytes, unit, slices)
-        if (this.#isStopped) return undefined
-        ledger.take(bytes, unit)
-        if (ledger.isFull) await ledger.flush()
-      }
-      for (const share of shares.values()) await this.#closeFile(share, slices)
-      this.#onLedger(await ledger.finish())
-    } finally {
-      for (const { writer } of shares.values()) await writer?.abandon()
-      await ledger.abandon()
-    }
-    for (const directory of this.#dirty(shares)) await this.#disk.syncDirectory(directory)
-    for (const { partition, part, files } of shares.values()) {
-      partition.splits = [...partition.splits, ...files]
-      partition.parts = partition.parts.filter(candidate => candidate !== part)
-      this.counters.splitFiles += files.length
-    }
-    return [...shares.values()].map(share => share.partition)
-  }
-
-  async #takeUnit(
-    shares: ReadonlyMap<number, Share>,
-    bytes: Bytes,
-    unit: { at: number; length: number },
-    slices: Slices,
-  ): Promise<void> {
-    const end = unit.at + unit.length
-    let sinceCheck = 0
-    for (let at = unit.at + UNIT_HEADER_BYTES; at < end; at += frameField.length(bytes, at)) {
-      if (frameField.kind(bytes, at) !== KIND.record) continue
-      const stream = frameField.stream(bytes, at)
-      const share = shares.get(shareName(stream, frameField.partition(bytes, at))) as Share
-      // Behind a crash that came between writing the files and removing the segment.
-      if (frameField.offset(bytes, at) !== share.next) continue
-      share.writer ??= await this.#openFile(share)
-      const { writer } = share
-      writer.add(bytes, at)
-      if (share.next < share.keysFromFrames) {
-        forEachKeyHash(bytes, at, share.partition, hash => writer.addKeyOfLast(hash))
-      }
-      share.next += 1
-      if (share.writer.isFull) await share.writer.flush()
-      if (share.next === this.#fileEnd(share)) await this.#closeFile(share, slices)
-      sinceCheck += 1
-      if (sinceCheck % RECORDS_PER_CHECK === 0 && slices.isOver()) await slices.pause()
-    }
-    if (slices.isOver()) await slices.pause()
-  }
-
-  /** Where the file that holds the next record of a share ends. */
-  #fileEnd({ part, partition, files }: Share): number {
-    const first = files.at(-1)?.end ?? Math.max(part.first, partition.splitEnd)
-    return Math.min(part.end, first + SPLIT_RECORDS_MAX)
-  }
-
-  async #openFile(share: Share): Promise<SplitWriter> {
-    await this.#makeDirectory(share.directory)
-    const { stream, number } = share.partition
-    const target = {
-      directory: share.directory,
-      stream: stream.number,
-      partition: number,
-      first: share.next,
-      end: this.#fileEnd(share),
+    const { number, path, salt, fill } = segment
+    const { blockBytes, readBytes } = this.#limits
+    const written = await this.#work.split({
+      root: this.#root,
+      segment: { number, path, salt, fill },
+      shares,
+      blockBytes,
+      readBytes,
       createdMs: this.#clock.nowMs(),
-    }
-    return new SplitWriter(this.#disk, target, this.#sizes(share.siblings))
-  }
-
-  async #closeFile(share: Share, slices: Slices): Promise<void> {
-    const { writer, part, partition } = share
-    if (writer === undefined) return
-    const first = share.files.at(-1)?.end ?? Math.max(part.first, partition.splitEnd)
-    const add = (hash: number, record: number): void => {
-      const offset = part.first + record
-      if (offset >= first && offset < share.next) writer.addKey(hash, offset - first)
-    }
-    part.chains.forEach(add)
-    // When it was made while the segment was being split, the frames gave these keys already.
-    if (share.keysFromFrames === part.first) part.older?.forEach(add)
-    if (slices.isOver()) await slices.pause()
-    const { path, bytes } = await writer.finish(slices)
-    share.writer = undefined
-    share.files.push(openSplit(this.#store, partition, { path, first, end: share.next, bytes }))
-  }
-
-  #dirty(shares: ReadonlyMap<number, Share>): Set<string> {
-    const dirty = new Set<string>()
-    for (const { files, directory } of shares.values()) if (files.length > 0) dirty.add(directory)
-    return dirty
-  }
-
-  async #makeDirectory(directory: string): Promise<void> {
-    if (this.#directories.has(directory)) return
-    await this.#disk.makeDirectory(directory)
-    const parts = directory.split('/')
-    for (let depth = parts.length - 1; depth >= parts.length - 3; depth--) {
-      await this.#disk.syncDirectory(parts.slice(0, depth).join('/'))
-    }
-    this.#directories.add(directory)
+    })
+    if (written === undefined) return undefined
+    this.#onLedger(written.ledger)
+    touched.forEach((partition, index) => {
+      const files = (written.files[index] ?? []).map(facts =>
+        openSplit(this.#store, partition, facts),
+      )
+      partition.splits = [...partition.splits, ...files]
+      partition.parts = partition.parts.filter(part => part.segment !== segment)
+      this.counters.splitFiles += files.length
+    })
+    return touched
   }
 
   /** Joins small files of a partition, so that the history of a key looks into few of them. */
@@ -281,46 +160,22 @@ export class Splitter {
     for (;;) {
       const sources = this.#mergeable(partition)
       if (sources.length === 0 || this.#isStopped) return
-      const first = (sources[0] as SplitFile).first
-      const end = (sources.at(-1) as SplitFile).end
-      const directory = directoryOf(this.#root, partition)
-      const { stream, number } = partition
-      const createdMs = this.#clock.nowMs()
-      const target = { directory, stream: stream.number, partition: number, first, end, createdMs }
-      const writer = new SplitWriter(this.#disk, target, this.#sizes(1))
-      const slices = createSlices(this.#clock, this.#sliceMs)
-      try {
-        await this.#copy(sources, writer, slices)
-        const { path, bytes } = await writer.finish(slices)
-        await this.#disk.syncDirectory(directory)
-        const merged = openSplit(this.#store, partition, { path, first, end, bytes })
-        partition.splits = partition.splits.flatMap(file => {
-          if (file === sources[0]) return [merged]
-          return sources.includes(file) ? [] : [file]
-        })
-      } catch (error) {
-        await writer.abandon()
-        throw error
-      }
+      const facts = await this.#work.merge({
+        stream: partition.stream.number,
+        partition: partition.number,
+        directory: directoryOf(this.#root, partition),
+        sources: sources.map(({ path, first, end, bytes }) => ({ path, first, end, bytes })),
+        blockBytes: this.#limits.blockBytes,
+        createdMs: this.#clock.nowMs(),
+      })
+      if (facts === undefined) return
+      const merged = openSplit(this.#store, partition, facts)
+      partition.splits = partition.splits.flatMap(file => {
+        if (file === sources[0]) return [merged]
+        return sources.includes(file) ? [] : [file]
+      })
       this.counters.mergedFiles += sources.length
       for (const source of sources) await source.remove()
-    }
-  }
-
-  async #copy(sources: readonly SplitFile[], writer: SplitWriter, slices: Slices): Promise<void> {
-    const first = (sources[0] as SplitFile).first
-    for (const source of sources) {
-      for await (const { bytes, facts } of source.blocks()) {
-        await writer.copyBlock(bytes.u8.subarray(0, bytes.u32[0]), facts)
-        if (slices.isOver()) await slices.pause()
-      }
-      for await (const keys of source.keys()) {
-        for (let entry = 0; entry < keys.length; entry += 2) {
-          const offset = source.first + (keys[entry + 1] as number)
-          writer.addKey(keys[entry] as number, offset - first)
-        }
-        if (slices.isOver()) await slices.pause()
-      }
     }
   }
 
@@ -364,10 +219,6 @@ export class Splitter {
       await oldest.remove()
     }
   }
-}
-
-function shareName(stream: number, partition: number): number {
-  return stream * 65_536 + partition
 }
 
 /** Files of one class differ in size by less than eight times. */

@@ -5,11 +5,11 @@ import type { Bytes } from './bytes.ts'
 import { SEGMENT_HEADER_BYTES, UNIT_HEADER_BYTES } from './layout.ts'
 import { unitAt } from './scan.ts'
 import type { Unit } from './scan.ts'
-import type { Segment } from './segment.ts'
+import type { SegmentSpan } from './segment.ts'
 
 /** The units up to `end`. Refuses a unit that is not what was written (LOG_DAMAGED). */
 export async function* unitsOf(
-  segment: Segment,
+  segment: SegmentSpan,
   readBytes: number,
   end = segment.fill,
 ): AsyncGenerator<{ bytes: Bytes; unit: Unit }, void> {
@@ -35,7 +35,7 @@ export async function* unitsOf(
   }
 }
 
-function damagedUnit(segment: Segment, at: number): Error {
+function damagedUnit(segment: SegmentSpan, at: number): Error {
   return logErrors.create('LOG_DAMAGED', {
     file: segment.path,
     at,

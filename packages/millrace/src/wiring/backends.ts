@@ -11,7 +11,7 @@ import {
 } from '@millrace/core'
 import { lockDirectory, type DirectoryLock, type EventLog } from '@millrace/log'
 import { openNodeDisk } from '@millrace/log/disk'
-import { openFileLog } from '@millrace/log/file'
+import { createSplitThread, openFileLog } from '@millrace/log/file'
 import { openMemoryLog } from '@millrace/log/memory'
 import type * as postgresLog from '@millrace/log/postgres'
 import type { SnapshotStore } from '@millrace/store'
@@ -103,6 +103,7 @@ async function openLocked(options: BackendOptions, lock: DirectoryLock): Promise
     random,
     logger,
     directory: 'log',
+    splitWork: createSplitThread(directory),
     options: {
       queueBytesMax: limits.queueBytesMax,
       ...(isFolded(app) ? { tailBytesMax: FOLDED_TAIL_BYTES_MAX } : {}),
