@@ -282,6 +282,8 @@ export class SplitFile {
   async #opened(): Promise<Opened> {
     this.#opening ??= this.#openFile()
     const opening = this.#opening
+    // A failure is told below; until then others may have to be closed, to make room.
+    opening.catch(() => undefined)
     await this.#store.used(this)
     try {
       return await opening
