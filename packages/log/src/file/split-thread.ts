@@ -88,7 +88,7 @@ class SplitThread implements SplitWork {
       if ('result' in answer) this.#pending?.resolve(answer.result)
       else this.#pending?.reject(failed(answer.failure))
     })
-    worker.on('error', error => (reason = error))
+    worker.on('error', (error: unknown) => void (reason = error))
     this.#gone = new Promise(resolve => {
       worker.on('exit', code => {
         this.#worker = undefined
