@@ -112,11 +112,18 @@ export const logErrors = defineErrors({
     message: 'The database cannot be used: {reason}.',
     remedy: 'Correct the address of the database or its schema.',
   },
-  DATABASE_OWNED: {
-    status: 409,
+  LEASE_LOST: {
+    status: 503,
     retryable: true,
-    message: 'The log in schema {schema} belongs to another process ({member}).',
-    remedy: 'Stop that process first; one that was killed is forgotten after a few seconds.',
+    message: 'Partition {partition} is processed by another process now.',
+    remedy: 'Nothing was committed; the process that holds the lease goes on from there.',
+  },
+  COMMIT_UNKNOWN: {
+    status: 503,
+    retryable: true,
+    message:
+      'This process was cut off from the database for so long that the others took it for dead; whether the last events were committed is not known.',
+    remedy: 'Send them again with the same ids: what was committed is recognised.',
   },
   SCHEMA_INCOMPATIBLE: {
     status: 409,

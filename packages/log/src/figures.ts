@@ -21,7 +21,11 @@ export const LOG_FIGURES: Readonly<Record<string, string>> = {
   commitRetries: 'Calls of the database made again: it was away, or another process was faster.',
   refreshes: 'Times that the ends were read from the database.',
   notices: 'Notifications of other processes that were heard.',
+  leasesTaken: 'Leases of partitions that this process took.',
+  leasesGiven: 'Leases of partitions that this process gave up to others.',
+  leasesLost: 'Leases of partitions that went to others because this process was silent.',
   // Gauges.
+  leases: 'Leases of partitions that this process holds: it commits their steps.',
   journalSegments: 'Segments of the journal on disk.',
   tailBytes: 'Newest records kept in memory for readers.',
   ids: 'Event ids in the duplicate index.',

@@ -129,6 +129,8 @@ export interface Step {
   readonly emitted: readonly NewEvent[]
   readonly parked?: readonly ParkedKey[]
   readonly released?: readonly string[]
+  /** Fencing token of the lease that it is made under, where processes share the log (`Leases`); LEASE_LOST when that is over. */
+  readonly token?: number
 }
 
 /** How far a processor has come on one source partition, and what that meant for its targets. */

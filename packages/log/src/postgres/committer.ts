@@ -13,19 +13,17 @@ import { logErrors } from '../errors.ts'
 import { DEFAULT_TENANT } from '../log.ts'
 import type { StepBook } from '../step-book.ts'
 import type { Catalog } from './catalog.ts'
-import { isLostConnection, isPassing, type Database, type Row } from './database.ts'
+import type { Database, Row } from './database.ts'
 import { Draft, type Knowledge, type Unit } from './draft.ts'
+import type { PostgresLeases } from './leases.ts'
+import { patiently } from './patience.ts'
 import type { Reader } from './reader.ts'
 
 const GROUP_EVENTS_MAX = 10_000
 const GROUP_BYTES_MAX = 16 * 1024 * 1024
-const RETRY_FIRST_MS = 20
-const RETRY_LAST_MS = 1_000
-/** Refusals in a row, for one group, after which the fault is not somebody else's haste. */
-const RETRIES_MAX = 100
 /** How long a closing log tries to bring out what it accepted. */
 const CLOSING_MS = 10_000
-const PARAMETERS = 33
+const PARAMETERS = 35
 const APPEND = `SELECT verdict, array_to_json(places), array_to_json(names), array_to_json(ends)
   FROM $schema.append(${Array.from({ length: PARAMETERS }, (_, index) => `$${index + 1}`).join(', ')})`
 
@@ -37,8 +35,8 @@ export interface CommitterOptions {
   readonly steps: StepBook
   readonly clock: Clock
   readonly logger: Logger
-  /** The name of this process in the database. */
-  readonly member: string
+  /** The name of this process in the database, and how it gets another one when it was forgotten. */
+  readonly leases: Pick<PostgresLeases, 'member' | 'enterAgain'>
   /** Awaited before each group is committed; a rejection makes the log read-only. For tests. */
   readonly beforeCommit: () => Promise<void>
   /** Called after a group was committed. */
@@ -52,6 +50,8 @@ interface Answer {
   readonly places: readonly number[]
   readonly names: readonly string[]
   readonly ends: readonly number[]
+  /** True when the same call was made before and its answer was lost. */
+  readonly isRepeated: boolean
 }
 
 /** See the head of the file. */
@@ -132,7 +132,7 @@ export class Committer {
   }
 
   async #commit(group: Unit[]): Promise<void> {
-    const { catalog, reader, member } = this.#options
+    const { catalog, reader, leases } = this.#options
     const knowledge: Knowledge = { stored: new Map(), versions: new Map(), bases: new Map() }
     let number: number | undefined
     while (group.length > 0) {
@@ -141,26 +141,37 @@ export class Committer {
       if (draft.isEmpty) return this.#settle(draft, [], [])
       number ??= ++this.#groups
       await this.#options.beforeCommit()
+      const { member } = leases
       const answer = await this.#append(draft.parameters(member, number))
       if (answer.verdict === 'done') return this.#settle(draft, answer.places, answer.ends)
       if (answer.verdict === 'known') {
         for (const [id, place] of await this.#patiently(() => reader.lookUp(answer.names))) {
           knowledge.stored.set(id, place)
         }
-      } else if (answer.verdict === 'stale') {
-        const stale = draft.unitsOfSteps(new Set(answer.places))
-        for (const { step } of stale) if (step !== undefined) this.#options.steps.rewind(step)
-        // Whoever hears the refusal can see what the other process did.
-        await this.#patiently(() => this.#options.onBehind())
-        for (const unit of stale) {
-          group.splice(group.indexOf(unit), 1)
-          this.#reject(unit, staleStep(unit))
-        }
-      } else if (answer.verdict !== 'moved') {
-        throw logErrors.create('DATABASE_INVALID', {
-          reason: `this process (${member}) was silent for too long, others may have taken over`,
-        })
+      } else if (answer.verdict === 'stale' || answer.verdict === 'lost') {
+        const refused = draft.unitsOfSteps(new Set(answer.places))
+        await this.#refuse(group, refused, answer.verdict === 'stale' ? staleStep : lostLease)
+      } else if (answer.verdict === 'gone') {
+        await this.#patiently(() => leases.enterAgain(member))
+        // The first time it may have been committed, and whoever knew that is forgotten.
+        if (answer.isRepeated) return this.#refuse(group, [...group], unknownOutcome)
+        const steps = group.filter(({ step }) => step !== undefined)
+        await this.#refuse(group, steps, lostLease)
       }
+    }
+  }
+
+  /** Takes units out of a group and refuses them. Whoever hears of it can see what others did. */
+  async #refuse(
+    group: Unit[],
+    units: readonly Unit[],
+    errorOf: (unit: Unit) => Error,
+  ): Promise<void> {
+    for (const { step } of units) if (step !== undefined) this.#options.steps.rewind(step)
+    await this.#patiently(() => this.#options.onBehind())
+    for (const unit of units) {
+      group.splice(group.indexOf(unit), 1)
+      this.#reject(unit, errorOf(unit))
     }
   }
 
@@ -189,7 +200,11 @@ export class Committer {
   }
 
   async #append(parameters: ReturnType<Draft['parameters']>): Promise<Answer> {
-    const rows = await this.#patiently(() => this.#options.database.query(APPEND, parameters))
+    let isRepeated = false
+    const rows = await this.#patiently(
+      () => this.#options.database.query(APPEND, parameters),
+      () => (isRepeated = true),
+    )
     const [verdict, places, names, ends] = rows[0] as Row
     const list = <T>(text: string | null | undefined): readonly T[] =>
       text === null || text === undefined ? [] : (JSON.parse(text) as T[])
@@ -198,27 +213,21 @@ export class Committer {
       places: list(places),
       names: list(names),
       ends: list(ends),
+      isRepeated,
     }
   }
 
-  /** Runs a call again until it is answered, unless the answer is a refusal that will stay. */
-  async #patiently<T>(call: () => Promise<T>): Promise<T> {
+  #patiently<T>(call: () => Promise<T>, onLost?: () => void): Promise<T> {
     const { clock, logger } = this.#options
-    let waitMs = RETRY_FIRST_MS
-    for (let attempt = 1; ; attempt++) {
-      try {
-        return await call()
-      } catch (error) {
-        const isLost = isLostConnection(error)
-        if (!isPassing(error) || (!isLost && attempt > RETRIES_MAX) || this.#isTooLate())
-          throw error
+    return patiently(call, {
+      clock,
+      logger,
+      isTooLate: () => this.#isTooLate(),
+      onRetry: isLost => {
         this.counters.commitRetries += 1
-        if (isLost)
-          logger.warn('the database is away: the commit is tried again', { waitMs, error })
-        await new Promise<void>(resolve => clock.after(waitMs, resolve))
-        if (isLost) waitMs = Math.min(2 * waitMs, RETRY_LAST_MS)
-      }
-    }
+        if (isLost) onLost?.()
+      },
+    })
   }
 
   #isTooLate(): boolean {
@@ -259,6 +268,15 @@ export class Committer {
     for (const { unit, result } of outcomes) unit.resolve(result)
     if (!draft.isEmpty) this.#options.onCommitted()
   }
+}
+
+function lostLease({ step, request }: Unit): Error {
+  const partition = step?.partition ?? request.step?.source.partition
+  return logErrors.create('LEASE_LOST', { partition })
+}
+
+function unknownOutcome(unit: Unit): Error {
+  return unit.step === undefined ? logErrors.create('COMMIT_UNKNOWN') : lostLease(unit)
 }
 
 function staleStep({ step, request }: Unit): Error {

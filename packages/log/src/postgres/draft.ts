@@ -339,6 +339,9 @@ export class Draft {
       int4Array(ends.map(({ step }) => step)),
       int4Array(ends.map(({ at }) => at)),
       int8Array(ends.map(({ end }) => end)),
+      int4Array(tracks.map(({ last }) => last.partition)),
+      // Steps that are written as one stand or fall with the oldest of their tokens.
+      int8Array(tracks.map(({ first }) => first.token ?? null)),
     ]
   }
 }

@@ -1,5 +1,5 @@
 export { Database, type DatabaseOptions } from './database.ts'
 export { migrate, type Migration } from './migrations.ts'
-export { openPostgresLog, type PostgresLogPorts } from './postgres-log.ts'
+export { openPostgresLog, type PostgresLog, type PostgresLogPorts } from './postgres-log.ts'
 export { logMigrations } from './schema.ts'
 export { claimSetting, putSetting } from './settings.ts'

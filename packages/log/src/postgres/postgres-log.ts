@@ -26,12 +26,14 @@ import type {
   StepEnd,
   StreamSpec,
 } from '../log.ts'
+import type { Leases } from '../leases.ts'
 import { StepBook } from '../step-book.ts'
 import { Catalog } from './catalog.ts'
 import { Committer } from './committer.ts'
 import type { Database } from './database.ts'
 import { migrate } from './migrations.ts'
-import { join, own } from './ownership.ts'
+import { PostgresLeases } from './leases.ts'
+import { patiently } from './patience.ts'
 import { Reader } from './reader.ts'
 import { logMigrations } from './schema.ts'
 import { Tail } from './tail.ts'
@@ -42,6 +44,8 @@ const QUEUE_BYTES_MAX_DEFAULT = 64 * 1024 * 1024
 const RECORD_OVERHEAD_BYTES = 64
 const RETRY_AFTER_MS = 50
 const POLL_MS_DEFAULT = 250
+const LEASE_MS_DEFAULT = 2_000
+const READ_PATIENCE_MS = 30_000
 const NO_EMISSIONS: ReadonlyMap<string, number> = new Map()
 
 /** What a log in PostgreSQL needs. */
@@ -55,30 +59,37 @@ export interface PostgresLogPorts {
     readonly queueBytesMax?: number
     /** How long an append of another process may stay unheard of when notifications fail. Default 250. */
     readonly pollMs?: number
-    /**
-     * Present: the log is owned by one process at a time, by a lease of so many milliseconds. Another
-     * one is refused (DATABASE_OWNED) until the owner has closed or was silent for so long. Absent:
-     * any number of processes share it.
-     */
+    /** How long another process that shares the log may be silent before it is taken for dead. Default 2,000. */
     readonly leaseMs?: number
     /** Awaited before each group is committed; a rejection makes the log read-only. For tests. */
     readonly beforeCommit?: () => Promise<void>
   }
 }
 
-/** Opens the log in a database; makes or changes its tables when they are missing or old. Refuses DATABASE_OWNED, LOG_FORMAT_UNKNOWN. */
-export async function openPostgresLog(ports: PostgresLogPorts): Promise<EventLog> {
-  const { database, clock, options = {} } = ports
-  await migrate(database, logMigrations)
-  const { leaseMs } = options
-  const member =
-    leaseMs === undefined ? await join(database) : await own(database, { leaseMs, clock })
-  const log = new PostgresLog(ports, member)
-  await log.begin()
-  return log
+/** A log that processes share, with the leases by which they share the work on it. */
+export interface PostgresLog extends EventLog {
+  readonly leases: Leases
 }
 
-class PostgresLog implements EventLog {
+/** Opens the log in a database; makes or changes its tables when they are missing or old. Refuses LOG_FORMAT_UNKNOWN. */
+export async function openPostgresLog(ports: PostgresLogPorts): Promise<PostgresLog> {
+  await migrate(ports.database, logMigrations)
+  const { database, clock, logger, options = {} } = ports
+  const own: { log?: SharedLog } = {}
+  const leases = await PostgresLeases.enter({
+    database,
+    clock,
+    logger,
+    leaseMs: options.leaseMs ?? LEASE_MS_DEFAULT,
+    refresh: async () => own.log?.refresh(),
+    notify: () => own.log?.notifyOfLeases(),
+  })
+  own.log = new SharedLog(ports, leases)
+  await own.log.begin()
+  return own.log
+}
+
+class SharedLog implements PostgresLog {
   readonly capabilities: LogCapabilities = { isDurable: true, expectedVersion: true }
   readonly #ports: PostgresLogPorts
   readonly #queueBytesMax: number
@@ -88,29 +99,36 @@ class PostgresLog implements EventLog {
   readonly #committer: Committer
   readonly #tail: Tail
   readonly #upkeep: Upkeep
+  readonly leases: PostgresLeases
   readonly #listeners = new Set<() => void>()
   #lastIngestMs = Number.NEGATIVE_INFINITY
   #closing: Promise<void> | undefined
 
-  constructor(ports: PostgresLogPorts, member: string) {
+  constructor(ports: PostgresLogPorts, leases: PostgresLeases) {
     const { database, clock, logger, options = {} } = ports
     this.#ports = ports
     this.#queueBytesMax = options.queueBytesMax ?? QUEUE_BYTES_MAX_DEFAULT
     const catalog = this.#catalog
     const steps = this.#steps
-    this.#reader = new Reader(database, catalog)
+    this.#reader = new Reader(
+      { query: (text, parameters) => this.#readPatiently(() => database.query(text, parameters)) },
+      catalog,
+    )
     const onAdvance = (): void => this.#announce()
     const pollMs = options.pollMs ?? POLL_MS_DEFAULT
-    this.#tail = new Tail({ database, catalog, steps, clock, logger, member, pollMs, onAdvance })
-    this.#upkeep = new Upkeep({
+    this.leases = leases
+    this.#tail = new Tail({
       database,
       catalog,
+      steps,
       clock,
       logger,
-      member,
-      leaseMs: options.leaseMs,
-      onLost: () => this.#committer.stop(lostLease(database.schema)),
+      member: () => leases.member,
+      pollMs,
+      onAdvance,
+      onLeases: () => leases.heard(),
     })
+    this.#upkeep = new Upkeep({ database, catalog, clock, logger })
     this.#committer = new Committer({
       database,
       catalog,
@@ -118,7 +136,7 @@ class PostgresLog implements EventLog {
       steps,
       clock,
       logger,
-      member,
+      leases,
       beforeCommit: options.beforeCommit ?? (async () => undefined),
       onCommitted: () => {
         this.#announce()
@@ -135,6 +153,17 @@ class PostgresLog implements EventLog {
     await this.#upkeep.run()
     this.#tail.start()
     this.#upkeep.start()
+    this.leases.start()
+  }
+
+  /** Resolves when what was durable at the call is known here. */
+  refresh(): Promise<void> {
+    return this.#tail.refresh()
+  }
+
+  /** Tells the other processes that leases changed hands. */
+  notifyOfLeases(): void {
+    this.#tail.notify({ isOfLeases: true })
   }
 
   async declare(streams: readonly StreamSpec[]): Promise<void> {
@@ -154,8 +183,9 @@ class PostgresLog implements EventLog {
         const existing = this.#catalog.find(declared.name)
         if (existing !== undefined && isSameStream(existing.declared, declared)) continue
         await query(PUT_STREAM, columnsOf(declared))
-        if (existing === undefined)
-          await query(PUT_PARTITIONS, [declared.name, declared.partitions])
+        if (existing !== undefined) continue
+        await query(PUT_PARTITIONS, [declared.name, declared.partitions])
+        await query(PUT_LEASES, [declared.partitions])
       }
     })
     await this.#catalog.load((text, parameters) => this.#ports.database.query(text, parameters))
@@ -265,8 +295,8 @@ class PostgresLog implements EventLog {
       bytes: Math.max(payloads, this.#upkeep.bytes),
       queuedBytes,
       readOnlyReason: failure === undefined ? undefined : this.#committer.refusal().message,
-      counters: { ...counters, ...this.#tail.counters },
-      gauges: {},
+      counters: { ...counters, ...this.#tail.counters, ...this.leases.counters },
+      gauges: { leases: this.leases.held },
     }
   }
 
@@ -277,9 +307,9 @@ class PostgresLog implements EventLog {
 
   async #close(): Promise<void> {
     await this.#committer.close()
-    this.#upkeep.stop()
+    await this.leases.close()
+    await this.#upkeep.stop()
     await this.#tail.close()
-    await this.#upkeep.leave()
   }
 
   /** Refuses the whole request before anything of it got a place; gives the text of every record. */
@@ -302,9 +332,21 @@ class PostgresLog implements EventLog {
     })
     if (step !== undefined) {
       const { stream, partition } = step.source
+      // Whoever stands for leases commits under them alone.
+      if (this.leases.isStanding && step.token === undefined) {
+        throw logErrors.create('LEASE_LOST', { partition })
+      }
       this.#steps.check(step, this.#catalog.partition(stream, partition).end)
     }
     return texts
+  }
+
+  /** A reader waits while the database fails over: a fold that cannot read its log would stop. */
+  #readPatiently<T>(read: () => Promise<T>): Promise<T> {
+    const { clock, logger } = this.#ports
+    const untilMs = clock.monotonicMs() + READ_PATIENCE_MS
+    const isTooLate = (): boolean => this.#closing !== undefined || clock.monotonicMs() > untilMs
+    return patiently(read, { clock, logger, isTooLate })
   }
 
   #announce(): void {
@@ -322,10 +364,6 @@ class PostgresLog implements EventLog {
   }
 }
 
-function lostLease(schema: string): Error {
-  return logErrors.create('DATABASE_OWNED', { schema, member: 'one that took over' })
-}
-
 const PUT_STREAM = `
 INSERT INTO $schema.streams
   (name, number, partitions, lateness_ms, skew_ms, is_transient, max_age_ms, max_bytes)
@@ -338,6 +376,10 @@ const PUT_PARTITIONS = `
 INSERT INTO $schema.partitions (number, stream, partition)
 SELECT (SELECT coalesce(max(number), 0) FROM $schema.partitions) + 1 + p, $1, p
 FROM generate_series(0, $2::integer - 1) p`
+
+const PUT_LEASES = `
+INSERT INTO $schema.leases (partition) SELECT generate_series(0, $1::integer - 1)
+ON CONFLICT (partition) DO NOTHING`
 
 function columnsOf(declared: Declared): (string | number | boolean | null)[] {
   const { name, partitions, latenessMs, skewMs, transient } = declared

@@ -46,10 +46,10 @@ SELECT greatest(
 
 /** See the head of the file. */
 export class Reader {
-  readonly #database: Database
+  readonly #database: Pick<Database, 'query'>
   readonly #catalog: Catalog
 
-  constructor(database: Database, catalog: Catalog) {
+  constructor(database: Pick<Database, 'query'>, catalog: Catalog) {
     this.#database = database
     this.#catalog = catalog
   }

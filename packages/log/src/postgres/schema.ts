@@ -10,6 +10,7 @@
  *   steps        how far a processor came on a source partition, and the keys that wait there
  *   step_ends    the ends in the target partitions after its last emission to each
  *   members      the processes that write, and the last unit of each with its outcome
+ *   leases       which member commits the steps of the partitions with a number, and its fencing token
  *
  * `append` is called once for a group of units. It locks the rows of the partitions in the order of
  * their numbers, so that offsets are given in the order of commits: whoever sees offset n sees all
@@ -18,6 +19,7 @@
  *
  *   done    committed; `places` are the offsets at which each partition went on
  *   known   nothing was changed: `names` are ids that exist; the caller compares and comes again
+ *   lost    nothing was changed: `places` are the indexes of steps whose lease went to another member
  *   stale   nothing was changed: `places` are the indexes of steps that do not follow
  *   moved   nothing was changed: a partition is not where `expected` says
  *   gone    nothing was changed: the member was removed for its silence
@@ -128,6 +130,24 @@ const PLANNING = `
 SET search_path = $schema SET plan_cache_mode = force_generic_plan SET jit = off
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off`
 
+/** Parameters that steps under leases have, and what is done with them. */
+const LEASED = {
+  parameters: `,
+  l_partition integer[], l_token bigint[]`,
+  /** Taking a lease away waits for a commit that has seen it; a commit that comes later sees that it is gone. */
+  check: `
+    PERFORM 1 FROM leases l WHERE l.partition = ANY (l_partition) ORDER BY l.partition FOR SHARE;
+    SELECT array_agg(t.at) INTO places
+      FROM unnest(l_partition, l_token) WITH ORDINALITY t(partition, token, at)
+      LEFT JOIN leases l ON l.partition = t.partition
+      WHERE t.token IS NOT NULL
+        AND (l.token IS DISTINCT FROM t.token OR l.owner IS DISTINCT FROM a_member);
+    IF places IS NOT NULL THEN
+      RETURN QUERY SELECT 'lost', places, NULL::text[], NULL::bigint[];
+      RETURN;
+    END IF;`,
+} as const
+
 const APPEND = `
 CREATE FUNCTION $schema.append(
   a_member text, a_unit bigint,
@@ -138,7 +158,7 @@ CREATE FUNCTION $schema.append(
   k_at integer[], k_place bigint[], k_key text[],
   s_processor text[], s_generation bigint[], s_source integer[], s_from bigint[], s_to bigint[],
   s_parked text[],
-  e_step integer[], e_at integer[], e_place bigint[]
+  e_step integer[], e_at integer[], e_place bigint[]$parameters
 ) RETURNS TABLE (verdict text, places bigint[], names text[], ends bigint[])
 LANGUAGE plpgsql ${PLANNING} AS $body$
 DECLARE
@@ -163,7 +183,7 @@ BEGIN
     IF places IS NOT NULL THEN
       RETURN QUERY SELECT 'moved', places, NULL::text[], NULL::bigint[];
       RETURN;
-    END IF;
+    END IF;$check
     PERFORM 1 FROM processors p WHERE p.name = ANY (s_processor) ORDER BY p.name FOR SHARE;
     SELECT array_agg(s.at) INTO places
       FROM unnest(s_processor, s_generation, s_source, s_from) WITH ORDINALITY
@@ -270,16 +290,87 @@ BEGIN
     WHERE number = a_partition;
 END $body$;`
 
+const LEASES = `
+ALTER TABLE $schema.members
+  ADD COLUMN joined bigint GENERATED ALWAYS AS IDENTITY,
+  -- What its folds emit; null while it does not stand for leases.
+  ADD COLUMN lineage text COLLATE "C",
+  ADD COLUMN address text COLLATE "C";
+CREATE TABLE $schema.leases (
+  partition integer PRIMARY KEY,
+  owner text COLLATE "C",
+  token bigint NOT NULL DEFAULT 0
+) WITH (fillfactor = 20, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
+INSERT INTO $schema.leases (partition)
+  SELECT generate_series(0, (SELECT max(partitions) FROM $schema.streams) - 1);`
+
+/**
+ * Shows that a member lives, forgets those that were silent for longer than a lease, and tells who
+ * is there and who holds what; null when the member itself was forgotten. One in the middle of a
+ * commit is not silent. Only the clock of the database counts.
+ */
+const BEAT = `
+CREATE FUNCTION $schema.beat(
+  a_member text, a_lease_ms double precision, a_forgets boolean, a_lineage text, a_address text
+) RETURNS text LANGUAGE plpgsql ${PLANNING} AS $body$
+BEGIN
+  UPDATE members SET seen_at = clock_timestamp(), lineage = a_lineage, address = a_address
+    WHERE member = a_member;
+  IF NOT FOUND THEN RETURN NULL; END IF;
+  IF a_forgets THEN
+    DELETE FROM members WHERE member IN (SELECT m.member FROM members m
+      WHERE m.seen_at < clock_timestamp() - a_lease_ms * interval '1 millisecond'
+      FOR UPDATE SKIP LOCKED);
+  END IF;
+  RETURN json_build_object(
+    'members', (SELECT json_agg(json_build_array(m.member, m.lineage, m.address) ORDER BY m.joined)
+      FROM members m),
+    'leases', (SELECT coalesce(json_agg(json_build_array(l.partition, l.owner, l.token)
+      ORDER BY l.partition), '[]') FROM leases l))::text;
+END $body$;`
+
+/** Takes those of some leases that nobody holds, or a member that is gone; gives them with their tokens. */
+const CLAIM = `
+CREATE FUNCTION $schema.claim(a_member text, a_partitions integer[])
+RETURNS TABLE (claimed integer, its_token bigint) LANGUAGE plpgsql ${PLANNING} AS $body$
+BEGIN
+  PERFORM 1 FROM leases l WHERE l.partition = ANY (a_partitions) ORDER BY l.partition FOR UPDATE;
+  RETURN QUERY UPDATE leases l SET owner = a_member, token = l.token + 1
+    WHERE l.partition = ANY (a_partitions)
+      AND EXISTS (SELECT 1 FROM members m WHERE m.member = a_member)
+      AND (l.owner IS NULL OR NOT EXISTS (SELECT 1 FROM members m WHERE m.member = l.owner))
+    RETURNING l.partition, l.token;
+END $body$;`
+
+function append({ parameters, check }: { parameters: string; check: string }): string {
+  return APPEND.replace('$parameters', () => parameters).replace('$check', () => check)
+}
+
 /** What the log needs; `migrate` applies it. */
 export const logMigrations: readonly Migration[] = [
   {
     part: 'log',
     number: 1,
-    forward: [TABLES, APPEND, SEEK, RETAIN].join('\n'),
+    forward: [TABLES, append({ parameters: '', check: '' }), SEEK, RETAIN].join('\n'),
     back: `
 DROP FUNCTION $schema.append, $schema.seek, $schema.retain;
 DROP TABLE $schema.settings, $schema.partitions, $schema.streams, $schema.records,
   $schema.record_keys, $schema.ids, $schema.processors, $schema.steps, $schema.step_ends,
   $schema.members;`,
+  },
+  {
+    part: 'log',
+    number: 2,
+    // The former `append`, with fewer parameters, stays: processes of the build before go on.
+    forward: [LEASES, append(LEASED), BEAT, CLAIM].join('\n'),
+    back: `
+DO $do$ DECLARE v_function regprocedure; BEGIN
+  SELECT p.oid INTO STRICT v_function FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+    WHERE n.nspname = '$schema' AND p.proname = 'append' AND 'l_token' = ANY (p.proargnames);
+  EXECUTE 'DROP FUNCTION ' || v_function;
+END $do$;
+DROP FUNCTION $schema.beat, $schema.claim;
+DROP TABLE $schema.leases;
+ALTER TABLE $schema.members DROP COLUMN joined, DROP COLUMN lineage, DROP COLUMN address;`,
   },
 ]

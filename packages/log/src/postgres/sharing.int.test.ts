@@ -194,12 +194,12 @@ withPostgres('several processes on one PostgreSQL', create => {
     assert.deepEqual(await tables(), ['migrations'])
     await migrate(database, logMigrations)
     assert.deepEqual(await tables(), full)
-    const newer = { part: 'log', number: 2, forward: 'CREATE TABLE $schema.more ()', back: 'DROP TABLE $schema.more' } // prettier-ignore
+    const newer = { part: 'log', number: 3, forward: 'CREATE TABLE $schema.more ()', back: 'DROP TABLE $schema.more' } // prettier-ignore
     await migrate(database, [...logMigrations, newer])
     await assert.rejects(migrate(database, logMigrations), error =>
       isError(error, 'LOG_FORMAT_UNKNOWN'),
     )
-    await migrate(database, logMigrations, { log: 1 })
+    await migrate(database, logMigrations, { log: 2 })
     assert.deepEqual(await tables(), full)
     await migrate(database, logMigrations)
     const failing = { ...newer, forward: `${newer.forward}; SELECT 1 / 0` }

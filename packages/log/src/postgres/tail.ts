@@ -17,13 +17,18 @@ export interface TailOptions {
   readonly steps: StepBook
   readonly clock: Clock
   readonly logger: Logger
-  readonly member: string
+  /** The name of this process, which may change. */
+  readonly member: () => string
   readonly pollMs: number
   /** Called when ends or steps of other processes became known. */
   readonly onAdvance: () => void
+  /** Called when another process took or gave up a lease. */
+  readonly onLeases: () => void
 }
 
 const LISTEN_AGAIN_MS = 1_000
+/** The second word of a notification that leases changed hands. */
+const OF_LEASES = 'leases'
 
 /** Ends and steps in one statement, and so in one snapshot: no step is known without its emissions. */
 const REFRESH = `
@@ -49,6 +54,7 @@ export class Tail {
   #isWanted = false
   #isNotifying = false
   #isNoticeWanted = false
+  #isOfLeases = false
   #members = 1
   #timer: Timer | undefined
   #again: Timer | undefined
@@ -78,9 +84,10 @@ export class Tail {
     return this.#running
   }
 
-  /** Tells the others that something was committed; several calls may become one notification. */
-  notify(): void {
+  /** Tells the others that something was committed, or that leases changed hands; several calls may become one notification. */
+  notify({ isOfLeases = false } = {}): void {
     this.#isNoticeWanted = true
+    this.#isOfLeases ||= isOfLeases
     if (this.#isNotifying || this.#isClosed || this.#members < 2) return
     this.#isNotifying = true
     void this.#sendNotices().finally(() => (this.#isNotifying = false))
@@ -98,15 +105,15 @@ export class Tail {
     while (this.#isNoticeWanted && !this.#isClosed) {
       this.#isNoticeWanted = false
       const { database, member } = this.#options
+      const text = this.#isOfLeases ? `${member()} ${OF_LEASES}` : member()
+      this.#isOfLeases = false
       // A lost one costs the others a poll.
-      await database
-        .query('SELECT pg_notify($1, $2)', [this.#channel, member])
-        .catch(() => undefined)
+      await database.query('SELECT pg_notify($1, $2)', [this.#channel, text]).catch(() => undefined)
     }
   }
 
   async #listen(): Promise<void> {
-    const { database, clock, logger, member } = this.#options
+    const { database, clock, logger, member, onLeases } = this.#options
     const again = (): void => {
       if (this.#isClosed) return
       this.#stopListening = undefined
@@ -115,9 +122,11 @@ export class Tail {
     try {
       const stop = await database.listen(
         this.#channel,
-        from => {
-          if (from === member) return
+        text => {
+          const [from, topic] = text.split(' ')
+          if (from === member()) return
           this.counters.notices += 1
+          if (topic === OF_LEASES) onLeases()
           void this.#quietly()
         },
         again,

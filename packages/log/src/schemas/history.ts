@@ -97,6 +97,8 @@ export function registrationOf(
     key,
     id: `${definition}:${key}`,
     eventTimeMs: nowMs,
+    // Another process that registers the same at the same time says the same.
+    isTimeOfArrival: true,
     data,
     definition,
   })

@@ -3,21 +3,31 @@
  * are decoded for folds, reads, rebuilds and exports. What is stored stays as it was written.
  *
  * Cost: nothing without upcasters (the log itself is given back); with them one look-up for each
- * record of a type that has one, and the upcaster when the data is asked for.
+ * record of a type that has one, and the upcaster when the data is asked for. Another process may
+ * register a newer definition meanwhile: its versions are known before its first record is read.
  */
 import { quietText } from '@millrace/core'
 import { logErrors } from '../errors.ts'
 import type { EventLog, LogRecord, SealedPart } from '../log.ts'
 import type { EvolutionPlan, Upcast } from './evolution.ts'
-import type { SchemaHistory } from './history.ts'
+import { SCHEMA_STREAM, readSchemaHistory, type SchemaHistory } from './history.ts'
 
 /** A log that upcasts, or `log` itself when nothing in it needs that. */
 export function upcastingLog(
   log: EventLog,
   { upcasts }: Pick<EvolutionPlan, 'upcasts'>,
-  { definitions }: Pick<SchemaHistory, 'definitions'>,
+  history: Pick<SchemaHistory, 'definitions'>,
 ): EventLog {
   if (upcasts.size === 0) return log
+  let { definitions } = history
+  const schemaEnd = (): number => log.ends().get(`${SCHEMA_STREAM}/0`) ?? 0
+  let knownEnd = schemaEnd()
+  const follow = async (): Promise<void> => {
+    const end = schemaEnd()
+    if (end === knownEnd) return
+    definitions = (await readSchemaHistory(log)).definitions
+    knownEnd = end
+  }
   const read = (record: LogRecord): LogRecord => {
     const byVersion = upcasts.get(record.type)
     if (byVersion === undefined) return record
@@ -29,12 +39,18 @@ export function upcastingLog(
     capabilities: log.capabilities,
     declare: streams => log.declare(streams),
     commit: request => log.commit(request),
-    read: async request => (await log.read(request)).map(read),
+    async read(request) {
+      const records = await log.read(request)
+      await follow()
+      return records.map(read)
+    },
     async *history(request) {
+      await follow()
       for await (const record of log.history(request)) yield read(record)
     },
     async find(id) {
       const record = await log.find(id)
+      await follow()
       return record === undefined ? undefined : read(record)
     },
     version: request => log.version(request),
