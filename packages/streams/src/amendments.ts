@@ -6,6 +6,7 @@
  * rebuild of the fold follow it too. It belongs to one fold and to one event, whatever offset a later
  * generation of a re-keyed stream gives to that event.
  */
+import { partitionName } from '@millrace/core'
 import { DEFAULT_TENANT, type EventLog, type LogRecord, type NewEvent } from '@millrace/log'
 import { SharedRecord } from './shared-record.ts'
 import { CAUSE_HEADER } from './views/plan.ts'
@@ -29,20 +30,50 @@ export function eventIdOf(record: LogRecord): string {
   return record.headers[CAUSE_HEADER] ?? record.id
 }
 
-/** All decisions of the log, by fold. */
-export async function readAmendments(log: EventLog): Promise<ReadonlyMap<string, FoldAmendments>> {
-  await log.declare([{ name: AMENDMENTS_STREAM, partitions: 1 }])
-  const byFold = new Map<string, FoldAmendments>()
-  for (let from = 0; ;) {
-    const records = await log.read({ stream: AMENDMENTS_STREAM, partition: 0, from })
-    if (records.length === 0) return byFold
-    for (const { key, data } of records) {
-      const { event, type: _, ...amendment } = data as Amendment & { event: string; type: string }
-      const known = byFold.get(key) ?? new Map<string, Amendment>()
-      known.set(event, amendment)
-      byFold.set(key, known)
+/** All decisions of the log, by fold; grows with those of other processes. */
+export class Amendments {
+  readonly #log: EventLog
+  readonly #byFold = new Map<string, FoldAmendments>()
+  #seen = 0
+
+  private constructor(log: EventLog) {
+    this.#log = log
+  }
+
+  /** Reads the decisions that the log holds. */
+  static async open(log: EventLog): Promise<Amendments> {
+    await log.declare([{ name: AMENDMENTS_STREAM, partitions: 1 }])
+    const amendments = new Amendments(log)
+    await amendments.follow()
+    return amendments
+  }
+
+  /** The decisions of one fold: always the same map. */
+  of(fold: string): FoldAmendments {
+    let decided = this.#byFold.get(fold)
+    if (decided === undefined) this.#byFold.set(fold, (decided = new Map()))
+    return decided
+  }
+
+  /** True when the log holds decisions that were not read. */
+  hasNews(): boolean {
+    return (this.#log.ends().get(partitionName(AMENDMENTS_STREAM, 0)) ?? 0) > this.#seen
+  }
+
+  /** Reads the decisions that came since; gives the folds that they are about. */
+  async follow(): Promise<ReadonlySet<string>> {
+    const folds = new Set<string>()
+    while (this.hasNews()) {
+      const from = this.#seen
+      const records = await this.#log.read({ stream: AMENDMENTS_STREAM, partition: 0, from })
+      for (const { key, data } of records) {
+        const { event, type: _, ...amendment } = data as Amendment & { event: string; type: string }
+        this.of(key).set(event, amendment)
+        folds.add(key)
+      }
+      this.#seen = Math.max(this.#seen, from + records.length)
     }
-    from += records.length
+    return folds
   }
 }
 

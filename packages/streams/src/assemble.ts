@@ -1,6 +1,6 @@
 /** Checks the folds and makes their lanes. */
 import { partitionOf } from '@millrace/core'
-import { readAmendments, type Amendment } from './amendments.ts'
+import type { Amendments } from './amendments.ts'
 import { EmissionIds } from './emission-id.ts'
 import { streamsErrors } from './errors.ts'
 import type { FoldDefinition, TableLookup, TableShard } from './fold.ts'
@@ -16,20 +16,19 @@ const FOLD_NAME = /^[a-z][a-zA-Z0-9._-]{0,59}$/
 export async function assemble(
   options: StreamsOptions,
   settings: StreamsSettings,
-  onSettled: () => void,
+  { amendments, onSettled }: { readonly amendments: Amendments; readonly onSettled: () => void },
 ): Promise<ReadonlyMap<string, FoldRunner>> {
   const { log, clock, folds } = options
   const partitions = new Map<string, number>()
   for (const stats of log.stats().streams) partitions.set(stats.stream, stats.partitions.length)
   checkFolds(folds, partitions, options.tables ?? {})
   const lineage = await settleGenerations(log, clock, folds, options.tables ?? {})
-  const decided = await readAmendments(log)
   const runners = new Map<string, FoldRunner>()
+  const isShared = options.leases !== undefined
   const tables = createLookup(options.tables ?? {}, runners)
   for (const definition of folds) {
     const count = partitions.get(definition.source) as number
     const own = lineage.get(definition.name) as Lineage
-    const amendments = decided.get(definition.name) ?? new Map<string, Amendment>()
     const targets = new Map(
       (definition.targets ?? []).map(name => [name, partitions.get(name) as number]),
     )
@@ -53,13 +52,13 @@ export async function assemble(
         emitter,
         generations,
         tables,
-        amendments,
+        amendments: amendments.of(definition.name),
         isPersonal: seesPersonal(definition, options.personalTypes),
       })
       const writer =
         targets.size === 0
           ? undefined
-          : new StepWriter({ log, clock, lane, generation, batchRecords, onSettled })
+          : new StepWriter({ log, clock, lane, generation, batchRecords, isShared, onSettled })
       return new LaneRunner(lane, writer)
     })
     const nowMs = clock.monotonicMs()

@@ -62,4 +62,16 @@ export const streamsErrors = defineErrors({
     message: 'The snapshot of {fold} cannot be restored: {reason}.',
     remedy: 'Nothing needs to be done: the fold is built from the log.',
   },
+  PARTITION_ELSEWHERE: {
+    status: 409,
+    retryable: true,
+    message: 'The steps of {fold} on partition {partition} are committed by {where}.',
+    remedy: 'Send the request there; `millrace doctor` says who owns which partitions.',
+  },
+  GENERATIONS_CONTENDED: {
+    status: 503,
+    retryable: true,
+    message: 'Other processes took the next generation {turns} times in a row.',
+    remedy: 'Start again when fewer processes start with changed folds at once.',
+  },
 })

@@ -7,9 +7,13 @@
  * a fold behind a changed one is built anew as well, from records of the newest generation only.
  * The versions of the folds that keep the tables it reads belong to it, too.
  * Folds that feed each other in a circle change together.
+ *
+ * Processes may start at once with different folds: a number is the id of its record, so only one
+ * of them gets it, and the others read again and come with the next one.
  */
 import { deriveId, type Clock } from '@millrace/core'
 import { DEFAULT_TENANT, type EventLog } from '@millrace/log'
+import { streamsErrors } from './errors.ts'
 import type { FoldDefinition } from './fold.ts'
 
 /** The stream that remembers generations. */
@@ -28,13 +32,32 @@ export interface Lineage {
   readonly reads: ReadonlySet<number>
 }
 
-/** Settles the generation of every fold, in the log where it is new. */
+/** Processes that start with new folds at once take turns; each turn is a moment. */
+const TURNS_MAX = 50
+const TURN_MS = 100
+
+/** Settles the generation of every fold, in the log where it is new. Throws GENERATIONS_CONTENDED. */
 export async function settleGenerations(
   log: EventLog,
   clock: Clock,
   folds: readonly FoldDefinition[],
   tables: Readonly<Record<string, string>>,
 ): Promise<ReadonlyMap<string, Lineage>> {
+  for (let turn = 0; turn < TURNS_MAX; turn++) {
+    const lineage = await trySettle(log, clock, folds, tables)
+    if (lineage !== undefined) return lineage
+    await new Promise<void>(resolve => clock.after(TURN_MS, resolve))
+  }
+  throw streamsErrors.create('GENERATIONS_CONTENDED', { turns: TURNS_MAX })
+}
+
+/** Undefined when another process took a number meanwhile. */
+async function trySettle(
+  log: EventLog,
+  clock: Clock,
+  folds: readonly FoldDefinition[],
+  tables: Readonly<Record<string, string>>,
+): Promise<ReadonlyMap<string, Lineage> | undefined> {
   const known = await readKnown(log)
   let newest = Math.max(OUTSIDE, ...[...known.values()].map(entry => entry.generation))
   const generations = new Map<string, number>()
@@ -65,7 +88,8 @@ export async function settleGenerations(
         continue
       }
       newest += 1
-      await announce(log, clock, fold.name, identity, newest)
+      const isOurs = await announce(log, clock, { fold: fold.name, identity, generation: newest })
+      if (!isOurs) return undefined
       generations.set(fold.name, newest)
     }
   }
@@ -111,24 +135,28 @@ async function readKnown(log: EventLog): Promise<Map<string, Known>> {
   }
 }
 
+/** False when the number stands for something else. */
 async function announce(
   log: EventLog,
   clock: Clock,
-  fold: string,
-  identity: string,
-  generation: number,
-): Promise<void> {
-  const nowMs = clock.nowMs()
-  const event = {
-    tenant: DEFAULT_TENANT,
-    stream: GENERATIONS_STREAM,
-    type: STARTED_TYPE,
-    key: fold,
-    id: deriveId(nowMs, `generation\n${fold}\n${generation}`),
-    eventTimeMs: nowMs,
-    data: { fold, identity, generation },
-  }
-  await log.commit({ events: [event] })
+  started: Known & { readonly fold: string },
+): Promise<boolean> {
+  const { results } = await log.commit({
+    events: [
+      {
+        tenant: DEFAULT_TENANT,
+        stream: GENERATIONS_STREAM,
+        type: STARTED_TYPE,
+        key: started.fold,
+        id: deriveId(0, `generation\n${started.generation}`),
+        eventTimeMs: clock.nowMs(),
+        // The same folds started elsewhere at the same time are no conflict.
+        isTimeOfArrival: true,
+        data: started,
+      },
+    ],
+  })
+  return results[0]?.status !== 'conflict'
 }
 
 /** Strongly connected sets of folds, each after those that emit to it (Tarjan 1972). */

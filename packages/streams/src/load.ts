@@ -3,7 +3,7 @@
  * missing is folded from the log by the loop; emissions stay muted up to the last durable step.
  */
 import { partitionName, type Logger } from '@millrace/core'
-import type { ParkedKey } from '@millrace/log'
+import type { Leases, ParkedKey } from '@millrace/log'
 import type { SnapshotStore } from '@millrace/store'
 import type { Lane } from './lane.ts'
 import { foldKey, historyOf, retryParked, type RefoldPorts } from './refold.ts'
@@ -13,17 +13,24 @@ import { readLanes, restoreLane, type LaneImage } from './snapshot-codec.ts'
 /** Tables that a restored state has seen, by `fold/partition`; empty for a fold built from nothing. */
 export type SeenTables = ReadonlyMap<LaneRunner, Readonly<Record<string, number>>>
 
+/** What loading needs. */
+export interface LoadPorts extends RefoldPorts {
+  readonly snapshots: SnapshotStore
+  readonly logger: Logger
+  readonly leases: Leases | undefined
+}
+
 /** Restores what a fold's snapshot holds. A snapshot that cannot be read, or does not fit, is left. */
-export async function loadFold(
-  ports: RefoldPorts & { readonly snapshots: SnapshotStore; readonly logger: Logger },
-  runner: FoldRunner,
-): Promise<SeenTables> {
+export async function loadFold(ports: LoadPorts, runner: FoldRunner): Promise<SeenTables> {
   const seen = new Map<LaneRunner, Readonly<Record<string, number>>>()
   const images = await readImages(ports, runner)
+  // Another process may have written them a moment ago, behind steps that were not heard of yet.
+  await ports.leases?.refresh()
   for (const laneRunner of runner.lanes) {
     const { lane, writer } = laneRunner
+    writer?.adopt()
     const durable = writer?.committed ?? Infinity
-    lane.mutedBefore = writer?.committed ?? 0
+    lane.mutedBefore = writer === undefined ? 0 : writer.leads ? writer.committed : Infinity
     const image = images.get(lane.partition)
     const name = partitionName(runner.definition.source, lane.partition)
     const end = ports.log.ends().get(name) ?? 0
@@ -81,13 +88,18 @@ async function retryAll(ports: RefoldPorts, lane: Lane): Promise<void> {
 }
 
 /** What the log's last step says about parked keys holds, whatever snapshot and code say. */
-async function agreeOnParked(ports: RefoldPorts, runner: FoldRunner, lane: Lane): Promise<void> {
+export async function agreeOnParked(
+  ports: RefoldPorts,
+  runner: FoldRunner,
+  lane: Lane,
+): Promise<void> {
   const [newest] = ports.log.steps({
     processor: runner.name,
     generation: runner.lineage.generation,
     stream: runner.definition.source,
     partition: lane.partition,
   })
+  lane.forced.clear()
   const inLog = new Map((newest?.parked ?? []).map(entry => [entry.key, entry]))
   for (const key of [...lane.parked.keys()]) {
     const entry = inLog.get(key)

@@ -42,6 +42,8 @@ export interface LoopOptions {
   readonly settings: StreamsSettings
   readonly runners: readonly FoldRunner[]
   readonly watch: TableWatch
+  /** Called before each turn: what other processes did is taken over. */
+  readonly onBegin: () => void
   /** Called after each turn and after each slice: tell listeners, look whether anybody's position was reached. */
   readonly onTurn: () => void
 }
@@ -112,7 +114,8 @@ export class ViewLoop {
 
   /** One batch of every source partition; true when there may be more. */
   async #turn(): Promise<boolean> {
-    const { watch, log } = this.#options
+    const { watch, log, onBegin } = this.#options
+    onBegin()
     watch.beginTurn(log.ends())
     let hasMore = false
     for (const source of this.#sources) {
@@ -170,9 +173,10 @@ export class ViewLoop {
   ): boolean {
     const { lane, writer } = laneRunner
     const at = lane.consumed - from
-    if (at < start || at >= end || !this.#canRun(runner, laneRunner)) return false
+    const until = Math.min(end, laneRunner.limit - from)
+    if (at < start || at >= until || !this.#canRun(runner, laneRunner)) return false
     try {
-      lane.run(batch, at, end)
+      lane.run(batch, at, until)
     } catch (error) {
       this.#fail(runner, laneRunner, error)
       return false
@@ -195,7 +199,8 @@ export class ViewLoop {
     let next: number | undefined
     for (const { runner, laneRunner } of source.lanes) {
       const { consumed } = laneRunner.lane
-      if (consumed < least || consumed >= end || (next !== undefined && next <= consumed)) continue
+      if (consumed < least || consumed >= Math.min(end, laneRunner.limit)) continue
+      if (next !== undefined && next <= consumed) continue
       if (this.#canRun(runner, laneRunner)) next = consumed
     }
     return next

@@ -1,5 +1,5 @@
 import type { Clock, Logger } from '@millrace/core'
-import { DEFAULT_TENANT, type EventLog } from '@millrace/log'
+import { DEFAULT_TENANT, type EventLog, type Leases } from '@millrace/log'
 import type { SnapshotStore } from '@millrace/store'
 import type { FoldDefinition } from './fold.ts'
 
@@ -22,6 +22,8 @@ export interface StreamsOptions {
   readonly log: EventLog
   /** Closed by its owner, after the runtime. */
   readonly snapshots: SnapshotStore
+  /** Present when several processes run folds over the log: which of them commits whose steps. */
+  readonly leases?: Leases
   readonly clock: Clock
   readonly logger: Logger
   readonly folds: readonly FoldDefinition[]

@@ -76,7 +76,7 @@ export async function refoldKeys(
 }
 
 /** An empty lane that parks where the live one did. */
-function createBeside(lane: Lane): Lane {
+export function createBeside(lane: Lane): Lane {
   const beside = lane.createBeside()
   for (const { key, offset, error, attempts } of lane.parked.values()) {
     const entries = beside.forced.get(offset) ?? []
@@ -131,7 +131,8 @@ export async function rebuildLane(
   }
 }
 
-async function foldUpTo(ports: RefoldPorts, beside: Lane, target: number): Promise<void> {
+/** Folds a standing copy up to an offset. */
+export async function foldUpTo(ports: RefoldPorts, beside: Lane, target: number): Promise<void> {
   const slices = new Slices(ports.clock, ports.sliceMs)
   const { definition, partition } = beside
   while (beside.consumed < target) {

@@ -42,6 +42,11 @@ export class LaneRunner {
     )
   }
 
+  /** The offset that it may not fold: another process commits its steps. */
+  get limit(): number {
+    return this.writer?.limit ?? Infinity
+  }
+
   /** Runs `work` while the lane stands still; one after the other. */
   async exclusively<T>(work: () => Promise<T>): Promise<T> {
     this.#holders += 1

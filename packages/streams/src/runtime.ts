@@ -7,7 +7,7 @@
  */
 import type { Position } from '@millrace/core'
 import type { LogRecord } from '@millrace/log'
-import type { Amendment } from './amendments.ts'
+import { Amendments, type Amendment } from './amendments.ts'
 import { assemble } from './assemble.ts'
 import { amend, waitingRecords } from './dead-letters.ts'
 import { streamsErrors } from './errors.ts'
@@ -19,6 +19,7 @@ import { SETTINGS_DEFAULT, type StreamsOptions, type StreamsSettings } from './o
 import { carryBack, carryForward, hasConsumed, upstreamOf } from './reach.ts'
 import { rebuildKeys, rebuildLane, refoldKeys, type Rebuilt } from './rebuild.ts'
 import { retryParked, type RefoldPorts } from './refold.ts'
+import { Roles } from './roles.ts'
 import type { FoldRunner, LaneRunner } from './runner.ts'
 import { Slices } from './slices.ts'
 import { LaneCapture } from './snapshot-codec.ts'
@@ -32,8 +33,10 @@ import { TableWatch } from './table-watch.ts'
 export async function openStreams(options: StreamsOptions): Promise<Streams> {
   const settings = { ...SETTINGS_DEFAULT, ...options.options }
   const runtime: { current?: Runtime } = {}
-  const runners = await assemble(options, settings, () => runtime.current?.wake())
-  runtime.current = new Runtime(options, settings, runners)
+  const amendments = await Amendments.open(options.log)
+  const onSettled = (): void => runtime.current?.wake()
+  const runners = await assemble(options, settings, { amendments, onSettled })
+  runtime.current = new Runtime(options, settings, { runners, amendments })
   await runtime.current.load()
   return runtime.current
 }
@@ -55,6 +58,8 @@ class Runtime implements Streams {
   readonly #all: readonly FoldRunner[]
   readonly #watch: TableWatch
   readonly #loop: ViewLoop
+  /** Absent where one process runs the folds. */
+  readonly #roles: Roles | undefined
   readonly #ports: RefoldPorts
   readonly #waiters = new Set<Waiter>()
   readonly #upstream = new Map<FoldRunner, readonly FoldRunner[]>()
@@ -67,17 +72,26 @@ class Runtime implements Streams {
   constructor(
     options: StreamsOptions,
     settings: StreamsSettings,
-    runners: ReadonlyMap<string, FoldRunner>,
+    {
+      runners,
+      amendments,
+    }: { readonly runners: ReadonlyMap<string, FoldRunner>; readonly amendments: Amendments },
   ) {
     this.#options = options
     this.#settings = settings
     this.#runners = runners
     this.#all = [...runners.values()]
-    const { log, clock, logger } = options
+    const { log, clock, logger, leases } = options
     this.#ports = { log, clock, sliceMs: settings.sliceMs }
     this.#watch = new TableWatch(runners, options.tables ?? {}, (runner, laneRunner) =>
       this.#refoldStale(runner, laneRunner),
     )
+    if (leases !== undefined) {
+      const settle = (runner: FoldRunner, laneRunner: LaneRunner): Promise<void> =>
+        this.#settle(runner, laneRunner)
+      const ports = { ...this.#ports, leases, amendments, logger, settle, wake: () => this.wake() }
+      this.#roles = new Roles(ports, this.#all)
+    }
     this.#loop = new ViewLoop({
       log,
       clock,
@@ -85,14 +99,15 @@ class Runtime implements Streams {
       settings,
       runners: this.#all,
       watch: this.#watch,
+      onBegin: () => this.#roles?.begin(),
       onTurn: () => this.#afterTurn(),
     })
     for (const runner of this.#all) this.#upstream.set(runner, upstreamOf([runner], this.#all))
   }
 
   async load(): Promise<void> {
-    const { log, snapshots, logger } = this.#options
-    const ports = { ...this.#ports, snapshots, logger }
+    const { log, snapshots, logger, leases } = this.#options
+    const ports = { ...this.#ports, snapshots, logger, leases }
     const tables = this.#all.filter(runner => this.#watch.isTable(runner))
     const others = this.#all.filter(runner => !this.#watch.isTable(runner))
     for (const runner of [...tables, ...others]) {
@@ -101,6 +116,7 @@ class Runtime implements Streams {
       runner.foldedAtSnapshot = runner.consumed()
     }
     this.#stopListening = log.onAdvance(() => this.#loop.wake())
+    await this.#roles?.stand()
     this.#loop.start()
     this.#scheduleSnapshots()
   }
@@ -225,12 +241,14 @@ class Runtime implements Streams {
     const laneRunner = runner.laneOf(key)
     const { lane } = laneRunner
     const isReleased = await laneRunner.exclusively(async () => {
+      this.#roles?.assertLeads(runner, laneRunner)
       await prepare?.(lane)
       const group = [...(lane.parked.get(key)?.group ?? [])]
       const done = await retryParked(this.#ports, lane, key, false)
       this.#watch.noteRetried(runner, group)
       // Who is told that a key was released may rely on it.
       await this.#settle(runner, laneRunner)
+      this.#roles?.assertLeads(runner, laneRunner)
       return done
     })
     this.#loop.wake()
@@ -256,8 +274,12 @@ class Runtime implements Streams {
     this.#snapshotTimer?.cancel()
     this.#stopListening()
     await this.#loop.stop()
+    const writesSnapshots = this.#writesSnapshots()
+    // The others go on while this process writes what it leaves behind.
+    await this.#roles?.leave()
     await Promise.allSettled(this.#background)
     for (const waiter of this.#waiters) if (waiter.check()) this.#waiters.delete(waiter)
+    if (!writesSnapshots) return
     for (const runner of this.#all) {
       if (runner.consumed() !== runner.foldedAtSnapshot) await this.#snapshotFold(runner)
     }
@@ -270,7 +292,9 @@ class Runtime implements Streams {
       this.#loop.isStopped ||
       this.#all.every(({ lanes, definition }) =>
         lanes.every(({ lane, writer, error }) => {
-          if (error !== undefined || writer?.error !== undefined) return true
+          // What another process commits is not waited for.
+          if (error !== undefined || writer?.error !== undefined || writer?.leads === false)
+            return true
           const end = ends.get(`${definition.source}/${lane.partition}`) ?? 0
           return lane.consumed >= end && writer?.isDrained() !== false
         }),
@@ -358,7 +382,7 @@ class Runtime implements Streams {
   }
 
   #startSnapshots(): void {
-    if (this.#isClosed) return
+    if (this.#isClosed || !this.#writesSnapshots()) return
     const { snapshotEveryRecords, snapshotEveryMs } = this.#settings
     for (const runner of this.#all) {
       const folded = runner.consumed() - runner.foldedAtSnapshot
@@ -369,6 +393,12 @@ class Runtime implements Streams {
       if (ageMs < runner.snapshotTookMs * SNAPSHOT_REST) continue
       this.#track(this.#snapshotFold(runner))
     }
+  }
+
+  /** Of several processes with the same state one writes it down: that which has the first partitions. */
+  #writesSnapshots(): boolean {
+    const { leases } = this.#options
+    return leases === undefined || leases.tokenOf(0) !== undefined
   }
 
   /** Writes a snapshot when those asked for before are written, so that together they take one share of the time. */

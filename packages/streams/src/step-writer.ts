@@ -1,10 +1,14 @@
 /**
- * Commits the steps of one lane. The state runs ahead in memory: several steps may be on their way
+ * Commits the steps of one lane, or follows those that another process commits. The state runs ahead in memory: several steps may be on their way
  * to the disk, in order, and what they emitted is visible when they are durable. A refusal that
- * passes (LOG_OVERLOADED) is sent again; any other stops the lane.
+ * passes (LOG_OVERLOADED) is sent again; one that says that another process commits the steps now
+ * (LEASE_LOST) makes the lane follow; any other stops it.
+ *
+ * A lane that follows emits nothing and folds no further than the newest step that it knows, so that
+ * it can lead at any time: what it then emits begins where the steps in the log end.
  */
 import { isError, joinPositions, type Clock, type Position } from '@millrace/core'
-import type { EventLog, NewEvent, ParkedKey, Step } from '@millrace/log'
+import type { EventLog, NewEvent, ParkedKey, Step, StepEnd } from '@millrace/log'
 import type { Lane } from './lane.ts'
 
 /** A durable step: how far the lane had come, and what that meant for its targets. */
@@ -20,6 +24,8 @@ export interface StepWriterOptions {
   readonly generation: number
   /** Records that the loop folds at a time. */
   readonly batchRecords: number
+  /** True when other processes may commit the steps: the lane follows until it is told to lead. */
+  readonly isShared: boolean
   /** Called after a step became durable or was refused for good. */
   readonly onSettled: () => void
 }
@@ -39,6 +45,10 @@ export class StepWriter {
   /** Durable steps, oldest first; those before are forgotten. */
   readonly #marks: StepMark[]
   #from: number
+  #leads: boolean
+  #token: number | undefined
+  /** Grows each time that the lane begins to follow: answers to steps from before do not count. */
+  #term = 0
   #inFlight = 0
   #refused: Step[] = []
   #refusal: unknown
@@ -47,16 +57,62 @@ export class StepWriter {
 
   constructor(options: StepWriterOptions) {
     this.#options = options
-    const { lane, generation, log } = options
-    const steps = log.steps({
-      processor: lane.definition.name,
-      generation,
-      stream: lane.definition.source,
-      partition: lane.partition,
-    })
+    const steps = this.#steps()
     this.#marks = steps.map(({ consumed, ends }) => ({ consumed, ends })).reverse()
     this.committed = steps[0]?.consumed ?? 0
     this.#from = this.committed
+    this.#leads = !options.isShared
+  }
+
+  /** True when this process commits the steps. */
+  get leads(): boolean {
+    return this.#leads
+  }
+
+  /** The fencing token under which it leads; undefined where processes share nothing. */
+  get token(): number | undefined {
+    return this.#token
+  }
+
+  /** Where the lane has to stop: records behind are for whoever leads. */
+  get limit(): number {
+    return this.#leads ? Infinity : this.committed
+  }
+
+  /** Takes over steps that another process committed; gives the newest one. */
+  adopt(): StepEnd | undefined {
+    const steps = this.#steps()
+    const news = steps.findLastIndex(({ consumed }) => consumed > this.committed)
+    for (let index = news; index >= 0; index--) {
+      const { consumed, ends } = steps[index] as StepEnd
+      this.#mark(consumed, ends)
+    }
+    return steps[0]
+  }
+
+  /** The lane follows from now on; what it did and did not commit yet is for whoever leads. */
+  follow(): void {
+    const { lane } = this.#options
+    this.#leads = false
+    this.#token = undefined
+    this.error = undefined
+    this.#term += 1
+    this.#inFlight = 0
+    this.#refused = []
+    lane.mutedBefore = Infinity
+    lane.emitted = []
+    lane.parkedSince.clear()
+    lane.releasedSince.clear()
+    for (const watcher of this.#watchers.splice(0)) watcher()
+  }
+
+  /** The lane leads from now on. It stands at the newest step or before, or holds what it emitted since. */
+  lead(token: number): void {
+    const { lane } = this.#options
+    this.#leads = true
+    this.#token = token
+    this.#from = this.committed
+    lane.mutedBefore = this.committed
   }
 
   /** True when the lane should stop folding until steps became durable. */
@@ -91,6 +147,7 @@ export class StepWriter {
    */
   flush(end = 0): void {
     const { lane, batchRecords } = this.#options
+    if (!this.#leads) return
     if (this.error !== undefined || this.#refused.length > 0) return
     if (lane.consumed < this.#from) return
     const hasWork = this.#hasWork(lane)
@@ -106,6 +163,7 @@ export class StepWriter {
       emitted: lane.emitted,
       parked: [...lane.parkedSince.values()],
       released: [...lane.releasedSince],
+      ...(this.#token === undefined ? {} : { token: this.#token }),
     }
     lane.emitted = []
     lane.parkedSince.clear()
@@ -146,15 +204,28 @@ export class StepWriter {
     return lane.emitted.length > 0 || lane.parkedSince.size > 0 || lane.releasedSince.size > 0
   }
 
+  #steps(): readonly StepEnd[] {
+    const { lane, generation, log } = this.#options
+    return log.steps({
+      processor: lane.definition.name,
+      generation,
+      stream: lane.definition.source,
+      partition: lane.partition,
+    })
+  }
+
   #send(step: Step): void {
+    const term = this.#term
     this.#inFlight += 1
     this.#options.log.commit({ step }).then(
       ({ position }) => {
-        this.#inFlight -= 1
         this.#settle(step, position)
+        if (term !== this.#term) return
+        this.#inFlight -= 1
         this.#finish()
       },
       (error: unknown) => {
+        if (term !== this.#term) return
         this.#inFlight -= 1
         if (this.#refused.length === 0) this.#refusal = error
         this.#refused.push(step)
@@ -164,10 +235,15 @@ export class StepWriter {
   }
 
   #settle(step: Step, position: Position): void {
-    this.committed = step.to
+    // Adopted already, when it became durable in the moment in which the lane began to follow.
+    if (step.to < this.committed) return
     const last = this.#marks.at(-1)?.ends ?? new Map<string, number>()
-    const ends = step.emitted.length === 0 ? last : joinPositions(last, position)
-    this.#marks.push({ consumed: step.to, ends })
+    this.#mark(step.to, step.emitted.length === 0 ? last : joinPositions(last, position))
+  }
+
+  #mark(consumed: number, ends: Position): void {
+    this.committed = consumed
+    this.#marks.push({ consumed, ends })
     if (this.#marks.length > 2 * MARKS_MAX) this.#marks.splice(0, MARKS_MAX)
   }
 
@@ -183,6 +259,8 @@ export class StepWriter {
           this.#refused = []
           this.#send(step)
         })
+      } else if (isError(refusal, 'LEASE_LOST')) {
+        this.follow()
       } else {
         this.error = refusal
       }

@@ -18,6 +18,8 @@ export interface TickerOptions {
   /** Streams that get ticks: the sources of folds that look at time. */
   readonly streams: readonly string[]
   readonly intervalMs: number
+  /** Whether this process is the one that ticks partitions with a number. Default: it is. */
+  readonly owns?: (partition: number) => boolean
 }
 
 interface Place {
@@ -60,7 +62,10 @@ export function startTicker(options: TickerOptions): { stop(): Promise<void> } {
     },
   }
 
-  async function tickAll({ streams }: TickerOptions, known: Map<string, Place>): Promise<void> {
+  async function tickAll(
+    { streams, owns }: TickerOptions,
+    known: Map<string, Place>,
+  ): Promise<void> {
     const nowMs = clock.nowMs()
     const events: NewEvent[] = []
     for (const { stream, partitions } of log.stats().streams) {
@@ -74,7 +79,7 @@ export function startTicker(options: TickerOptions): { stop(): Promise<void> } {
           known.set(name, place)
         }
         await look(log, place, end, nowMs)
-        if (!isDue(place, nowMs, intervalMs)) continue
+        if (!isDue(place, nowMs, intervalMs) || owns?.(partition) === false) continue
         place.tickAtMs = nowMs
         events.push(tickOf(place, nowMs))
       }
