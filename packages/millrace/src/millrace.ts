@@ -35,6 +35,7 @@ import { createGate } from './http/security/gate.ts'
 import { openKeyBook, type KeyBook } from './http/security/key-book.ts'
 import { keyOperations } from './http/security/key-routes.ts'
 import { isLoopbackAddress } from './http/guard.ts'
+import { leaseOperations } from './http/lease-routes.ts'
 import { liveOperations } from './http/live-routes.ts'
 import { logOperations } from './http/log-routes.ts'
 import { operationOf } from './http/operation.ts'
@@ -323,6 +324,7 @@ function openServer<A extends App>(
       ...logOperations(context, subscriptions),
       ...deadLetterOperations(context),
       ...keyOperations(keys),
+      ...leaseOperations(runtime.backends.leases),
       ...liveOperations(context, subscriptions),
     ],
     moduleMetrics: runtime.modules.flatMap(({ instance }) => instance.metrics),

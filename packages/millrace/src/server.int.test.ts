@@ -1,85 +1,135 @@
-/** The server with its log in PostgreSQL, chosen by DATABASE_URL alone. */
+/** The server with its log in PostgreSQL, chosen by DATABASE_URL alone: one process, and several. */
 import assert from 'node:assert/strict'
-import { randomBytes } from 'node:crypto'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, it, test } from 'node:test'
-import { isError, silentLogger } from '@millrace/core'
-import { Database } from '@millrace/log/postgres'
-import { openForTest } from './testing/clips.ts'
-import { startServer } from './testing/child.ts'
+import { joinPositions, type Position } from '@millrace/core'
+import { openForTest, watchedBy, type clips } from './testing/clips.ts'
+import { startServer, type ChildServer } from './testing/child.ts'
 import { crashSuite } from './testing/crash-suite.ts'
+import { withDatabase } from './testing/database.ts'
+import { send } from './testing/http.ts'
+import type { Millrace } from './millrace.ts'
 
 const server = process.env['MILLRACE_TEST_POSTGRES']
 const reason =
   process.env['MILLRACE_TEST_POSTGRES_ABSENT'] ??
   'MILLRACE_TEST_POSTGRES names no server; `npm test -- --int` starts one'
 
-/** Runs with an empty database in the environment, and a directory for what stays on the machine. */
-async function withDatabase(run: (directory: string) => Promise<void>): Promise<void> {
-  const admin = new Database({ url: server as string, logger: silentLogger })
-  const name = `millrace_${randomBytes(6).toString('hex')}`
-  const directory = await mkdtemp(join(tmpdir(), 'millrace-postgres-'))
-  await admin.query(`CREATE DATABASE ${name}`)
-  const url = new URL(server as string)
-  url.pathname = name
-  process.env['DATABASE_URL'] = url.href
-  try {
-    await run(directory)
-  } finally {
-    delete process.env['DATABASE_URL']
-    await admin.query(`DROP DATABASE ${name} WITH (FORCE)`)
-    await admin.close()
-    await rm(directory, { recursive: true })
-  }
+type Clips = Millrace<typeof clips>
+
+/** Runs with some processes over one database, all in this one. */
+async function withProcesses(
+  count: number,
+  run: (open: readonly Clips[], directory: string) => Promise<void>,
+): Promise<void> {
+  await withDatabase(server as string, async directory => {
+    const opened: Clips[] = []
+    try {
+      for (let index = 0; index < count; index++) {
+        opened.push(await openForTest({ data: join(directory, `p${index}`) }))
+      }
+      await run(opened, directory)
+    } finally {
+      for (const millrace of opened) await millrace.close()
+    }
+  })
 }
+
+/** Partitions of a server by the address of their owner; `none` while nobody has them. */
+async function ownersOf(url: string): Promise<Record<string, number[]>> {
+  const { json } = await send(url, '/v1/leases')
+  const owners: Record<string, number[]> = {}
+  for (const { partition, address } of json['leases'] as {
+    partition: number
+    address: string | null
+  }[]) {
+    ;(owners[address ?? 'none'] ??= []).push(partition)
+  }
+  return owners
+}
+
+async function until(isSo: () => Promise<boolean>, what: string): Promise<void> {
+  for (let turn = 0; turn < 200; turn++) {
+    if (await isSo()) return
+    await new Promise(resolve => setTimeout(resolve, 50))
+  }
+  assert.fail(`${what} did not come about`)
+}
+
+const track = (url: string, id: string): Promise<number> =>
+  send(url, '/v1/events', { body: watchedBy('p', 'c', { id, watchedMs: 1 }) }).then(
+    ({ status }) => status,
+    () => 0,
+  )
 
 if (server === undefined) {
   test('the server on PostgreSQL', { skip: reason }, () => assert.ok(server))
 } else {
-  crashSuite('data in PostgreSQL', withDatabase)
+  crashSuite('data in PostgreSQL', run => withDatabase(server, run))
 
-  describe('a server on PostgreSQL', () => {
-    it('owns the log: a second one is refused while it lives, and welcome after', () =>
-      withDatabase(async directory => {
-        const first = await openForTest({ data: directory })
-        const owned = (error: unknown): boolean => isError(error, 'DATABASE_OWNED')
-        await assert.rejects(openForTest({ data: join(directory, 'other') }), owned)
-        await first.track('watched', { viewer: 'p', clip: 'c', watchedMs: 5 })
-        await first.close()
-        const second = await openForTest({ data: join(directory, 'other') })
-        assert.equal(second.view('time').get('p').value, 5)
-        await second.close()
+  describe('processes on one PostgreSQL', () => {
+    it('each take events of everybody and answer with the views of all', () =>
+      withProcesses(3, async opened => {
+        const people = Array.from({ length: 40 }, (_, index) => `p${index}`)
+        let sent: Position = new Map()
+        for (const [index, viewer] of people.entries()) {
+          const data = { viewer, clip: `c${index % 5}`, watchedMs: index }
+          const { position } = await (opened[index % 3] as Clips).track('watched', data)
+          sent = joinPositions(sent, position)
+        }
+        for (const millrace of opened) await millrace.reached(sent, { timeoutMs: 10_000 })
+        for (const millrace of opened) {
+          const plays = [0, 1, 2, 3, 4].map(clip => millrace.view('plays').get(`c${clip}`).value)
+          assert.deepEqual(plays, [8, 8, 8, 8, 8])
+          const times = people.map(viewer => millrace.view('time').get(viewer).value)
+          assert.deepEqual(times, [...people.keys()])
+        }
+        const items = opened[0]?.items('clip')
+        const position = await items?.put('c1', { title: 'One', topics: [], creator: 'x' })
+        await opened[2]?.reached(position as never)
+        assert.equal(opened[2]?.items('clip').get('c1')?.title, 'One')
       }))
 
-    it('that was paused for longer than its lease commits nothing afterwards', () =>
-      withDatabase(async directory => {
+    it('share the partitions evenly, hand them over at once when one ends, and say who has them', () =>
+      withDatabase(server, async directory => {
+        const first = await startServer(join(directory, 'first'))
+        const second = await startServer(join(directory, 'second'))
+        const isEven = async (): Promise<boolean> => {
+          const counts = Object.values(await ownersOf(first.url)).map(({ length }) => length)
+          return counts.length === 2 && Math.abs((counts[0] ?? 0) - (counts[1] ?? 0)) <= 1
+        }
+        await until(isEven, 'an even share')
+        assert.equal(await second.stop('SIGTERM'), 0)
+        const owners = await ownersOf(first.url)
+        assert.deepEqual(Object.keys(owners), [first.url], 'before a lease would be over')
+        await first.stop('SIGTERM')
+      }))
+
+    it('that was paused for longer than its lease commits nothing late, and goes on', () =>
+      withDatabase(server, async directory => {
         const paused = await startServer(join(directory, 'paused'))
-        const send = (id: string): Promise<number> =>
-          fetch(`${paused.url}/v1/events`, {
-            method: 'POST',
-            headers: { 'content-type': 'application/json' },
-            body: JSON.stringify({
-              type: 'watched',
-              id,
-              data: { viewer: 'p', clip: 'c', watchedMs: 1 },
-            }),
-          }).then(answer => answer.status)
-        assert.ok((await send('before')) < 300)
+        const other = await startServer(join(directory, 'other'))
+        const hasAll = async (one: ChildServer): Promise<boolean> =>
+          Object.keys(await ownersOf(one.url)).join() === one.url
+        assert.equal(await track(paused.url, 'before'), 201)
         paused.process.kill('SIGSTOP')
-        const late = send('late')
-        const next = await openForTest({ data: join(directory, 'next') })
+        const late = track(paused.url, 'late')
+        await until(() => hasAll(other), 'the take-over')
+        assert.equal(await track(other.url, 'meanwhile'), 201)
         paused.process.kill('SIGCONT')
-        const status = await late
-        const found = [await next.log.find('before'), await next.log.find('late')]
-        await next.close()
-        await paused.stop('SIGKILL')
-        assert.equal(status, 503)
-        assert.deepEqual(
-          found.map(record => record?.id),
-          ['before', undefined],
-        )
+        // It never began to commit: the event is taken under its new name.
+        assert.equal(await late, 201)
+        assert.equal(await track(paused.url, 'late'), 200)
+        const time = async (one: ChildServer): Promise<unknown> =>
+          (await send(one.url, '/v1/views/time/p')).json['value']
+        for (const one of [paused, other]) {
+          await until(async () => (await time(one)) === 3, 'what all three did')
+        }
+        const isShared = async (): Promise<boolean> =>
+          Object.keys(await ownersOf(other.url)).length === 2
+        await until(isShared, 'an even share')
+        await paused.stop('SIGTERM')
+        await other.stop('SIGTERM')
       }))
   })
 }

@@ -9,7 +9,7 @@ import {
   type Logger,
   type Random,
 } from '@millrace/core'
-import { lockDirectory, type DirectoryLock, type EventLog } from '@millrace/log'
+import { lockDirectory, type DirectoryLock, type EventLog, type Leases } from '@millrace/log'
 import { openNodeDisk } from '@millrace/log/disk'
 import { createSplitThread, openFileLog } from '@millrace/log/file'
 import { openMemoryLog } from '@millrace/log/memory'
@@ -29,9 +29,6 @@ import {
   type Identity,
 } from './identity.ts'
 
-/** How long a process that was killed keeps the others of a database out. */
-const LEASE_MS = 2_000
-
 /**
  * Newest records that the log keeps decoded for folds. At 20,000 events a second of the demo, each of
  * which makes two more records, 8 MiB last for 0.2 s, and folds decode what they are late for again.
@@ -43,6 +40,8 @@ export interface Backends {
   readonly identity: Identity
   readonly log: EventLog
   readonly snapshots: SnapshotStore
+  /** How processes share the work on one log; undefined where there is one process. */
+  readonly leases?: Leases
   /** Shown by commands of this machine; undefined where no directory is shared. */
   readonly operatorToken: string | undefined
   /** Tells other processes where this one answers. */
@@ -93,7 +92,15 @@ async function openLocked(options: BackendOptions, lock: DirectoryLock): Promise
     const close = async (): Promise<void> => {
       await shared.close().finally(() => lock.release())
     }
-    return { ...shared, operatorToken, announce, close }
+    return {
+      ...shared,
+      operatorToken,
+      async announce(url) {
+        await announce(url)
+        shared.leases.announce(url)
+      },
+      close,
+    }
   }
   const disk = openNodeDisk(directory)
   const snapshots = await openFileSnapshotStore({ disk, logger, directory: 'snapshots' })
@@ -132,11 +139,11 @@ function isFolded(app: App): boolean {
   return Object.keys(views).length > 0 || signals.length > 0
 }
 
-/** Log, snapshots and identity in PostgreSQL. One process owns them at a time, by a lease. */
+/** Log, snapshots and identity in PostgreSQL, shared by any number of processes. */
 async function openInDatabase(
   options: BackendOptions,
   url: string,
-): Promise<Pick<Backends, 'identity' | 'log' | 'snapshots' | 'close'>> {
+): Promise<Pick<Backends, 'identity' | 'log' | 'snapshots' | 'close'> & { leases: Leases }> {
   const { app, clock, random, logger, limits } = options
   const postgres = await import('@millrace/log/postgres').catch((error: unknown) => {
     throw serverErrors.create('DATABASE_DRIVER_MISSING', {}, error)
@@ -152,11 +159,12 @@ async function openInDatabase(
       database,
       clock,
       logger,
-      options: { queueBytesMax, leaseMs: LEASE_MS },
+      options: { queueBytesMax },
     })
     return {
       identity,
       log,
+      leases: log.leases,
       snapshots,
       async close() {
         await snapshots.close()

@@ -58,6 +58,10 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
     await log.declare(house.streams)
     const { folds, tables } = house
     const definition = app.fingerprint
+    const { leases } = opened
+    const shared = leases === undefined ? {} : { leases }
+    const owns = (partition: number): boolean =>
+      leases === undefined || leases.tokenOf(partition) !== undefined
     streams = await openStreams({
       log,
       snapshots,
@@ -67,6 +71,7 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
       tables,
       definition,
       personalTypes: personalTypes(schemas),
+      ...shared,
     })
     const running = streams
     const secret = identity.secret
@@ -78,6 +83,7 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
       logger,
       streams: house.timedStreams,
       intervalMs: TICK_EVERY_MS,
+      owns,
     })
     const backends = { ...opened, log }
     return {

@@ -3,11 +3,12 @@
  * definition that some event of the log does not fit is refused before anything is folded.
  */
 import { partitionName, type App, type Clock } from '@millrace/core'
-import { logErrors, type EventLog, type LogRecord } from '@millrace/log'
+import { logErrors, type EventLog, type LogRecord, type NewEvent } from '@millrace/log'
 import {
   planEvolution,
   readSchemaHistory,
   registrationOf,
+  SCHEMA_STREAM,
   schemaStream,
   upcastingLog,
   type BrokenVersion,
@@ -66,6 +67,10 @@ async function firstOf(
   return undefined
 }
 
+/** Processes that start with new definitions at once take turns; each turn is a moment. */
+const TURNS_MAX = 50
+const TURN_MS = 100
+
 /**
  * Checks the definition, registers what is new of it, and gives the log as it is to be read, with
  * what it remembers. Throws SCHEMA_INCOMPATIBLE with the event, the version, the places and the rules.
@@ -76,18 +81,55 @@ export async function admitDefinition(
   clock: Clock,
 ): Promise<{ readonly log: EventLog; readonly schemas: SchemaHistory }> {
   await log.declare([schemaStream])
-  let schemas = await readSchemaHistory(log)
   const declared = declaredEvents(app)
-  const plan = planEvolution(declared, schemas)
-  const [first] = await findBroken(log, plan.broken, schemas)
-  if (first !== undefined) throw incompatible(first)
-  const events = registrationOf(schemas, app.fingerprint, { declared, nowMs: clock.nowMs() })
-  if (events.length > 0) {
-    await log.commit({ events })
-    // With what was registered: what is written from now on is of these versions.
-    schemas = await readSchemaHistory(log)
+  const types = declared.map(({ type }) => type)
+  for (let turn = 1; ; turn++) {
+    const known = await versionsOf(log, types)
+    const isRead = (log.ends().get(`${SCHEMA_STREAM}/0`) ?? 0) >= Math.max(0, ...known.values())
+    const schemas = await readSchemaHistory(log)
+    const plan = planEvolution(declared, schemas)
+    const [first] = await findBroken(log, plan.broken, schemas)
+    if (first !== undefined) throw incompatible(first)
+    const events = registrationOf(schemas, app.fingerprint, { declared, nowMs: clock.nowMs() })
+    if (events.length === 0) return { log: upcastingLog(log, plan, schemas), schemas }
+    const overtaken = isRead ? await register(log, events, known) : overtakenBy('another process')
+    if (overtaken === undefined) continue
+    if (turn >= TURNS_MAX) throw overtaken
+    await new Promise<void>(resolve => clock.after(TURN_MS, resolve))
   }
-  return { log: upcastingLog(log, plan, schemas), schemas }
+}
+
+/** Where the newest version of each type stands; nothing where the log cannot tell. */
+async function versionsOf(log: EventLog, types: readonly string[]): Promise<Map<string, number>> {
+  const known = new Map<string, number>()
+  if (!log.capabilities.expectedVersion) return known
+  for (const key of types) known.set(key, await log.version({ stream: SCHEMA_STREAM, key }))
+  return known
+}
+
+/**
+ * Registers versions, each only where nothing of its type came since `known`, and the definition
+ * that names them after all of them; gives the reason when another process was faster.
+ */
+async function register(
+  log: EventLog,
+  events: readonly NewEvent[],
+  known: ReadonlyMap<string, number>,
+): Promise<Error | undefined> {
+  const versions = events.slice(0, -1).map(event => {
+    const expectedVersion = known.get(event.key)
+    return expectedVersion === undefined ? event : { ...event, expectedVersion }
+  })
+  for (const group of [versions, events.slice(-1)]) {
+    const { results } = await log.commit({ events: group })
+    const conflict = results.find(result => result.status === 'conflict')
+    if (conflict !== undefined) return overtakenBy(conflict.reason)
+  }
+  return undefined
+}
+
+function overtakenBy(reason: string): Error {
+  return logErrors.create('EVENT_CONFLICT', { id: 'of a schema version', reason })
 }
 
 function incompatible({
