@@ -27,6 +27,7 @@ const drivers = {
   '@platformatic/kafka': 'kafka',
   ioredis: 'redis',
   pg: 'postgres',
+  aws4fetch: 's3',
   'classic-level': 'level',
   '@duckdb/node-api': 'duckdb',
 }
@@ -43,7 +44,7 @@ const testLayers = { store: ['log'] }
 /** Tests, measurements, and the folders `testing/` with what several tests share. */
 const test = '(\\.(test|bench|test-d)\\.tsx?$|/testing/)'
 const suite = '(/suite\\.ts$|/suite/)'
-const backends = '(memory|file|kafka|postgres|redis|level|duckdb|sqlite)'
+const backends = '(memory|file|kafka|postgres|redis|level|duckdb|sqlite|directory|s3)'
 const anyOf = names => (names.length === 0 ? '(?!)' : `^packages/(${names.join('|')})/`)
 const escaped = name => name.replace(/[/.-]/g, '\\$&')
 

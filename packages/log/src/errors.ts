@@ -140,6 +140,101 @@ export const logErrors = defineErrors({
       'The {type} event {id}, written under definition {definition}, cannot be read as of today: {reason}.',
     remedy: 'Correct the upcaster of the event; the event itself is kept as it was written.',
   },
+  BACKUP_NONE: {
+    status: 404,
+    retryable: false,
+    message: '{place} holds no backup.',
+    remedy: 'Check the place; take one with: millrace backup --to <place>.',
+  },
+  BACKUP_UNKNOWN: {
+    status: 404,
+    retryable: false,
+    message: '{place} holds no backup {id}.',
+    remedy: 'List them with: millrace backup list --from <place>.',
+  },
+  BACKUP_DAMAGED: {
+    status: 500,
+    retryable: false,
+    message: 'The backup object {object} is damaged: {reason}.',
+    remedy:
+      'See what is affected with `millrace backup verify`; restore another backup with --backup, and take a new one into a new place.',
+  },
+  BACKUP_OF_OTHER: {
+    status: 409,
+    retryable: false,
+    message: '{place} holds backups of another data directory (app {app}, newest {taken}).',
+    remedy: 'Give each data directory a place of its own.',
+  },
+  BACKUP_FENCED: {
+    status: 409,
+    retryable: false,
+    message:
+      'A standby of this data directory was promoted: {place} takes term {least} and later, this is term {term}.',
+    remedy:
+      'Stop this server: another one took over. To start over from it, restore its backup into an empty directory.',
+  },
+  BACKUP_STORE_BUSY: {
+    status: 409,
+    retryable: true,
+    message: 'A {kind} works on {place} (since {since}).',
+    remedy:
+      'Wait until it is done. If its process died, its mark counts for 15 minutes; remove {mark} to go on at once.',
+  },
+  BACKUP_SOURCE_CHANGED: {
+    status: 409,
+    retryable: true,
+    message: 'The file {file} changed while it was backed up.',
+    remedy: 'Run the backup again; what is stored already is not sent again.',
+  },
+  BACKUP_KEEP_INVALID: {
+    status: 400,
+    retryable: false,
+    message: 'It is not possible to keep {keep} backups.',
+    remedy: 'Keep one or more.',
+  },
+  RESTORE_NOT_EMPTY: {
+    status: 409,
+    retryable: false,
+    message: 'The directory is not empty: it has {found}.',
+    remedy: 'Name a directory that is empty or does not exist; nothing was changed.',
+  },
+  RESTORE_POINT_GONE: {
+    status: 404,
+    retryable: false,
+    message: 'The backup cannot tell how the log was at {point}; it goes back to {earliest}.',
+    remedy:
+      'Choose a later point. The units of a log are kept since format 2 of the data directory.',
+  },
+  RESTORE_POINT_AHEAD: {
+    status: 404,
+    retryable: false,
+    message: 'No backup reaches {point}; the newest goes to {newest}.',
+    remedy: 'Choose an earlier point, or leave --at out for the newest.',
+  },
+  STANDBY_EMPTY: {
+    status: 409,
+    retryable: false,
+    message: 'The directory holds no standby that could be promoted.',
+    remedy: 'Follow backups first: millrace standby --from <place> --data <folder>.',
+  },
+  OBJECT_NAME_INVALID: {
+    status: 400,
+    retryable: false,
+    message: '"{name}" cannot be the name of an object.',
+    remedy: 'Use small letters, digits, dots, hyphens and underscores, and / between folders.',
+  },
+  OBJECTS_UNAVAILABLE: {
+    status: 503,
+    retryable: true,
+    message: 'The object store {place} did not do {operation}: {reason}.',
+    remedy: 'Try again when it answers; what is stored already is not sent again.',
+  },
+  OBJECTS_REFUSED: {
+    status: 502,
+    retryable: false,
+    message: 'The object store {place} refused {operation}: {reason}.',
+    remedy: 'Check that the place exists, and the rights of the account or of the keys.',
+  },
   DIRECTORY_LOCKED: {
     status: 409,
     retryable: true,

@@ -1,0 +1,24 @@
+/** The fence of a store: the term from which on an installation may write to it. */
+import { logErrors } from '../errors.ts'
+import type { ObjectStore } from '../objects/objects.ts'
+
+const NAME = 'fence'
+
+/** The least term that may write; 0 without a fence. */
+export async function readFence(store: ObjectStore): Promise<number> {
+  const bytes = await store.get(NAME)
+  if (bytes === undefined) return 0
+  const { term } = JSON.parse(Buffer.from(bytes).toString('utf8')) as { term: number }
+  return term
+}
+
+/** From now on only this term and later ones write. */
+export async function raiseFence(store: ObjectStore, term: number): Promise<void> {
+  await store.put(NAME, Buffer.from(JSON.stringify({ term })))
+}
+
+/** Refuses an installation that was replaced (BACKUP_FENCED). */
+export async function checkFence(store: ObjectStore, term: number): Promise<void> {
+  const least = await readFence(store)
+  if (term < least) throw logErrors.create('BACKUP_FENCED', { place: store.place, term, least })
+}

@@ -1,0 +1,2 @@
+export { type ObjectStore, type StoredObject } from './objects.ts'
+export { patient } from './patient.ts'
