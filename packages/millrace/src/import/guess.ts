@@ -27,7 +27,6 @@ const BY_FIELD: Readonly<Record<string, readonly string[]>> = {
   creator: words('creatorid author authorid channel channelid instructor director publisher brand'),
   description: words('abstract overview summary text plot'),
   url: words('link href'),
-  durationMs: words('duration'),
 }
 
 /** The column of each field that a name gives away: `{field: column}`, `at` included. */

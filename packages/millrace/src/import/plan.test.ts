@@ -154,6 +154,22 @@ test('an app of its own: the event that fits, person and item by their roles', a
   assert.deepEqual(byNumber.types, ['liked'])
 })
 
+test('what people did is not taken for a catalogue', async () => {
+  const untimed = 'user,item,rating\nu,i,5\n'
+  await assert.rejects(importOf(generic, untimed), refusal(/no column tells when/))
+  const given = await importOf(generic, untimed, { atMs: 5 })
+  assert.deepEqual([given.types, given.at], [['interacted'], [5]])
+  const impressions = 'timestamp,item_id,position,click\n2019-11-24 00:01:03,2,2,0\n'
+  await assert.rejects(importOf(generic, impressions), refusal(/no event or item kind/))
+  const ids = { target: { kind: 'items', name: 'item' }, map: { id: 'item_id' } } as const
+  assert.deepEqual((await importOf(generic, impressions, ids)).types, ['item.put'])
+})
+
+test('a duration of no known unit is left alone', async () => {
+  const { data, refused } = await importOf(generic, 'show_id,title,duration\ns1,A,9 min\n')
+  assert.deepEqual([data, refused], [[{ id: 's1', attributes: { title: 'A' } }], []])
+})
+
 test('a mapping that cannot be is refused with what there is', async () => {
   const csv = 'who,what,at\nu,c,1000000000\n'
   const event = { kind: 'event', name: 'liked' } as const

@@ -35,7 +35,7 @@ export async function planFile(request: {
     const table = await inspectFile(file, options)
     const described = table.hasHeader ? table.columns.join(', ') : describeColumns(table)
     const named = { label: file.label, columns: table.columns, described }
-    const target = options.target ?? chooseTarget(app, named, options.map)
+    const target = options.target ?? chooseTarget(app, named, options)
     return tableInput({ app, file, table, limits, mapping: { ...options, target } })
   }
   const samples = await sampleObjects(file, limits)
@@ -53,6 +53,6 @@ export async function planFile(request: {
   if (isPlain && areEnvelopes(samples)) return jsonInput({ app, file, limits, mapping: undefined })
   const columns = pathsOf(samples)
   const named = { label: file.label, columns, described: columns.join(', ') }
-  const target = options.target ?? chooseTarget(app, named, options.map)
+  const target = options.target ?? chooseTarget(app, named, options)
   return jsonInput({ app, file, limits, mapping: { ...options, target } })
 }

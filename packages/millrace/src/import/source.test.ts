@@ -127,6 +127,11 @@ test('damaged and cut archives are refused', async () => {
   )
 })
 
+test('an archive without entries holds no files', async () => {
+  const { files, isSingle } = await listSources(await put('none.zip', zipOf({})), IMPORT_LIMITS)
+  assert.deepEqual([files, isSingle], [[], false])
+})
+
 test('names that lead outside and encrypted entries are refused', async () => {
   for (const name of ['../../etc/passwd', '/etc/passwd', 'C:/x']) {
     const path = await put('evil.zip', zipOf({ [name]: Buffer.from('x') }))

@@ -66,7 +66,7 @@ async function openFile(
         identity: identityOf([info.size, info.mtimeMs], head),
         read: onBytes => unpack(counted(createReadStream(path), onBytes), label, limits),
       }
-      return { file, isArchive: head.length > 4 && head.readUInt32LE(0) === 0x04034b50 }
+      return { file, isArchive: isZip(head) }
     } finally {
       await handle.close()
     }
@@ -74,6 +74,11 @@ async function openFile(
     const reason = reasonOf(error as NodeJS.ErrnoException)
     throw importErrors.create('IMPORT_SOURCE_MISSING', { path, reason }, error)
   }
+}
+
+/** A zip archive begins with its first entry, or, when it has none, with its directory's end. */
+function isZip(head: Buffer): boolean {
+  return head.length > 4 && [0x04034b50, 0x06054b50].includes(head.readUInt32LE(0))
 }
 
 function reasonOf(error: NodeJS.ErrnoException): string {

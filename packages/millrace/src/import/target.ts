@@ -2,7 +2,7 @@
 import type { App, EventDefinition, ItemDefinition, PersonDefinition } from '@millrace/core'
 import { importErrors } from './errors.ts'
 import { fieldAliases, guessColumns } from './guess.ts'
-import type { ImportTarget } from './mapping.ts'
+import type { ImportTarget, MappingOptions } from './mapping.ts'
 
 /** The target of a file with these columns; refuses when none or several fit (IMPORT_MAPPING_INVALID). */
 export function chooseTarget(
@@ -13,7 +13,7 @@ export function chooseTarget(
     /** The columns as messages list them. */
     readonly described: string
   },
-  map: Readonly<Record<string, string>> | undefined,
+  { map, atMs }: Pick<MappingOptions, 'map' | 'atMs'>,
 ): ImportTarget {
   const events = [...app.events.values()]
     .filter(event => !event.isTableChange)
@@ -26,14 +26,23 @@ export function chooseTarget(
   const fits = (definition: Definition): boolean => {
     const names = mapped(definition)
     if (map !== undefined && !names.every(name => isField(definition, name))) return false
-    const needed = requiredOf(definition)
-    // An event needs a moment too; an item may be known from the beginning.
-    const isTimed = definition.kind !== 'event' || names.includes('at') || map !== undefined
-    return isTimed && needed.every(name => names.includes(name))
+    // Rows that say nothing about an item but its id are more likely what people did with it.
+    const isBare =
+      map === undefined &&
+      definition.kind !== 'event' &&
+      !names.some(name => name in definition.fields)
+    return !isBare && requiredOf(definition).every(name => names.includes(name))
   }
-  const fitting = fullest(events.filter(fits), mapped)
+  const isTimed = (event: EventDefinition): boolean =>
+    map !== undefined || atMs !== undefined || mapped(event).includes('at')
+  const timed = fullest(
+    events.filter(event => fits(event) && isTimed(event)),
+    mapped,
+  )
+  const kinds = timed.length > 0 ? [] : fullest(tables.filter(fits), mapped)
+  // Nothing else fits: the mapping says that a time is missing, and how to tell it.
+  const fitting = timed.length + kinds.length > 0 ? timed : fullest(events.filter(fits), mapped)
   if (fitting.length === 1) return { kind: 'event', name: (fitting[0] as EventDefinition).name }
-  const kinds = fitting.length > 0 ? [] : fullest(tables.filter(fits), mapped)
   if (kinds.length === 1) return { kind: 'items', name: (kinds[0] as Definition).name }
   const names = (fitting.length > 0 ? fitting : kinds).map(definition => definition.name)
   throw importErrors.create('IMPORT_MAPPING_INVALID', {

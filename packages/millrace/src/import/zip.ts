@@ -105,7 +105,8 @@ async function* readEntry(
 function invalid(label: string, error: unknown): Error {
   return importErrors.create(
     'IMPORT_ARCHIVE_INVALID',
-    { file: label, reason: (error as Error).message },
+    // yauzl ends some of its messages by a full stop; ours adds one.
+    { file: label, reason: (error as Error).message.replace(/\.$/, '') },
     error,
   )
 }
