@@ -284,6 +284,13 @@ test('refusals: one object with code, remedy and exit code', async () => {
     assert.equal(error.exitCode, exit)
     assert.ok(error.remedy.length > 0)
   }
+  const usage = async (...words: string[]): Promise<string> => {
+    const { message, remedy } = (await json(words, shop))['error'] as Record<string, string>
+    return `${message} ${remedy}`
+  }
+  assert.match(await usage('import'), /missing: movielens, csv, jsonl. See: millrace import --help/)
+  assert.match(await usage('import', 'tsv'), /unknown command 'tsv'.*See: millrace import --help/s)
+  assert.match(await usage('log', 'read'), /argument 'stream' See: millrace log read --help/)
   const wrong = (await json(['track', 'read', 'reader=1'], shop))['error'] as { message: string }
   assert.match(wrong.message, /^The event is refused at \/data.*: .*/)
 })

@@ -45,7 +45,7 @@ export function describePlan(
 
 /** What was done, for people. */
 export function describeReport(facts: ImportFacts, context: CommandContext): string {
-  const { report, seconds, app } = facts
+  const { report, seconds } = facts
   const { columns } = context.output.terminal
   const rate = `${count(report.rows)} rows in ${duration(seconds)} (${count(report.rows / Math.max(0.001, seconds))} rows/s)`
   const fit = report.rows - report.refused
@@ -74,7 +74,7 @@ export function describeReport(facts: ImportFacts, context: CommandContext): str
   if (facts.isDryRun) lines.push('', ...describeSamples(report, columns))
   if (report.refused > 0) lines.push(...describeRefused(facts, context))
   if (report.appended + report.duplicates > 0) {
-    lines.push('', 'Try next:', ...nextSteps(app, context).map(line => `  ${line}`))
+    lines.push('', 'Try next:', ...nextSteps(facts, context).map(line => `  ${line}`))
   }
   return lines.join('\n')
 }
@@ -107,10 +107,19 @@ function describeRefused(facts: ImportFacts, context: CommandContext): readonly 
   return lines
 }
 
-function nextSteps(app: App, context: CommandContext): readonly string[] {
+function nextSteps({ app, report }: ImportFacts, context: CommandContext): readonly string[] {
   const data = context.options.data === undefined ? '' : ` --data ${context.options.data}`
-  const recommend = suggestions(app, context).filter(line => line.includes('recommend'))
+  const person = report.samples.map(sample => personOf(app, sample)).find(id => id !== undefined)
+  const recommend = suggestions(app, context, person).filter(line => line.includes('recommend'))
   return [...recommend, `npx millrace start${data}`]
+}
+
+/** The person of an imported row, where the id needs no quotes in a shell. */
+function personOf(app: App, { type, data }: ImportReport['samples'][number]): string | undefined {
+  const fields = Object.entries(app.events.get(type)?.definition.fields ?? {})
+  const [name] = fields.find(([, field]) => field.ref === 'person') ?? []
+  const id = name === undefined ? undefined : (data as Record<string, unknown>)[name]
+  return typeof id === 'string' && /^[\w.@:-]+$/.test(id) ? id : undefined
 }
 
 function day(timeMs: number): string {

@@ -74,6 +74,13 @@ export async function runCommand(words: readonly string[], ports: CliPorts): Pro
     }
   const modules = [...ports.modules, ...(await modulesOfApp(words, ports))]
   const program = createProgram({ ...ports, modules }, run, isJson)
+  let at = program
+  everyCommand(program, command =>
+    command.exitOverride(error => {
+      at = command
+      throw error
+    }),
+  )
   try {
     await program.parseAsync([...words], { from: 'user' })
   } catch (error) {
@@ -81,12 +88,9 @@ export async function runCommand(words: readonly string[], ports: CliPorts): Pro
     if (error.exitCode === 0) return EXIT_OK
     exitCode = EXIT_USAGE
     if (isJson) {
-      const reason = error.message.replace(/^error: /, '').replace(/^\((.*)\)$/, '$1')
-      const next = 'See: millrace --help'
-      createOutput(ports.terminal, true, false).failure(
-        cliErrors.create('CLI_USAGE', { reason, next }),
-        exitCode,
-      )
+      const next = `See: ${pathOf(at)} --help`
+      const failure = cliErrors.create('CLI_USAGE', { reason: usageReason(error, at), next })
+      createOutput(ports.terminal, true, false).failure(failure, exitCode)
     }
   }
   return exitCode
@@ -156,14 +160,14 @@ export function createProgram(ports: CliPorts, run: Run, isJson: boolean): Comma
   addSchemas(program, run)
   addDoctor(program, run)
   everyCommand(program, command => {
-    command.exitOverride().configureOutput({
+    command.configureOutput({
       writeOut: text => ports.terminal.out(text),
       writeErr: text => (isJson ? undefined : ports.terminal.err(text)),
     })
     if (command !== program && command.commands.length === 0) {
       for (const option of GLOBAL_OPTIONS) command.addOption(option)
     }
-    command.showHelpAfterError('(see it with --help)')
+    command.showHelpAfterError(`See: ${pathOf(command)} --help`)
   })
   return program
 }
@@ -171,6 +175,19 @@ export function createProgram(ports: CliPorts, run: Run, isJson: boolean): Comma
 function everyCommand(command: Command, visit: (command: Command) => void): void {
   visit(command)
   for (const child of command.commands) everyCommand(child, visit)
+}
+
+/** The words that call a command: `millrace log tail`. */
+function pathOf(command: Command): string {
+  return command.parent === null ? command.name() : `${pathOf(command.parent)} ${command.name()}`
+}
+
+/** A group without a command takes no options, and commander would complain of `--json` first. */
+function usageReason(error: CommanderError, at: Command): string {
+  const names = at.commands.map(command => command.name())
+  return names.length > 0 && error.code !== 'commander.unknownCommand'
+    ? `A command is missing: ${names.join(', ')}.`
+    : error.message.replace(/^error: /, '')
 }
 
 function exitCodeText(): string {

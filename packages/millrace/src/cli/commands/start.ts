@@ -68,8 +68,8 @@ export function shortPath(cwd: string, path: string): string {
   return short === '' ? '.' : short.startsWith('..') ? path : short
 }
 
-/** Commands that make sense for this app. */
-export function suggestions(app: App, context: CommandContext): readonly string[] {
+/** Commands that make sense for this app; `person` is one that it knows. */
+export function suggestions(app: App, context: CommandContext, person = '1'): readonly string[] {
   const data = context.options.data === undefined ? '' : ` --data ${context.options.data}`
   const lines: string[] = []
   const event = app.options.events[0]
@@ -80,7 +80,7 @@ export function suggestions(app: App, context: CommandContext): readonly string[
   }
   const surface = Object.keys(app.options.surfaces ?? {})[0]
   if (surface !== undefined)
-    lines.push(`npx millrace recommend --surface ${surface} --person 1 --explain${data}`)
+    lines.push(`npx millrace recommend --surface ${surface} --person ${person} --explain${data}`)
   lines.push(`npx millrace log stats${data}`)
   return lines
 }
