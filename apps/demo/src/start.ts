@@ -8,7 +8,6 @@
 import { existsSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { parseArgs } from 'node:util'
 import { isError, systemClock } from '@millrace/core'
 import {
   createAudience,
@@ -19,30 +18,13 @@ import {
 import { defineApp, openMillrace, readConfig, type Millrace } from 'millrace'
 import { product } from './app.ts'
 import { createAudienceModule, createStage, type Stage } from './audience-module.ts'
+import { readWords } from './words.ts'
 
 const HISTORY_DAYS = 4
 const DAY_MS = 86_400_000
 const PAGE = fileURLToPath(new URL('../../console/dist', import.meta.url))
 
 const say = (line: string): void => void process.stdout.write(`${line}\n`)
-
-/** Reads the command line; refuses numbers without sense. */
-function readArguments(): { rate: number; people: number } {
-  const { values } = parseArgs({
-    options: { rate: { type: 'string' }, people: { type: 'string' } },
-  })
-  const whole = (name: string, text: string | undefined, fallback: number, max: number): number => {
-    if (text === undefined) return fallback
-    const value = Number(text)
-    if (Number.isInteger(value) && value >= 1 && value <= max) return value
-    process.stderr.write(`--${name} is a whole number from 1 to ${max}, not ${text}.\n`)
-    process.exit(2)
-  }
-  return {
-    rate: whole('rate', values.rate, 60, 50_000),
-    people: whole('people', values.people, 600, 1_000_000),
-  }
-}
 
 /** The demo's data directory: the configured one, or one of its own that starts empty. */
 function dataDirectory(): string {
@@ -128,7 +110,13 @@ function letLive(millrace: Millrace, audience: Audience, stage: Stage, rate: num
 
 async function start(): Promise<void> {
   const startedMs = systemClock.monotonicMs()
-  const { rate, people } = readArguments()
+  const words = readWords(process.argv.slice(2))
+  if ('problem' in words) {
+    process.stderr.write(`${words.problem}\n`)
+    process.exitCode = 2
+    return
+  }
+  const { rate, people, port } = words
   const nowMs = systemClock.nowMs()
   const audience = createAudience({
     seed: nowMs,
@@ -142,6 +130,7 @@ async function start(): Promise<void> {
     app,
     data: dataDirectory(),
     logLevel: 'warn',
+    ...(port !== undefined && { port }),
     ...(existsSync(join(PAGE, 'index.html')) && { page: PAGE }),
   })
   const events = await importHistory(millrace, audience, stage)
