@@ -162,7 +162,13 @@ export const settings: readonly Setting[] = [
   limit('depthMax', 32, [4, 1000], 'levels', 'Nesting of JSON in a request body.'),
   limit('headerBytesMax', 32 * KIB, [KIB, MIB], 'bytes', 'Request line and headers together.'),
   limit('headersTimeoutMs', 10_000, [100, 600_000], 'ms', 'Time for the headers to arrive.'),
-  limit('requestTimeoutMs', 60_000, [100, 3_600_000], 'ms', 'Time for a whole request to arrive.'),
+  limit(
+    'requestTimeoutMs',
+    60_000,
+    [100, 3_600_000],
+    'ms',
+    'Time for a whole request to arrive; in a body of lines, for the next line.',
+  ),
   limit('keepAliveTimeoutMs', 60_000, [0, 3_600_000], 'ms', 'Time an idle connection is kept.'),
   limit(
     'idleTimeoutMs',

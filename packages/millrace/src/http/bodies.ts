@@ -5,6 +5,7 @@
  */
 import type { IncomingMessage } from 'node:http'
 import { serverErrors } from '../errors.ts'
+import { BodyBytes } from './body-bytes.ts'
 
 /** Bytes of bodies that are in memory. */
 export interface BodyBudget {
@@ -49,16 +50,13 @@ export function receiveBody(
   done: BodyReceived,
 ): void {
   const { bytesMax, budget } = options
-  let first: Buffer | undefined
-  let more: Buffer[] | undefined
-  let received = 0
+  const bytes = new BodyBytes()
   let isSettled = false
   const fail = (error: Error): void => {
     if (isSettled) return
     isSettled = true
-    budget.release(received)
-    first = undefined
-    more = undefined
+    budget.release(bytes.length)
+    bytes.clear()
     // The rest is read and thrown away, so that the answer reaches a client that is still sending.
     request.resume()
     done(error)
@@ -70,21 +68,18 @@ export function receiveBody(
   if (Number(request.headers['content-length'] ?? NaN) > bytesMax) return fail(tooLarge(bytesMax))
   request.on('data', (chunk: Buffer) => {
     if (isSettled) return
-    if (received + chunk.length > bytesMax) return fail(tooLarge(bytesMax))
+    if (bytes.length + chunk.length > bytesMax) return fail(tooLarge(bytesMax))
     try {
       budget.take(chunk.length)
     } catch (error) {
       return fail(error as Error)
     }
-    received += chunk.length
-    if (first === undefined) first = chunk
-    else if (more === undefined) more = [first, chunk]
-    else more.push(chunk)
+    bytes.push(chunk)
   })
   request.on('end', () => {
     if (isSettled) return
     isSettled = true
-    done(null, more === undefined ? (first ?? NO_BYTES) : Buffer.concat(more, received))
+    done(null, bytes.take())
   })
   const incomplete = (): void => {
     // Every request closes; only for one that is cut off is the error worth its stack.
@@ -94,8 +89,6 @@ export function receiveBody(
   request.on('error', incomplete)
   request.on('close', incomplete)
 }
-
-const NO_BYTES = Buffer.alloc(0)
 
 function takeWhole(
   body: Buffer,

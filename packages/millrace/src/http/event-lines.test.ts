@@ -31,8 +31,10 @@ async function serve(characters: number): Promise<{ sent: string; heldBytes: num
     }
   }
   const ingest: Pick<Ingest, 'lines'> = { lines }
+  const limits = { requestTimeoutMs: 60_000 }
   const budget = createBodyBudget(1024)
-  const raw = Readable.from([1, 2, 3, 4, 5].map(() => Buffer.alloc(100)))
+  const pieces = Readable.from([1, 2, 3, 4, 5].map(() => Buffer.alloc(100)))
+  const raw = Object.assign(pieces, { socket: {} }) as unknown as IncomingMessage
   let sent = Promise.resolve('')
   const reply = {
     header: () => reply,
@@ -41,9 +43,9 @@ async function serve(characters: number): Promise<{ sent: string; heldBytes: num
       return reply
     },
   }
-  const exchange = { request: { raw: raw as IncomingMessage, id: 'r1' }, reply }
+  const exchange = { request: { raw, id: 'r1' }, reply }
   await serveLines(exchange as unknown as Exchange, {
-    context: { ingest, clock: systemClock } as unknown as ServerContext,
+    context: { ingest, clock: systemClock, limits } as unknown as ServerContext,
     budget,
     options: {},
   })

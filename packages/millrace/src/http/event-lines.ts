@@ -3,14 +3,16 @@
  * or, when the answer grows long itself, while the rest is still being read.
  */
 import type { IncomingMessage } from 'node:http'
+import type { Socket } from 'node:net'
 import { Readable } from 'node:stream'
-import { encodePosition, isError, joinPositions, type Clock, type Position } from '@millrace/core'
+import { encodePosition, isError, joinPositions, type Position } from '@millrace/core'
 import { serverErrors } from '../errors.ts'
 import type { BodyOutcome, IngestOptions } from '../ingest/ingest.ts'
 import { batchText, countsText, type EventCounts } from '../ingest/results.ts'
 import { POSITION_HEADER } from './bind.ts'
 import { bodyOfHost, type BodyBudget } from './bodies.ts'
 import type { ServerContext } from './context.ts'
+import { piecesInTime } from './line-pieces.ts'
 import type { Exchange } from './operation.ts'
 import { problemOf, toRegistered } from './problems.ts'
 
@@ -21,6 +23,13 @@ const ATTEMPTS_MAX = 50
 const RETRY_MS = 50
 const JSON_TYPE = 'application/json; charset=utf-8'
 
+const takingLines = new WeakSet<Socket>()
+
+/** True while a body of lines comes by this connection. It may take longer than other requests. */
+export function isTakingLines(socket: Socket): boolean {
+  return takingLines.has(socket)
+}
+
 /** Answers. */
 export async function serveLines(
   exchange: Exchange,
@@ -30,8 +39,10 @@ export async function serveLines(
   const { context, budget, options } = ports
   const answer = new LinesAnswer(exchange)
   const held = { bytes: 0 }
+  const { socket } = request.raw
+  takingLines.add(socket)
   try {
-    const chunks = chunksOf(request.raw, { budget, held, clock: context.clock })
+    const chunks = chunksOf(request.raw, { budget, held, context })
     const onReleased = (bytes: number): void => {
       budget.release(bytes)
       held.bytes -= bytes
@@ -45,6 +56,7 @@ export async function serveLines(
     if (!answer.isSending) throw error
     answer.endWith(error)
   } finally {
+    takingLines.delete(socket)
     budget.release(held.bytes)
     // What is left is read and thrown away, so that the answer reaches a client that is still sending.
     request.raw.resume()
@@ -132,17 +144,22 @@ class LinesAnswer {
   }
 }
 
-/** The pieces of a body, counted in `held` and in the budget. Throws SERVER_BUSY or BODY_INCOMPLETE. */
+/** The pieces of a body, counted in `held` and in the budget. Throws SERVER_BUSY, REQUEST_TIMEOUT or BODY_INCOMPLETE. */
 async function* chunksOf(
   request: IncomingMessage,
-  { budget, held, clock }: { budget: BodyBudget; held: { bytes: number }; clock: Clock },
+  ports: { budget: BodyBudget; held: { bytes: number }; context: ServerContext },
 ): AsyncGenerator<Buffer> {
+  const { budget, held } = ports
+  const { clock, limits } = ports.context
   const taken = request.readableEnded ? bodyOfHost(request) : undefined
   // Not destroyed on an early end: the answer goes by the same socket.
-  const pieces = taken === undefined ? request.iterator({ destroyOnReturn: false }) : [taken]
+  const pieces: AsyncIterator<Buffer> =
+    taken === undefined
+      ? request.iterator({ destroyOnReturn: false })
+      : Readable.from([taken]).iterator()
   let isFirst = true
   try {
-    for await (const piece of pieces as AsyncIterable<Buffer>) {
+    for await (const piece of piecesInTime(pieces, { clock, limitMs: limits.requestTimeoutMs })) {
       await hold(piece.length)
       isFirst = false
       held.bytes += piece.length

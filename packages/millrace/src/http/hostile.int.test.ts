@@ -92,6 +92,43 @@ describe('a hostile client', () => {
     await assertAlive()
   })
 
+  it('that sends all of a body that was refused hears why', async () => {
+    const head = `${POST}content-length: 9000000\r\n`
+    const body = Buffer.alloc(9_000_000, 'x')
+    const next = 'GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n'
+    const kept = await sendRaw(port, [`${head}\r\n`, body, next])
+    assert.deepEqual(kept.match(/HTTP\/1\.1 \d+/g), ['HTTP/1.1 413', 'HTTP/1.1 200'])
+    const closed = await sendRaw(port, [`${head}connection: close\r\n\r\n`, body])
+    assert.match(closed, /^HTTP\/1\.1 413 /)
+    assert.equal(codeOf(closed), 'BODY_TOO_LARGE')
+  })
+
+  it('that sends lines may take its time, but not for a line', async () => {
+    const own = await openForTest({ limits: { headersTimeoutMs: 1000, requestTimeoutMs: 1000 } })
+    const { port: ownPort } = await own.listen()
+    const lines = POST.replace('application/json', 'application/x-ndjson')
+    const socket = connect({ host: '127.0.0.1', port: ownPort })
+    const answer = new Promise<string>(resolve =>
+      socket.once('data', data => resolve(String(data))),
+    )
+    socket.write(`${lines}transfer-encoding: chunked\r\n\r\n`)
+    const line = `${JSON.stringify(watchedBy('slow', 'c'))}\n`
+    for (let sent = 0; sent < 12; sent++) {
+      socket.write(`${line.length.toString(16)}\r\n${line}\r\n`)
+      await new Promise(resolve => setTimeout(resolve, 200))
+    }
+    socket.write('0\r\n\r\n')
+    assert.match(await answer, /^HTTP\/1\.1 200 [^]*"appended":12/)
+    // The same connection, and bytes that are no line.
+    const late = new Promise<string>(resolve => socket.once('data', data => resolve(String(data))))
+    socket.write(`${lines}transfer-encoding: chunked\r\n\r\n`)
+    const drip = setInterval(() => socket.write('1\r\nx\r\n'), 100)
+    assert.match(await late, /^HTTP\/1\.1 408 [^]*REQUEST_TIMEOUT/)
+    clearInterval(drip)
+    socket.destroy()
+    await own.close()
+  })
+
   it('that sends nothing is cut off', async () => {
     assert.equal(codeOf(await sendRaw(port, [])), 'REQUEST_TIMEOUT')
     await assertAlive()

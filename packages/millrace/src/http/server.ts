@@ -16,6 +16,7 @@ import type { ServerContext } from './context.ts'
 import { registerDocs } from './docs.ts'
 import { NDJSON_TYPES, eventOperations, isNdjson } from './event-routes.ts'
 import { isLoopbackAddress } from './guard.ts'
+import { isTakingLines } from './event-lines.ts'
 import { createHttpMetrics } from './metrics.ts'
 import { createErrorDescription } from './mask.ts'
 import { anyEventReference, openApiDocument, type OpenApiDocument } from './openapi.ts'
@@ -37,6 +38,7 @@ import {
   type TlsFiles,
 } from './security/tls.ts'
 import { continueTrace, requestIdOf, traceparentOf } from './trace.ts'
+import { answerBeforeEnd, isDiscarding } from './refused-bodies.ts'
 import { Turns } from './turns.ts'
 
 /** A Node request handler, for Express, Next.js and `http.createServer`. */
@@ -145,7 +147,7 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
         const url = `http://${authority}`
         return { url, port, localUrl: url }
       }
-      door = await openLocalDoor(app.routing, context.limits)
+      door = await openLocalDoor(app.routing, context.limits, answerBroken(context))
       return { url: `https://${authority}`, port, localUrl: door.url }
     },
     async close() {
@@ -199,7 +201,7 @@ function createFastify(
       requestIdOf(request.headers['x-request-id']) ?? `${prefix}-${(++requests).toString(36)}`,
     frameworkErrors: (error, request, reply) =>
       sendProblem(toRegistered(error, request.id), request, reply),
-    clientErrorHandler: (error, socket) => answerBrokenRequest(error, socket, context),
+    clientErrorHandler: answerBroken(context),
   })
   app.server.maxConnections = limits.connectionsMax
   const describeError = createErrorDescription(context.schemas)
@@ -237,10 +239,16 @@ function sendProblem(error: MillraceError, request: FastifyRequest, reply: Fasti
   const { retryAfterMs } = error
   if (retryAfterMs !== undefined) reply.header('retry-after', retryAfterSeconds(retryAfterMs))
   if (error.status === 401) reply.header('www-authenticate', 'Bearer realm="millrace"')
-  // What is left of a body that was refused halfway is not a next request.
-  if (!request.raw.complete) reply.header('connection', 'close')
   reply.code(error.status).header('content-type', PROBLEM_TYPE)
-  return reply.send(JSON.stringify(problemOf(error, request.id)))
+  const text = JSON.stringify(problemOf(error, request.id))
+  if (request.raw.complete) return reply.send(text)
+  // Nothing more will come in time, or nothing more is wanted.
+  const isLast = error.code === 'REQUEST_TIMEOUT' || error.code === 'SERVER_CLOSING'
+  if (isLast) return reply.header('connection', 'close').send(text)
+  // Fastify would close the connection when a parser refuses a body.
+  reply.removeHeader('connection')
+  answerBeforeEnd(request.raw, reply.raw, () => void reply.send(text))
+  return reply
 }
 
 function addHooks(
@@ -339,13 +347,19 @@ function unsupported(type: string): MillraceError {
   return serverErrors.create('MEDIA_TYPE_UNSUPPORTED', { type: type.slice(0, 100) })
 }
 
-/** Answers bytes that Node could not read as a request, or that did not arrive in time. */
+/** What answers bytes that Node could not read as a request, or that did not arrive in time. */
+function answerBroken(context: ServerContext): (error: Error, socket: Socket) => void {
+  return (error, socket) => answerBrokenRequest(error, socket, context)
+}
+
 function answerBrokenRequest(
   error: NodeJS.ErrnoException,
   socket: Socket,
   context: ServerContext,
 ): void {
-  if (error.code === 'ECONNRESET' || !socket.writable) {
+  const isTimeout = error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
+  if (isTimeout && isTakingLines(socket)) return
+  if (error.code === 'ECONNRESET' || !socket.writable || isDiscarding(socket)) {
     socket.destroy()
     return
   }

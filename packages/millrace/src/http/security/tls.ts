@@ -5,7 +5,7 @@
 import { readFile } from 'node:fs/promises'
 import { createServer, type RequestListener } from 'node:http'
 import type { Server } from 'node:https'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import { createSecureContext } from 'node:tls'
 import type { Clock, Logger, Timer } from '@millrace/core'
 import type { Limits } from '../../config.ts'
@@ -90,6 +90,7 @@ export interface LocalDoor {
 export async function openLocalDoor(
   listener: RequestListener,
   { headersTimeoutMs, requestTimeoutMs, headerBytesMax }: Limits,
+  onBroken: (error: Error, socket: Socket) => void,
 ): Promise<LocalDoor> {
   const server = createServer(
     {
@@ -99,6 +100,7 @@ export async function openLocalDoor(
     },
     listener,
   )
+  server.on('clientError', (error, socket) => onBroken(error, socket as Socket))
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen(0, '127.0.0.1', resolve)
