@@ -5,7 +5,7 @@
  *
  * People have at least 20 interactions each, drawn with popularity falling as 1/rank within tastes;
  * 20 items are asked for. `answer`: the answer with its exposure queued; `answerWithToken`: the
- * signed token read as well; `afterEvent`: an event of the person before each answer, its fold
+ * signed token read as well; `answerBytes`: what HTTP sends, token included; `afterEvent`: an event of the person before each answer, its fold
  * included. Medians of five rounds, microseconds of processor time (garbage collection included), so
  * that what else runs on the machine counts little; `wall` is the elapsed time of `answer`.
  */
@@ -97,6 +97,7 @@ const cold = await measure(
 const answerWithToken = await measure(
   person => recommendations.recommend('home', { person }).token.length,
 )
+const answerBytes = await measure(person => product.answerBytes('home', { person }).length)
 const explained = await measure(
   person => recommendations.recommend('home', { person, explain: true }).items.length,
 )
@@ -115,7 +116,15 @@ console.log(
       explore: Number(values.explore),
       eventMicroseconds: Number(eventMicroseconds.toFixed(1)),
       wall: wallMicroseconds[0],
-      microseconds: { answer, forYouOnly, cold, answerWithToken, explained, afterEvent },
+      microseconds: {
+        answer,
+        forYouOnly,
+        cold,
+        answerWithToken,
+        answerBytes,
+        explained,
+        afterEvent,
+      },
       residentMegabytes: Math.round(process.memoryUsage().rss / 2 ** 20),
     },
     null,

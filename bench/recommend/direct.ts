@@ -24,6 +24,8 @@ import {
   type ModuleContext,
   type ModuleInstance,
   type Recommendations,
+  type RouteAnswer,
+  type RouteDefinition,
 } from '@millrace/product'
 import {
   tableFoldName,
@@ -40,6 +42,8 @@ export interface DirectProduct {
   readonly recommendations: Recommendations
   put(id: string, attributes: Readonly<Record<string, unknown>>): void
   act(person: string, item: string, atMs: number): void
+  /** What HTTP sends: the answer as JSON in UTF-8, its token included. */
+  answerBytes(surface: string, query: Readonly<Record<string, unknown>>): Uint8Array
   shards(fold: string): readonly FoldShard[]
 }
 
@@ -109,6 +113,9 @@ export async function openDirect(app: App, random: Random): Promise<DirectProduc
     fail: () => undefined,
   }
   const ignored = { emit: () => undefined, fail: () => undefined }
+  const route = (opened.get('recommendations')?.routes ?? []).find(
+    ({ operation }) => operation === 'recommend',
+  ) as RouteDefinition
   return {
     app,
     recommendations: opened.get('recommendations')?.api as Recommendations,
@@ -119,6 +126,10 @@ export async function openDirect(app: App, random: Random): Promise<DirectProduc
     act(person, film, atMs) {
       revision += 1
       profile.fold(recordOf('watched', person, atMs, { viewer: person, film }), output)
+    },
+    answerBytes(surfaceName, query) {
+      const answer = route.handle({ params: { surface: surfaceName }, query, body: undefined })
+      return (answer as RouteAnswer).bytes as Uint8Array
     },
     shards: shardsOf,
   }
