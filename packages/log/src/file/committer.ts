@@ -49,7 +49,7 @@ export class Committer {
     ingestTimeMs: 0,
     watermarkMs: 0,
   }
-  /** Scratch: hashes of the keys of one event. */
+  /** Scratch: hashes of the keys of one event. Never emptied: an array that is gets new memory each time. */
   readonly #hashes: number[] = []
   readonly #line: (() => void)[] = []
   #lineBytes = 0
@@ -378,14 +378,16 @@ export class Committer {
       part.chains.add(hashOfKey(tenant, event.key), part.count)
       return
     }
-    const seen = this.#hashes
-    seen.length = 0
+    const hashes = this.#hashes
+    const { length } = stream.partitions
+    let count = 0
     for (const key of event.keys ?? [event.key]) {
-      const { length } = stream.partitions
       if (length > 1 && partitionOf(key, length) !== partition.number) continue
       const hash = hashOfKey(tenant, key)
-      if (seen.includes(hash)) continue
-      seen.push(hash)
+      let seen = 0
+      while (seen < count && hashes[seen] !== hash) seen += 1
+      if (seen < count) continue
+      hashes[count++] = hash
       part.chains.add(hash, part.count)
     }
   }

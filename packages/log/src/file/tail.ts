@@ -16,6 +16,10 @@ export class TailRecord implements LogRecord {
   readonly eventTimeMs: number
   readonly ingestTimeMs: number
   readonly watermarkMs: number
+  readonly tenant: string
+  readonly definition: string
+  readonly generation: number
+  readonly isHistory: boolean
   readonly #rest: Rest | undefined
   #data: unknown
 
@@ -35,24 +39,16 @@ export class TailRecord implements LogRecord {
     this.eventTimeMs = event.eventTimeMs
     this.ingestTimeMs = ingestTimeMs
     this.watermarkMs = watermarkMs
+    this.tenant = event.tenant ?? DEFAULT_TENANT
+    this.definition = event.definition ?? ''
+    this.generation = event.generation ?? 0
+    this.isHistory = event.isHistory ?? false
     this.#data = event.data
     this.#rest = restOf(event)
   }
 
-  get tenant(): string {
-    return this.#rest?.tenant ?? DEFAULT_TENANT
-  }
   get keys(): readonly string[] {
     return this.#rest?.keys ?? [this.key]
-  }
-  get definition(): string {
-    return this.#rest?.definition ?? ''
-  }
-  get generation(): number {
-    return this.#rest?.generation ?? 0
-  }
-  get isHistory(): boolean {
-    return this.#rest?.isHistory ?? false
   }
   get headers(): Readonly<Record<string, string>> {
     return this.#rest?.headers ?? NO_HEADERS
@@ -74,11 +70,7 @@ export class TailRecord implements LogRecord {
 
 /** What few events have. */
 interface Rest {
-  readonly tenant: string | undefined
   readonly keys: readonly string[] | undefined
-  readonly definition: string | undefined
-  readonly generation: number | undefined
-  readonly isHistory: boolean | undefined
   readonly headers: Readonly<Record<string, string>> | undefined
   readonly sealed: SealedPart | undefined
   /** A copy, for events that came without decoded data. */
@@ -86,25 +78,18 @@ interface Rest {
   readonly isEnvelope: boolean | undefined
 }
 
-function restOf(event: NewEvent): Rest | undefined {
-  const { tenant, keys, definition, generation, isHistory, headers, sealed, isEnvelope } = event
-  const payload =
-    event.data === undefined && event.payload !== undefined
-      ? new Uint8Array(event.payload)
-      : undefined
-  if (
-    tenant === undefined &&
-    keys === undefined &&
-    definition === undefined &&
-    generation === undefined &&
-    isHistory === undefined &&
-    headers === undefined &&
-    sealed === undefined &&
-    payload === undefined
-  ) {
-    return undefined
-  }
-  return { tenant, keys, definition, generation, isHistory, headers, sealed, payload, isEnvelope }
+function restOf({
+  data,
+  payload: bytes,
+  keys,
+  headers,
+  sealed,
+  isEnvelope,
+}: NewEvent): Rest | undefined {
+  const payload = data === undefined && bytes !== undefined ? new Uint8Array(bytes) : undefined
+  const isPlain =
+    keys === undefined && headers === undefined && sealed === undefined && payload === undefined
+  return isPlain ? undefined : { keys, headers, sealed, payload, isEnvelope }
 }
 
 const COMPACT_RECORDS = 1_024
