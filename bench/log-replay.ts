@@ -1,6 +1,7 @@
 /**
- * Reading the embedded log from disk into a fold that counts the records of each key. Prints one
- * JSON object.
+ * Reading the embedded log from disk, and folding it: `records` and `recordsWithData` are counted by
+ * a plain loop, `folded` by the streams runtime with one fold that counts the records of each key,
+ * until it is current. Prints one JSON object.
  *
  *   node bench/log-replay.ts [--events 1000000] [--rounds 5] [--directory <where>]
  *
@@ -15,7 +16,9 @@ import { parseArgs } from 'node:util'
 import { silentLogger, systemClock, systemRandom } from '@millrace/core'
 import type { EventLog } from '@millrace/log'
 import { openNodeDisk } from '@millrace/log/disk'
-import { openFileLog } from '@millrace/log/file'
+import { createSplitThread, openFileLog } from '@millrace/log/file'
+import { createMemorySnapshotStore } from '@millrace/store/memory'
+import { openStreams, type FoldDefinition } from '@millrace/streams'
 import { STREAM, createEventSource, median } from './log/events.ts'
 
 const PARTITIONS = 8
@@ -37,6 +40,7 @@ function open(): Promise<EventLog> {
     random: systemRandom,
     logger: silentLogger,
     directory: 'log',
+    splitWork: createSplitThread(root),
   })
 }
 
@@ -85,6 +89,45 @@ async function replay(log: EventLog, touch: 'key' | 'data'): Promise<Rate> {
   }
 }
 
+const counting: FoldDefinition = {
+  name: 'counting',
+  version: '1',
+  source: STREAM,
+  onFailure: 'park',
+  createShard: () => {
+    const counts = new Map<string, number>()
+    return {
+      fold: record => void counts.set(record.key, (counts.get(record.key) ?? 0) + 1),
+      keys: () => counts.keys(),
+      keyCount: () => counts.size,
+      encodeKey: key => Buffer.from(`${counts.get(key)}`),
+      decodeKey: (key, bytes) => void counts.set(key, Number(Buffer.from(bytes ?? []).toString())),
+    }
+  },
+}
+
+/** From the opening of the runtime, without a snapshot, until the fold has counted every record. */
+async function fold(log: EventLog): Promise<Rate> {
+  const started = systemClock.monotonicMs()
+  const cpuBefore = process.threadCpuUsage()
+  const streams = await openStreams({
+    log,
+    snapshots: createMemorySnapshotStore(),
+    clock: systemClock,
+    logger: silentLogger,
+    folds: [counting],
+    options: { snapshotEveryRecords: Infinity, snapshotEveryMs: 1e9 },
+  })
+  await streams.reached({ position: new Map(log.ends()), timeoutMs: 600_000 })
+  const elapsedMs = systemClock.monotonicMs() - started
+  const cpu = process.threadCpuUsage(cpuBefore)
+  await streams.close()
+  return {
+    perSecond: (1_000 * events) / elapsedMs,
+    perCpuSecond: (1_000_000 * events) / (cpu.user + cpu.system),
+  }
+}
+
 function medians(rates: readonly Rate[]): Rate {
   return {
     perSecond: Math.round(median(rates.map(rate => rate.perSecond))),
@@ -97,6 +140,7 @@ try {
   const openMs: number[] = []
   const keyRates: Rate[] = []
   const dataRates: Rate[] = []
+  const foldRates: Rate[] = []
   let stats: Readonly<Record<string, number>> = {}
   for (let round = 0; round < Number(values.rounds); round++) {
     const started = systemClock.monotonicMs()
@@ -108,6 +152,7 @@ try {
     }
     keyRates.push(await replay(log, 'key'))
     dataRates.push(await replay(log, 'data'))
+    foldRates.push(await fold(log))
     stats = { ...log.stats().counters, ...log.stats().gauges, bytes: log.stats().bytes }
     await log.close()
   }
@@ -119,6 +164,7 @@ try {
         fillEventsPerSecond: Math.round((1_000 * events) / fillMs),
         records: medians(keyRates),
         recordsWithData: medians(dataRates),
+        folded: medians(foldRates),
         openMs: Math.round(median(openMs)),
         diskBytesPerEvent: Math.round((stats['bytes'] ?? 0) / events),
         journalSegments: stats['journalSegments'],

@@ -17,6 +17,8 @@ export interface InnerReport {
   readonly log: Readonly<Record<string, number>>
   /** Keys that have state, by fold. */
   readonly keys: Readonly<Record<string, number>>
+  /** Processor time of the main thread so far: when it nears the clock, that thread is the limit. */
+  readonly mainThreadSeconds: number
 }
 
 /** A server under measurement. */

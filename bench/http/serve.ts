@@ -17,7 +17,10 @@ const readyMs = performance.now() - startedMs
 process.stdout.write(`${JSON.stringify({ url, port, readyMs })}\n`)
 process.on('message', () => {
   const keys = Object.fromEntries(millrace.streams.status().map(({ name, keys }) => [name, keys]))
-  process.send?.({ memory: process.memoryUsage(), log: millrace.log.stats().gauges, keys })
+  const { user, system } = process.threadCpuUsage()
+  const memory = process.memoryUsage()
+  const log = millrace.log.stats().gauges
+  process.send?.({ memory, log, keys, mainThreadSeconds: (user + system) / 1e6 })
 })
 process.on('SIGTERM', () => {
   void millrace.close().then(() => process.exit(0))

@@ -1,4 +1,4 @@
-/** Events of about 250 bytes, as an ingest would hand them over: parsed data beside the bytes it came as. */
+/** Events of about 250 bytes, as an ingest hands them over: id and data parsed from JSON, beside the bytes of the data. */
 import { createIdSource, createSeededRandom, systemClock } from '@millrace/core'
 import type { NewEvent } from '@millrace/log'
 
@@ -12,8 +12,7 @@ export function createEventSource(seed: number): (count: number) => NewEvent[] {
   return count =>
     Array.from({ length: count }, () => {
       const key = `viewer-${Math.floor(random.next() * KEYS)}`
-      const id = newId()
-      const data = {
+      const sent = {
         viewer: key,
         clip: `clip-${Math.floor(random.next() * 5_000)}`,
         watchedMs: Math.floor(random.next() * 60_000),
@@ -22,11 +21,16 @@ export function createEventSource(seed: number): (count: number) => NewEvent[] {
         session: newId(),
         note: 'x'.repeat(60),
       }
-      const payload = Buffer.from(JSON.stringify(data), 'utf8')
+      const text = JSON.stringify(sent)
+      const payload = Buffer.from(text, 'utf8')
+      const { id, data } = JSON.parse(`{"id":"${newId()}","data":${text}}`) as {
+        id: string
+        data: typeof sent
+      }
       return {
         stream: STREAM,
         type: 'watched',
-        key,
+        key: data.viewer,
         id,
         eventTimeMs: 1_750_000_000_000,
         data,
