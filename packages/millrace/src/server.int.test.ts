@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { describe, it, test } from 'node:test'
 import { joinPositions, type Position } from '@millrace/core'
+import { actsSuite } from './testing/acts-suite.ts'
 import { openForTest, watchedBy, type clips } from './testing/clips.ts'
 import { startServer, type ChildServer } from './testing/child.ts'
 import { crashSuite } from './testing/crash-suite.ts'
@@ -66,6 +67,7 @@ if (server === undefined) {
   test('the server on PostgreSQL', { skip: reason }, () => assert.ok(server))
 } else {
   crashSuite('data in PostgreSQL', run => withDatabase(server, run))
+  actsSuite('data in PostgreSQL', run => withDatabase(server, run))
 
   describe('processes on one PostgreSQL', () => {
     it('each take events of everybody and answer with the views of all', () =>

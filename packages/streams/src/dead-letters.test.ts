@@ -24,7 +24,11 @@ function strictFold(options: Partial<FoldDefinition> = {}): FoldDefinition {
 }
 
 async function openWith(...texts: readonly string[]): Promise<TestWorld> {
-  const world = await new TestWorld([strictFold()]).open()
+  return await openFold(strictFold(), texts)
+}
+
+async function openFold(fold: FoldDefinition, texts: readonly string[]): Promise<TestWorld> {
+  const world = await new TestWorld([fold]).open()
   for (const text of texts) await world.commit(textEvent('person', 'p', text))
   await world.settle()
   return world
@@ -116,25 +120,31 @@ describe('dead letters', () => {
     await streams.close()
   })
 
-  it('keep the decision when the process dies before the retry', async () => {
-    const world = await openWith('one', 'bad', 'after')
-    await world.streams.snapshot()
-    const { log } = world
-    const commit = log.commit.bind(log)
-    // The decision is durable, and then the machine is gone.
-    log.commit = async request => {
-      await commit(request)
-      return await new Promise(() => undefined)
-    }
-    const amendment = { kind: 'skip', reason: 'no' } as const
-    void world.streams.amend({ fold: 'strict', key: 'p', amendment })
-    while ((await readAll(log, AMENDMENTS_STREAM, 1)).length === 0) await Promise.resolve()
-    await world.open()
-    await world.settle()
-    assert.equal(world.streams.fold('strict').isParked('p'), false)
-    assert.equal(world.stateOf('strict', 'p'), 'one;after;')
-    await world.streams.close()
-  })
+  for (const [kind, targets] of [
+    ['', []],
+    [' that emits', ['letter.from-person']],
+  ] as const) {
+    it(`keep the decision when the process dies before the retry of a fold${kind}`, async () => {
+      const world = await openFold(strictFold({ targets }), ['one', 'bad', 'after'])
+      await world.streams.snapshot()
+      const { log } = world
+      const commit = log.commit.bind(log)
+      // The decision is durable, and then the machine is gone.
+      log.commit = async request => {
+        await commit(request)
+        return await new Promise(() => undefined)
+      }
+      const amendment = { kind: 'skip', reason: 'no' } as const
+      void world.streams.amend({ fold: 'strict', key: 'p', amendment })
+      while ((await readAll(log, AMENDMENTS_STREAM, 1)).length === 0) await Promise.resolve()
+      await world.open()
+      // Nobody asks for it.
+      while (world.streams.fold('strict').isParked('p')) await Promise.resolve()
+      await world.settle()
+      assert.equal(world.stateOf('strict', 'p'), 'one;after;')
+      await world.streams.close()
+    })
+  }
 })
 
 /** Cannot fold `bad` until it is repaired. */

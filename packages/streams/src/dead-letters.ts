@@ -53,6 +53,20 @@ export async function amend(
   amendments.set(event, amendment)
 }
 
+/** Keys that wait at a record on which somebody decided: the process ended between the decision and its effect. */
+export async function decidedKeys(log: EventLog, lane: Lane): Promise<readonly string[]> {
+  const { definition, partition, options } = lane
+  const decided: string[] = []
+  if (options.amendments.size === 0) return decided
+  for (const { key, offset } of lane.parked.values()) {
+    if (offset >= lane.consumed) continue
+    const place = { stream: definition.source, partition, from: offset, recordsMax: 1 }
+    const [record] = await log.read(place)
+    if (record !== undefined && options.amendments.has(eventIdOf(record))) decided.push(key)
+  }
+  return decided
+}
+
 function parkedOf(lane: Lane, key: string): Parked {
   const parked = lane.parked.get(key)
   if (parked !== undefined) return parked

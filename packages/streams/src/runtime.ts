@@ -9,7 +9,7 @@ import type { Position } from '@millrace/core'
 import type { LogRecord } from '@millrace/log'
 import { Amendments, type Amendment } from './amendments.ts'
 import { assemble } from './assemble.ts'
-import { amend, waitingRecords } from './dead-letters.ts'
+import { amend, decidedKeys, waitingRecords } from './dead-letters.ts'
 import { streamsErrors } from './errors.ts'
 import type { FoldShard } from './fold.ts'
 import type { Lane } from './lane.ts'
@@ -119,6 +119,10 @@ class Runtime implements Streams {
     await this.#roles?.stand()
     this.#loop.start()
     this.#scheduleSnapshots()
+    for (const runner of this.#all) {
+      const { lanes } = runner
+      for (const laneRunner of lanes) this.#track(this.#followDecisions(runner, laneRunner))
+    }
   }
 
   wake(): void {
@@ -240,6 +244,7 @@ class Runtime implements Streams {
     this.#assertOpen()
     const laneRunner = runner.laneOf(key)
     const { lane } = laneRunner
+    await this.#replayed(laneRunner)
     const isReleased = await laneRunner.exclusively(async () => {
       this.#roles?.assertLeads(runner, laneRunner)
       await prepare?.(lane)
@@ -253,6 +258,36 @@ class Runtime implements Streams {
     })
     this.#loop.wake()
     return isReleased
+  }
+
+  /** Gives decisions their effect that the process before did not come to. */
+  async #followDecisions(runner: FoldRunner, laneRunner: LaneRunner): Promise<void> {
+    try {
+      await this.#replayed(laneRunner)
+      for (const key of await decidedKeys(this.#options.log, laneRunner.lane)) {
+        if (!this.#isClosed) await this.#retry({ fold: runner.name, key })
+      }
+    } catch (error) {
+      const reason = runner.stopText(error)
+      this.#options.logger.warn('a decision was not followed', { fold: runner.name, reason })
+    }
+  }
+
+  /** Resolves when the lane stands where it stood when the process before ended: until then the log says what waits. */
+  async #replayed(laneRunner: LaneRunner): Promise<void> {
+    const { lane } = laneRunner
+    const isDone = (): boolean =>
+      this.#isClosed || laneRunner.error !== undefined || lane.consumed >= lane.mutedBefore
+    if (isDone()) return
+    await new Promise<void>(resolve => {
+      this.#waiters.add({
+        check() {
+          if (!isDone()) return false
+          resolve()
+          return true
+        },
+      })
+    })
   }
 
   onChange(fold: string, listener: () => void): () => void {

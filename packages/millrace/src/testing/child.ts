@@ -12,10 +12,14 @@ export interface ChildServer {
 }
 
 /** Starts the server on a data directory; resolves when it listens. */
-export async function startServer(directory: string): Promise<ChildServer> {
+export async function startServer(
+  directory: string,
+  { app = 'clips', env = {} }: { app?: 'clips' | 'receipts'; env?: NodeJS.ProcessEnv } = {},
+): Promise<ChildServer> {
   const script = fileURLToPath(new URL('./serve.ts', import.meta.url))
-  const child = spawn(process.execPath, [script, directory], {
+  const child = spawn(process.execPath, [script, directory, app], {
     stdio: ['ignore', 'pipe', 'inherit'],
+    env: { ...process.env, ...env },
   })
   const gone = new Promise<number | null>(resolve => child.once('exit', code => resolve(code)))
   const url = await new Promise<string>((resolve, reject) => {

@@ -1,7 +1,12 @@
-/** A server in a process of its own, to be killed: `node serve.ts <data directory>`. Prints its address as JSON. */
-import { openForTest } from './clips.ts'
+/** A server in a process of its own, to be killed: `node serve.ts <data directory> [clips|receipts]`. Prints its address as JSON. */
+import { foregroundClock } from '@millrace/core'
+import { clips, openForTest } from './clips.ts'
+import { receipts } from './receipts.ts'
 
-const millrace = await openForTest({ data: process.argv[2] as string })
+const [data = '', app] = process.argv.slice(2)
+// Waiting for the lease of a process that was killed must not end this one.
+const clock = foregroundClock
+const millrace = await openForTest({ app: app === 'receipts' ? receipts : clips, data, clock })
 const { url } = await millrace.listen()
 process.stdout.write(`${JSON.stringify({ url })}\n`)
 process.on('SIGTERM', () => {
