@@ -9,7 +9,8 @@ import type { Position } from '@millrace/core'
 import type { LogRecord } from '@millrace/log'
 import { Amendments, type Amendment } from './amendments.ts'
 import { assemble } from './assemble.ts'
-import { amend, decidedKeys, waitingRecords } from './dead-letters.ts'
+import { amend, waitingRecords } from './dead-letters.ts'
+import { Decisions, isReplaying } from './decisions.ts'
 import { streamsErrors } from './errors.ts'
 import type { FoldShard } from './fold.ts'
 import type { Lane } from './lane.ts'
@@ -58,6 +59,7 @@ class Runtime implements Streams {
   readonly #all: readonly FoldRunner[]
   readonly #watch: TableWatch
   readonly #loop: ViewLoop
+  readonly #decisions: Decisions
   /** Absent where one process runs the folds. */
   readonly #roles: Roles | undefined
   readonly #ports: RefoldPorts
@@ -102,6 +104,7 @@ class Runtime implements Streams {
       onBegin: () => this.#roles?.begin(),
       onTurn: () => this.#afterTurn(),
     })
+    this.#decisions = new Decisions({ log, logger, retry: at => this.#retry(at) }, this.#all)
     for (const runner of this.#all) this.#upstream.set(runner, upstreamOf([runner], this.#all))
   }
 
@@ -119,10 +122,6 @@ class Runtime implements Streams {
     await this.#roles?.stand()
     this.#loop.start()
     this.#scheduleSnapshots()
-    for (const runner of this.#all) {
-      const { lanes } = runner
-      for (const laneRunner of lanes) this.#track(this.#followDecisions(runner, laneRunner))
-    }
   }
 
   wake(): void {
@@ -244,7 +243,8 @@ class Runtime implements Streams {
     this.#assertOpen()
     const laneRunner = runner.laneOf(key)
     const { lane } = laneRunner
-    await this.#replayed(laneRunner)
+    this.#roles?.assertLeads(runner, laneRunner)
+    await this.#until(() => this.#isClosed || !isReplaying(laneRunner))
     const isReleased = await laneRunner.exclusively(async () => {
       this.#roles?.assertLeads(runner, laneRunner)
       await prepare?.(lane)
@@ -258,36 +258,6 @@ class Runtime implements Streams {
     })
     this.#loop.wake()
     return isReleased
-  }
-
-  /** Gives decisions their effect that the process before did not come to. */
-  async #followDecisions(runner: FoldRunner, laneRunner: LaneRunner): Promise<void> {
-    try {
-      await this.#replayed(laneRunner)
-      for (const key of await decidedKeys(this.#options.log, laneRunner.lane)) {
-        if (!this.#isClosed) await this.#retry({ fold: runner.name, key })
-      }
-    } catch (error) {
-      const reason = runner.stopText(error)
-      this.#options.logger.warn('a decision was not followed', { fold: runner.name, reason })
-    }
-  }
-
-  /** Resolves when the lane stands where it stood when the process before ended: until then the log says what waits. */
-  async #replayed(laneRunner: LaneRunner): Promise<void> {
-    const { lane } = laneRunner
-    const isDone = (): boolean =>
-      this.#isClosed || laneRunner.error !== undefined || lane.consumed >= lane.mutedBefore
-    if (isDone()) return
-    await new Promise<void>(resolve => {
-      this.#waiters.add({
-        check() {
-          if (!isDone()) return false
-          resolve()
-          return true
-        },
-      })
-    })
   }
 
   onChange(fold: string, listener: () => void): () => void {
@@ -334,16 +304,15 @@ class Runtime implements Streams {
           return lane.consumed >= end && writer?.isDrained() !== false
         }),
       )
-    if (isDone()) return
+    this.#loop.wake()
+    await this.#until(isDone)
+  }
+
+  /** Resolves at the end of the turn of the loop in which it is so. */
+  async #until(isSo: () => boolean): Promise<void> {
+    if (isSo()) return
     await new Promise<void>(resolve => {
-      this.#waiters.add({
-        check: () => {
-          if (!isDone()) return false
-          resolve()
-          return true
-        },
-      })
-      this.#loop.wake()
+      this.#waiters.add({ check: () => isSo() && (resolve(), true) })
     })
   }
 
@@ -375,6 +344,7 @@ class Runtime implements Streams {
         }
       }
     }
+    for (const due of this.#decisions.due()) this.#track(due)
     this.#startSnapshots()
   }
 
