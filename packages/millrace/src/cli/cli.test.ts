@@ -143,6 +143,7 @@ test('a new project: start, track, recommend, explain, log, doctor, stop', async
   assert.equal((read['records'] as unknown[]).length, 1)
   const doctor = await json(['doctor', '--port', '0'], shop)
   assert.equal(doctor['problems'], 0)
+  assert.match(logFinding(doctor)?.message ?? '', /owner is ready/)
 
   const second = await json(['start', '--port', '0'], shop)
   assert.equal(second['exit'], 4)
@@ -151,6 +152,37 @@ test('a new project: start, track, recommend, explain, log, doctor, stop', async
   assert.equal((await server.stop()).code, 0)
   const after = await json(['recommend', '--surface', 'home', '--person', 'zoe', '-n', '1'], shop)
   assert.equal((after['items'] as unknown[]).length, 1)
+})
+
+const logFinding = (doctor: Record<string, unknown>) =>
+  (doctor['findings'] as { check: string; message: string; remedy: string }[]).find(
+    ({ check }) => check === 'log',
+  )
+
+test('doctor names damage of the log and what to do about it', async () => {
+  const folder = join(root, 'damaged')
+  const app = defineApp({
+    name: 'seen',
+    events: [event('seen', { person: id('person') }, { key: 'person' })],
+  })
+  const data = join(folder, '.millrace')
+  const millrace = await openMillrace({ app, data, logLevel: 'silent' })
+  for (const person of ['ada', 'ben', 'cleo']) await millrace.track('seen', { person })
+  await millrace.close()
+  const look = (...words: string[]) => json(['doctor', '--port', '0', ...words], folder)
+  assert.match(logFinding(await look())?.message ?? '', /^opens; \d+ records/)
+  assert.match(logFinding(await look('--deep'))?.message ?? '', /^all \d+ records can be read$/)
+
+  const journal = join(data, 'log/journal')
+  const path = join(journal, (await readdir(journal)).sort()[0] as string)
+  const content = await readFile(path)
+  // The first unit after the header: later ones were acknowledged after it.
+  content.fill(0xff, 40, 44)
+  await writeFile(path, content)
+  const found = await look()
+  assert.deepEqual([found['exit'], found['problems']], [1, 1])
+  assert.match(logFinding(found)?.message ?? '', /\.jnl is damaged at byte \d+/)
+  assert.match(logFinding(found)?.remedy ?? '', /Restore the file from a backup/)
 })
 
 test('tail --follow prints what comes, one object a line, until it is stopped', async () => {

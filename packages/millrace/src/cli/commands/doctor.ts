@@ -15,11 +15,12 @@ import { EXIT_REFUSED } from '../exit-codes.ts'
 import { bytes } from '../output.ts'
 import { ownerOf } from '../owner.ts'
 import type { Run } from '../run-command.ts'
+import { checkLog, type LogCheckOptions } from './doctor-log.ts'
 import { shortPath } from './start.ts'
 import { wrap } from '../wrap.ts'
 
 /** One thing that was looked at. */
-interface Finding {
+export interface Finding {
   readonly check: string
   readonly status: 'ok' | 'warning' | 'problem'
   readonly message: string
@@ -35,21 +36,23 @@ export function addDoctor(program: Command, run: Run): void {
     .description(
       'Checks machine, versions, data directory, app definition and port, and says what to do.',
     )
-    .action(run<[object]>(doctor))
+    .option('--deep', 'read every record of the log too')
+    .action(run<[LogCheckOptions]>(doctor))
 }
 
-async function doctor(context: CommandContext): Promise<void> {
+async function doctor(context: CommandContext, options: LogCheckOptions): Promise<void> {
   const findings: Finding[] = []
   for (const check of [
     checkVersions,
     checkMachine,
     checkDirectory,
+    checkLog,
     checkDisk,
     checkApp,
     checkPort,
   ]) {
     try {
-      findings.push(...(await check(context)))
+      findings.push(...(await check(context, options)))
     } catch (error) {
       const remedy = isError(error) ? error.remedy : 'Run it again with --verbose.'
       const name = check.name.replace('check', '').toLowerCase()
@@ -66,8 +69,14 @@ async function doctor(context: CommandContext): Promise<void> {
     ...(remedy === undefined ? [] : [wrap(`${' '.repeat(20)}${remedy}`, width, ' '.repeat(20))]),
   ])
   const summary =
-    problems + warnings === 0 ? 'All is well.' : `${problems} problems, ${warnings} warnings.`
+    problems + warnings === 0
+      ? 'All is well.'
+      : `${numbered(problems, 'problem')}, ${numbered(warnings, 'warning')}.`
   context.output.result({ problems, warnings, findings }, [...lines, '', summary].join('\n'))
+}
+
+function numbered(number: number, noun: string): string {
+  return `${number} ${noun}${number === 1 ? '' : 's'}`
 }
 
 function messageOf(error: unknown): string {
