@@ -20,7 +20,7 @@ import type { App } from 'millrace'
 import { createClient } from 'millrace/client'
 import type { product } from '../apps/demo/src/app.ts'
 import type { AudienceLoad, AudienceLoadReport } from './http/audience-load.ts'
-import { short, startBenchServer, type InnerReport } from './http/processes.ts'
+import { machineCpuSeconds, short, startBenchServer, type InnerReport } from './http/processes.ts'
 
 const { values } = parseArgs({
   options: {
@@ -54,6 +54,7 @@ const lags: { readonly atMs: number; readonly ms: number }[] = []
 const resident: number[] = []
 const inner: Record<string, number>[] = []
 let keys: InnerReport['keys'] = {}
+const machineBefore = machineCpuSeconds() - ownCpuSeconds() - server.cpuSeconds()
 const startedMs = performance.now()
 for (let probe = 0; !isOver; probe++) {
   const person = `probe-${probe}`
@@ -85,10 +86,17 @@ for (let probe = 0; !isOver; probe++) {
 const wallSeconds = (performance.now() - startedMs) / 1000
 const report = JSON.parse((await load).stdout) as AudienceLoadReport
 const cpuSeconds = server.cpuSeconds()
+const others =
+  machineCpuSeconds() - ownCpuSeconds() - cpuSeconds - report.cpuSeconds - machineBefore
 const { mainThreadSeconds } = await server.inner()
 await client.close()
 await server.stop()
 rmSync(directory, { recursive: true, force: true })
+
+function ownCpuSeconds(): number {
+  const { user, system } = process.cpuUsage()
+  return (user + system) / 1e6
+}
 
 function lagFrom(fromMs: number): Record<string, number> {
   const sorted = lags.flatMap(({ atMs, ms }) => (atMs >= fromMs ? [ms] : [])).sort((a, b) => a - b)
@@ -121,6 +129,9 @@ process.stdout.write(
     memoryMiB: inner,
     serverCpuMicrosecondsPerEvent: short((cpuSeconds / report.events) * 1e6),
     mainThreadMicrosecondsPerEvent: short((mainThreadSeconds / report.events) * 1e6),
+    loadCores: short(report.cpuSeconds / wallSeconds),
+    /** Cores that went to processes that have nothing to do with this: above 0.1 the figures are not of this machine alone. */
+    otherCores: short(others / wallSeconds),
     serverCores: short(cpuSeconds / wallSeconds),
     loadAverage: loadavg().map(short),
   })}\n`,

@@ -24,6 +24,8 @@ export interface AudienceLoadReport {
   /** Requests refused because the log was full, and sent again. */
   readonly retries: number
   readonly p99Ms: number
+  /** Processor time of the generator. */
+  readonly cpuSeconds: number
 }
 
 const BATCH = 500
@@ -115,12 +117,14 @@ async function send(load: AudienceLoad): Promise<AudienceLoadReport> {
   await Promise.all(pending)
   const seconds = (performance.now() - startedMs) / 1000
   times.sort((a, b) => a - b)
+  const { user, system } = process.cpuUsage()
   return {
     events,
     seconds,
     eventsPerSecond: events / seconds,
     retries,
     p99Ms: times[Math.floor(times.length * 0.99)] ?? 0,
+    cpuSeconds: (user + system) / 1e6,
   }
 }
 

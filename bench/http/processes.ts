@@ -91,6 +91,19 @@ async function start(script: readonly string[]): Promise<BenchServer> {
   }
 }
 
+/** Processor time of the whole machine so far, seconds, all processes and cores. */
+export function machineCpuSeconds(): number {
+  const [user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0] = readFileSync(
+    '/proc/stat',
+    'utf8',
+  )
+    .slice('cpu '.length, 200)
+    .trim()
+    .split(/\s+/)
+    .map(Number)
+  return (user + nice + system + irq + softirq) / 100
+}
+
 /** Runs the load generator to its end. */
 export async function runLoad(plan: LoadPlan): Promise<LoadReport> {
   const run = promisify(execFile)

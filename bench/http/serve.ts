@@ -22,6 +22,8 @@ process.on('message', () => {
   const log = millrace.log.stats().gauges
   process.send?.({ memory, log, keys, mainThreadSeconds: (user + system) / 1e6 })
 })
+// Whoever started it was killed.
+process.on('disconnect', () => process.exit(1))
 process.on('SIGTERM', () => {
   void millrace.close().then(() => process.exit(0))
 })
