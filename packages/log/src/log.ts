@@ -200,7 +200,7 @@ export interface LogStats {
   readonly bytes: number
   /** Bytes accepted and not yet durable. */
   readonly queuedBytes: number
-  /** Why the log takes no more events, when it does not (LOG_READ_ONLY). */
+  /** That the log takes no more events and why, when it does not: the message of LOG_READ_ONLY. */
   readonly readOnlyReason: string | undefined
   /** What only grows since open, by name: units, syncs, appended, duplicates, conflicts... LOG_FIGURES says what each is. */
   readonly counters: Readonly<Record<string, number>>

@@ -66,7 +66,7 @@ class MemoryLog implements EventLog {
   #queuedBytes = 0
   #flushing: Promise<void> | undefined
   #isClosed = false
-  #readOnlyReason: string | undefined
+  #refusal: Error | undefined
 
   constructor(options: MemoryLogOptions) {
     this.#clock = options.clock
@@ -225,7 +225,7 @@ class MemoryLog implements EventLog {
       streams,
       bytes: streams.reduce((sum, stream) => sum + stream.bytes, 0),
       queuedBytes: this.#queuedBytes,
-      readOnlyReason: this.#readOnlyReason,
+      readOnlyReason: this.#refusal?.message,
       counters: { ...this.#counters },
       gauges: {},
     }
@@ -342,8 +342,9 @@ class MemoryLog implements EventLog {
         for (const unit of group) unit.resolve()
       }
     } catch (error) {
-      this.#readOnlyReason = error instanceof Error ? error.message : String(error)
-      const refusal = logErrors.create('LOG_READ_ONLY', { reason: this.#readOnlyReason }, error)
+      const reason = error instanceof Error ? error.message : String(error)
+      const refusal = logErrors.create('LOG_READ_ONLY', { reason }, error)
+      this.#refusal = refusal
       for (const unit of this.#store.pending) unit.reject(refusal)
     }
     this.#flushing = undefined
@@ -401,8 +402,7 @@ class MemoryLog implements EventLog {
 
   #assertWritable(): void {
     this.#assertOpen()
-    if (this.#readOnlyReason === undefined) return
-    throw logErrors.create('LOG_READ_ONLY', { reason: this.#readOnlyReason })
+    if (this.#refusal !== undefined) throw this.#refusal
   }
 }
 

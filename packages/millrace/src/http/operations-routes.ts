@@ -92,7 +92,7 @@ function notReady(context: ServerContext): readonly string[] {
   const reasons: string[] = []
   if (context.isClosing()) reasons.push('closing')
   const { readOnlyReason } = context.log.stats()
-  if (readOnlyReason !== undefined) reasons.push(`the log takes no more events: ${readOnlyReason}`)
+  if (readOnlyReason !== undefined) reasons.push(readOnlyReason)
   for (const fold of context.streams.status()) {
     if (fold.state !== 'live') reasons.push(`${fold.name} is ${fold.state}`)
   }

@@ -53,9 +53,8 @@ async function askOwner(url: string): Promise<Finding> {
   return {
     check,
     status: 'problem',
-    message: `its owner is ${status}: ${reasons.join('; ')}`,
-    remedy:
-      'Wait while it starts or closes; else see its output, and restart it once that is solved.',
+    message: `its owner is ${status}: ${reasons.join(' ')}`,
+    remedy: 'Wait while it starts or closes; else solve what it says, and restart it.',
   }
 }
 

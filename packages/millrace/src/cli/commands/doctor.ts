@@ -189,32 +189,38 @@ async function checkDisk(context: CommandContext): Promise<Finding[]> {
         },
   ]
   if (!(await isWritable(place))) return findings
+  try {
+    findings.push(await timeSync(place, clock))
+  } catch (error) {
+    const remedy = 'Free some space, or repair the volume: no event can be taken.'
+    findings.push({ check: 'disk', status: 'problem', message: messageOf(error), remedy })
+  }
+  return findings
+}
+
+async function timeSync(place: string, clock: CommandContext['clock']): Promise<Finding> {
   const folder = await mkdtemp(join(place, '.doctor-'))
   try {
     const file = await open(join(folder, 'sync'), 'w')
     const times: number[] = []
-    for (let index = 0; index < SYNCS; index++) {
-      const startMs = clock.monotonicMs()
-      await file.write(Buffer.alloc(4096, index))
-      await file.datasync()
-      times.push(clock.monotonicMs() - startMs)
+    try {
+      for (let index = 0; index < SYNCS; index++) {
+        const startMs = clock.monotonicMs()
+        await file.write(Buffer.alloc(4096, index))
+        await file.datasync()
+        times.push(clock.monotonicMs() - startMs)
+      }
+    } finally {
+      await file.close()
     }
-    await file.close()
     const medianMs = times.sort((a, b) => a - b)[SYNCS >> 1] as number
     const message = `a durable write takes ${medianMs.toFixed(1)} ms`
-    const isSlow = medianMs > SYNC_SLOW_MS
-    findings.push({
-      check: 'disk',
-      status: isSlow ? 'warning' : 'ok',
-      message,
-      ...(isSlow
-        ? { remedy: 'Single events will wait for it; batches and a faster disk help.' }
-        : {}),
-    })
+    if (medianMs <= SYNC_SLOW_MS) return { check: 'disk', status: 'ok', message }
+    const remedy = 'Single events will wait for it; batches and a faster disk help.'
+    return { check: 'disk', status: 'warning', message, remedy }
   } finally {
     await rm(folder, { recursive: true })
   }
-  return findings
 }
 
 async function checkApp(context: CommandContext): Promise<Finding[]> {
