@@ -43,7 +43,7 @@ function manifest({ name, dependency, needsNode }: ProjectOptions): unknown {
 
 const TSCONFIG = {
   compilerOptions: {
-    target: 'es2024',
+    target: 'esnext',
     module: 'nodenext',
     strict: true,
     noEmit: true,
