@@ -121,6 +121,9 @@ test('a new project: start, track, recommend, explain, log, doctor, stop', async
 
   const tracked = await json(['track', 'read', 'reader=zoe', 'article=a5', 'seconds=90'], shop)
   assert.equal(tracked['status'], 'appended')
+  // What `start` proposes: ids that read as numbers are texts all the same.
+  const numbered = await json(['track', 'read', 'reader=1', 'article=1', 'seconds=1'], shop)
+  assert.equal(numbered['status'], 'appended')
   const answer = await json(
     ['recommend', '--surface', 'home', '--person', 'zoe', '--n', '3', '--explain'],
     shop,
@@ -138,7 +141,7 @@ test('a new project: start, track, recommend, explain, log, doctor, stop', async
   const streams = stats['streams'] as { name: string }[]
   assert.ok(streams.some(({ name }) => name === 'person'))
   const tail = await json(['log', 'tail', '-n', '1'], shop)
-  assert.equal((tail['records'] as { key: string }[])[0]?.key, 'zoe')
+  assert.equal((tail['records'] as { key: string }[])[0]?.key, '1')
   const read = await json(['log', 'read', 'person', '--key', 'zoe'], shop)
   assert.equal((read['records'] as unknown[]).length, 1)
   const doctor = await json(['doctor', '--port', '0'], shop)
@@ -249,6 +252,15 @@ test('views: their list, a key, pages and the greatest; a wrong name is refused'
     const refused = await json([...words], folder)
     assert.deepEqual([refused['exit'], (refused['error'] as { code: string }).code], [exit, code])
   }
+})
+
+test('init: a new project has no type errors', async () => {
+  const compiler = fileURLToPath(import.meta.resolve('typescript/package.json'))
+  const child = spawn(join(compiler, '../bin/tsc'), ['--noEmit', '--project', shop])
+  let said = ''
+  child.stdout.on('data', (chunk: Buffer) => (said += chunk.toString()))
+  await new Promise(resolve => child.on('close', resolve))
+  assert.equal(said, '')
 })
 
 test('init: a project whose user has an old Node brings a newer one along', async () => {

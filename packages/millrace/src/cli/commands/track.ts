@@ -3,7 +3,7 @@ import { resolve } from 'node:path'
 import { isError } from '@millrace/core'
 import type { Command } from 'commander'
 import type { CommandContext } from '../context.ts'
-import { connect } from '../connect.ts'
+import { connect, type Connection } from '../connect.ts'
 import { cliErrors } from '../errors.ts'
 import { EXIT_PARTIAL } from '../exit-codes.ts'
 import { count } from '../output.ts'
@@ -53,14 +53,15 @@ async function track(
       next: 'millrace track <type> field=value ..., or millrace track --file <path>',
     })
   }
-  const event = {
-    type,
-    ...(options.id === undefined ? {} : { id: options.id }),
-    ...(options.at === undefined ? {} : { at: timeOf(options.at) }),
-    data: dataOf(data),
-  }
+  const raw = dataOf(data)
   const connection = await connect(context)
   try {
+    const event = {
+      type,
+      ...(options.id === undefined ? {} : { id: options.id }),
+      ...(options.at === undefined ? {} : { at: timeOf(options.at) }),
+      data: { ...raw, ...(await textsOf(connection, type, data, raw)) },
+    }
     const { body, headers } = await connection.request({
       method: 'POST',
       path: '/v1/events',
@@ -80,10 +81,34 @@ function timeOf(text: string): number | string {
   return /^\d+$/.test(text) ? Number(text) : text
 }
 
+/** The fields of `field=value` words that read as JSON and are text by the definition: ids such as 42, titles such as 1984. */
+async function textsOf(
+  connection: Connection,
+  type: string,
+  words: readonly string[],
+  data: Readonly<Record<string, unknown>>,
+): Promise<Readonly<Record<string, string>>> {
+  const unsure = words.filter(word => typeof data[fieldOf(word)] !== 'string')
+  if (unsure.length === 0 || isObject(words)) return {}
+  const { body } = await connection.request({ method: 'GET', path: '/openapi.json' })
+  const { components } = body as {
+    components: { schemas: Record<string, { properties?: { data?: DataSchema } } | undefined> }
+  }
+  const fields = components.schemas[`event.${type}`]?.properties?.data?.properties ?? {}
+  const texts = unsure.filter(word => fields[fieldOf(word)]?.type === 'string')
+  return Object.fromEntries(texts.map(word => [fieldOf(word), word.slice(word.indexOf('=') + 1)]))
+}
+
+interface DataSchema {
+  readonly properties?: Readonly<Record<string, { readonly type?: unknown } | undefined>>
+}
+
+const isObject = ([first = '']: readonly string[]): boolean => first.trimStart().startsWith('{')
+const fieldOf = (word: string): string => word.slice(0, word.indexOf('='))
+
 /** One JSON object, or `field=value` pairs whose values are JSON where they are JSON and text otherwise. */
 export function dataOf(words: readonly string[]): Readonly<Record<string, unknown>> {
-  const [first = ''] = words
-  if (first.trimStart().startsWith('{')) {
+  if (isObject(words)) {
     const parsed = parse(words.join(' '))
     if (typeof parsed === 'object' && parsed !== null) return parsed as Record<string, unknown>
     throw cliErrors.create('CLI_USAGE', {
