@@ -3,6 +3,8 @@
  * `/openapi.json`; the page reads only what it shows.
  */
 
+import { fetchAllowed } from './access.ts'
+
 /** A recommended item as the server gives it with `explain`. */
 export interface SlateItem {
   readonly id: string
@@ -52,7 +54,7 @@ interface Answered<T> {
 }
 
 async function request<T>(path: string, init?: RequestInit): Promise<Answered<T>> {
-  const response = await fetch(path, init)
+  const response = await fetchAllowed(path, init)
   const body = (await response.json()) as T & { readonly detail?: string; readonly title?: string }
   if (!response.ok) throw new RequestFailed(body.detail ?? body.title ?? `HTTP ${response.status}`)
   return { body, position: response.headers.get('millrace-position') ?? '' }

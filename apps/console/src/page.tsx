@@ -1,5 +1,7 @@
 import { useCallback, useEffect, useState, type ReactNode } from 'react'
+import { useAccess } from './access.ts'
 import { fetchAudience } from './api.ts'
+import { SignIn } from './features/access/sign-in.tsx'
 import { Trending } from './features/catalogue/trending.tsx'
 import { Overview } from './features/overview/overview.tsx'
 import { Audience } from './features/people/audience.tsx'
@@ -23,8 +25,14 @@ function useSelected(): [string | undefined, (id: string) => void] {
   return [selected, id => (location.hash = encodeURIComponent(id))]
 }
 
-/** The first page: what goes on, a few people, and the desk of one of them. */
+/** The page, or the question for a key. */
 export function Page(): ReactNode {
+  const { key, refusal } = useAccess()
+  return refusal === undefined ? <Product key={key ?? ''} /> : <SignIn reason={refusal} />
+}
+
+/** The first page: what goes on, a few people, and the desk of one of them. */
+function Product(): ReactNode {
   const [selected, select] = useSelected()
   const ask = useCallback(() => fetchAudience(), [])
   const { value: people, refresh } = usePolling(ask, POLL_MS)

@@ -1,10 +1,12 @@
 import type { ReactNode } from 'react'
-import { LiveChart, Pill, Tile } from '../../ui/index.tsx'
+import { signOut, useAccess } from '../../access.ts'
+import { Action, LiveChart, Pill, Tile } from '../../ui/index.tsx'
 import { formatBytes, formatCount } from '../../ui/format.ts'
 import { usePulse, type Pulse } from './use-pulse.ts'
 
 /** What goes on in the server, second by second. */
 export function Overview(): ReactNode {
+  const { key } = useAccess()
   const { last, times, rates, isConnected } = usePulse()
   const parked = last?.folds.reduce((sum, fold) => sum + fold.parkedKeys, 0) ?? 0
   const isWell = isConnected && last !== undefined && isCaughtUp(last) && parked === 0
@@ -15,7 +17,11 @@ export function Overview(): ReactNode {
         <Pill isWell={isWell}>{stateOf(last, isConnected, parked)}</Pill>
         <nav className="small">
           <a href="/docs">API</a>
-          <a href="/metrics">Metrics</a>
+          {key === undefined ? (
+            <a href="/metrics">Metrics</a>
+          ) : (
+            <Action onClick={signOut}>Sign out</Action>
+          )}
         </nav>
       </header>
       <div className="tiles">

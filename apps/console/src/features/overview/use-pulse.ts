@@ -1,4 +1,6 @@
+import { EventSourceParserStream } from 'eventsource-parser/stream'
 import { useEffect, useState } from 'react'
+import { fetchAllowed } from '../../access.ts'
 
 /** One beat of `GET /v1/live`; see the server's reference. */
 export interface Pulse {
@@ -28,7 +30,24 @@ export interface PulseHistory {
 
 const BEATS_KEPT = 120
 
-/** Listens to the server's pulse; the browser reconnects by itself. */
+const RETRY_MS = 1000
+
+/** Beats from one connection until it ends. A browser's own EventSource cannot show a key. */
+async function* beatsOf(signal: AbortSignal): AsyncGenerator<Pulse> {
+  const { ok, body } = await fetchAllowed('/v1/live', { signal })
+  if (!ok || body === null) return
+  const reader = body
+    .pipeThrough(new TextDecoderStream())
+    .pipeThrough(new EventSourceParserStream())
+    .getReader()
+  for (;;) {
+    const { done, value } = await reader.read()
+    if (done) return
+    if (value.event === 'pulse') yield JSON.parse(value.data) as Pulse
+  }
+}
+
+/** Listens to the server's pulse; connects again when the connection ends. */
 export function usePulse(): PulseHistory {
   const [history, setHistory] = useState<PulseHistory>({
     last: undefined,
@@ -37,24 +56,35 @@ export function usePulse(): PulseHistory {
     isConnected: true,
   })
   useEffect(() => {
-    const source = new EventSource('/v1/live')
-    source.addEventListener('pulse', message => {
-      const pulse = JSON.parse(message.data as string) as Pulse
-      setHistory(before => {
-        // The first beat has no interval to count over.
-        const isFirst = before.last === undefined
-        return {
-          last: pulse,
-          times: isFirst ? [] : [...before.times, pulse.atMs / 1000].slice(-BEATS_KEPT),
-          rates: isFirst ? [] : [...before.rates, pulse.eventsPerSecond].slice(-BEATS_KEPT),
-          isConnected: true,
-        }
-      })
-    })
-    source.addEventListener('error', () => {
+    const abort = new AbortController()
+    const { signal } = abort
+    let timer: ReturnType<typeof setTimeout> | undefined
+    const listen = async (): Promise<void> => {
+      try {
+        for await (const pulse of beatsOf(signal)) setHistory(before => after(before, pulse))
+      } catch {
+        // The state below says it.
+      }
+      if (signal.aborted) return
       setHistory(before => ({ ...before, isConnected: false }))
-    })
-    return () => source.close()
+      timer = setTimeout(() => void listen(), RETRY_MS)
+    }
+    void listen()
+    return () => {
+      abort.abort()
+      clearTimeout(timer)
+    }
   }, [])
   return history
+}
+
+function after(before: PulseHistory, pulse: Pulse): PulseHistory {
+  // The first beat has no interval to count over.
+  const isFirst = before.last === undefined
+  return {
+    last: pulse,
+    times: isFirst ? [] : [...before.times, pulse.atMs / 1000].slice(-BEATS_KEPT),
+    rates: isFirst ? [] : [...before.rates, pulse.eventsPerSecond].slice(-BEATS_KEPT),
+    isConnected: true,
+  }
 }
