@@ -48,7 +48,8 @@ export function signOut(): void {
 /** `fetch` with the key; the page asks for one when the server refuses what it was shown. */
 export async function fetchAllowed(path: string, init: RequestInit = {}): Promise<Response> {
   const { key } = access
-  const headers = { ...init.headers, ...bearer(key) }
+  const headers = new Headers(init.headers)
+  for (const [name, value] of Object.entries(bearer(key))) headers.set(name, value)
   const response = await fetch(path, { ...init, headers })
   const isRefused = response.status === 401 || response.status === 403
   if (isRefused && key === access.key) change({ key, refusal: await reasonOf(response.clone()) })

@@ -203,6 +203,8 @@ function createFastify(
       sendProblem(toRegistered(error, request.id), request, reply),
     clientErrorHandler: answerBroken(context),
   })
+  // No route has this method. Fastify would want its content type before it says so.
+  app.addHttpMethod('QUERY', { hasBody: false, overrideExisting: true })
   app.server.maxConnections = limits.connectionsMax
   const describeError = createErrorDescription(context.schemas)
   app.setErrorHandler((error, request, reply) => {

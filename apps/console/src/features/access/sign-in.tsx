@@ -1,4 +1,4 @@
-import { useState, type FormEvent, type ReactNode } from 'react'
+import { useState, type SubmitEvent, type ReactNode } from 'react'
 import { refusalOf, signIn } from '../../access.ts'
 import { Card } from '../../ui/index.tsx'
 
@@ -6,7 +6,7 @@ import { Card } from '../../ui/index.tsx'
 export function SignIn(props: { reason: string }): ReactNode {
   const [reason, setReason] = useState(props.reason)
   const [isAsking, setIsAsking] = useState(false)
-  const submit = async (event: FormEvent<HTMLFormElement>): Promise<void> => {
+  const submit = async (event: SubmitEvent<HTMLFormElement>): Promise<void> => {
     event.preventDefault()
     const text = new FormData(event.currentTarget).get('key')
     const key = typeof text === 'string' ? text.trim() : ''
