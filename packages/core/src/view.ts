@@ -100,6 +100,8 @@ export interface ViewDefinition<S = unknown, Out = unknown> {
   readonly key: string
   /** Explicit version; a changed one is built anew. Default: a hash of the functions' source text. */
   readonly version: string | undefined
+  /** The version before, which is served until a rebuild of this one is switched to. */
+  readonly replaces: AnyView | undefined
   readonly description: string | undefined
   readonly window: WindowDefinition | undefined
   readonly join: Readonly<Record<string, ItemDefinition>>
@@ -160,6 +162,8 @@ export function view<
   emits?: readonly EventDefinition[]
   onFailure?: 'park' | 'pass'
   version?: string
+  /** The version before: it is served until `millrace rebuild` switches to this one. Same key, same stream. */
+  replaces?: AnyView
   description?: string
 }): ViewDefinition<S, Out> {
   return {
@@ -167,6 +171,7 @@ export function view<
     from: options.from,
     key: options.key,
     version: options.version,
+    replaces: options.replaces,
     description: options.description,
     window: options.window,
     join: options.join ?? {},
@@ -189,6 +194,7 @@ export function countView<const E extends EventDefinition>(options: {
   window?: WindowDefinition
   description?: string
   version?: string
+  replaces?: AnyView
 }): ViewDefinition<{ count: number }, number> {
   const { where } = options
   return view({

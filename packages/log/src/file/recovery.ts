@@ -9,7 +9,7 @@ import { KIND, UNIT_HEADER_BYTES } from './layout.ts'
 import type { Partition } from './partition.ts'
 import { isZero, unitsBehind, unitsInRow } from './scan.ts'
 import type { Unit } from './scan.ts'
-import { listSegments, loadSegment } from './segment.ts'
+import { listSegments, loadSegment, removeHalfMade } from './segment.ts'
 import type { Segment } from './segment.ts'
 import { applyCheckpoint, applyFrame } from './state.ts'
 import type { LogState } from './state.ts'
@@ -33,7 +33,7 @@ export interface RecoveryContext {
   readonly disk: Disk
   readonly directory: string
   readonly state: LogState
-  readonly ids: DuplicateIndex
+  readonly ids: Pick<DuplicateIndex, 'durableMark' | 'insert'>
 }
 
 /** Reads the journal into `state`. Refuses damage (LOG_DAMAGED). */
@@ -41,35 +41,72 @@ export async function recoverJournal(context: RecoveryContext): Promise<Recovere
   const { disk, directory } = context
   const opened: Segment[] = []
   try {
-    const walk: Walk = {
-      segments: [],
-      empty: [],
-      firstUnit: 0,
-      lastUnit: 0,
-      mark: 0,
-      lost: new Map(),
-      idsInserted: 0,
-    }
-    for (const number of await listSegments(disk, directory)) {
-      const loaded = await loadSegment(disk, directory, number)
-      opened.push(loaded.segment)
-      walkSegment(context, walk, loaded)
-    }
+    await removeHalfMade(disk, directory)
+    const walk = await walkJournal(context, opened, 'write')
     const { segments, firstUnit, lastUnit, idsInserted } = walk
     refuseDamage(context, walk)
     const cutBytes = walk.stop === undefined ? 0 : await cutTail(walk.stop)
     // What was found may be in the page cache only: nothing is served that a power cut could take.
     await segments.at(-1)?.file.sync()
     const spare = await keepSpare(disk, walk)
-    for (const partition of context.state.streams.partitions()) {
-      partition.durableEnd = partition.nextOffset
-      partition.durableWatermarkMs = partition.watermarkMs
-      partition.tail = new Tail(partition.nextOffset)
-    }
+    settleEnds(context.state)
     return { segments, spare, firstUnit, lastUnit, cutBytes, idsInserted }
   } catch (error) {
     for (const segment of opened) await segment.file.close()
     throw error
+  }
+}
+
+/**
+ * Reads the journal that another thread writes into `state`, and changes nothing: what cannot be
+ * read yet is left for the next time. Resolves to its segments, to be closed by the caller.
+ */
+export async function readJournal(context: Omit<RecoveryContext, 'ids'>): Promise<Segment[]> {
+  const opened: Segment[] = []
+  try {
+    await walkJournal({ ...context, ids: NO_IDS }, opened, 'read')
+    settleEnds(context.state)
+    return opened
+  } catch (error) {
+    for (const segment of opened) await segment.file.close()
+    throw error
+  }
+}
+
+/** Whoever only reads remembers no ids: all of them are known elsewhere. */
+const NO_IDS: Pick<DuplicateIndex, 'durableMark' | 'insert'> = {
+  durableMark: () => Infinity,
+  insert: () => undefined,
+}
+
+async function walkJournal(
+  context: RecoveryContext,
+  opened: Segment[],
+  mode: 'read' | 'write',
+): Promise<Walk> {
+  const { disk, directory } = context
+  const walk: Walk = {
+    segments: [],
+    empty: [],
+    firstUnit: 0,
+    lastUnit: 0,
+    mark: 0,
+    lost: new Map(),
+    idsInserted: 0,
+  }
+  for (const number of await listSegments(disk, directory)) {
+    const loaded = await loadSegment(disk, directory, number, mode)
+    opened.push(loaded.segment)
+    walkSegment(context, walk, loaded)
+  }
+  return walk
+}
+
+function settleEnds({ streams }: LogState): void {
+  for (const partition of streams.partitions()) {
+    partition.durableEnd = partition.nextOffset
+    partition.durableWatermarkMs = partition.watermarkMs
+    partition.tail = new Tail(partition.nextOffset)
   }
 }
 

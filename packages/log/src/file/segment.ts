@@ -52,14 +52,18 @@ export function segmentPath(directory: string, number: number): string {
   return `${directory}/${String(number).padStart(12, '0')}${SUFFIX}`
 }
 
-/** The numbers of the segments in a directory, in order. Removes what a crash left half made. */
+/** The numbers of the segments in a directory, in order. */
 export async function listSegments(disk: Disk, directory: string): Promise<number[]> {
-  const numbers: number[] = []
+  const names = await disk.list(directory)
+  const numbers = names.filter(name => /^\d{12}\.jnl$/.test(name)).map(name => parseInt(name, 10))
+  return numbers.toSorted((a, b) => a - b)
+}
+
+/** Removes segments that a crash left half made. */
+export async function removeHalfMade(disk: Disk, directory: string): Promise<void> {
   for (const name of await disk.list(directory)) {
     if (name.endsWith('.tmp')) await disk.remove(`${directory}/${name}`)
-    else if (/^\d{12}\.jnl$/.test(name)) numbers.push(parseInt(name, 10))
   }
-  return numbers.toSorted((a, b) => a - b)
 }
 
 /**
@@ -143,9 +147,10 @@ export async function loadSegment(
   disk: Disk,
   directory: string,
   number: number,
+  mode: 'read' | 'write' = 'write',
 ): Promise<{ segment: Segment; bytes: Bytes; size: number }> {
   const path = segmentPath(directory, number)
-  const file = await disk.open(path, 'write')
+  const file = await disk.open(path, mode)
   try {
     const size = await file.size()
     const bytes = createBytes(Math.max(size, SEGMENT_HEADER_BYTES))

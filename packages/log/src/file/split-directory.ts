@@ -8,22 +8,26 @@ import type { SplitStore } from './split-file.ts'
 
 /**
  * Gives every partition its split files. Removes what crashes left: files half written, and files
- * whose range a merged file covers. Refuses missing ranges (LOG_DAMAGED).
+ * whose range a merged file covers; `isReadOnly` leaves them, for a log that another thread writes.
+ * Refuses missing ranges (LOG_DAMAGED).
  */
 export async function loadSplits(
   disk: Disk,
   root: string,
   streams: StreamTable,
   store: SplitStore,
+  { isReadOnly = false }: { readonly isReadOnly?: boolean } = {},
 ): Promise<void> {
+  const remove = async (path: string): Promise<void> =>
+    isReadOnly ? undefined : await disk.remove(path)
   for (const partition of streams.partitions()) {
     const directory = directoryOf(root, partition)
     const splits: SplitFile[] = []
-    for (const { name, first, end } of await listRanges(disk, directory)) {
+    for (const { name, first, end } of await listRanges(disk, directory, remove)) {
       const path = `${directory}/${name}`
       const reached = splits.at(-1)?.end ?? first
       if (end <= reached) {
-        await disk.remove(path)
+        await remove(path)
         continue
       }
       if (first !== reached) throw missing(directory, partition, reached, first)
@@ -60,12 +64,13 @@ export function openSplit(
 async function listRanges(
   disk: Disk,
   directory: string,
+  remove: (path: string) => Promise<void>,
 ): Promise<{ name: string; first: number; end: number }[]> {
   const found: { name: string; first: number; end: number }[] = []
   for (const name of await disk.list(directory)) {
     const range = rangeOf(name)
     if (range !== undefined) found.push({ name, ...range })
-    else if (name.endsWith('.tmp')) await disk.remove(`${directory}/${name}`)
+    else if (name.endsWith('.tmp')) await remove(`${directory}/${name}`)
   }
   return found.sort((a, b) => a.first - b.first || b.end - a.end)
 }

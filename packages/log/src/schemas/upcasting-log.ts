@@ -12,13 +12,49 @@ import type { EventLog, LogRecord, SealedPart } from '../log.ts'
 import type { EvolutionPlan, Upcast } from './evolution.ts'
 import { SCHEMA_STREAM, readSchemaHistory, type SchemaHistory } from './history.ts'
 
+/** The parts of a log that give records. */
+type Reads = Pick<EventLog, 'read' | 'history'>
+
 /** A log that upcasts, or `log` itself when nothing in it needs that. */
 export function upcastingLog(
   log: EventLog,
-  { upcasts }: Pick<EvolutionPlan, 'upcasts'>,
+  plan: Pick<EvolutionPlan, 'upcasts'>,
   history: Pick<SchemaHistory, 'definitions'>,
 ): EventLog {
-  if (upcasts.size === 0) return log
+  if (plan.upcasts.size === 0) return log
+  const { read, follow, reads } = upcastingReads(log, plan, history)
+  return {
+    ...reads,
+    capabilities: log.capabilities,
+    declare: streams => log.declare(streams),
+    commit: request => log.commit(request),
+    async find(id) {
+      const record = await log.find(id)
+      await follow()
+      return record === undefined ? undefined : read(record)
+    },
+    version: request => log.version(request),
+    seek: request => log.seek(request),
+    ends: () => log.ends(),
+    steps: request => log.steps(request),
+    onAdvance: listener => log.onAdvance(listener),
+    stats: () => log.stats(),
+    close: () => log.close(),
+  }
+}
+
+/** The same for who only reads: `reads` upcasts what `log` gives. */
+export function upcastingReads(
+  log: Reads & Pick<EventLog, 'ends'>,
+  { upcasts }: Pick<EvolutionPlan, 'upcasts'>,
+  history: Pick<SchemaHistory, 'definitions'>,
+): {
+  readonly reads: Reads
+  /** A record as of today. */
+  readonly read: (record: LogRecord) => LogRecord
+  /** Learns of definitions that were registered since. */
+  readonly follow: () => Promise<void>
+} {
   let { definitions } = history
   const schemaEnd = (): number => log.ends().get(`${SCHEMA_STREAM}/0`) ?? 0
   let knownEnd = schemaEnd()
@@ -35,10 +71,7 @@ export function upcastingLog(
     const upcast = byVersion.get(definitions.get(record.definition)?.[record.type] ?? 1)
     return upcast === undefined ? record : new UpcastRecord(record, upcast)
   }
-  return {
-    capabilities: log.capabilities,
-    declare: streams => log.declare(streams),
-    commit: request => log.commit(request),
+  const reads: Reads = {
     async read(request) {
       const records = await log.read(request)
       await follow()
@@ -48,19 +81,8 @@ export function upcastingLog(
       await follow()
       for await (const record of log.history(request)) yield read(record)
     },
-    async find(id) {
-      const record = await log.find(id)
-      await follow()
-      return record === undefined ? undefined : read(record)
-    },
-    version: request => log.version(request),
-    seek: request => log.seek(request),
-    ends: () => log.ends(),
-    steps: request => log.steps(request),
-    onAdvance: listener => log.onAdvance(listener),
-    stats: () => log.stats(),
-    close: () => log.close(),
   }
+  return { reads, read, follow }
 }
 
 /** A record of an earlier version, read as of today's. Its data is made when it is first asked for. */
