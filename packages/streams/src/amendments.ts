@@ -32,17 +32,22 @@ export function eventIdOf(record: LogRecord): string {
 
 /** All decisions of the log, by fold; grows with those of other processes. */
 export class Amendments {
-  readonly #log: EventLog
+  readonly #log: Pick<EventLog, 'read' | 'ends'>
   readonly #byFold = new Map<string, FoldAmendments>()
   #seen = 0
 
-  private constructor(log: EventLog) {
+  private constructor(log: Pick<EventLog, 'read' | 'ends'>) {
     this.#log = log
   }
 
   /** Reads the decisions that the log holds. */
   static async open(log: EventLog): Promise<Amendments> {
     await log.declare([{ name: AMENDMENTS_STREAM, partitions: 1 }])
+    return await Amendments.read(log)
+  }
+
+  /** The same for a log that has their stream. */
+  static async read(log: Pick<EventLog, 'read' | 'ends'>): Promise<Amendments> {
     const amendments = new Amendments(log)
     await amendments.follow()
     return amendments

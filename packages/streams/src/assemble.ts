@@ -1,5 +1,6 @@
 /** Checks the folds and makes their lanes. */
 import { partitionOf } from '@millrace/core'
+import type { SnapshotStore } from '@millrace/store'
 import type { Amendments } from './amendments.ts'
 import { EmissionIds } from './emission-id.ts'
 import { streamsErrors } from './errors.ts'
@@ -7,28 +8,39 @@ import type { FoldDefinition, TableLookup, TableShard } from './fold.ts'
 import { settleGenerations, type Lineage } from './generations.ts'
 import { Lane } from './lane.ts'
 import type { StreamsOptions, StreamsSettings } from './options.ts'
-import { FoldRunner, LaneRunner } from './runner.ts'
+import { readBuilds, snapshotNameOf, type BuildHistory } from './rebuilds/events.ts'
+import { FoldRunner, LaneRunner, type FoldVersion } from './runner.ts'
 import { StepWriter } from './step-writer.ts'
 
 const FOLD_NAME = /^[a-z][a-zA-Z0-9._-]{0,59}$/
+
+/** Folds that are not folding yet, and what the log knows about them. */
+export interface Assembled {
+  readonly runners: ReadonlyMap<string, FoldRunner>
+  readonly builds: ReadonlyMap<string, BuildHistory>
+}
 
 /** Makes the runners of all folds; nothing is folded yet. */
 export async function assemble(
   options: StreamsOptions,
   settings: StreamsSettings,
   { amendments, onSettled }: { readonly amendments: Amendments; readonly onSettled: () => void },
-): Promise<ReadonlyMap<string, FoldRunner>> {
+): Promise<Assembled> {
   const { log, clock, folds } = options
   const partitions = new Map<string, number>()
   for (const stats of log.stats().streams) partitions.set(stats.stream, stats.partitions.length)
   checkFolds(folds, partitions, options.tables ?? {})
   const lineage = await settleGenerations(log, clock, folds, options.tables ?? {})
+  const builds = await readBuilds(log)
   const runners = new Map<string, FoldRunner>()
   const isShared = options.leases !== undefined
   const tables = createLookup(options.tables ?? {}, runners)
-  for (const definition of folds) {
-    const count = partitions.get(definition.source) as number
-    const own = lineage.get(definition.name) as Lineage
+  for (const newest of folds) {
+    const count = partitions.get(newest.source) as number
+    const own = lineage.get(newest.name) as Lineage
+    const versions = versionsOf(newest, own)
+    const live = await chooseLive(options.snapshots, versions, builds.get(newest.name))
+    const { definition } = live
     const targets = new Map(
       (definition.targets ?? []).map(name => [name, partitions.get(name) as number]),
     )
@@ -64,7 +76,8 @@ export async function assemble(
     const nowMs = clock.monotonicMs()
     const placeOf = (key: string): number => partitionOf(key, count)
     const runner = new FoldRunner({
-      definition,
+      live,
+      versions,
       lineage: own,
       lanes,
       partitionOf: placeOf,
@@ -72,7 +85,38 @@ export async function assemble(
     })
     runners.set(definition.name, runner)
   }
-  return runners
+  return { runners, builds }
+}
+
+function versionsOf(newest: FoldDefinition, lineage: Lineage): readonly FoldVersion[] {
+  const { identity, replacedIdentity } = lineage
+  const versions = [{ definition: newest, identity }]
+  if (newest.replaces !== undefined && replacedIdentity !== undefined) {
+    versions.push({ definition: newest.replaces, identity: replacedIdentity })
+  }
+  return versions
+}
+
+/**
+ * The build that is served, and the version that made it: what the log says, when the definition has
+ * that version. Before the first switch it is the version of the snapshot. A version that the
+ * definition has no longer is left: its successor is built at the start.
+ */
+async function chooseLive(
+  snapshots: SnapshotStore,
+  versions: readonly FoldVersion[],
+  history: BuildHistory | undefined,
+): Promise<FoldVersion & { readonly build: number }> {
+  const newest = versions[0] as FoldVersion
+  for (const known of [history?.live, history?.before]) {
+    const found = versions.find(({ definition }) => definition.version === known?.version)
+    if (known !== undefined && found !== undefined) return { ...found, build: known.build }
+  }
+  const build = history?.live?.build ?? 0
+  if (versions.length === 1) return { ...newest, build }
+  const snapshot = await snapshots.load(snapshotNameOf(newest.definition.name, build))
+  const found = versions.find(({ identity }) => identity === snapshot?.meta.version)
+  return { ...(found ?? newest), build }
 }
 
 function seesPersonal(
@@ -89,7 +133,9 @@ function checkFolds(
   tables: Readonly<Record<string, string>>,
 ): void {
   const names = new Set<string>()
-  for (const { name, source, targets = [], tables: kinds = [] } of folds) {
+  for (const fold of folds) {
+    const { name, source, targets = [] } = fold
+    const kinds = tableKindsOf(fold)
     const refuse = (reason: string): never => {
       throw streamsErrors.create('FOLD_INVALID', { fold: name, reason })
     }
@@ -105,6 +151,11 @@ function checkFolds(
       if (!folds.some(fold => fold.name === table)) refuse(`the fold ${table} is missing`)
     }
   }
+}
+
+/** Item kinds that any version of a fold joins. */
+export function tableKindsOf({ tables = [], replaces }: FoldDefinition): readonly string[] {
+  return [...new Set([...tables, ...(replaces?.tables ?? [])])]
 }
 
 /** Tables by kind, looked up when they are read: the folds are made one after the other. */

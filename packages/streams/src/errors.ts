@@ -56,6 +56,69 @@ export const streamsErrors = defineErrors({
     message: 'Timers fired too often at once.',
     remedy: 'Let `onTimer` set the next timer to a later time, then retry the key.',
   },
+  REBUILD_UNSUPPORTED: {
+    status: 409,
+    retryable: false,
+    message: 'The fold {fold} cannot be rebuilt beside the live one: {reason}.',
+    remedy: 'Rebuild declared views; modules build their state at the start.',
+  },
+  REBUILD_RUNNING: {
+    status: 409,
+    retryable: true,
+    message: 'A rebuild of {fold} is under way.',
+    remedy: 'Wait for it, or end it: millrace rebuild drop.',
+  },
+  REBUILD_NOT_READY: {
+    status: 409,
+    retryable: false,
+    message: 'There is no compared build of {fold} to switch to.',
+    remedy: 'Start it, or go on with it: millrace rebuild <view>.',
+  },
+  REBUILD_REFUSED: {
+    status: 409,
+    retryable: false,
+    message: '{fold} was not switched: {different} rows differ, {allowed} may.',
+    remedy:
+      'Look at the differences; then switch with a number that allows them, or drop the build.',
+  },
+  REBUILD_LIMIT_MISSING: {
+    status: 400,
+    retryable: false,
+    message: 'The version of {fold} changes from {from} to {to}, so that rows will differ.',
+    remedy: 'Say how many may (maxDifferences), or compare first with a dry run.',
+  },
+  REBUILD_NOTHING: {
+    status: 404,
+    retryable: false,
+    message: 'There is no build of {fold} for that: {reason}.',
+    remedy: 'See what there is: millrace rebuild status.',
+  },
+  REBUILD_SHARED: {
+    status: 409,
+    retryable: false,
+    message: '{fold} cannot be switched while another process serves it, too: {where}.',
+    remedy:
+      'Compare with a dry run; switch while one process runs. Those that start later serve what it serves.',
+  },
+  REBUILD_OUTDATED: {
+    status: 409,
+    retryable: true,
+    message:
+      'The build of {fold} no longer fits: something was decided on its dead letters, or its cut is gone.',
+    remedy: 'Start it again: millrace rebuild <view>.',
+  },
+  REBUILD_DROPPED: {
+    status: 409,
+    retryable: true,
+    message: 'The rebuild of {fold} was ended before it was done.',
+    remedy: 'Start it again: it goes on with what was kept.',
+  },
+  REPLAY_INVALID: {
+    status: 400,
+    retryable: false,
+    message: 'The range cannot be folded by {fold}: {reason}.',
+    remedy: 'Name a range that begins before it ends.',
+  },
   SNAPSHOT_UNREADABLE: {
     status: 500,
     retryable: true,

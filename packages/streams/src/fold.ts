@@ -104,7 +104,11 @@ export interface FoldDefinition<Shard extends FoldShard = FoldShard> {
   /** Keys that a record touches, all of them among `record.keys` (by which its history is found); default `record.keys`. */
   readonly keysOf?: (record: LogRecord) => readonly string[]
   readonly onFailure: 'park' | 'pass'
+  /** The version before, of the same name and source: it runs until a rebuild of this one is switched to. Neither has targets. */
+  readonly replaces?: FoldDefinition
   createShard(context: ShardContext): Shard
+  /** What a read of a key gives, for the comparison of two versions; undefined when it has nothing. */
+  readKey?(shard: FoldShard, key: string): unknown
 }
 
 /** A key that waits. */

@@ -28,6 +28,8 @@ export interface Lineage {
   readonly identity: string
   /** Generation of its emissions; 0 for a fold without targets. */
   readonly generation: number
+  /** The same of the version that the fold replaces. */
+  readonly replacedIdentity?: string
   /** Generations of the records that it folds. */
   readonly reads: ReadonlySet<number>
 }
@@ -62,6 +64,7 @@ async function trySettle(
   let newest = Math.max(OUTSIDE, ...[...known.values()].map(entry => entry.generation))
   const generations = new Map<string, number>()
   const identities = new Map<string, string>()
+  const replaced = new Map<string, string>()
   for (const circle of circlesInOrder(folds)) {
     const inside = new Set(circle)
     const described = circle
@@ -73,14 +76,19 @@ async function trySettle(
         .filter(emitter => !inside.has(emitter))
         .map(emitter => generations.get(emitter.name))
         .sort()
-      const joined = (fold.tables ?? []).map(kind => {
-        const table = folds.find(other => other.name === tables[kind])
-        return `${kind}=${table?.version}`
-      })
-      const version = joined.length === 0 ? fold.version : `${fold.version}[${joined.join(',')}]`
-      const own = circle.length === 1 ? version : `${version}(${described})`
-      const identity = before.length === 0 ? own : `${own}<${before.join(',')}`
+      const identityOf = (definition: FoldDefinition): string => {
+        const joined = (definition.tables ?? []).map(kind => {
+          const table = folds.find(other => other.name === tables[kind])
+          return `${kind}=${table?.version}`
+        })
+        const { version } = definition
+        const withTables = joined.length === 0 ? version : `${version}[${joined.join(',')}]`
+        const own = circle.length === 1 ? withTables : `${withTables}(${described})`
+        return before.length === 0 ? own : `${own}<${before.join(',')}`
+      }
+      const identity = identityOf(fold)
       identities.set(fold.name, identity)
+      if (fold.replaces !== undefined) replaced.set(fold.name, identityOf(fold.replaces))
       if ((fold.targets ?? []).length === 0) continue
       const entry = known.get(fold.name)
       if (entry !== undefined && entry.identity === identity) {
@@ -99,8 +107,10 @@ async function trySettle(
     for (const emitter of emittersOf(folds, fold.source)) {
       reads.add(generations.get(emitter.name) as number)
     }
+    const replacedIdentity = replaced.get(fold.name)
     lineage.set(fold.name, {
       identity: identities.get(fold.name) as string,
+      ...(replacedIdentity === undefined ? {} : { replacedIdentity }),
       generation: generations.get(fold.name) ?? OUTSIDE,
       reads,
     })

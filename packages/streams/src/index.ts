@@ -13,6 +13,19 @@ export type {
   TableShard,
 } from './fold.ts'
 export { AMENDED_TYPE, AMENDMENTS_STREAM, type Amendment } from './amendments.ts'
+export {
+  decisionsOf,
+  openBuilder,
+  type Builder,
+  type BuildJob,
+  type BuildTarget,
+  type DifferencesSink,
+  type OpenBuilder,
+} from './rebuilds/builder.ts'
+export { joinComparisons, NO_ROWS, type Comparison, type Difference } from './rebuilds/compare.ts'
+export { REBUILDS_STREAM } from './rebuilds/events.ts'
+export type { Rebuilds, RebuildStatus } from './rebuilds/contract.ts'
+export type { Replayed, ReplayRequest } from './rebuilds/replay.ts'
 export { GENERATIONS_STREAM } from './generations.ts'
 export { SHARED_NAME } from './rebuild.ts'
 export { startTicker, type TickerOptions } from './ticker.ts'

@@ -27,6 +27,8 @@ export interface LaneOptions<Shard extends FoldShard = FoldShard> {
   readonly amendments: FoldAmendments
   /** True when the fold sees personal data: what its code throws is kept and told without its message. */
   readonly isPersonal: boolean
+  /** Where its records begin, for a lane that folds a range. Default 0. */
+  readonly from?: number
 }
 
 /** A record that could not be folded: the lane stands before it until its keys are restored. */
@@ -285,6 +287,20 @@ export class Lane<Shard extends FoldShard = FoldShard> {
   /** Keys that wait together, as a snapshot has them. */
   regroup(keys: readonly string[]): void {
     this.#unite(new Set(keys))
+  }
+
+  /** Takes the place of `before`: what waits here and not there, or the other way, goes to the next step. */
+  takeParkedFrom(before: Lane): void {
+    this.parkedSince.clear()
+    this.releasedSince.clear()
+    for (const [key, { offset, error, attempts }] of this.parked) {
+      if (before.parked.get(key)?.offset !== offset) {
+        this.parkedSince.set(key, { key, offset, error, attempts })
+      }
+    }
+    for (const key of before.parked.keys()) {
+      if (!this.parked.has(key)) this.releasedSince.add(key)
+    }
   }
 
   /** The keys are no longer parked. */

@@ -3,10 +3,11 @@
  * missing is folded from the log by the loop; emissions stay muted up to the last durable step.
  */
 import { partitionName, type Logger } from '@millrace/core'
-import type { Leases, ParkedKey } from '@millrace/log'
+import type { EventLog, Leases, ParkedKey } from '@millrace/log'
 import type { SnapshotStore } from '@millrace/store'
 import type { Lane } from './lane.ts'
 import { foldKey, historyOf, retryParked, type RefoldPorts } from './refold.ts'
+import { partNameOf } from './rebuilds/events.ts'
 import type { FoldRunner, LaneRunner } from './runner.ts'
 import { readLanes, restoreLane, type LaneImage } from './snapshot-codec.ts'
 
@@ -15,6 +16,7 @@ export type SeenTables = ReadonlyMap<LaneRunner, Readonly<Record<string, number>
 
 /** What loading needs. */
 export interface LoadPorts extends RefoldPorts {
+  readonly log: EventLog
   readonly snapshots: SnapshotStore
   readonly logger: Logger
   readonly leases: Leases | undefined
@@ -53,6 +55,12 @@ export async function loadFold(ports: LoadPorts, runner: FoldRunner): Promise<Se
   return seen
 }
 
+/** A build that was switched to may have nothing yet but what the builder kept, partition by partition. */
+function snapshotNamesOf({ name, snapshotName, build, lanes }: FoldRunner): readonly string[] {
+  if (build === 0) return [snapshotName]
+  return [snapshotName, ...lanes.map(({ lane }) => partNameOf(name, build, lane.partition))]
+}
+
 async function readImages(
   ports: { readonly snapshots: SnapshotStore; readonly logger: Logger },
   runner: FoldRunner,
@@ -61,10 +69,14 @@ async function readImages(
   for (let attempt = 0; attempt < 2; attempt++) {
     const images = new Map<number, LaneImage>()
     try {
-      const snapshot = await ports.snapshots.load(runner.name)
-      if (snapshot === undefined || snapshot.meta.version !== runner.lineage.identity) return images
-      for await (const image of readLanes(runner.name, snapshot.chunks)) {
-        images.set(image.header.partition, image)
+      for (const name of snapshotNamesOf(runner)) {
+        const snapshot = await ports.snapshots.load(name)
+        if (snapshot === undefined || snapshot.meta.version !== runner.identity) continue
+        for await (const image of readLanes(runner.name, snapshot.chunks)) {
+          const { partition, consumed } = image.header
+          if (consumed >= (images.get(partition)?.header.consumed ?? 0))
+            images.set(partition, image)
+        }
       }
       return images
     } catch (error) {
@@ -89,7 +101,7 @@ async function retryAll(ports: RefoldPorts, lane: Lane): Promise<void> {
 
 /** What the log's last step says about parked keys holds, whatever snapshot and code say. */
 export async function agreeOnParked(
-  ports: RefoldPorts,
+  ports: RefoldPorts & { readonly log: EventLog },
   runner: FoldRunner,
   lane: Lane,
 ): Promise<void> {

@@ -2,6 +2,7 @@ import type { Clock, Logger } from '@millrace/core'
 import { DEFAULT_TENANT, type EventLog, type Leases } from '@millrace/log'
 import type { SnapshotStore } from '@millrace/store'
 import type { FoldDefinition } from './fold.ts'
+import type { DifferencesSink, OpenBuilder } from './rebuilds/builder.ts'
 
 /** Settings of the runtime, all with defaults. */
 export interface StreamsSettings {
@@ -33,6 +34,10 @@ export interface StreamsOptions {
   readonly definition?: string
   /** Event types with personal data. What a fold of them throws is kept and told without its message. */
   readonly personalTypes?: ReadonlySet<string>
+  /** Makes builds on threads of their own. Default: in slices of the loop. */
+  readonly openBuilder?: OpenBuilder
+  /** Keeps the differences that a build in slices of the loop finds. Default: they are counted alone. */
+  readonly differences?: DifferencesSink
   readonly options?: Partial<StreamsSettings>
 }
 

@@ -3,9 +3,10 @@
  * back when it is not. The copy is folded from the start while the live lane goes on; for the last
  * records and the comparison the live lane stands still.
  */
-import type { LogRecord } from '@millrace/log'
+import type { ParkedKey } from '@millrace/log'
+import { foldLane } from './fold-lane.ts'
 import type { Lane } from './lane.ts'
-import { expectedState, foldKey, restoreFailed, retryParked, type RefoldPorts } from './refold.ts'
+import { expectedState, foldKey, retryParked, type RefoldPorts } from './refold.ts'
 import type { Beside, LaneRunner } from './runner.ts'
 import { Slices } from './slices.ts'
 
@@ -15,8 +16,6 @@ const GAP_RECORDS = 2_000
 /** Up to so many keys are folded again from their histories; more are worth a pass over all records. */
 const SINGLE_KEYS_MAX = 500
 const CHASES_MAX = 20
-const BATCH_RECORDS = 1_000
-const CHUNK_RECORDS = 64
 
 export interface Rebuilt {
   readonly keys: number
@@ -63,7 +62,7 @@ export async function refoldKeys(
     return
   }
   const beside = createBeside(lane)
-  await foldUpTo(ports, beside, lane.consumed)
+  await foldLane(ports, beside, lane.consumed)
   const slices = new Slices(ports.clock, ports.sliceMs)
   for (const key of keys) {
     if (lane.parked.has(key) === beside.parked.has(key)) {
@@ -78,11 +77,17 @@ export async function refoldKeys(
 /** An empty lane that parks where the live one did. */
 export function createBeside(lane: Lane): Lane {
   const beside = lane.createBeside()
-  for (const { key, offset, error, attempts } of lane.parked.values()) {
-    const entries = beside.forced.get(offset) ?? []
-    beside.forced.set(offset, [...entries, { key, offset, error, attempts }])
-  }
+  forceParked(beside, lane.parked.values())
   return beside
+}
+
+/** A lane that has not come there yet will park these keys where they say. */
+export function forceParked(lane: Lane, parked: Iterable<ParkedKey>): void {
+  for (const { key, offset, error, attempts } of parked) {
+    if (offset < lane.consumed) continue
+    const entries = lane.forced.get(offset) ?? []
+    lane.forced.set(offset, [...entries, { key, offset, error, attempts }])
+  }
 }
 
 /** Gives a live key the state that folding it again gave; where that failed, the key is parked. */
@@ -114,65 +119,53 @@ export async function rebuildLane(
   try {
     for (let chase = 0; chase < CHASES_MAX; chase++) {
       if (lane.consumed - beside.lane.consumed <= GAP_RECORDS) break
-      await foldUpTo(ports, beside.lane, lane.consumed)
+      await foldLane(ports, beside.lane, lane.consumed)
     }
     return await laneRunner.exclusively(async () => {
-      await foldUpTo(ports, beside.lane, lane.consumed)
+      await foldLane(ports, beside.lane, lane.consumed)
       for (const key of beside.stale) {
         applyState(beside.lane, key, await foldKey(ports, beside.lane, key, lane.consumed))
       }
       for (const key of [...beside.lane.parked.keys()]) {
         if (!lane.parked.has(key)) await retryParked(ports, beside.lane, key, true)
       }
-      return await compare(ports, lane, beside.lane, shouldReplace)
+      const different: string[] = []
+      const keys = await compareLanes(ports, lane, beside.lane, (key, _before, bytes) => {
+        different.push(key)
+        if (!shouldReplace) return
+        if (key !== SHARED_NAME) applyState(lane, key, { bytes })
+        else if (bytes !== undefined) lane.shard.decodeShared?.(bytes)
+      })
+      return { keys, different }
     })
   } finally {
     laneRunner.besides.delete(beside)
   }
 }
 
-/** Folds a standing copy up to an offset. */
-export async function foldUpTo(ports: RefoldPorts, beside: Lane, target: number): Promise<void> {
-  const slices = new Slices(ports.clock, ports.sliceMs)
-  const { definition, partition } = beside
-  while (beside.consumed < target) {
-    const from = beside.consumed
-    const recordsMax = Math.min(BATCH_RECORDS, target - from)
-    const stream = definition.source
-    const batch: readonly LogRecord[] = await ports.log.read({
-      stream,
-      partition,
-      from,
-      recordsMax,
-    })
-    for (let at = 0; at < batch.length;) {
-      const end = Math.min(at + CHUNK_RECORDS, batch.length)
-      beside.run(batch, at, end)
-      await restoreFailed(ports, beside)
-      at = beside.consumed - from
-      await slices.pause()
-    }
-    if (batch.length === 0) return
-  }
-}
-
-async function compare(
+/**
+ * Compares every key of two lanes that stand at the same offset, to the byte, and what belongs to no
+ * key; `onDifferent` hears of what is not the same. Resolves to the number of keys.
+ */
+export async function compareLanes(
   ports: RefoldPorts,
   live: Lane,
   built: Lane,
-  shouldReplace: boolean,
-): Promise<Rebuilt> {
+  onDifferent: (
+    key: string,
+    before: Uint8Array | undefined,
+    after: Uint8Array | undefined,
+  ) => void | Promise<void>,
+): Promise<number> {
   const slices = new Slices(ports.clock, ports.sliceMs)
-  const different: string[] = []
   let keys = 0
   const check = async (key: string): Promise<void> => {
-    let bytes = built.shard.encodeKey(key)
+    let after = built.shard.encodeKey(key)
     if (live.parked.has(key) !== built.parked.has(key)) {
-      bytes = (await expectedState(ports, live, key)).bytes
+      after = (await expectedState(ports, live, key)).bytes
     }
-    if (isEqual(bytes, live.shard.encodeKey(key))) return
-    different.push(key)
-    if (shouldReplace) applyState(live, key, { bytes })
+    const before = live.shard.encodeKey(key)
+    if (!isEqual(after, before)) await onDifferent(key, before, after)
   }
   for (const key of [...built.shard.keys()]) {
     keys += 1
@@ -183,12 +176,9 @@ async function compare(
     if (built.shard.encodeKey(key) === undefined) await check(key)
     await slices.pause()
   }
-  const shared = built.shard.encodeShared?.()
-  if (!isEqual(shared, live.shard.encodeShared?.())) {
-    different.push(SHARED_NAME)
-    if (shouldReplace && shared !== undefined) live.shard.decodeShared?.(shared)
-  }
-  return { keys, different }
+  const [before, after] = [live.shard.encodeShared?.(), built.shard.encodeShared?.()]
+  if (!isEqual(before, after)) await onDifferent(SHARED_NAME, before, after)
+  return keys
 }
 
 function isEqual(a: Uint8Array | undefined, b: Uint8Array | undefined): boolean {

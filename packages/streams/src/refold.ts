@@ -14,7 +14,7 @@ import { Slices } from './slices.ts'
 
 /** What refolding needs beside the lane. */
 export interface RefoldPorts {
-  readonly log: EventLog
+  readonly log: Pick<EventLog, 'read' | 'history'>
   readonly clock: Clock
   readonly sliceMs: number
 }
@@ -52,7 +52,7 @@ async function foldOnce(
   const slices = new Slices(ports.clock, ports.sliceMs)
   let last: LogRecord | undefined
   let failure: KeyState['failure']
-  for await (const record of historyOf(ports.log, lane, key, 0, to)) {
+  for await (const record of historyOf(ports.log, lane, key, lane.options.from ?? 0, to)) {
     if (failure !== undefined) {
       failure = { ...failure, waiting: failure.waiting + 1 }
       continue
@@ -106,7 +106,7 @@ function passTime(beside: Lane, lane: Lane, key: string, last: LogRecord | undef
 
 /** The records of one key that the fold wants, in log order. */
 export async function* historyOf(
-  log: EventLog,
+  log: Pick<EventLog, 'history'>,
   lane: Lane,
   key: string,
   from: number,
@@ -120,7 +120,11 @@ export async function* historyOf(
 }
 
 /** The record at which a key was parked: at `offset`, or before it when the key waits behind the last record. */
-async function blamedRecord(log: EventLog, lane: Lane, parkedAt: number): Promise<LogRecord> {
+async function blamedRecord(
+  log: Pick<EventLog, 'read'>,
+  lane: Lane,
+  parkedAt: number,
+): Promise<LogRecord> {
   const offset = Math.min(parkedAt, lane.consumed - 1)
   const { definition, partition } = lane
   const [record] = await log.read({

@@ -10,18 +10,20 @@
  * silent copy that is folded from the start.
  */
 import { isError, type Logger } from '@millrace/core'
-import type { Leases, ParkedKey } from '@millrace/log'
+import type { EventLog, Leases, ParkedKey } from '@millrace/log'
 import type { Amendments } from './amendments.ts'
 import { streamsErrors } from './errors.ts'
 import { errorText, type Lane } from './lane.ts'
 import { agreeOnParked } from './load.ts'
-import { createBeside, foldUpTo } from './rebuild.ts'
+import { foldLane } from './fold-lane.ts'
+import { createBeside } from './rebuild.ts'
 import { retryParked, type RefoldPorts } from './refold.ts'
 import type { FoldRunner, LaneRunner } from './runner.ts'
 import type { StepWriter } from './step-writer.ts'
 
 /** What the roles need. */
 export interface RolesPorts extends RefoldPorts {
+  readonly log: EventLog
   readonly leases: Leases
   readonly amendments: Amendments
   readonly logger: Logger
@@ -160,9 +162,9 @@ export class Roles {
   /** The lane is further than the steps in the log: what it emitted behind them is made again. */
   async #emitAgain(lane: Lane, writer: StepWriter, inLog: readonly ParkedKey[]): Promise<void> {
     const beside = createBeside(lane)
-    await foldUpTo(this.#ports, beside, writer.committed)
+    await foldLane(this.#ports, beside, writer.committed)
     beside.mutedBefore = writer.committed
-    await foldUpTo(this.#ports, beside, lane.consumed)
+    await foldLane(this.#ports, beside, lane.consumed)
     lane.emitted = beside.emitted
     const known = new Map(inLog.map(entry => [entry.key, entry.offset]))
     for (const { key, offset, error, attempts } of lane.parked.values()) {

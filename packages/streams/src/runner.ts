@@ -1,8 +1,9 @@
 /** A fold as it runs: its lanes with what the runtime keeps about them. */
-import { partitionName, type Position } from '@millrace/core'
+import { invariant, partitionName, type Position } from '@millrace/core'
 import type { FoldDefinition, FoldShard, ParkedInfo } from './fold.ts'
 import type { Lane } from './lane.ts'
 import type { Lineage } from './generations.ts'
+import { snapshotNameOf } from './rebuilds/events.ts'
 import type { StepWriter } from './step-writer.ts'
 import type { FoldHandle, FoldStatus } from './streams.ts'
 
@@ -14,7 +15,8 @@ export interface Beside {
 
 /** One lane, and who may touch it. */
 export class LaneRunner {
-  readonly lane: Lane
+  /** The lane that is read and fed; another one after a switch. */
+  lane: Lane
   /** Present for folds with targets. */
   readonly writer: StepWriter | undefined
   /** Why it stopped for good. */
@@ -59,6 +61,17 @@ export class LaneRunner {
     }
   }
 
+  /** Exchanges the lane, which stands still, for one that stands at the same offset. */
+  install(lane: Lane): void {
+    const before = this.lane
+    invariant(lane.consumed === before.consumed, 'lanes are exchanged at one offset')
+    lane.revision = Math.max(lane.revision, before.revision) + 1
+    lane.mutedBefore = before.mutedBefore
+    lane.takeParkedFrom(before)
+    this.lane = lane
+    this.writer?.use(lane)
+  }
+
   /** Makes the lane stand still until the returned function is called. */
   async hold(): Promise<() => void> {
     return await new Promise(resolve => {
@@ -67,10 +80,18 @@ export class LaneRunner {
   }
 }
 
+/** A version of a fold that this process has the code of. */
+export interface FoldVersion {
+  readonly definition: FoldDefinition
+  /** What a snapshot of it must match. */
+  readonly identity: string
+}
+
 /** See the head of the file. */
 export class FoldRunner {
-  readonly definition: FoldDefinition
   readonly lineage: Lineage
+  /** The version of the definition, then the one that it replaces. */
+  readonly versions: readonly FoldVersion[]
   readonly lanes: readonly LaneRunner[]
   readonly listeners = new Set<() => void>()
   /** True once it has reached the end of its source. */
@@ -82,23 +103,65 @@ export class FoldRunner {
   /** How long the last snapshot took. */
   snapshotTookMs = 0
   #partitionOf: (key: string) => number
+  #live: FoldVersion & { readonly build: number }
+  #shards: readonly FoldShard[] = []
 
   constructor(options: {
-    definition: FoldDefinition
+    live: FoldVersion & { readonly build: number }
+    versions: readonly FoldVersion[]
     lineage: Lineage
     lanes: readonly LaneRunner[]
     partitionOf: (key: string) => number
     nowMs: number
   }) {
-    this.definition = options.definition
+    this.#live = options.live
+    this.versions = options.versions
     this.lineage = options.lineage
     this.lanes = options.lanes
     this.#partitionOf = options.partitionOf
     this.snapshotAtMs = options.nowMs
+    this.noteShards()
+  }
+
+  /** The version that is served. */
+  get definition(): FoldDefinition {
+    return this.#live.definition
+  }
+
+  /** The version of the definition. */
+  get newest(): FoldVersion {
+    return this.versions[0] as FoldVersion
+  }
+
+  /** What a snapshot of the served version must match. */
+  get identity(): string {
+    return this.#live.identity
+  }
+
+  /** The build that is served. */
+  get build(): number {
+    return this.#live.build
   }
 
   get name(): string {
     return this.definition.name
+  }
+
+  /** The name of its snapshots. */
+  get snapshotName(): string {
+    return snapshotNameOf(this.name, this.build)
+  }
+
+  /** Serves another build from now on: one lane for each partition, at the same offsets. */
+  install(live: FoldVersion & { readonly build: number }, lanes: readonly Lane[]): void {
+    this.#live = live
+    this.lanes.forEach((laneRunner, at) => laneRunner.install(lanes[at] as Lane))
+    this.noteShards()
+  }
+
+  /** Reads go to the shards that the lanes have now. */
+  noteShards(): void {
+    this.#shards = this.lanes.map(({ lane }) => lane.shard)
   }
 
   position(): Position {
@@ -180,6 +243,7 @@ export class FoldRunner {
     return {
       name: this.name,
       version: this.definition.version,
+      build: this.build,
       generation: this.lineage.generation,
       state: error !== undefined ? 'failed' : this.isLive ? 'live' : 'catching-up',
       ...(error === undefined ? {} : { error }),
@@ -193,11 +257,13 @@ export class FoldRunner {
   }
 
   handle<Shard extends FoldShard>(): FoldHandle<Shard> {
-    const shards = this.lanes.map(({ lane }) => lane.shard as Shard)
+    const live = (): FoldDefinition => this.definition
     return {
-      definition: this.definition as unknown as FoldDefinition<Shard>,
-      shards: () => shards,
-      shardOf: key => shards[this.#partitionOf(key)] as Shard,
+      get definition() {
+        return live() as unknown as FoldDefinition<Shard>
+      },
+      shards: () => this.#shards as readonly Shard[],
+      shardOf: key => this.#shards[this.#partitionOf(key)] as Shard,
       position: () => this.position(),
       revision: () => this.revision(),
       parked: () => this.parked(),

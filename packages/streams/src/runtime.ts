@@ -6,24 +6,27 @@
  * (docs/adr/0003-streams-runtime.md). Reads never wait for the loop; they see whole records.
  */
 import type { Position } from '@millrace/core'
-import type { LogRecord } from '@millrace/log'
+import type { EventLog, LogRecord } from '@millrace/log'
 import { Amendments, type Amendment } from './amendments.ts'
-import { assemble } from './assemble.ts'
+import { assemble, type Assembled } from './assemble.ts'
 import { amend, waitingRecords } from './dead-letters.ts'
 import { Decisions, isReplaying } from './decisions.ts'
 import { streamsErrors } from './errors.ts'
-import type { FoldShard } from './fold.ts'
+import type { FoldDefinition, FoldShard } from './fold.ts'
 import type { Lane } from './lane.ts'
 import { loadFold } from './load.ts'
 import { ViewLoop } from './loop.ts'
 import { SETTINGS_DEFAULT, type StreamsOptions, type StreamsSettings } from './options.ts'
 import { carryBack, carryForward, hasConsumed, upstreamOf } from './reach.ts'
 import { rebuildKeys, rebuildLane, refoldKeys, type Rebuilt } from './rebuild.ts'
+import { openBuilder, type OpenBuilder } from './rebuilds/builder.ts'
+import type { Rebuilds } from './rebuilds/contract.ts'
+import { createRebuilds, type RebuildPorts } from './rebuilds/rebuilds.ts'
+import { replayRange, type Replayed, type ReplayRequest } from './rebuilds/replay.ts'
 import { retryParked, type RefoldPorts } from './refold.ts'
 import { Roles } from './roles.ts'
 import type { FoldRunner, LaneRunner } from './runner.ts'
-import { Slices } from './slices.ts'
-import { LaneCapture } from './snapshot-codec.ts'
+import { SnapshotWriter } from './snapshot-writer.ts'
 import type { FoldHandle, FoldStatus, Streams } from './streams.ts'
 import { TableWatch } from './table-watch.ts'
 
@@ -36,16 +39,11 @@ export async function openStreams(options: StreamsOptions): Promise<Streams> {
   const runtime: { current?: Runtime } = {}
   const amendments = await Amendments.open(options.log)
   const onSettled = (): void => runtime.current?.wake()
-  const runners = await assemble(options, settings, { amendments, onSettled })
-  runtime.current = new Runtime(options, settings, { runners, amendments })
+  const assembled = await assemble(options, settings, { amendments, onSettled })
+  runtime.current = new Runtime(options, settings, { ...assembled, amendments })
   await runtime.current.load()
   return runtime.current
 }
-
-/** A snapshot takes a fourth of the loop's slice at a time: requests and folds go before it. */
-const SNAPSHOT_SLICE_SHARE = 1 / 4
-/** A fold whose snapshot took long waits so many times as long before it begins the next. */
-const SNAPSHOT_REST = 4
 
 interface Waiter {
   /** True when it was answered. */
@@ -62,11 +60,12 @@ class Runtime implements Streams {
   readonly #decisions: Decisions
   /** Absent where one process runs the folds. */
   readonly #roles: Roles | undefined
-  readonly #ports: RefoldPorts
+  readonly #ports: RefoldPorts & { readonly log: EventLog }
   readonly #waiters = new Set<Waiter>()
   readonly #upstream = new Map<FoldRunner, readonly FoldRunner[]>()
   readonly #background = new Set<Promise<unknown>>()
-  #snapshots: Promise<unknown> = Promise.resolve()
+  readonly #snapshots: SnapshotWriter
+  readonly rebuilds: Rebuilds
   #stopListening: () => void = () => undefined
   #snapshotTimer: { cancel(): void } | undefined
   #isClosed = false
@@ -74,10 +73,7 @@ class Runtime implements Streams {
   constructor(
     options: StreamsOptions,
     settings: StreamsSettings,
-    {
-      runners,
-      amendments,
-    }: { readonly runners: ReadonlyMap<string, FoldRunner>; readonly amendments: Amendments },
+    { runners, builds, amendments }: Assembled & { readonly amendments: Amendments },
   ) {
     this.#options = options
     this.#settings = settings
@@ -88,9 +84,19 @@ class Runtime implements Streams {
     this.#watch = new TableWatch(runners, options.tables ?? {}, (runner, laneRunner) =>
       this.#refoldStale(runner, laneRunner),
     )
+    this.#snapshots = new SnapshotWriter({
+      snapshots: options.snapshots,
+      clock,
+      logger,
+      settings,
+      watch: this.#watch,
+      amendments,
+      track: work => this.#track(work),
+      wake: () => this.#loop.wake(),
+    })
     if (leases !== undefined) {
       const settle = (runner: FoldRunner, laneRunner: LaneRunner): Promise<void> =>
-        this.#settle(runner, laneRunner)
+        this.#snapshots.settle(runner, laneRunner)
       const ports = { ...this.#ports, leases, amendments, logger, settle, wake: () => this.wake() }
       this.#roles = new Roles(ports, this.#all)
     }
@@ -106,6 +112,7 @@ class Runtime implements Streams {
     })
     this.#decisions = new Decisions({ log, logger, retry: at => this.#retry(at) }, this.#all)
     for (const runner of this.#all) this.#upstream.set(runner, upstreamOf([runner], this.#all))
+    this.rebuilds = createRebuilds(this.#rebuildPorts(amendments), builds)
   }
 
   async load(): Promise<void> {
@@ -115,6 +122,7 @@ class Runtime implements Streams {
     const others = this.#all.filter(runner => !this.#watch.isTable(runner))
     for (const runner of [...tables, ...others]) {
       const seen = await loadFold(ports, runner)
+      runner.noteShards()
       await this.#watch.catchUp(log, runner, seen)
       runner.foldedAtSnapshot = runner.consumed()
     }
@@ -212,6 +220,10 @@ class Runtime implements Streams {
     }
   }
 
+  replay(request: ReplayRequest): Promise<Replayed> {
+    return replayRange(this.#ports, this.#runner(request.fold), request)
+  }
+
   retry(request: { fold: string; key: string }): Promise<boolean> {
     return this.#retry(request)
   }
@@ -242,17 +254,17 @@ class Runtime implements Streams {
     const runner = this.#runner(fold)
     this.#assertOpen()
     const laneRunner = runner.laneOf(key)
-    const { lane } = laneRunner
     this.#roles?.assertLeads(runner, laneRunner)
     await this.#until(() => this.#isClosed || !isReplaying(laneRunner))
     const isReleased = await laneRunner.exclusively(async () => {
+      const { lane } = laneRunner
       this.#roles?.assertLeads(runner, laneRunner)
       await prepare?.(lane)
       const group = [...(lane.parked.get(key)?.group ?? [])]
       const done = await retryParked(this.#ports, lane, key, false)
       this.#watch.noteRetried(runner, group)
       // Who is told that a key was released may rely on it.
-      await this.#settle(runner, laneRunner)
+      await this.#snapshots.settle(runner, laneRunner)
       this.#roles?.assertLeads(runner, laneRunner)
       return done
     })
@@ -269,11 +281,12 @@ class Runtime implements Streams {
 
   async snapshot(): Promise<void> {
     this.#assertOpen()
-    for (const runner of this.#all) await this.#snapshotFold(runner)
+    for (const runner of this.#all) await this.#snapshots.write(runner)
   }
 
   async close(): Promise<void> {
     if (this.#isClosed) return
+    await this.rebuilds.close()
     await this.#catchUp()
     this.#isClosed = true
     this.#snapshotTimer?.cancel()
@@ -286,7 +299,7 @@ class Runtime implements Streams {
     for (const waiter of this.#waiters) if (waiter.check()) this.#waiters.delete(waiter)
     if (!writesSnapshots) return
     for (const runner of this.#all) {
-      if (runner.consumed() !== runner.foldedAtSnapshot) await this.#snapshotFold(runner)
+      if (runner.consumed() !== runner.foldedAtSnapshot) await this.#snapshots.write(runner)
     }
   }
 
@@ -345,7 +358,7 @@ class Runtime implements Streams {
       }
     }
     for (const due of this.#decisions.due()) this.#track(due)
-    this.#startSnapshots()
+    if (!this.#isClosed && this.#writesSnapshots()) this.#snapshots.startDue(this.#all)
   }
 
   #refoldStale(runner: FoldRunner, laneRunner: LaneRunner): void {
@@ -386,100 +399,43 @@ class Runtime implements Streams {
     })
   }
 
-  #startSnapshots(): void {
-    if (this.#isClosed || !this.#writesSnapshots()) return
-    const { snapshotEveryRecords, snapshotEveryMs } = this.#settings
-    for (const runner of this.#all) {
-      const folded = runner.consumed() - runner.foldedAtSnapshot
-      // A fold that stopped writes no snapshot; to try again each turn would keep the loop awake.
-      if (folded === 0 || runner.isSnapshotting || runner.error() !== undefined) continue
-      const ageMs = this.#options.clock.monotonicMs() - runner.snapshotAtMs
-      if (folded < snapshotEveryRecords && ageMs < snapshotEveryMs) continue
-      if (ageMs < runner.snapshotTookMs * SNAPSHOT_REST) continue
-      this.#track(this.#snapshotFold(runner))
-    }
-  }
-
   /** Of several processes with the same state one writes it down: that which has the first partitions. */
   #writesSnapshots(): boolean {
     const { leases } = this.#options
     return leases === undefined || leases.tokenOf(0) !== undefined
   }
 
-  /** Writes a snapshot when those asked for before are written, so that together they take one share of the time. */
-  async #snapshotFold(runner: FoldRunner): Promise<void> {
-    if (runner.isSnapshotting) return
-    runner.isSnapshotting = true
-    const turn = this.#snapshots.then(() => this.#writeSnapshot(runner))
-    this.#snapshots = turn
-    await turn
-  }
-
-  /** A failure is logged, since the log can always give the state again. */
-  async #writeSnapshot(runner: FoldRunner): Promise<void> {
-    const startedMs = this.#options.clock.monotonicMs()
-    const folded = runner.consumed()
-    try {
-      if (runner.error() !== undefined) return
-      const meta = { version: runner.lineage.identity, info: { format: 1 } }
-      await this.#options.snapshots.save(runner.name, meta, this.#encode(runner))
-      runner.foldedAtSnapshot = folded
-    } catch (error) {
-      this.#options.logger.warn('a snapshot could not be written', {
-        fold: runner.name,
-        reason: runner.stopText(error),
-      })
-    } finally {
-      runner.isSnapshotting = false
-      runner.snapshotAtMs = this.#options.clock.monotonicMs()
-      runner.snapshotTookMs = runner.snapshotAtMs - startedMs
-    }
-  }
-
-  async *#encode(runner: FoldRunner): AsyncGenerator<Uint8Array> {
-    const slices = new Slices(this.#options.clock, this.#settings.sliceMs * SNAPSHOT_SLICE_SHARE)
-    for (const laneRunner of runner.lanes) {
-      const free = await this.#holdSettled(runner, laneRunner)
-      const { lane } = laneRunner
-      const capture = new LaneCapture(lane, this.#watch.seenBy(runner))
-      const goOn = (): void => {
-        free()
-        this.#loop.wake()
-      }
-      if (lane.shard.advance === undefined || lane.shard.isSteadyInTime === true) goOn()
-      try {
-        yield* capture.chunks(slices)
-      } finally {
-        capture.end()
-        goOn()
-      }
-    }
-  }
-
-  /** Stops a lane where its steps are durable and its state has seen all that its tables hold. */
-  async #holdSettled(runner: FoldRunner, laneRunner: LaneRunner): Promise<() => void> {
-    for (;;) {
-      const free = await laneRunner.hold()
-      try {
-        await this.#settle(runner, laneRunner)
-      } catch (error) {
-        free()
-        throw error
-      }
-      if (laneRunner.stale.size === 0) return free
-      free()
-    }
-  }
-
-  /** Commits what a standing lane did, and waits until it is durable. */
-  async #settle(runner: FoldRunner, { lane, writer }: LaneRunner): Promise<void> {
-    while (writer !== undefined && lane.consumed >= lane.mutedBefore && !writer.isDrained()) {
-      if (writer.error !== undefined) {
-        const reason = lane.stopText(writer.error)
-        throw streamsErrors.create('FOLD_FAILED', { fold: runner.name, reason }, writer.error)
-      }
-      writer.flush()
-      await writer.settled()
+  #rebuildPorts(amendments: Amendments): RebuildPorts {
+    const { log, snapshots, clock, logger, leases } = this.#options
+    const { openBuilder: openElsewhere, differences } = this.#options
+    const { sliceMs, tenant } = this.#settings
+    const definitionOf = (name: string, version: string): FoldDefinition =>
+      this.#runner(name).versions.find(({ definition }) => definition.version === version)
+        ?.definition as FoldDefinition
+    const sink = differences === undefined ? {} : { differences }
+    const here: OpenBuilder = (job, consumed) =>
+      openBuilder(
+        { log, snapshots, clock, sliceMs, definitionOf, amendments, ...sink },
+        job,
+        consumed,
+      )
+    return {
+      log,
+      snapshots,
+      clock,
+      logger,
+      tenant,
+      sliceMs,
+      leases,
+      watch: this.#watch,
+      refold: this.#ports,
+      amendments,
+      openBuilder: openElsewhere ?? here,
+      differences,
+      runner: name => this.#runner(name),
+      cuts: this.#snapshots,
+      refoldStale: (runner, laneRunner) => this.#refoldStale(runner, laneRunner),
+      wake: () => this.#loop.wake(),
     }
   }
 

@@ -157,6 +157,11 @@ export async function* readLanes(
 
 /** Gives a fresh lane the state of an image. */
 export function restoreLane(lane: Lane, image: LaneImage): void {
+  for (const _ of restoring(lane, image));
+}
+
+/** The same, a chunk at a time. */
+export function* restoring(lane: Lane, image: LaneImage): Generator<void, void> {
   const { shard } = lane
   for (const chunk of image.keys) {
     const view = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength)
@@ -166,6 +171,7 @@ export function restoreLane(lane: Lane, image: LaneImage): void {
       shard.decodeKey(view.toString('utf8', at + 8, keyEnd), chunk.subarray(keyEnd, stateEnd))
       at = stateEnd
     }
+    yield
   }
   if (image.shared !== undefined) {
     if (shard.decodeShared === undefined) {

@@ -42,6 +42,7 @@ export class StepWriter {
   /** Why the lane cannot go on; undefined while it can. */
   error: unknown
   readonly #options: StepWriterOptions
+  #lane: Lane
   /** Durable steps, oldest first; those before are forgotten. */
   readonly #marks: StepMark[]
   #from: number
@@ -57,6 +58,7 @@ export class StepWriter {
 
   constructor(options: StepWriterOptions) {
     this.#options = options
+    this.#lane = options.lane
     const steps = this.#steps()
     this.#marks = steps.map(({ consumed, ends }) => ({ consumed, ends })).reverse()
     this.committed = steps[0]?.consumed ?? 0
@@ -92,7 +94,7 @@ export class StepWriter {
 
   /** The lane follows from now on; what it did and did not commit yet is for whoever leads. */
   follow(): void {
-    const { lane } = this.#options
+    const lane = this.#lane
     this.#leads = false
     this.#token = undefined
     this.error = undefined
@@ -108,11 +110,16 @@ export class StepWriter {
 
   /** The lane leads from now on. It stands at the newest step or before, or holds what it emitted since. */
   lead(token: number): void {
-    const { lane } = this.#options
+    const lane = this.#lane
     this.#leads = true
     this.#token = token
     this.#from = this.committed
     lane.mutedBefore = this.committed
+  }
+
+  /** Commits what `lane` does from now on; the one before has nothing left. */
+  use(lane: Lane): void {
+    this.#lane = lane
   }
 
   /** True when the lane should stop folding until steps became durable. */
@@ -120,13 +127,13 @@ export class StepWriter {
     return (
       this.error !== undefined ||
       this.#refused.length > 0 ||
-      this.#options.lane.emitted.length >= EMITTED_WAITING_MAX
+      this.#lane.emitted.length >= EMITTED_WAITING_MAX
     )
   }
 
   /** True when all that the lane did is durable. */
   isDrained(): boolean {
-    const { lane } = this.#options
+    const lane = this.#lane
     return (
       this.#inFlight === 0 &&
       this.#refused.length === 0 &&
@@ -146,7 +153,8 @@ export class StepWriter {
    * few of them and an idle one always ends with one.
    */
   flush(end = 0): void {
-    const { lane, batchRecords } = this.#options
+    const { batchRecords } = this.#options
+    const lane = this.#lane
     if (!this.#leads) return
     if (this.error !== undefined || this.#refused.length > 0) return
     if (lane.consumed < this.#from) return
@@ -205,7 +213,8 @@ export class StepWriter {
   }
 
   #steps(): readonly StepEnd[] {
-    const { lane, generation, log } = this.#options
+    const { generation, log } = this.#options
+    const lane = this.#lane
     return log.steps({
       processor: lane.definition.name,
       generation,

@@ -3,6 +3,8 @@ import type { Position } from '@millrace/core'
 import type { LogRecord } from '@millrace/log'
 import type { Amendment } from './amendments.ts'
 import type { FoldDefinition, FoldShard, ParkedInfo } from './fold.ts'
+import type { Replayed, ReplayRequest } from './rebuilds/replay.ts'
+import type { Rebuilds } from './rebuilds/contract.ts'
 
 /** One fold, running. */
 export interface FoldHandle<Shard extends FoldShard = FoldShard> {
@@ -26,6 +28,8 @@ export interface FoldHandle<Shard extends FoldShard = FoldShard> {
 export interface FoldStatus {
   readonly name: string
   readonly version: string
+  /** Number of the build that is served: see `rebuilds`. */
+  readonly build: number
   readonly generation: number
   /** `catching-up` until it has once reached the end of its source. */
   readonly state: 'catching-up' | 'live' | 'failed'
@@ -65,6 +69,10 @@ export interface Streams {
     keys?: readonly string[]
     replace?: boolean
   }): Promise<{ readonly keys: number; readonly different: readonly string[] }>
+  /** Rebuilds of declared views beside the live ones, and the switch to them. */
+  readonly rebuilds: Rebuilds
+  /** Folds a range of a fold's source into a fresh state, beside the live one. Throws REPLAY_INVALID. */
+  replay(request: ReplayRequest): Promise<Replayed>
   /** Tries a parked key again from where it stopped, with the keys that wait with it; true when it is released. A key that fails again waits from there on. */
   retry(request: { fold: string; key: string }): Promise<boolean>
   /** The records that wait for a parked key, in log order, from offset `from` on. Throws KEY_NOT_PARKED. */

@@ -10,7 +10,8 @@
 import { partitionName, type Position } from '@millrace/core'
 import type { EventLog, LogRecord } from '@millrace/log'
 import type { Lane } from './lane.ts'
-import type { FoldRunner, LaneRunner } from './runner.ts'
+import { tableKindsOf } from './assemble.ts'
+import type { Beside, FoldRunner, LaneRunner } from './runner.ts'
 
 /** See the head of the file. */
 export class TableWatch {
@@ -29,7 +30,7 @@ export class TableWatch {
   ) {
     this.#onStale = onStale
     for (const runner of runners.values()) {
-      for (const kind of runner.definition.tables ?? []) {
+      for (const kind of tableKindsOf(runner.newest.definition)) {
         const table = runners.get(tables[kind] as string) as FoldRunner
         push(this.#joiners, kind, runner)
         push(this.#tablesOf, runner, table)
@@ -44,6 +45,11 @@ export class TableWatch {
 
   tablesOf(runner: FoldRunner): readonly FoldRunner[] {
     return this.#tablesOf.get(runner) ?? []
+  }
+
+  /** The kinds that the fold of a table keeps. */
+  kindsOf(table: FoldRunner): readonly string[] {
+    return this.#kinds.get(table) ?? []
   }
 
   /** Notes what is durable now: joins wait until their tables have come this far. */
@@ -120,22 +126,44 @@ export class TableWatch {
       for (const { lane } of table.lanes) {
         const name = `${table.name}/${lane.partition}`
         for (const [laneRunner, offsets] of seen) {
-          await this.#replay(log, { runner, laneRunner, table, lane }, offsets[name] ?? 0)
+          const mark = this.#marker(runner, laneRunner)
+          await this.#replay(log, { runner, table, lane }, offsets[name] ?? 0, mark)
         }
       }
     }
   }
 
+  /** The same for a build that was loaded beside a lane of `runner`. */
+  async catchUpBeside(
+    log: EventLog,
+    runner: FoldRunner,
+    beside: Beside,
+    seen: Readonly<Record<string, number>>,
+  ): Promise<void> {
+    for (const table of this.tablesOf(runner)) {
+      for (const { lane } of table.lanes) {
+        const start = seen[`${table.name}/${lane.partition}`] ?? 0
+        await this.#replay(log, { runner, table, lane }, start, (kind, id, fromMs) =>
+          markBeside(beside, kind, id, fromMs),
+        )
+      }
+    }
+  }
+
+  #marker(runner: FoldRunner, laneRunner: LaneRunner): Mark {
+    return (kind, id, fromMs) => this.#mark(runner, laneRunner, kind, id, fromMs)
+  }
+
   async #replay(
     log: EventLog,
-    join: { runner: FoldRunner; laneRunner: LaneRunner; table: FoldRunner; lane: Lane },
+    join: { runner: FoldRunner; table: FoldRunner; lane: Lane },
     start: number,
+    mark: Mark,
   ): Promise<void> {
-    const { runner, laneRunner, table, lane } = join
+    const { runner, table, lane } = join
     const stream = table.definition.source
-    const kinds = (this.#kinds.get(table) ?? []).filter(kind =>
-      runner.definition.tables?.includes(kind),
-    )
+    const joined = tableKindsOf(runner.newest.definition)
+    const kinds = (this.#kinds.get(table) ?? []).filter(kind => joined.includes(kind))
     for (let from = start; from < lane.consumed;) {
       const recordsMax = Math.min(lane.consumed - from, 1_000)
       const batch = await log.read({ stream, partition: lane.partition, from, recordsMax })
@@ -144,7 +172,7 @@ export class TableWatch {
         if (!lane.wants(record)) continue
         for (const kind of kinds) {
           for (const id of lane.keysOf(record)) {
-            this.#mark(runner, laneRunner, kind, id, record.eventTimeMs)
+            mark(kind, id, record.eventTimeMs)
           }
         }
       }
@@ -163,11 +191,15 @@ export class TableWatch {
     for (const key of laneRunner.lane.shard.readersOf?.(kind, id, fromMs) ?? []) {
       laneRunner.stale.add(key)
     }
-    for (const { lane, stale } of laneRunner.besides) {
-      for (const key of lane.shard.readersOf?.(kind, id, fromMs) ?? []) stale.add(key)
-    }
+    for (const beside of laneRunner.besides) markBeside(beside, kind, id, fromMs)
     if (before === 0 && laneRunner.stale.size > 0) this.#onStale(runner, laneRunner)
   }
+}
+
+type Mark = (kind: string, id: string, fromMs: number) => void
+
+function markBeside({ lane, stale }: Beside, kind: string, id: string, fromMs: number): void {
+  for (const key of lane.shard.readersOf?.(kind, id, fromMs) ?? []) stale.add(key)
 }
 
 function push<K, V>(map: Map<K, V[]>, key: K, value: V): void {

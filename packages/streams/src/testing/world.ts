@@ -6,6 +6,7 @@ import type { SnapshotStore } from '@millrace/store'
 import { createMemorySnapshotStore } from '@millrace/store/memory'
 import type { FoldDefinition } from '../fold.ts'
 import type { StreamsSettings } from '../options.ts'
+import type { DifferencesSink } from '../rebuilds/builder.ts'
 import { openStreams } from '../runtime.ts'
 import type { Streams } from '../streams.ts'
 
@@ -26,6 +27,7 @@ export class TestWorld {
   tables: Readonly<Record<string, string>> = {}
   extraStreams: readonly StreamSpec[] = []
   settings: Partial<StreamsSettings> = { batchRecords: 7 }
+  sink: DifferencesSink | undefined
   sync: (() => Promise<void>) | undefined
   queueBytesMax: number | undefined
 
@@ -52,6 +54,7 @@ export class TestWorld {
       logger: this.logger,
       folds: this.folds,
       tables: this.tables,
+      ...(this.sink === undefined ? {} : { differences: this.sink }),
       options: this.settings,
     })
     return this

@@ -45,8 +45,11 @@ export function compileViews(options: {
   const kinds = new Set(options.tableKinds ?? [])
   const folds: FoldDefinition[] = []
   for (const [name, view] of Object.entries(views)) {
-    for (const item of Object.values(view.join)) kinds.add(item.name)
-    folds.push(compileView(name, view, rules))
+    for (const { join } of [view, view.replaces ?? view]) {
+      for (const item of Object.values(join)) kinds.add(item.name)
+    }
+    const fold = compileView(name, view, rules)
+    folds.push(view.replaces === undefined ? fold : withReplaced(name, view, fold, rules))
   }
   const tables = [...kinds].sort()
   return {
@@ -96,7 +99,31 @@ function compileView(
     onFailure: view.onFailure,
     createShard: context =>
       window === undefined ? new PlainShard(plan, context) : new WindowShard(plan, window, context),
+    readKey: (shard, key) => (shard as FoldShard & ReadableShard).read(key),
   }
+}
+
+/** The fold of a view with that of the version before it, which runs until it is switched. */
+function withReplaced(
+  name: string,
+  view: AnyView,
+  fold: FoldDefinition,
+  rules: Map<string, RekeyRule>,
+): FoldDefinition {
+  const refuse = (reason: string): never => {
+    throw coreErrors.create('DEFINITION_INVALID', { path: `views.${name}.replaces`, reason })
+  }
+  const before = view.replaces as AnyView
+  if (before.replaces !== undefined) refuse('it replaces another one: keep one version before')
+  if (view.emits.length > 0 || before.emits.length > 0) {
+    refuse('a view that emits is changed by a restart: what is behind it changes with it')
+  }
+  const replaces = compileView(name, before, rules)
+  if (before.key !== view.key || replaces.source !== fold.source) {
+    refuse('the version before has another key or stream; give this view another name')
+  }
+  if (replaces.version === fold.version) refuse('both are the same version')
+  return { ...fold, replaces }
 }
 
 function checkView(name: string, view: AnyView): void {

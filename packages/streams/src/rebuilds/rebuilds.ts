@@ -1,0 +1,463 @@
+/**
+ * Rebuilds beside the live state: begins a build, follows it, compares it, switches to it, and back.
+ *
+ * Promise: at every moment one build of a fold is served, the one that the log names
+ * (`events.ts`). The switch is durable before it is seen; a read sees the one or the other, at the
+ * position of the switch both. What a build came to is kept: the same call goes on after a crash.
+ * See docs/adr/0012-rebuild-and-switch.md.
+ */
+import { isError, type Clock, type Logger } from '@millrace/core'
+import type { EventLog, Leases } from '@millrace/log'
+import type { SnapshotStore } from '@millrace/store'
+import { streamsErrors } from '../errors.ts'
+import type { FoldRunner, FoldVersion, LaneRunner } from '../runner.ts'
+import {
+  decisionsDigest,
+  foldsOf,
+  type BuildJob,
+  type Builder,
+  type BuildTarget,
+  type DifferencesSink,
+  type OpenBuilder,
+} from './builder.ts'
+import { differencesOf } from './compare.ts'
+import type { RebuildRequest, Rebuilds, RebuildStatus } from './contract.ts'
+import {
+  commitBuildEvent,
+  cutNameOf,
+  partNameOf,
+  snapshotNameOf,
+  withEvent,
+  type Build,
+  type BuildEvent,
+  type BuildHistory,
+} from './events.ts'
+import { exchange, type ExchangePorts } from './exchange.ts'
+import { jobOf, positionOf, type JobPorts } from './job.ts'
+
+/** What rebuilds need of the runtime. */
+export interface RebuildPorts extends Omit<ExchangePorts, 'log'>, JobPorts {
+  readonly log: EventLog
+  readonly snapshots: SnapshotStore
+  readonly clock: Clock
+  readonly logger: Logger
+  /** Present where other processes may serve the same folds. */
+  readonly leases: Leases | undefined
+  readonly openBuilder: OpenBuilder
+  readonly differences: DifferencesSink | undefined
+  runner(name: string): FoldRunner
+}
+
+/** Nearer than this the build is loaded beside the live state, which folds the rest. */
+const GAP_RECORDS = 20_000
+const CHASES_MAX = 20
+const LIVE_POLL_MS = 20
+
+interface Work {
+  state: RebuildStatus['state']
+  readonly startedMs: number
+  endedMs: number | undefined
+  readonly consumed: Float64Array
+  startedAt: number
+  total: number
+  builder: Builder | undefined
+  error: unknown
+  isDropped: boolean
+  running: Promise<void>
+}
+
+type Compared = NonNullable<RebuildStatus['comparison']> & { readonly build: number }
+
+/** Creates the rebuilds of a runtime. `histories` is what the log said at the start. */
+export function createRebuilds(
+  ports: RebuildPorts,
+  histories: ReadonlyMap<string, BuildHistory>,
+): Rebuilds {
+  return new RuntimeRebuilds(ports, histories)
+}
+
+class RuntimeRebuilds implements Rebuilds {
+  readonly #ports: RebuildPorts
+  readonly #histories: Map<string, BuildHistory>
+  readonly #works = new Map<string, Work>()
+  readonly #compared = new Map<string, Compared>()
+
+  constructor(ports: RebuildPorts, histories: ReadonlyMap<string, BuildHistory>) {
+    this.#ports = ports
+    this.#histories = new Map(histories)
+  }
+
+  async start({ fold, isDryRun = false, maxDifferences }: RebuildRequest): Promise<RebuildStatus> {
+    const runner = this.#free(fold)
+    const { version } = runner.newest.definition
+    if (!isDryRun) this.#assertAlone(fold)
+    if (!isDryRun) allowedOf(runner, maxDifferences)
+    this.#begin(runner, 'building', async work => {
+      const build = await this.#openBuild(runner, version)
+      const job = jobOf(this.#ports, runner, build, runner.newest)
+      await this.#withBuilder(work, job, async builder => {
+        await this.#chase(runner, work, builder)
+        work.state = 'comparing'
+        const comparison = await this.#compare(runner, work, build, builder)
+        if (isDryRun) return
+        assertAllowed(runner, comparison.different, maxDifferences)
+        work.state = 'switching'
+        await this.#chase(runner, work, builder)
+      })
+      if (!isDryRun) await this.#exchange(runner, job, runner.newest)
+    })
+    return this.status(fold)
+  }
+
+  async switch({ fold, maxDifferences }: Omit<RebuildRequest, 'isDryRun'>): Promise<RebuildStatus> {
+    const runner = this.#free(fold)
+    this.#assertAlone(fold)
+    if (!this.#isReady(fold)) throw streamsErrors.create('REBUILD_NOT_READY', { fold })
+    const open = this.#historyOf(fold).open as Build
+    const { different } = this.#compared.get(fold) as Compared
+    assertAllowed(runner, different, maxDifferences)
+    await this.#moveTo(runner, open, runner.newest)
+    return this.status(fold)
+  }
+
+  async back(fold: string): Promise<RebuildStatus> {
+    const runner = this.#free(fold)
+    this.#assertAlone(fold)
+    const { before } = this.#historyOf(fold)
+    const refuse = (reason: string): never => {
+      throw streamsErrors.create('REBUILD_NOTHING', { fold, reason })
+    }
+    if (before === undefined) return refuse('none was served before')
+    const version = runner.versions.find(({ definition }) => definition.version === before.version)
+    if (version === undefined) {
+      return refuse(`the definition has no version ${before.version} of it`)
+    }
+    this.#compared.delete(fold)
+    await this.#moveTo(runner, before, version)
+    return this.status(fold)
+  }
+
+  async drop(fold: string): Promise<RebuildStatus> {
+    const runner = this.#ports.runner(fold)
+    const work = this.#works.get(fold)
+    const wasOpen = this.#historyOf(fold).open !== undefined
+    if (work !== undefined && work.state !== 'switching') {
+      work.isDropped = true
+      await work.builder?.close()
+    }
+    await work?.running
+    const { open, before } = this.#historyOf(fold)
+    // The way back is not what was meant by one that was switched to meanwhile.
+    const dropped = wasOpen ? open : (open ?? before)
+    if (dropped === undefined) {
+      const reason = wasOpen ? 'it was switched to meanwhile' : 'none is made, and none is kept'
+      throw streamsErrors.create('REBUILD_NOTHING', { fold, reason })
+    }
+    this.#works.delete(fold)
+    this.#compared.delete(fold)
+    await this.#commit(fold, { kind: 'dropped', ...dropped })
+    await this.#forget(runner, dropped.build, { isWhole: true })
+    return this.status(fold)
+  }
+
+  async settled(fold: string): Promise<RebuildStatus> {
+    await this.#works.get(fold)?.running
+    return this.status(fold)
+  }
+
+  status(fold: string): RebuildStatus {
+    const runner = this.#ports.runner(fold)
+    const { before, open } = this.#historyOf(fold)
+    const { build, definition } = runner
+    const work = this.#works.get(fold)
+    const comparison = this.#compared.get(fold)
+    const folded = work === undefined ? 0 : sum(work.consumed)
+    const endMs = work?.endedMs ?? this.#ports.clock.monotonicMs()
+    return {
+      fold,
+      live: { build, version: definition.version },
+      ...(before === undefined ? {} : { before }),
+      ...(open === undefined ? {} : { open }),
+      state: work?.state ?? 'idle',
+      ...(work?.error === undefined ? {} : { error: describe(runner, work.error) }),
+      folded,
+      total: Math.max(work?.total ?? 0, folded),
+      elapsedMs: work === undefined ? 0 : Math.round(endMs - work.startedMs),
+      foldedNow: work === undefined ? 0 : folded - work.startedAt,
+      ...(comparison === undefined ? {} : { comparison }),
+    }
+  }
+
+  async close(): Promise<void> {
+    for (const work of this.#works.values()) {
+      work.isDropped = true
+      await work.builder?.close()
+      await work.running
+    }
+  }
+
+  /** The runner of a fold of which nothing is under way. */
+  #free(fold: string): FoldRunner {
+    const runner = this.#ports.runner(fold)
+    const refuse = (reason: string): never => {
+      throw streamsErrors.create('REBUILD_UNSUPPORTED', { fold, reason })
+    }
+    if (runner.definition.readKey === undefined) refuse('it is no declared view')
+    const { source } = runner.definition
+    const stats = this.#ports.log.stats().streams.find(({ stream }) => stream === source)
+    if (stats?.partitions.some(({ start }) => start > 0)) {
+      refuse(`the stream ${source} no longer has its first records`)
+    }
+    assertFolds(runner)
+    const work = this.#works.get(fold)
+    if (work !== undefined && work.endedMs === undefined) {
+      throw streamsErrors.create('REBUILD_RUNNING', { fold })
+    }
+    return runner
+  }
+
+  /** The others would go on serving the build that they serve. */
+  #assertAlone(fold: string): void {
+    const leases = this.#ports.leases?.list() ?? []
+    const other = leases.find(({ owner, isOwn }) => owner !== undefined && !isOwn)
+    if (other === undefined) return
+    const where = other.address ?? String(other.owner)
+    throw streamsErrors.create('REBUILD_SHARED', { fold, where })
+  }
+
+  /** Works in the background; what it throws is in the status. */
+  #begin(
+    runner: FoldRunner,
+    state: Work['state'],
+    run: (work: Work) => Promise<void>,
+  ): { readonly work: Work; readonly done: Promise<void> } {
+    const { clock, logger } = this.#ports
+    const work: Work = {
+      state,
+      startedMs: clock.monotonicMs(),
+      endedMs: undefined,
+      consumed: new Float64Array(
+        new SharedArrayBuffer(runner.lanes.length * Float64Array.BYTES_PER_ELEMENT),
+      ),
+      startedAt: 0,
+      total: 0,
+      builder: undefined,
+      error: undefined,
+      isDropped: false,
+      running: Promise.resolve(),
+    }
+    this.#works.set(runner.name, work)
+    const done = run(work)
+    work.running = done
+      .then(
+        () => {
+          work.state = this.#isReady(runner.name) ? 'ready' : 'idle'
+        },
+        (error: unknown) => {
+          work.error = error
+          work.state = this.#isReady(runner.name) ? 'ready' : 'failed'
+          logger.warn('a rebuild ended', { fold: runner.name, reason: runner.stopText(error) })
+        },
+      )
+      .finally(() => (work.endedMs = clock.monotonicMs()))
+    return { work, done }
+  }
+
+  /** True when the open build was compared, by this process. */
+  #isReady(fold: string): boolean {
+    const { open } = this.#historyOf(fold)
+    return open !== undefined && this.#compared.get(fold)?.build === open.build
+  }
+
+  /** The build to go on with, or a new one. */
+  async #openBuild(runner: FoldRunner, version: string): Promise<Build> {
+    const fold = runner.name
+    const { open, next } = this.#historyOf(fold)
+    this.#compared.delete(fold)
+    if (open?.version === version) return open
+    if (open !== undefined) {
+      await this.#commit(fold, { kind: 'dropped', ...open })
+      await this.#forget(runner, open.build, { isWhole: true })
+    }
+    const build = { build: next, version }
+    await this.#commit(fold, { kind: 'started', ...build })
+    return build
+  }
+
+  async #withBuilder(
+    work: Work,
+    job: BuildJob,
+    use: (builder: Builder) => Promise<void>,
+  ): Promise<void> {
+    const builder = await this.#ports.openBuilder(job, work.consumed)
+    work.builder = builder
+    work.startedAt = sum(work.consumed)
+    try {
+      await use(builder)
+    } finally {
+      work.builder = undefined
+      await builder.close()
+    }
+  }
+
+  /** Folds until little is left. */
+  async #chase(runner: FoldRunner, work: Work, builder: Builder): Promise<void> {
+    for (let chase = 0; chase < CHASES_MAX; chase++) {
+      await this.#awaitLive(runner, work)
+      const target = this.#targetOf(runner)
+      work.total = target.ends.reduce((all, end) => all + end, 0)
+      await builder.foldTo(target)
+      if (runner.consumed() - work.total <= GAP_RECORDS) return
+    }
+  }
+
+  /** After a restart the live lanes may be behind the build that was kept: it cannot go back to them. */
+  async #awaitLive(runner: FoldRunner, work: Work): Promise<void> {
+    const isBehind = ({ lane }: LaneRunner): boolean =>
+      lane.consumed < (work.consumed[lane.partition] as number)
+    const assertGoesOn = (): void => {
+      if (work.isDropped) throw streamsErrors.create('REBUILD_DROPPED', { fold: runner.name })
+      assertFolds(runner)
+    }
+    for (assertGoesOn(); runner.lanes.some(isBehind); assertGoesOn()) {
+      await new Promise<void>(resolve => this.#ports.clock.after(LIVE_POLL_MS, resolve))
+    }
+  }
+
+  /** As far as the live lanes have come, which is durable, and what they have seen of their tables. */
+  #targetOf(runner: FoldRunner): BuildTarget {
+    return {
+      ends: runner.lanes.map(({ lane }) => lane.consumed),
+      tables: this.#ports.watch.seenBy(runner),
+    }
+  }
+
+  async #compare(
+    runner: FoldRunner,
+    { consumed }: Work,
+    build: Build,
+    builder: Builder,
+  ): Promise<Compared> {
+    const { snapshots, cuts, differences } = this.#ports
+    const fold = runner.name
+    const cut = cutNameOf(fold, build.build)
+    try {
+      await cuts.keepCut(runner, cut)
+      const file = await differences?.begin({ fold, build: build.build })
+      const comparison = await builder.compare()
+      const different = differencesOf(comparison)
+      const compared = {
+        ...comparison,
+        different,
+        build: build.build,
+        ...(file === undefined ? {} : { file }),
+      }
+      const { keys } = comparison
+      // The build stands where the cut was made.
+      const position = positionOf(runner, ({ partition }) => consumed[partition] as number)
+      await this.#commit(fold, { kind: 'compared', ...build, keys, different, position })
+      this.#compared.set(fold, compared)
+      return compared
+    } finally {
+      await snapshots.remove(cut)
+    }
+  }
+
+  /** Folds a kept build to the end and switches to it. */
+  async #moveTo(runner: FoldRunner, build: Build, version: FoldVersion): Promise<void> {
+    const job = jobOf(this.#ports, runner, build, version)
+    const { work, done } = this.#begin(runner, 'switching', async own => {
+      await this.#withBuilder(own, job, builder => this.#chase(runner, own, builder))
+      await this.#exchange(runner, job, version)
+    })
+    await work.running
+    await done
+  }
+
+  async #exchange(runner: FoldRunner, job: BuildJob, version: FoldVersion): Promise<void> {
+    const { build } = job
+    const fold = runner.name
+    const before = { build: runner.build, version: runner.definition.version }
+    const different = this.#compared.get(fold)?.different
+    const left = await exchange(this.#ports, runner, {
+      job,
+      version,
+      assertCurrent: () => {
+        this.#assertAlone(fold)
+        if (decisionsDigest(this.#ports.amendments, foldsOf(job)) === job.decisions) return
+        throw streamsErrors.create('REBUILD_OUTDATED', { fold })
+      },
+      commit: async () => {
+        await this.#commit(fold, {
+          kind: 'switched',
+          build,
+          version: version.definition.version,
+          before,
+          position: positionOf(runner),
+          ...(different === undefined ? {} : { different }),
+        })
+      },
+    })
+    if (await this.#ports.cuts.keepBoth(runner, left)) {
+      await this.#forget(runner, build, { isWhole: false })
+    }
+  }
+
+  /** Gives back what a builder kept; the snapshot of the whole as well, unless it is served. */
+  async #forget(
+    { name, lanes }: FoldRunner,
+    build: number,
+    { isWhole }: { readonly isWhole: boolean },
+  ): Promise<void> {
+    const { snapshots } = this.#ports
+    for (const { lane } of lanes) {
+      await snapshots.remove(partNameOf(name, build, lane.partition))
+    }
+    if (isWhole) await snapshots.remove(snapshotNameOf(name, build))
+  }
+
+  async #commit(fold: string, event: BuildEvent): Promise<void> {
+    const { log, clock } = this.#ports
+    await commitBuildEvent(log, fold, clock.nowMs(), event)
+    this.#histories.set(fold, withEvent(this.#histories.get(fold), event))
+  }
+
+  #historyOf(fold: string): BuildHistory {
+    return this.#histories.get(fold) ?? { next: 1 }
+  }
+}
+
+/** How many rows may differ; throws REBUILD_LIMIT_MISSING when it must be said. */
+function allowedOf(runner: FoldRunner, maxDifferences: number | undefined): number {
+  const { newest, definition, name: fold } = runner
+  const [from, to] = [definition.version, newest.definition.version]
+  if (maxDifferences !== undefined) return maxDifferences
+  if (from === to) return 0
+  throw streamsErrors.create('REBUILD_LIMIT_MISSING', { fold, from, to })
+}
+
+function assertAllowed(
+  runner: FoldRunner,
+  different: number,
+  maxDifferences: number | undefined,
+): void {
+  const allowed = allowedOf(runner, maxDifferences)
+  if (different <= allowed) return
+  throw streamsErrors.create('REBUILD_REFUSED', { fold: runner.name, different, allowed })
+}
+
+function assertFolds(runner: FoldRunner): void {
+  if (runner.error() === undefined) return
+  const reason = 'it stopped; remove the cause and restart'
+  throw streamsErrors.create('REBUILD_UNSUPPORTED', { fold: runner.name, reason })
+}
+
+function describe(runner: FoldRunner, error: unknown): NonNullable<RebuildStatus['error']> {
+  if (!isError(error)) return { message: runner.stopText(error) }
+  const { code, message, remedy } = error
+  return { code, message, remedy }
+}
+
+function sum(numbers: Float64Array): number {
+  return numbers.reduce((all, number) => all + number, 0)
+}
