@@ -29,6 +29,10 @@ const MEANINGS: Readonly<Record<string, readonly [records: string, meaning: stri
     '`amended`',
     'What was decided about events that a fold could not take: [dead letters](../dead-letters.md).',
   ],
+  'streams.rebuilds': [
+    '`rebuild.started`, `rebuild.compared`, `rebuild.switched`, `rebuild.dropped`',
+    'Which build of a view is served: [rebuilds](../rebuild.md).',
+  ],
   'millrace.schemas': [
     '`schema.registered`, `definition.registered`',
     'The versions of every event type, by which a changed definition is checked.',

@@ -225,6 +225,19 @@ export const serverErrors = defineErrors({
     message: '{file} cannot be used: {reason}.',
     remedy: 'Start the version of Millrace that wrote it, or restore the file from a backup.',
   },
+  REBUILD_THREAD_FAILED: {
+    status: 500,
+    retryable: true,
+    message: 'The thread that builds {fold} ended: {reason} ({code}).',
+    remedy:
+      'Remove the cause and start it again: millrace rebuild <view> goes on with what was kept.',
+  },
+  REBUILD_DEFINITION_CHANGED: {
+    status: 409,
+    retryable: false,
+    message: 'The file of the definition no longer has version {version} of {fold}.',
+    remedy: 'Restart the server, which runs an earlier state of the file.',
+  },
   CONFIG_INVALID: {
     status: 500,
     retryable: false,

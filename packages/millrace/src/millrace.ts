@@ -40,6 +40,8 @@ import { liveOperations } from './http/live-routes.ts'
 import { logOperations } from './http/log-routes.ts'
 import { operationOf } from './http/operation.ts'
 import { createHttpServer, type HttpServer, type NodeHandler } from './http/server.ts'
+import { rebuildOperations } from './http/rebuild-routes.ts'
+import { replayOperations } from './http/replay-routes.ts'
 import { createSubscriptions } from './http/subscriptions.ts'
 import { viewOperations } from './http/view-routes.ts'
 import type { IngestOptions } from './ingest/ingest.ts'
@@ -52,6 +54,11 @@ import { VERSION } from './version.ts'
 /** How to open a Millrace. What is not given comes from the environment, then from the defaults. */
 export interface MillraceOptions<A extends App> extends ConfigOverrides {
   readonly app: A
+  /**
+   * The file whose default export, or export `app`, is `app`: threads load the definition from it, so
+   * that a rebuild leaves this one alone. Without it rebuilds run in slices between other work.
+   */
+  readonly appFile?: string
   /** A folder with a page to serve at `/`. */
   readonly page?: string
   /** Default: JSON lines on standard error at `logLevel`. */
@@ -153,6 +160,7 @@ export async function openMillrace<const A extends App>(
     app: options.app,
     data: config.data,
     database: config.database,
+    ...(options.appFile === undefined ? {} : { appFile: options.appFile }),
     limits,
     clock,
     random,
@@ -323,6 +331,8 @@ function openServer<A extends App>(
       ...viewOperations(context, subscriptions),
       ...logOperations(context, subscriptions),
       ...deadLetterOperations(context),
+      ...rebuildOperations(context),
+      ...replayOperations(context),
       ...keyOperations(keys),
       ...leaseOperations(runtime.backends.leases),
       ...liveOperations(context, subscriptions),

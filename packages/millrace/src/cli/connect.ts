@@ -147,9 +147,17 @@ function remote(server: Server): Connection {
 const CATCH_UP_MS = 24 * 3_600_000
 
 async function openDirectory(context: CommandContext): Promise<Connection> {
-  const { app } = await appOf(context)
+  const { app, file } = await appOf(context)
   const { data, clock, random, output } = context
-  const millrace = await openMillrace({ app, data, clock, random, logger: silentLogger })
+  const appFile = file === undefined ? {} : { appFile: file }
+  const millrace = await openMillrace({
+    app,
+    ...appFile,
+    data,
+    clock,
+    random,
+    logger: silentLogger,
+  })
   try {
     const noticed = clock.after(1000, () => output.note('Catching up with the log ...'))
     await millrace.reached(millrace.log.ends(), { timeoutMs: CATCH_UP_MS })

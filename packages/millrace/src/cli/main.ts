@@ -15,6 +15,8 @@ import { addInit } from './commands/init.ts'
 import { addKeys } from './commands/keys.ts'
 import { addLog } from './commands/log.ts'
 import { addModuleCommand } from './commands/module-commands.ts'
+import { addRebuild } from './commands/rebuild.ts'
+import { addReplay } from './commands/replay.ts'
 import { addSchemas } from './commands/schemas.ts'
 import { addStart } from './commands/start.ts'
 import { addTrack } from './commands/track.ts'
@@ -156,6 +158,8 @@ export function createProgram(ports: CliPorts, run: Run, isJson: boolean): Comma
   addView(program, run)
   addLog(program, run)
   addDeadLetters(program, run)
+  addRebuild(program, run)
+  addReplay(program, run)
   addKeys(program, run)
   addSchemas(program, run)
   addDoctor(program, run)

@@ -3,10 +3,10 @@
  * the definition that it was written under as well as by today's: neither a mark that was taken away
  * nor an event type that is no longer declared uncovers what was sent before.
  */
-import { quietStack, type App } from '@millrace/core'
+import { quietStack, type AnyView, type App } from '@millrace/core'
 import type { LogRecord } from '@millrace/log'
 import type { SchemaHistory } from '@millrace/log/schemas'
-import { AMENDED_TYPE, AMENDMENTS_STREAM } from '@millrace/streams'
+import { AMENDED_TYPE, AMENDMENTS_STREAM, viewFoldName } from '@millrace/streams'
 
 /** What stands in the place of a personal value. */
 export const MASKED = '[personal]'
@@ -79,4 +79,45 @@ export function createErrorDescription(history: SchemaHistory): DescribeError {
 
 function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/**
+ * Gives a row of the view that a fold keeps, with personal values replaced. A view may keep a field of
+ * an event under any name: what has the name of a personal one is hidden, wherever it stands.
+ */
+export type RowMask = (fold: string, value: unknown) => unknown
+
+/** Creates the mask of the rows of an app's views. */
+export function createRowMask(app: App): RowMask {
+  const personal = personalNames(app)
+  return (fold, value) => hideDeep(value, personal.get(fold) ?? NOTHING)
+}
+
+const NOTHING: ReadonlySet<string> = new Set()
+
+function personalNames(app: App): ReadonlyMap<string, ReadonlySet<string>> {
+  const views = Object.entries(app.options.views ?? {})
+  return new Map(
+    views.map(([name, view]) => {
+      const names = [view, view.replaces].flatMap(version => (version ? namesIn(version) : []))
+      return [viewFoldName(name), new Set(names)]
+    }),
+  )
+}
+
+function namesIn({ from, join: joined }: AnyView): readonly string[] {
+  return [...from, ...Object.values(joined)].flatMap(({ fields }) =>
+    Object.keys(fields).filter(name => fields[name]?.isPersonal),
+  )
+}
+
+function hideDeep(value: unknown, names: ReadonlySet<string>): unknown {
+  if (names.size === 0 || typeof value !== 'object' || value === null) return value
+  if (Array.isArray(value)) return value.map(inner => hideDeep(inner, names))
+  return Object.fromEntries(
+    Object.entries(value).map(([name, inner]) => [
+      name,
+      names.has(name) ? MASKED : hideDeep(inner, names),
+    ]),
+  )
 }

@@ -11,7 +11,7 @@ import {
 } from '@millrace/core'
 import { lockDirectory, type DirectoryLock, type EventLog, type Leases } from '@millrace/log'
 import { openNodeDisk } from '@millrace/log/disk'
-import { createSplitThread, openFileLog } from '@millrace/log/file'
+import { createSplitThread, openFileLog, openFileLogView } from '@millrace/log/file'
 import { openMemoryLog } from '@millrace/log/memory'
 import type * as postgresLog from '@millrace/log/postgres'
 import type { SnapshotStore } from '@millrace/store'
@@ -219,6 +219,32 @@ export async function openForReading(
     lock.release()
     throw error
   }
+}
+
+/**
+ * Log and snapshots for a thread that makes a build while another one owns them: the log is read
+ * alone, and the thread writes snapshots of names that are its own. Never closed: they end with it.
+ */
+export async function openForBuilding(options: {
+  readonly data: string
+  readonly database: string
+  readonly clock: Clock
+}): Promise<{
+  readonly log: Pick<EventLog, 'read' | 'history' | 'ends' | 'stats'>
+  readonly snapshots: SnapshotStore
+}> {
+  const { data, database: url, clock } = options
+  const logger = silentLogger
+  if (url !== '') {
+    const { Database, openPostgresLog } = await import('@millrace/log/postgres')
+    const { openPostgresSnapshotStore } = await import('@millrace/store/postgres')
+    const database = new Database({ url, logger })
+    const log = await openPostgresLog({ database, clock, logger })
+    return { log, snapshots: openPostgresSnapshotStore(database) }
+  }
+  const disk = openNodeDisk(data)
+  const log = await openFileLogView({ disk, directory: 'log' })
+  return { log, snapshots: await openFileSnapshotStore({ disk, logger, directory: 'snapshots' }) }
 }
 
 function openInMemory(options: BackendOptions): Backends {

@@ -1,4 +1,5 @@
 /** Puts the house together: log, folds and modules of one app over one set of backends. */
+import { availableParallelism } from 'node:os'
 import {
   createIdSource,
   type App,
@@ -12,6 +13,8 @@ import { openStreams, startTicker, type Streams } from '@millrace/streams'
 import type { Limits } from '../config.ts'
 import { createIngest, type Ingest } from '../ingest/ingest.ts'
 import { personalTypes } from '../http/mask.ts'
+import { buildThreads } from './build-threads.ts'
+import { differencesIn } from './differences.ts'
 import { openBackends, type Backends } from './backends.ts'
 import { planHouse } from './house.ts'
 import { admitDefinition } from './schemas.ts'
@@ -36,6 +39,8 @@ export interface RuntimeOptions {
   readonly app: App
   readonly data: string
   readonly database?: string
+  /** See `MillraceOptions`. */
+  readonly appFile?: string
   readonly limits: Limits
   readonly clock: Clock
   readonly random: Random
@@ -43,6 +48,8 @@ export interface RuntimeOptions {
 }
 
 const TICK_EVERY_MS = 1000
+/** One core is left to those who wait for an answer. */
+const BUILD_THREADS = Math.max(1, availableParallelism() - 1)
 
 /** Opens an app; what was opened is closed again when a later part refuses. */
 export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
@@ -62,6 +69,7 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
     const shared = leases === undefined ? {} : { leases }
     const owns = (partition: number): boolean =>
       leases === undefined || leases.tokenOf(partition) !== undefined
+    const { data, database = '', appFile } = options
     streams = await openStreams({
       log,
       snapshots,
@@ -72,6 +80,10 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
       definition,
       personalTypes: personalTypes(schemas),
       ...shared,
+      differences: differencesIn(data, app),
+      ...(appFile === undefined || data === 'memory'
+        ? {}
+        : { openBuilder: buildThreads({ appFile, data, database }, BUILD_THREADS) }),
     })
     const running = streams
     const secret = identity.secret

@@ -30,7 +30,14 @@ async function start(
   const config = readConfig({}, environment)
   const level =
     config.logLevel === 'info' && output.terminal.isInteractive ? 'warn' : config.logLevel
-  const millrace = await openMillrace({ app, data, clock, random, logger: createLogger(level) })
+  const millrace = await openMillrace({
+    app,
+    ...(file === undefined ? {} : { appFile: file }),
+    data,
+    clock,
+    random,
+    logger: createLogger(level),
+  })
   try {
     const { url, port } = await millrace.listen({ host: config.host, port: context.port.number })
     const own = new Set(app.streams.map(({ name }) => name))

@@ -1,0 +1,73 @@
+/** The thread that makes a build: see `build-threads.ts`. */
+import { pathToFileURL } from 'node:url'
+import { parentPort, workerData } from 'node:worker_threads'
+import { isError, systemClock, type App } from '@millrace/core'
+import { planEvolution, readSchemaHistory, upcastingReads } from '@millrace/log/schemas'
+import { decisionsOf, openBuilder, type Builder, type FoldDefinition } from '@millrace/streams'
+import { serverErrors } from '../errors.ts'
+import { openForBuilding } from './backends.ts'
+import type { BuildCall, BuildReply, BuildThreadData } from './build-threads.ts'
+import { differencesIn } from './differences.ts'
+import { planHouse } from './house.ts'
+import { modulesOf, orderModules } from './modules.ts'
+import { declaredEvents } from './schemas.ts'
+
+/** Long: nobody else waits for this thread. */
+const SLICE_MS = 100
+
+async function open({ appFile, data, database, job, consumed }: BuildThreadData): Promise<Builder> {
+  const module = (await import(pathToFileURL(appFile).href)) as Record<string, unknown>
+  const app = (module['default'] ?? module['app']) as App
+  const { log: stored, snapshots } = await openForBuilding({ data, database, clock: systemClock })
+  const history = await readSchemaHistory(stored)
+  const { reads } = upcastingReads(stored, planEvolution(declaredEvents(app), history), history)
+  const { folds } = planHouse(app, orderModules(modulesOf(app)))
+  const ports = {
+    log: { ...reads, stats: () => stored.stats() },
+    snapshots,
+    clock: systemClock,
+    sliceMs: SLICE_MS,
+    amendments: await decisionsOf(stored, job),
+    differences: differencesIn(data, app),
+    definitionOf: (fold: string, version: string) => definitionIn(folds, fold, version),
+  }
+  return await openBuilder(ports, job, consumed)
+}
+
+function definitionIn(
+  folds: readonly FoldDefinition[],
+  name: string,
+  version: string,
+): FoldDefinition {
+  const fold = folds.find(other => other.name === name)
+  const found = [fold, fold?.replaces].find(one => one?.version === version)
+  if (found !== undefined) return found
+  throw serverErrors.create('REBUILD_DEFINITION_CHANGED', { fold: name, version })
+}
+
+const port = parentPort
+if (port !== null) {
+  const reply = async (id: number, work: () => Promise<Omit<BuildReply, 'id'>>): Promise<void> => {
+    try {
+      port.postMessage({ id, ...(await work()) } satisfies BuildReply)
+    } catch (error) {
+      const { code, message, remedy } = isError(error)
+        ? error
+        : { code: 'INTERNAL', message: String(error), remedy: '' }
+      port.postMessage({ id, error: { code, message, remedy } } satisfies BuildReply)
+    }
+  }
+  let builder: Builder | undefined
+  await reply(0, async () => {
+    builder = await open(workerData as BuildThreadData)
+    return {}
+  })
+  port.on('message', (call: BuildCall) => {
+    void reply(call.id, async () => {
+      const own = builder as Builder
+      if (call.kind === 'compare') return { result: await own.compare() }
+      await own.foldTo(call.target)
+      return {}
+    })
+  })
+}
