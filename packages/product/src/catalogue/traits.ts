@@ -3,7 +3,7 @@
  * other entities, choices. An item without any history is related to others by them.
  */
 import type { Field } from '@millrace/core'
-import { contentAffinity, traitSum, type SparseScores } from '@millrace/recommend'
+import { contentAffinity, SlabPool, traitSum, type SparseScores } from '@millrace/recommend'
 
 /** Traits of one item that count; more are left out. */
 const TRAITS_PER_ITEM_MAX = 32
@@ -13,6 +13,7 @@ const POSTINGS_MAX = 5_000
 const VALUE_LENGTH_MAX = 100
 
 const NO_TRAITS = new Int32Array(0)
+const NOT_PUT = -1
 
 /** True for fields whose values are traits: ids, choices, lists of ids or text. */
 export function isTraitField(field: Field<unknown>): boolean {
@@ -36,7 +37,11 @@ export class TraitIndex {
   readonly #labels: string[] = []
   readonly #frequencies: number[] = []
   readonly #postings: number[][] = []
-  #ofItem: (Int32Array | undefined)[] = []
+  /** Traits of all items, one list behind the other: following them must not touch an object an item. */
+  readonly #pool = new SlabPool({ hasWeights: false, hasTimes: false })
+  #begins = new Int32Array(256)
+  /** By item: how many traits; NOT_PUT without attributes. */
+  #lengths = new Int8Array(256).fill(NOT_PUT)
   #items = 0
   /** Weights by trait, each as of the change of that number. */
   readonly #weights: number[] = []
@@ -55,24 +60,41 @@ export class TraitIndex {
     attributes: Readonly<Record<string, unknown>> | undefined,
   ): void {
     this.#changes += 1
-    const before = this.#ofItem[item]
-    if (before !== undefined) {
+    const isPut = item < this.#lengths.length && this.#lengths[item] !== NOT_PUT
+    const before = this.of(item).slice()
+    if (isPut) {
       for (const trait of before) (this.#frequencies[trait] as number) -= 1
+      if (before.length > 0) this.#pool.release(this.#begins[item] as number, slabOf(before.length))
+      this.#lengths[item] = NOT_PUT
       this.#items -= 1
     }
-    if (attributes === undefined) {
-      this.#ofItem[item] = undefined
-      return
-    }
+    if (attributes === undefined) return
     const traits = this.#read(kind.traitFields, attributes)
-    this.#ofItem[item] = traits
+    this.#keep(item, traits)
     this.#items += 1
     for (const trait of traits) {
       ;(this.#frequencies[trait] as number) += 1
       const postings = this.#postings[trait] as number[]
-      const isNew = before === undefined || !before.includes(trait)
+      const isNew = !before.includes(trait)
       if (isNew && postings.length < POSTINGS_MAX) postings.push(item)
     }
+  }
+
+  #keep(item: number, traits: Int32Array): void {
+    if (item >= this.#lengths.length) {
+      const length = Math.ceil(item * 1.5)
+      const lengths = new Int8Array(length).fill(NOT_PUT)
+      lengths.set(this.#lengths)
+      this.#lengths = lengths
+      const begins = new Int32Array(length)
+      begins.set(this.#begins)
+      this.#begins = begins
+    }
+    this.#lengths[item] = traits.length
+    if (traits.length === 0) return
+    const begin = this.#pool.allocate(slabOf(traits.length))
+    this.#pool.ids.set(traits, begin)
+    this.#begins[item] = begin
   }
 
   #read(fields: readonly string[], attributes: Readonly<Record<string, unknown>>): Int32Array {
@@ -101,9 +123,12 @@ export class TraitIndex {
     return number
   }
 
-  /** Traits of an item, ascending numbers. */
+  /** Traits of an item, ascending numbers. Valid until the next `set`. */
   of(item: number): Int32Array {
-    return this.#ofItem[item] ?? NO_TRAITS
+    const length = this.#lengths[item] ?? NOT_PUT
+    if (length <= 0) return NO_TRAITS
+    const begin = this.#begins[item] as number
+    return this.#pool.ids.subarray(begin, begin + length)
   }
 
   /** How much sharing the trait says: log(1 + items / items with it). */
@@ -121,7 +146,7 @@ export class TraitIndex {
     const own = this.of(a)
     const other = this.of(b)
     if (own.length === 0 || other.length === 0) return 0
-    return contentAffinity(own, other, this.#sumOf(a, own) * this.#sumOf(b, other), this.weightOf)
+    return contentAffinity(own, other, this.#sumOf(a) * this.#sumOf(b), this.weightOf)
   }
 
   /** Adds `share` times the affinity of an item (`affinity`) to the scores of all items that have one. */
@@ -134,29 +159,34 @@ export class TraitIndex {
       const trait = own[at] as number
       marks[trait] = this.weightOf(trait)
     }
-    const ownSum = this.#sumOf(seed, own)
+    const ownSum = this.#sumOf(seed)
+    const { ids } = this.#pool
+    const begins = this.#begins
+    const lengths = this.#lengths
     for (let at = 0; at < size; at++) {
       const item = items[at] as number
-      const other = this.of(item)
+      if (item >= lengths.length) continue
+      const begin = begins[item] as number
+      const end = begin + (lengths[item] as number)
       let shared = 0
-      for (let place = 0; place < other.length; place++) {
-        shared += marks[other[place] as number] as number
+      for (let place = begin; place < end; place++) {
+        shared += marks[ids[place] as number] as number
       }
       if (shared === 0) continue
-      const affinity = shared / Math.sqrt(ownSum * this.#sumOf(item, other))
+      const affinity = shared / Math.sqrt(ownSum * this.#sumOf(item))
       values[item] = (values[item] as number) + share * affinity
     }
     for (let at = 0; at < own.length; at++) marks[own[at] as number] = 0
   }
 
-  #sumOf(item: number, traits: Int32Array): number {
+  #sumOf(item: number): number {
     if (this.#summedAt !== this.#changes || item >= this.#sums.length) {
-      this.#sums = new Float64Array(Math.max(this.#ofItem.length, 256))
+      this.#sums = new Float64Array(this.#lengths.length)
       this.#summedAt = this.#changes
     }
     const known = this.#sums[item] as number
     if (known > 0) return known
-    const sum = traitSum(traits, this.weightOf)
+    const sum = traitSum(this.of(item), this.weightOf)
     this.#sums[item] = sum
     return sum
   }
@@ -175,4 +205,9 @@ export class TraitIndex {
   itemsWith(trait: number): readonly number[] {
     return this.#postings[trait] ?? []
   }
+}
+
+/** Entries of the slab that holds so many traits, 1 or more. */
+function slabOf(traits: number): number {
+  return 1 << (32 - Math.clz32(traits - 1))
 }
