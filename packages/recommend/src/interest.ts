@@ -9,14 +9,19 @@ import { decayFactor } from './decay.ts'
 import type { NeighbourTable } from './neighbour-table.ts'
 import type { SparseScores } from './sparse-scores.ts'
 
-/** The share of a past item: 1 for the newest (rank 0), less for earlier and older ones. */
+/** The share of a past item by its rank alone, for the ranks that count. */
+const RANK_SHARES = Float64Array.from({ length: SCORING_DEFAULTS.historyItems }, (_, rank) =>
+  Math.exp((-Math.LN2 * rank) / SCORING_DEFAULTS.rankHalfLife),
+)
+
+/** The share of a past item: 1 for the newest (rank 0), less for earlier and older ones; `rank` is below `historyItems`. */
 export function historyShare(rank: number, ageMs: number): number {
-  const { rankHalfLife, ageHalfLifeMs, ageShareMin } = SCORING_DEFAULTS
+  const { ageHalfLifeMs, ageShareMin } = SCORING_DEFAULTS
   const byAge = ageMs <= 0 ? 1 : ageShareMin + (1 - ageShareMin) * decayFactor(ageMs, ageHalfLifeMs)
-  return Math.exp((-Math.LN2 * rank) / rankHalfLife) * byAge
+  return (RANK_SHARES[rank] as number) * byAge
 }
 
-/** What a row of transitions is multiplied with: its scale, over its evidence. */
+/** What a row of transitions is multiplied with: its scale, over its evidence. A function of the row alone: worth keeping. */
 export function rowShare(table: NeighbourTable, row: number): number {
   const { sourceShrink, sourceExponent } = SCORING_DEFAULTS
   const scale = table.scale(row)
@@ -102,15 +107,12 @@ export class RowSum {
     const found = this.#found
     const size = this.#size
     let greatest = 0
-    let at = 0
     for (let item = 0; item < size; item++) {
       const sum = bits[item] as number
-      if (sum > greatest) {
-        greatest = sum
-        at = item
-      }
+      if (sum > greatest) greatest = sum
     }
-    const least = (sums[at] as number) * share
+    oneBits[0] = greatest
+    const least = (oneFloat[0] as number) * share
     oneFloat[0] = least
     const leastBits = Math.max(oneBits[0] as number, 1)
     let count = 0

@@ -22,11 +22,11 @@ export type Attributes = Readonly<Record<string, unknown>>
 
 /** What answers say of an item, as JSON in UTF-8 that is ready to be put together. */
 export interface ItemJson {
-  /** The key as a string. */
+  /** The beginning of an array, with the key. */
   readonly key: Buffer
   /** The beginning of an object, with kind and id. */
   readonly name: Buffer
-  /** The end of such an object, with the public attributes; without them for an item that was never put. */
+  /** The end of such an object and a comma, with the public attributes; without them for an item that was never put. */
   readonly attributes: Buffer
 }
 
@@ -69,7 +69,9 @@ export class ItemIndex {
   #coded = 0
   #attributes: (Attributes | undefined)[] = []
   #putMs = new Float64Array(0)
-  readonly #json = new Map<number, ItemJson>()
+  /** By number. */
+  #json: (ItemJson | undefined)[] = []
+  #jsonItems = 0
   #revision = 0
   readonly #clock: Clock
 
@@ -154,7 +156,7 @@ export class ItemIndex {
     const wasListed = this.isListed(number)
     this.#revision += 1
     this.#attributes[number] = attributes
-    this.#json.delete(number)
+    this.#forgetJson(number)
     this.#codes[number] = kind.code * 2 + (attributes === undefined ? 0 : 1)
     this.#putMs[number] = shard.sinceMs(id) ?? 0
     this.traits.set(number, kind, attributes)
@@ -214,20 +216,32 @@ export class ItemIndex {
 
   /** What answers say of an item by number; made once for each version of its attributes. */
   jsonOf(number: number): ItemJson {
-    const known = this.#json.get(number)
-    if (known !== undefined) return known
+    return this.#json[number] ?? this.#makeJson(number)
+  }
+
+  #makeJson(number: number): ItemJson {
     const key = this.space.keyOf(number)
     const { kind, id } = partsOfKey(key)
     const attributes = this.publicAttributesOf(number)
-    const end = attributes === undefined ? '}' : `,"attributes":${JSON.stringify(attributes)}}`
+    const end = attributes === undefined ? '},' : `,"attributes":${JSON.stringify(attributes)}},`
     const json: ItemJson = {
-      key: Buffer.from(JSON.stringify(key), 'utf8'),
+      key: Buffer.from(`[${JSON.stringify(key)}`, 'utf8'),
       name: Buffer.from(`{"kind":${JSON.stringify(kind)},"id":${JSON.stringify(id)}`, 'utf8'),
       attributes: Buffer.from(end, 'utf8'),
     }
-    if (this.#json.size >= JSON_ITEMS_MAX) this.#json.clear()
-    this.#json.set(number, json)
+    if (this.#jsonItems >= JSON_ITEMS_MAX) {
+      this.#json = []
+      this.#jsonItems = 0
+    }
+    this.#json[number] = json
+    this.#jsonItems += 1
     return json
+  }
+
+  #forgetJson(number: number): void {
+    if (this.#json[number] === undefined) return
+    this.#json[number] = undefined
+    this.#jsonItems -= 1
   }
 
   /** When a listed item was first put, event time in milliseconds. */

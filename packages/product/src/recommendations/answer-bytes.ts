@@ -26,7 +26,7 @@ export interface AnswerHead {
   readonly isIncomplete: boolean
 }
 
-/** What follows the score of a slot: source, chance, explored or not. */
+/** What follows the score of a slot: source, chance, explored or not; in an exposure up to the comma. */
 interface SlotEnd {
   readonly answer: Buffer
   readonly exposure: Buffer
@@ -45,8 +45,6 @@ interface SurfacePieces {
   chance: number
 }
 
-const COMMA = 0x2c
-const BRACKET = 0x5b
 const piece = (text: string): Buffer => Buffer.from(text, 'utf8')
 
 /** Writes answers and exposures; call it before the ranker's `release`. */
@@ -62,8 +60,8 @@ export class AnswerWriter {
   readonly #slotPieces: Buffer[] = []
   /** Places of sources in an exposure, from -1. */
   readonly #sourcePieces = Array.from({ length: SOURCES_MAX + 1 }, (_, at) => piece(`,${at - 1},`))
-  /** Main sources of the slate's items. */
-  #sources = new Int8Array(64)
+  /** Ends of the slots of the slate. */
+  readonly #ends: SlotEnd[] = []
 
   constructor(ports: {
     readonly index: ItemIndex
@@ -91,16 +89,15 @@ export class AnswerWriter {
     json.ascii(`{"a":"${head.answerId}","s":`).text(pieces.name)
     if (person !== undefined) json.text(`,"p":${JSON.stringify(person)}`)
     json.text(pieces.about).ascii(`${head.position}","n":${poolSize}`).text(pieces.sources)
-    if (slate.size > this.#sources.length) this.#sources = new Int8Array(slate.size * 2)
     for (let slot = 0; slot < slate.size; slot++) {
       const item = slate.items[slot] as number
       const source = mainSource(surface, this.#ranker, item)
-      this.#sources[slot] = source
-      if (slot > 0) json.byte(COMMA)
-      json.byte(BRACKET).bytes(this.#index.jsonOf(item).key)
-      json.bytes(this.#sourcePieces[source + 1] as Buffer).score(this.#ranker.totalOf(item))
-      json.bytes(this.#endOf(surface, slot).exposure)
+      const end = this.#endOf(surface, pieces, slot, source)
+      this.#ends[slot] = end
+      json.bytes(this.#index.jsonOf(item).key).bytes(this.#sourcePieces[source + 1] as Buffer)
+      json.score(this.#ranker.totalOf(item)).bytes(end.exposure)
     }
+    if (slate.size > 0) json.takeBack()
     return json.ascii(']}').end()
   }
 
@@ -117,13 +114,11 @@ export class AnswerWriter {
     for (let slot = 0; slot < slate.size; slot++) {
       const item = slate.items[slot] as number
       const { name, attributes } = this.#index.jsonOf(item)
-      if (slot > 0) json.byte(COMMA)
-      json
-        .bytes(name)
-        .bytes(this.#slotPieces[slot] as Buffer)
-        .score(this.#ranker.totalOf(item))
-      json.bytes(this.#endOf(surface, slot).answer).bytes(attributes)
+      json.bytes(name).bytes(this.#slotPieces[slot] as Buffer)
+      json.score(this.#ranker.totalOf(item))
+      json.bytes((this.#ends[slot] as SlotEnd).answer).bytes(attributes)
     }
+    if (slate.size > 0) json.takeBack()
     json.ascii(
       `],"isColdStart":${head.isColdStart}${head.isIncomplete ? ',"isIncomplete":true' : ''}`,
     )
@@ -132,12 +127,10 @@ export class AnswerWriter {
   }
 
   /** What follows the score of a slot. Nearly all slots have the chance of the best candidate. */
-  #endOf(surface: CompiledSurface, slot: number): SlotEnd {
+  #endOf(surface: CompiledSurface, pieces: SurfacePieces, slot: number, source: number): SlotEnd {
     const { propensities, explored } = this.#ranker.slate
     const chance = propensities[slot] as number
-    const source = this.#sources[slot] as number
     if (explored[slot] === 1) return slotEnd(surface, source, { chance, isExplored: true })
-    const pieces = this.#piecesOf(surface)
     if (pieces.chance !== chance) {
       pieces.chance = chance
       pieces.ends.length = 0
@@ -173,6 +166,6 @@ function slotEnd(
   const name = JSON.stringify(surface.sources[source]?.name ?? '')
   return {
     answer: piece(`,"source":${name},"propensity":${chance},"isExplored":${isExplored}`),
-    exposure: piece(`,${chance},${isExplored ? 1 : 0}]`),
+    exposure: piece(`,${chance},${isExplored ? 1 : 0}],`),
   }
 }

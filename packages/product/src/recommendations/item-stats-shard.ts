@@ -6,6 +6,7 @@ import {
   decayedRank,
   NeighbourTable,
   popularityShare,
+  rowShare,
   STATISTICS_DEFAULTS,
   transitionWeight,
   type NeighbourRow,
@@ -47,6 +48,8 @@ export class ItemStatsShard implements FoldShard {
   #trend = new Float64Array(256)
   /** By item number: what its scores are multiplied with for its popularity. Derived from the counts; 0 means not made yet. */
   #shares = new Float32Array(256)
+  /** By item number: what its row of `next` is multiplied with (`rowShare`). Derived from the row; 0 means not made yet. */
+  #rowShares = new Float64Array(256)
 
   constructor(options: { space: ItemSpace; partition: number; partitions: number }) {
     this.#space = options.space
@@ -78,6 +81,7 @@ export class ItemStatsShard implements FoldShard {
         this.#claim(other)
         const share = transitionWeight(rank + 1, gaps[rank] as number)
         this.next.add(other, item, weight * share, timeMs)
+        this.#rowShares[other] = 0
         this.near.add(other, item, weight, timeMs)
       }
       if (isHome) this.near.add(item, other, weight, timeMs)
@@ -125,6 +129,13 @@ export class ItemStatsShard implements FoldShard {
   shareOf(item: number): number {
     const known = item < this.#shares.length ? (this.#shares[item] as number) : 0
     return known === 0 ? popularityShare(0) : known
+  }
+
+  /** What the item's row of `next` is multiplied with. */
+  rowShareOf(item: number): number {
+    if (item >= this.#rowShares.length) return 0
+    const known = this.#rowShares[item] as number
+    return known === 0 ? (this.#rowShares[item] = rowShare(this.next, item)) : known
   }
 
   /** Time of the item's first signal; undefined before it. */
@@ -220,6 +231,7 @@ export class ItemStatsShard implements FoldShard {
     const count = reader?.count() ?? 0
     this.#counts[item] = count
     this.#shares[item] = popularityShare(count)
+    this.#rowShares[item] = 0
     const columns = [this.#firstMs, this.#newestMs, this.#popularity, this.#trend]
     for (const column of columns) column[item] = count > 0 ? (reader?.float64() ?? 0) : 0
   }
@@ -259,10 +271,11 @@ export class ItemStatsShard implements FoldShard {
     this.#popularity = grow(this.#popularity, new Float64Array(length))
     this.#trend = grow(this.#trend, new Float64Array(length))
     this.#shares = grow(this.#shares, new Float32Array(length))
+    this.#rowShares = grow(this.#rowShares, new Float64Array(length))
   }
 
   /** Bytes of the columns and lists, for the metrics. */
   get bytes(): number {
-    return this.next.bytes + this.near.bytes + this.#counts.length * 41
+    return this.next.bytes + this.near.bytes + this.#counts.length * 49
   }
 }

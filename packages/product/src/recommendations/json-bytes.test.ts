@@ -34,15 +34,23 @@ test('counts are whole numbers', () => {
 test('a value is whole wherever its slab ends, and stays as it is', () => {
   const json = new JsonBytes()
   const piece = Buffer.from('"käse",')
+  const long = Buffer.from(`,${'x'.repeat(40)},`)
   const values: { readonly wanted: string; readonly got: Buffer }[] = []
   for (let size = 1; size < 400; size += 7) {
     json.begin()
     let wanted = ''
     for (let at = 0; at < size * 20; at++) {
-      json.bytes(piece).text('"€"').byte(0x2c).ascii('"a"').byte(0x2c).count(at)
-      wanted += `"käse","€","a",${at}`
+      json.bytes(piece).text('"€"').bytes(long).ascii('"a",').count(at)
+      wanted += `"käse","€",${'x'.repeat(40)},"a",${at}`
     }
     values.push({ wanted, got: json.end() })
   }
   for (const { wanted, got } of values) assert.equal(got.toString('utf8'), wanted)
+})
+
+test('the comma behind the last can be taken back', () => {
+  assert.equal(
+    written(json => json.ascii('[1,').count(2).ascii(',').takeBack().ascii(']')),
+    '[1,2]',
+  )
 })

@@ -159,37 +159,49 @@ export class Ranker {
     if (source.builtIn !== undefined) {
       this.#sources.propose(source.builtIn, request, scores, this.#blocked)
     } else this.#proposeOwn(request, place)
-    if (this.accounting.isOn) this.accounting.proposed(place, scores.size)
+    if (this.accounting.isOn) this.#account(request.surface, place)
     const { allowed } = request.surface
     const { codes } = this.#index
-    const { values, items } = scores
+    const { values, items, size } = scores
     const blocks = this.#blocks
     const mark = this.#request * 4
     let kept = 0
     let greatest = 0
-    for (let at = 0; at < scores.size; at++) {
+    // Which are open cannot be predicted, so a branch would cost more than a write too many.
+    for (let at = 0; at < size; at++) {
       const item = items[at] as number
-      const value = values[item] as number
-      const isBlocked = (blocks[item] as number) > mark
-      if (isBlocked || allowed[codes[item] as number] !== 1) {
-        if (this.accounting.isOn) {
-          this.accounting.removed(item, isBlocked ? (blocks[item] as number) - mark : 0)
-        }
-        values[item] = 0
-        continue
-      }
-      items[kept++] = item
-      if (value > greatest) greatest = value
+      const isOpen =
+        Number((blocks[item] as number) <= mark) & (allowed[codes[item] as number] as number)
+      const value = (values[item] as number) * isOpen
+      values[item] = value
+      items[kept] = item
+      kept += isOpen
+      greatest = Math.max(greatest, value)
     }
     scores.size = kept
     this.#pour(scores, source.weight, greatest)
+  }
+
+  /** Tells the accounting what a source proposed, and what of that may not be shown. */
+  #account({ allowed }: CompiledSurface, place: number): void {
+    const { items, size } = this.sourceScores[place] as SparseScores
+    const mark = this.#request * 4
+    this.accounting.proposed(place, size)
+    for (let at = 0; at < size; at++) {
+      const item = items[at] as number
+      const block = this.#blocks[item] as number
+      const isAllowed = allowed[this.#index.codes[item] as number] === 1
+      if (block > mark || !isAllowed) this.accounting.removed(item, block > mark ? block - mark : 0)
+    }
   }
 
   #pour(scores: SparseScores, weight: number, greatest: number): void {
     const { values, items, size } = scores
     const totals = this.#totals
     const pooled = this.#pooled
+    const pool = this.#pool
     const request = this.#request
+    let poolSize = this.#poolSize
     for (let at = 0; at < size; at++) {
       const item = items[at] as number
       const value = (values[item] as number) / greatest
@@ -197,9 +209,10 @@ export class Ranker {
       if (pooled[item] !== request) {
         pooled[item] = request
         totals[item] = weight * value
-        this.#pool[this.#poolSize++] = item
+        pool[poolSize++] = item
       } else totals[item] = (totals[item] as number) + weight * value
     }
+    this.#poolSize = poolSize
   }
 
   #proposeOwn({ surface, context }: RankRequest, place: number): void {

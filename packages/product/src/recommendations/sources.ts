@@ -1,11 +1,5 @@
 /** The built-in sources: each proposes items with scores above 0. */
-import {
-  historyShare,
-  RowSum,
-  rowShare,
-  SCORING_DEFAULTS,
-  type SparseScores,
-} from '@millrace/recommend'
+import { historyShare, RowSum, SCORING_DEFAULTS, type SparseScores } from '@millrace/recommend'
 import type { ItemIndex } from '../catalogue/index.ts'
 import type { BuiltInSource, CompiledSurface } from './compiled-surface.ts'
 import { hash, type KindLists, type ListCache } from './lists.ts'
@@ -93,10 +87,10 @@ export class Sources {
     const first = Math.max(begin, last - SCORING_DEFAULTS.historyItems + 1)
     for (let slot = last; slot >= first; slot--) {
       const item = pool.ids[slot] as number
-      const { next } = shardOf(item)
-      if (next.length(item) === 0) continue
+      const shard = shardOf(item)
+      if (shard.next.length(item) === 0) continue
       const share = historyShare(last - slot, newestMs - (pool.times[slot] as number))
-      this.#sum.add(next, item, share * rowShare(next, item))
+      this.#sum.add(shard.next, item, share * shard.rowShareOf(item))
     }
     const takenOut: (readonly [item: number, sum: number])[] = []
     for (let at = 0; at < blocked.size; at++) {
