@@ -39,7 +39,7 @@ test('traits of items that come, change and go are those of a plain map', () => 
   const scores = new SparseScores()
   scores.reserve(ITEMS)
   for (let item = 0; item < ITEMS; item++) scores.add(item, 1)
-  index.addAffinities(seed, 2, scores)
+  index.addAffinities(seed, scores, 2)
   for (let item = 0; item < ITEMS; item++) {
     const wanted = 1 + 2 * index.affinity(seed, item)
     assert.ok(Math.abs((scores.values[item] as number) - wanted) < 1e-9)
