@@ -114,7 +114,7 @@ export class RowSum {
     oneBits[0] = greatest
     const least = (oneFloat[0] as number) * share
     oneFloat[0] = least
-    const leastBits = Math.max(oneBits[0] as number, 1)
+    const leastBits = Math.max(oneBits[0], 1)
     let count = 0
     for (let item = 0; item < size; item++) {
       found[count] = item
