@@ -42,8 +42,8 @@ export interface DirectProduct {
   readonly recommendations: Recommendations
   put(id: string, attributes: Readonly<Record<string, unknown>>): void
   act(person: string, item: string, atMs: number): void
-  /** What HTTP sends: the answer as JSON in UTF-8, its token included. */
-  answerBytes(surface: string, query: Readonly<Record<string, unknown>>): Uint8Array
+  /** What HTTP sends: the answer as JSON, its token included, a character for each byte. */
+  answerBytes(surface: string, query: Readonly<Record<string, unknown>>): string
   shards(fold: string): readonly FoldShard[]
 }
 
@@ -129,7 +129,7 @@ export async function openDirect(app: App, random: Random): Promise<DirectProduc
     },
     answerBytes(surfaceName, query) {
       const answer = route.handle({ params: { surface: surfaceName }, query, body: undefined })
-      return (answer as RouteAnswer).bytes as Uint8Array
+      return (answer as RouteAnswer).bytes as string
     },
     shards: shardsOf,
   }

@@ -44,8 +44,11 @@ export interface RouteAnswer {
   /** Default 200. */
   readonly status?: number
   readonly body: unknown
-  /** The body as JSON in UTF-8 that fits the schema of the response, in place of `body`: sent as it is. */
-  readonly bytes?: Buffer
+  /**
+   * In place of `body`: JSON in UTF-8 that fits the schema of the response, sent as it is. A text of
+   * one character for each byte (latin1), so that it is written together with the head.
+   */
+  readonly bytes?: string
   /** The position that the answer reflects; sent as the header `millrace-position`. Default: what all folds reflect. */
   readonly position?: Position
 }

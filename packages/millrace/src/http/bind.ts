@@ -9,6 +9,7 @@ import {
   type Validator,
 } from '@millrace/core'
 import type { RouteAnswer } from '@millrace/product'
+import type { OutgoingHttpHeaders } from 'node:http'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { serverErrors } from '../errors.ts'
 import { checkDepth, parseJson, textOf } from '../ingest/body.ts'
@@ -174,10 +175,7 @@ class Answering implements TurnTask {
       if (position !== undefined) reply.header(POSITION_HEADER, positionToken(position))
       reply.code(answer?.status ?? 200)
       if (answer?.bytes === undefined) reply.send(answer?.body)
-      else {
-        reply.header('content-type', 'application/json; charset=utf-8')
-        reply.send(answer.bytes)
-      }
+      else sendBytes(reply, answer.bytes)
     } catch (error) {
       this.#refuse(error)
       return
@@ -207,6 +205,18 @@ class Answering implements TurnTask {
     if (body !== undefined) binding.budget.release(body.length)
     observe(status, binding.context.clock.monotonicMs() - this.#startedMs)
   }
+}
+
+/**
+ * Sends JSON (`RouteAnswer.bytes`) past Fastify, which would take the text for UTF-8. Node writes text
+ * together with the head; a buffer behind it costs a fifth of a bare request more.
+ */
+function sendBytes(reply: FastifyReply, bytes: string): void {
+  reply.header('content-type', 'application/json; charset=utf-8')
+  reply.header('content-length', bytes.length)
+  reply.hijack()
+  reply.raw.writeHead(reply.statusCode, reply.getHeaders() as OutgoingHttpHeaders)
+  reply.raw.end(bytes, 'latin1')
 }
 
 /** Encodes positions; answers in a row often give the same one. */

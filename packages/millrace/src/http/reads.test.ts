@@ -162,6 +162,37 @@ describe('reads over HTTP', () => {
     assert.equal(refused.status, 400)
   })
 
+  it('recommend in UTF-8, its length in bytes, with the headers of every answer', async () => {
+    const title = 'Käse für 5 € 🧀 次の'
+    const body = { title, topics: [], creator: 'x' }
+    const put = await send(url, '/v1/items/clip/u1', { method: 'PUT', body })
+    assert.equal(put.status, 200, put.text)
+    const position = await track(
+      watchedBy('one', 'u0'),
+      watchedBy('one', 'u1'),
+      watchedBy('other', 'u0'),
+    )
+    const path = `/v1/surfaces/home/recommendations?person=other&atLeast=${position}`
+    const headers = { 'x-request-id': 'mine' }
+    const [plain, explained, head] = [
+      await send(url, path, { headers }),
+      await send(url, `${path}&explain`),
+      await send(url, path, { method: 'HEAD' }),
+    ]
+    for (const answer of [plain, explained]) {
+      assert.equal(answer.status, 200, answer.text)
+      const items = answer.json['items'] as { id: string; attributes: { title: string } }[]
+      assert.equal(items.find(({ id }) => id === 'u1')?.attributes.title, title)
+      assert.equal(answer.headers.get('content-length'), String(Buffer.byteLength(answer.text)))
+      assert.equal(answer.headers.get('content-type'), 'application/json; charset=utf-8')
+      assert.equal(answer.headers.get('x-content-type-options'), 'nosniff')
+      assert.match(answer.headers.get('millrace-position') ?? '', /^p1\./)
+    }
+    assert.equal(plain.headers.get('x-request-id'), 'mine')
+    assert.deepEqual([head.status, head.text], [200, ''])
+    assert.ok(Number(head.headers.get('content-length')) > 100)
+  })
+
   it('tell health, readiness and figures', async () => {
     assert.deepEqual((await send(url, '/healthz')).json, { status: 'alive' })
     assert.deepEqual((await send(url, '/readyz')).json, { status: 'ready' })

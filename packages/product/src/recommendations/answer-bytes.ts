@@ -9,9 +9,10 @@ import { SOURCES_MAX, type CompiledSurface } from './compiled-surface.ts'
 import { JsonBytes } from './json-bytes.ts'
 import type { RankRequest, Ranker } from './ranker.ts'
 
-/** An answer as JSON in UTF-8, with the position that it reflects. */
+/** An answer with the position that it reflects. */
 export interface AnswerBytes {
-  readonly json: Buffer
+  /** JSON in UTF-8, as a text of one character for each byte (latin1). */
+  readonly json: string
   readonly position: Position
 }
 
@@ -101,8 +102,8 @@ export class AnswerWriter {
     return json.ascii(']}').end()
   }
 
-  /** JSON of the answer without an explanation. Call `exposure` for the same slate before. */
-  answer({ surface, person }: RankRequest, head: AnswerHead, token: string): Buffer {
+  /** The bytes (`AnswerBytes.json`) of the answer without an explanation. Call `exposure` for the same slate before. */
+  answer({ surface, person }: RankRequest, head: AnswerHead, token: string): string {
     const json = this.#json.begin()
     const { slate } = this.#ranker
     json.ascii(`{"answerId":"${head.answerId}","surface":`).text(this.#piecesOf(surface).name)
@@ -123,7 +124,7 @@ export class AnswerWriter {
       `],"isColdStart":${head.isColdStart}${head.isIncomplete ? ',"isIncomplete":true' : ''}`,
     )
     json.text(this.#definition).ascii(`,"position":"${head.position}","token":"`)
-    return json.ascii(token).ascii('"}').end()
+    return `${json.endText()}${token}"}`
   }
 
   /** What follows the score of a slot. Nearly all slots have the chance of the best candidate. */

@@ -40,7 +40,9 @@ test('each command asks for a route that is there, and prints its answer for peo
         ]),
       )
       const told = await route.handle({ params, query: converted, body: undefined })
-      const body: unknown = JSON.parse(told.bytes?.toString() ?? JSON.stringify(told.body))
+      const sent =
+        told.bytes === undefined ? undefined : Buffer.from(told.bytes, 'latin1').toString()
+      const body: unknown = JSON.parse(sent ?? JSON.stringify(told.body))
       const text = command(name).print(body, 60)
       for (const line of text.split('\n')) assert.ok(line.length <= 60, `${name}: ${line}`)
       return { text, body }

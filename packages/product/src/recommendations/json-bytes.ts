@@ -31,6 +31,13 @@ export class JsonBytes {
     return this.#slab.subarray(this.#begin, this.#at)
   }
 
+  /** The bytes written since `begin`, as a text of one character for each (latin1). Their place is free again. */
+  endText(): string {
+    const text = this.#slab.toString('latin1', this.#begin, this.#at)
+    this.#at = this.#begin
+    return text
+  }
+
   /** A piece that is JSON in UTF-8. */
   bytes(piece: Uint8Array): this {
     const { length } = piece

@@ -434,7 +434,7 @@ test('the bytes of an answer say what the answer says, and its token what was lo
           query: { person, explain, n: 10 },
           body: undefined,
         })
-        const body = JSON.parse(told?.bytes?.toString() ?? '') as Answer
+        const body = JSON.parse(Buffer.from(told?.bytes ?? '', 'latin1').toString()) as Answer
         const { positionVector, token, answerId, ...answer } = product.recommendations.recommend(
           surface,
           { person, explain, n: 10 },

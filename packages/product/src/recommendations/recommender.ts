@@ -175,7 +175,8 @@ export class Recommender {
     const surface = this.#surface(surfaceName)
     if (options.explain === true || surface.effects.length > 0) {
       const { positionVector, token, ...rest } = this.recommend(surfaceName, options)
-      return { json: Buffer.from(JSON.stringify({ ...rest, token })), position: positionVector }
+      const json = Buffer.from(JSON.stringify({ ...rest, token })).toString('latin1')
+      return { json, position: positionVector }
     }
     this.#catalogue.index()
     this.#reflected.refresh()
