@@ -37,6 +37,21 @@ describe('startTicker', () => {
     assert.equal((await ticks()).length, before)
   })
 
+  it('goes on after a restart of a partition that holds nothing but ticks for long', async () => {
+    const { clock, log, ticker, ticks } = await openTicking()
+    await ticker.stop()
+    const live = textEvent('person', 'p', 'one', { eventTimeMs: clock.nowMs(), partition: 1 })
+    const idle = Array.from({ length: 1_001 }, (_, index) =>
+      textEvent('person', TICK_TYPE, `tick ${index}`, { type: TICK_TYPE, partition: 1 }),
+    )
+    await clock.drive(log.commit({ events: [live, ...idle] }))
+    const options = { log, clock, logger: silentLogger, streams: ['person'], intervalMs: 1_000 }
+    const next = startTicker(options)
+    await clock.runUntil(10_500)
+    assert.ok((await ticks()).length > idle.length)
+    await next.stop()
+  })
+
   it('leaves history and other streams alone', async () => {
     const { clock, log, ticker, ticks } = await openTicking()
     const past = textEvent('person', 'p', 'one', { isHistory: true })

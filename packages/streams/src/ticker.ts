@@ -94,7 +94,11 @@ async function look(log: EventLog, place: Place, end: number, nowMs: number): Pr
     const records = await log.read({ stream, partition, from: place.seen })
     if (records.length === 0) return
     for (const record of records) {
-      if (record.type === TICK_TYPE) continue
+      if (record.type === TICK_TYPE) {
+        // Where ticks are, live records were, however long ago.
+        place.isLive = true
+        continue
+      }
       place.activeAtMs = nowMs
       if (!record.isHistory) place.isLive = true
     }
