@@ -16,7 +16,7 @@ interface Image {
   readonly reads?: KeyReads
 }
 
-/** A timer that sets itself again at once would never end. */
+/** Of one key, at one moment: a timer that sets itself again at once would never end. */
 const FIRINGS_MAX = 10_000
 
 /** See the head of the file. */
@@ -137,7 +137,7 @@ export class PlainShard implements FoldShard, ReadableShard {
   }
 
   #fireDue(timers: Timers, output: FoldOutput): void {
-    let count = 0
+    const firings = new Map<string, number>()
     for (;;) {
       const due = timers.takeDue(this.#watermarkMs)
       if (due === undefined) return
@@ -145,7 +145,8 @@ export class PlainShard implements FoldShard, ReadableShard {
       const before = this.encodeKey(key)
       const image = before === undefined ? {} : (parseBytes(before) as Image)
       try {
-        count += 1
+        const count = (firings.get(key) ?? 0) + 1
+        firings.set(key, count)
         if (count > FIRINGS_MAX) throw streamsErrors.create('TIMERS_ENDLESS')
         const kept = this.#context.beginTimer(key, atMs)
         const state = this.#stateOf(key)

@@ -1,7 +1,8 @@
 /**
  * Timers of the keys of one shard: a heap by (time, key, name), which is the order they fire in
- * whatever the order they were set in. A replaced or dropped timer stays in the heap until its time
- * and is then ignored.
+ * whatever the order they were set in. A timer that is put off keeps its entry, which goes to its
+ * new place when its old time comes: one that every event puts off costs one entry, however many
+ * events. A timer that is dropped or set earlier leaves an entry behind, ignored when its time comes.
  */
 
 /** A timer that is due. */
@@ -11,18 +12,28 @@ export interface DueTimer {
   readonly name: string
 }
 
+/** A timer that is set, and the time of the entry that stands for it in the heap: not later. */
+interface SetTimer {
+  atMs: number
+  queuedMs: number
+}
+
 /** See the head of the file. */
 export class Timers {
-  readonly #byKey = new Map<string, Map<string, number>>()
+  readonly #byKey = new Map<string, Map<string, SetTimer>>()
   readonly #heap: DueTimer[] = []
   readonly #held = new Set<string>()
 
   /** Sets or replaces a timer of a key. */
   set(key: string, name: string, atMs: number): void {
     let own = this.#byKey.get(key)
-    if (own === undefined) this.#byKey.set(key, (own = new Map<string, number>()))
-    if (own.get(name) === atMs) return
-    own.set(name, atMs)
+    if (own === undefined) this.#byKey.set(key, (own = new Map<string, SetTimer>()))
+    const known = own.get(name)
+    if (known !== undefined && known.queuedMs <= atMs) {
+      known.atMs = atMs
+      return
+    }
+    own.set(name, { atMs, queuedMs: atMs })
     pushHeap(this.#heap, { atMs, key, name })
   }
 
@@ -35,9 +46,16 @@ export class Timers {
     ) {
       popHeap(this.#heap)
       const own = this.#byKey.get(top.key)
-      if (own?.get(top.name) !== top.atMs || this.#held.has(top.key)) continue
-      own.delete(top.name)
-      if (own.size === 0) this.#byKey.delete(top.key)
+      const timer = own?.get(top.name)
+      if (timer?.queuedMs !== top.atMs || this.#held.has(top.key)) continue
+      const { atMs } = timer
+      if (atMs > top.atMs) {
+        timer.queuedMs = atMs
+        pushHeap(this.#heap, { ...top, atMs })
+        continue
+      }
+      own?.delete(top.name)
+      if (own?.size === 0) this.#byKey.delete(top.key)
       return top
     }
     return undefined
@@ -46,7 +64,8 @@ export class Timers {
   /** The timers of a key by name, for its canonical bytes; undefined when it has none. */
   of(key: string): Readonly<Record<string, number>> | undefined {
     const own = this.#byKey.get(key)
-    return own === undefined || own.size === 0 ? undefined : Object.fromEntries(own)
+    if (own === undefined || own.size === 0) return undefined
+    return Object.fromEntries([...own].map(([name, { atMs }]) => [name, atMs]))
   }
 
   /** Replaces all timers of a key, and lets them fire again when they were held. */
@@ -54,6 +73,11 @@ export class Timers {
     this.#held.delete(key)
     this.#byKey.delete(key)
     for (const [name, atMs] of Object.entries(timers ?? {})) this.set(key, name, atMs)
+  }
+
+  /** Entries of the heap. */
+  get waiting(): number {
+    return this.#heap.length
   }
 
   /** The timers of a key do not fire until `replace`. */

@@ -20,6 +20,7 @@ import { readAll } from '../testing/folds.ts'
 import { PARTITIONS, TestWorld } from '../testing/world.ts'
 import { compileViews, viewFoldName } from './compile.ts'
 import { createViewReader } from './reader.ts'
+import { Timers } from './timers.ts'
 
 const Clip = item('clip', { topic: text() })
 const watched = event(
@@ -62,6 +63,14 @@ async function openViews(views: Record<string, AnyView>): Promise<TestWorld> {
 async function valueOf(world: TestWorld, name: string, key: string): Promise<unknown> {
   await world.settle()
   return createViewReader(world.streams, name).get(key).value
+}
+
+const CONTEXT: ShardContext = { partition: 0, partitions: 1, tables: { asOf: () => undefined } }
+const record = (event: NewEvent, offset: number): LogRecord =>
+  ({ tenant: 'default', partition: 0, offset, keys: [event.key], headers: {}, generation: 0, isHistory: false, watermarkMs: event.eventTimeMs, ...event }) as unknown as LogRecord // prettier-ignore
+const shardOf = (view: AnyView): FoldShard => {
+  const { folds } = compileViews({ views: { v: view }, partitions: 1, latenessMs: 0 })
+  return folds.find(({ name }) => name === viewFoldName('v'))?.createShard(CONTEXT) as FoldShard
 }
 
 describe('windows', () => {
@@ -203,6 +212,47 @@ describe('timers', () => {
     await world.streams.close()
   })
 
+  it('fire for any number of keys at once; a key whose timer never ends is parked alone', () => {
+    const view_ = view({
+      from: [watched],
+      key: 'viewer',
+      initial: () => ({ fired: 0 }),
+      fold: (_, e, context) => context.timer('a', e.atMs + 20),
+      onTimer(state, name, context) {
+        state.fired += 1
+        if (context.key === 'p7') context.timer(name, context.watermarkMs)
+      },
+    })
+    const shard = shardOf(view_)
+    const failed: string[] = []
+    const output = { emit: () => undefined, fail: (key: string) => void failed.push(key) }
+    for (let index = 0; index < 12_000; index++) {
+      shard.fold(record(watch(`p${index}`, 100), index), output)
+    }
+    const cause = record(watch('p', 500), 12_000)
+    shard.advance?.(500, output, cause)
+    assert.deepEqual(failed, ['p7'])
+    const states = [...shard.keys()].map(key => String(shard.encodeKey(key)))
+    assert.equal(states.filter(text => text.includes('"fired":1}')).length, 11_999)
+  })
+
+  it('cost no memory when they are put off again and again', () => {
+    const timers = new Timers()
+    for (let atMs = 0; atMs < 1_000; atMs++) timers.set('p', 'session', atMs + 1_800)
+    timers.set('p', 'early', 5)
+    timers.set('q', 'session', 2_000)
+    assert.equal(timers.waiting, 3)
+    assert.deepEqual(timers.takeDue(2_799), { atMs: 5, key: 'p', name: 'early' })
+    assert.deepEqual(timers.takeDue(2_799), { atMs: 2_000, key: 'q', name: 'session' })
+    assert.equal(timers.takeDue(2_798), undefined)
+    timers.set('p', 'session', 2_100)
+    timers.set('p', 'session', 2_200)
+    assert.equal(timers.takeDue(2_150), undefined)
+    assert.deepEqual(timers.takeDue(2_799), { atMs: 2_200, key: 'p', name: 'session' })
+    assert.equal(timers.takeDue(Infinity), undefined)
+    assert.equal(timers.waiting, 0)
+  })
+
   it('are spent when they fail under the policy pass', async () => {
     const world = await openViews({ v: build(() => true, 'pass') })
     await world.commit(watch('p', 100), watch('p', 200))
@@ -277,14 +327,7 @@ async function collect(chunks: AsyncIterable<Uint8Array>): Promise<Uint8Array[]>
 }
 
 describe('invert', () => {
-  const CONTEXT: ShardContext = { partition: 0, partitions: 1, tables: { asOf: () => undefined } }
-  const record = (event: NewEvent, offset: number): LogRecord =>
-    ({ tenant: 'default', partition: 0, offset, keys: [event.key], headers: {}, generation: 0, isHistory: false, watermarkMs: event.eventTimeMs, ...event }) as unknown as LogRecord // prettier-ignore
   const output = { emit: () => undefined, fail: () => undefined }
-  const shardOf = (view: AnyView): FoldShard => {
-    const { folds } = compileViews({ views: { v: view }, partitions: 1, latenessMs: 0 })
-    return folds.find(({ name }) => name === viewFoldName('v'))?.createShard(CONTEXT) as FoldShard
-  }
   const events = [3, 14, 15, 26, 27].map((atMs, index) => watch(`p${index % 2}`, atMs))
 
   it('gives the bytes of a fold without the record', () => {
