@@ -74,9 +74,11 @@ export function createSubscriptions(options: {
 function createSubscription(response: ServerResponse, clock: Clock): Subscription {
   let isOpen = true
   const tasks: (() => void)[] = []
+  let draining: Promise<void> | undefined
+  let stopWaiting = (): void => undefined
   const beat = (): void => {
     if (!isOpen) return
-    response.write(': still here\n\n')
+    if (!response.writableNeedDrain) response.write(': still here\n\n')
     timer = clock.after(HEARTBEAT_MS, beat)
   }
   let timer = clock.after(HEARTBEAT_MS, beat)
@@ -84,6 +86,7 @@ function createSubscription(response: ServerResponse, clock: Clock): Subscriptio
     if (!isOpen) return
     isOpen = false
     timer.cancel()
+    stopWaiting()
     for (const task of tasks) task()
   }
   response.on('close', finish)
@@ -102,13 +105,15 @@ function createSubscription(response: ServerResponse, clock: Clock): Subscriptio
       // JSON has no raw newlines, so one data line carries it.
       response.write(`event: ${event}\n${place}data: ${data}\n\n`)
     },
-    drained: () =>
-      !isOpen || !response.writableNeedDrain
-        ? Promise.resolve()
-        : new Promise(resolve => {
-            response.once('drain', resolve)
-            tasks.push(resolve)
-          }),
+    async drained() {
+      if (!isOpen || !response.writableNeedDrain) return
+      // One wait for all who ask: a reader may stand still for long.
+      draining ??= new Promise<void>(resolve => {
+        stopWaiting = resolve
+        response.once('drain', resolve)
+      }).finally(() => (draining = undefined))
+      await draining
+    },
     onEnd(task) {
       if (isOpen) tasks.push(task)
       else task()

@@ -247,9 +247,12 @@ function watchView(
       return
     }
     const position = encodePosition(context.streams.reflected([fold]))
-    const data = JSON.stringify(entryJson(reader.get(key)))
-    if (data === sent) return
-    sent = data
+    const { watermarkMs, ...told } = entryJson(reader.get(key))
+    const text = JSON.stringify(told)
+    // Time alone is no change.
+    if (text === sent) return
+    sent = text
+    const data = JSON.stringify({ ...told, watermarkMs })
     subscription.send({ event: 'value', id: position, data })
   }
   const later = (): void => {
