@@ -154,7 +154,7 @@ export function singleResult(written: RowsWritten): Extract<RowResult, { eventId
     throw productErrors.create('ROW_CONFLICT', { id: result.id, reason })
   }
   throw productErrors.create('REQUEST_INVALID', {
-    name: code === 'DATA_INVALID' ? 'the body' : 'its query',
+    name: code === 'DATA_INVALID' ? 'the body' : 'the query',
     reason,
     issues: result.issues,
   })

@@ -91,6 +91,7 @@ class Answering implements TurnTask {
   readonly #startedMs: number
   #answer: RouteAnswer | undefined
   #error: unknown
+  #hasRead = false
   #isLater = false
 
   constructor(bound: BoundOperation, request: FastifyRequest, reply: FastifyReply) {
@@ -148,7 +149,9 @@ class Answering implements TurnTask {
     const { operation, readParams, readQuery } = this.#bound
     const params = readParams(this.#request.params)
     const query = readQuery(this.#request.query)
-    return { params, query, folds: operation.foldsOf?.(params) ?? operation.folds }
+    const folds = operation.foldsOf?.(params) ?? operation.folds
+    this.#hasRead = true
+    return { params, query, folds }
   }
 
   #workOut(): RouteAnswer | Promise<RouteAnswer> | undefined {
@@ -168,11 +171,10 @@ class Answering implements TurnTask {
   }
 
   #send(answer: RouteAnswer | undefined): void {
-    const { operation, binding, positionToken } = this.#bound
+    const { operation, binding } = this.#bound
     const reply = this.#reply
     try {
-      const position = answer?.position ?? this.#positionOf(operation, binding.context)
-      if (position !== undefined) reply.header(POSITION_HEADER, positionToken(position))
+      this.#tell(answer?.position ?? this.#positionOf(operation, binding.context))
       reply.code(answer?.status ?? 200)
       if (answer?.bytes === undefined) reply.send(answer?.body)
       else sendBytes(reply, answer.bytes)
@@ -192,9 +194,19 @@ class Answering implements TurnTask {
     return context.streams.reflected(folds)
   }
 
+  #tell(position: Position | undefined): void {
+    if (position === undefined) return
+    this.#reply.header(POSITION_HEADER, this.#bound.positionToken(position))
+  }
+
   /** Fastify hands errors, and nothing else, to the handler that makes problem details of them. */
   #refuse(error: unknown): void {
+    const { operation, isReading, binding } = this.#bound
     const known = error instanceof Error ? error : toRegistered(error, this.#request.id)
+    // That something is not there is said as of a position, too.
+    if (isReading && this.#hasRead && isError(error) && error.status === 404) {
+      this.#tell(this.#positionOf(operation, binding.context))
+    }
     this.#reply.send(known)
     this.#end(isError(error) ? error.status : 500)
   }

@@ -74,7 +74,9 @@ function converted(value: unknown, schema: JsonSchema): unknown {
   }
   if (typeof value !== 'string') return value
   if (type === 'integer' || type === 'number') {
-    return /^-?\d+(\.\d+)?([eE][+-]?\d+)?$/.test(value) ? Number(value) : value
+    if (!/^-?\d+(\.\d+)?([eE][+-]?\d+)?$/.test(value)) return value
+    const number = Number(value)
+    return type === 'integer' && !Number.isSafeInteger(number) ? value : number
   }
   if (type === 'boolean') {
     // A flag without a value, `?explain`, means yes.

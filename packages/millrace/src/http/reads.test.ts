@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
+import { systemClock } from '@millrace/core'
 import type { Millrace } from '../millrace.ts'
 import { type clips, openForTest, watchedBy } from '../testing/clips.ts'
 import { send } from '../testing/http.ts'
@@ -80,6 +81,45 @@ describe('reads over HTTP', () => {
     }
     assert.deepEqual([values[0], values.at(-1)], [null, 2])
     abort.abort()
+  })
+
+  it('tell of no change of a view where only time went on', async () => {
+    const abort = new AbortController()
+    const response = await fetch(`${url}/v1/views/plays/quiet/live`, { signal: abort.signal })
+    const messages = readMessages(response.body as ReadableStream<Uint8Array>)
+    const values: unknown[] = []
+    for await (const message of messages) {
+      values.push((JSON.parse(message.data) as { value: unknown }).value)
+      if (values.length === 2) break
+      for (let other = 0; other < 3; other++) {
+        // Each is reflected, and looked at, before the next.
+        const position = await track(watchedBy(`p${other}`, `other-${other}`))
+        await send(url, `/v1/views/plays/quiet?atLeast=${position}`)
+        await new Promise<void>(resolve => systemClock.after(110, resolve))
+      }
+      await track(watchedBy('p1', 'quiet'))
+    }
+    assert.deepEqual(values, [null, 1])
+    abort.abort()
+  })
+
+  it('say as of which position something is not there', async () => {
+    for (const path of ['/v1/items/clip/none', '/v1/items/clip/none/similar', '/v1/people/none']) {
+      const answer = await send(url, path)
+      assert.equal(answer.status, 404, path)
+      assert.match(answer.headers.get('millrace-position') ?? '', /^p1\./, path)
+    }
+  })
+
+  it('refuse a number that is none, and name the request where the path cannot be read', async () => {
+    const far = await send(url, '/v1/log/streams/person/0?from=1e99')
+    assert.equal(far.json['code'], 'REQUEST_INVALID')
+    assert.match(String(far.json['detail']), /\/from: must be integer/)
+    const broken = await send(url, '/v1/items/clip/%E0%A4%A')
+    assert.equal(broken.status, 400)
+    assert.match(String(broken.json['instance']), /^urn:millrace:request:./)
+    const id = broken.headers.get('x-request-id')
+    assert.equal(broken.json['instance'], `urn:millrace:request:${id}`)
   })
 
   it('give the log by range, by time and by key, personal fields masked', async () => {

@@ -199,8 +199,13 @@ function createFastify(
         }),
     genReqId: request =>
       requestIdOf(request.headers['x-request-id']) ?? `${prefix}-${(++requests).toString(36)}`,
+    // No hook has run for these.
     frameworkErrors: (error, request, reply) =>
-      sendProblem(toRegistered(error, request.id), request, reply),
+      sendProblem(
+        toRegistered(error, request.id),
+        request,
+        reply.header('x-request-id', request.id),
+      ),
     clientErrorHandler: answerBroken(context),
   })
   // No route has this method. Fastify would want its content type before it says so.
