@@ -238,6 +238,52 @@ export const serverErrors = defineErrors({
     message: 'The file of the definition no longer has version {version} of {fold}.',
     remedy: 'Restart the server, which runs an earlier state of the file.',
   },
+  RESTORE_UNFINISHED: {
+    status: 409,
+    retryable: false,
+    message:
+      'The data directory {directory} is not whole: a restore was not finished, or it is a standby.',
+    remedy:
+      'Run the restore again, or make the standby a primary with: millrace standby promote --data {directory}.',
+  },
+  BACKUP_UNSUPPORTED: {
+    status: 409,
+    retryable: false,
+    message: 'This log is not in a data directory, so `millrace backup` cannot copy it.',
+    remedy:
+      'A log in PostgreSQL is backed up with the database (pg_basebackup and archived WAL, or what your provider offers); `millrace export` writes its records in open formats.',
+  },
+  BACKUP_HOLD_UNKNOWN: {
+    status: 404,
+    retryable: false,
+    message: 'No files are held under {id}.',
+    remedy: 'Ask for them again with POST /v1/backups and connect within 30 seconds.',
+  },
+  BACKUP_HOLD_LOST: {
+    status: 503,
+    retryable: true,
+    message: 'The server let the files go: it stopped, or the connection broke.',
+    remedy: 'Run the backup again; what is stored already is not sent again.',
+  },
+  BACKUP_NOT_LOCAL: {
+    status: 409,
+    retryable: false,
+    message: 'The server keeps its data in {directory}, which cannot be read here: {reason}.',
+    remedy: 'Run the backup on the machine of the server, as the owner of the data directory.',
+  },
+  OBJECT_STORE_INVALID: {
+    status: 400,
+    retryable: false,
+    message: '{place} cannot be used to keep backups: {reason}.',
+    remedy:
+      'Name a folder, or s3://bucket/folder with AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION and, unless it is AWS, AWS_ENDPOINT_URL in the environment.',
+  },
+  OBJECT_STORE_DRIVER_MISSING: {
+    status: 500,
+    retryable: false,
+    message: 'Backups to S3 need the package aws4fetch, which is not installed.',
+    remedy: 'Install it with `npm install aws4fetch`.',
+  },
   CONFIG_INVALID: {
     status: 500,
     retryable: false,

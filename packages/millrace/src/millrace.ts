@@ -30,6 +30,7 @@ import {
 import { createViewReader, type Streams, type ViewReader } from '@millrace/streams'
 import { readConfig, type ConfigOverrides } from './config.ts'
 import { serverErrors } from './errors.ts'
+import { backupOperations } from './http/backup-routes.ts'
 import { deadLetterOperations } from './http/dead-letter-routes.ts'
 import { createGate } from './http/security/gate.ts'
 import { openKeyBook, type KeyBook } from './http/security/key-book.ts'
@@ -334,6 +335,7 @@ function openServer<A extends App>(
       ...rebuildOperations(context),
       ...replayOperations(context),
       ...keyOperations(keys),
+      ...backupOperations({ ...context, files: runtime.backends.files }, subscriptions),
       ...leaseOperations(runtime.backends.leases),
       ...liveOperations(context, subscriptions),
     ],

@@ -1,5 +1,13 @@
 import assert from 'node:assert/strict'
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -42,6 +50,7 @@ interface World {
   readonly random: ReturnType<typeof createSeededRandom>
   readonly log: FileEventLog
   readonly store: ReturnType<typeof createMemoryObjectStore>
+  readonly dataFormatMax: number
   /** A directory that is not there yet. */
   newDisk(): { path: string; disk: Disk }
 }
@@ -60,6 +69,7 @@ async function inWorld(run: (world: World) => Promise<void>, faults?: ObjectFaul
       disk,
       clock,
       random: createSeededRandom(1),
+      dataFormatMax: 2,
       log,
       store: createMemoryObjectStore(faults),
       newDisk() {
@@ -154,6 +164,18 @@ test('a point that no backup holds is refused, and says what there is', () =>
       await assert.rejects(restoreBackup({ ...world, disk }, { backup }), hasCode('BACKUP_UNKNOWN'))
     }
     assert.deepEqual(await listBackups(store), [manifest.id])
+  }))
+
+test('data of a later format is refused before anything is written', () =>
+  inWorld(async world => {
+    const { log, clock, newDisk } = world
+    await grow(log, clock, { from: 0, to: 10 })
+    await backUp(world)
+    const { path, disk } = newDisk()
+    const older = { ...world, disk, dataFormatMax: 1 }
+    await assert.rejects(restoreBackup(older), hasCode('LOG_FORMAT_UNKNOWN'))
+    await assert.rejects(followBackups(older), hasCode('LOG_FORMAT_UNKNOWN'))
+    assert.deepEqual(readdirSync(path), [])
   }))
 
 test('only an empty directory is restored into', () =>

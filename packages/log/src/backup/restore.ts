@@ -45,6 +45,8 @@ export interface RestorePorts {
   readonly disk: Disk
   readonly clock: Clock
   readonly random: Random
+  /** Format of data directories that this build knows; newer ones are refused. */
+  readonly dataFormatMax: number
   readonly onProgress?: OnProgress
 }
 
@@ -73,6 +75,7 @@ export async function restoreBackup(
     throw logErrors.create('RESTORE_NOT_EMPTY', { found: 'a standby' })
   }
   const manifest = await choose(ports, point, backup)
+  refuseNewer(ports, manifest)
   await disk.remove(RESTORING)
   await disk.makeDirectory(DATA)
   const isOfPath = (wanted: RegExp) => (file: BackupFile) => wanted.test(file.path)
@@ -115,6 +118,11 @@ async function refuseOthers(disk: Disk): Promise<void> {
   }
   // A restore that died while it moved things into place put them there.
   for (const name of found) if (name !== RESTORING) await disk.remove(name)
+}
+
+function refuseNewer({ dataFormatMax: known }: RestorePorts, { id, dataFormat }: Manifest): void {
+  if (dataFormat <= known) return
+  throw logErrors.create('LOG_FORMAT_UNKNOWN', { file: `backup ${id}`, found: dataFormat, known })
 }
 
 /** The backup to restore from. The oldest that holds the point knows what the log was then. */
@@ -177,6 +185,7 @@ export async function followBackups(ports: RestorePorts): Promise<StandbyState |
   const before = await standbyManifest(disk)
   if (before?.id === id) return { manifest: before, fetchedBytes: 0 }
   const manifest = await readManifest(store, id)
+  refuseNewer(ports, manifest)
   if (before === undefined) await disk.remove(RESTORING)
   await disk.makeDirectory(DATA)
   const fetchedBytes = await fetchFiles(ports, manifest.files, before)

@@ -7,6 +7,8 @@ import { processEnvironment } from '../config.ts'
 import { VERSION } from '../version.ts'
 import { standardModules } from '../wiring/modules.ts'
 import { findAppFile, loadApp } from './app-file.ts'
+import { addBackup } from './commands/backup.ts'
+import { addData } from './commands/data.ts'
 import { addDeadLetters } from './commands/dead-letters.ts'
 import { addDev } from './commands/dev.ts'
 import { addDoctor } from './commands/doctor.ts'
@@ -18,6 +20,7 @@ import { addModuleCommand } from './commands/module-commands.ts'
 import { addRebuild } from './commands/rebuild.ts'
 import { addReplay } from './commands/replay.ts'
 import { addSchemas } from './commands/schemas.ts'
+import { addStandby } from './commands/standby.ts'
 import { addStart } from './commands/start.ts'
 import { addTrack } from './commands/track.ts'
 import { addView } from './commands/view.ts'
@@ -162,6 +165,9 @@ export function createProgram(ports: CliPorts, run: Run, isJson: boolean): Comma
   addReplay(program, run)
   addKeys(program, run)
   addSchemas(program, run)
+  addBackup(program, run)
+  addStandby(program, run)
+  addData(program, run)
   addDoctor(program, run)
   everyCommand(program, command => {
     command.configureOutput({

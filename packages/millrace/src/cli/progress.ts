@@ -7,7 +7,7 @@ import { bytes, count, type Output } from './output.ts'
 export interface Progress {
   /** A new stretch of work with its own total. */
   begin(title: string, unit: 'bytes' | 'rows'): void
-  update(done: number, total: number, rows: number): void
+  update(done: number, total: number, rows?: number): void
   end(): void
 }
 
@@ -23,10 +23,12 @@ export function createProgress(output: Output, clock: Clock): Progress {
   let startMs = 0
   let shownMs = 0
   const amount = (value: number): string => (unit === 'bytes' ? bytes(value) : count(value))
-  const facts = (done: number, total: number, rows: number): string => {
+  const facts = (done: number, total: number, rows: number | undefined): string => {
     const elapsedS = Math.max(0.001, (clock.monotonicMs() - startMs) / 1000)
     const leftS = done > 0 ? (elapsedS * Math.max(0, total - done)) / done : 0
-    const rate = `${count((unit === 'rows' ? done : rows) / elapsedS)} rows/s`
+    const isOfRows = unit === 'rows' || rows !== undefined
+    const perSecond = (unit === 'rows' ? done : (rows ?? done)) / elapsedS
+    const rate = isOfRows ? `${count(perSecond)} rows/s` : `${bytes(perSecond)}/s`
     return `${amount(done)} of ${amount(total)}, ${rate}, ${duration(leftS)} left`
   }
   const end = (): void => {

@@ -1,26 +1,37 @@
 /**
  * The only place that chooses backends: what a data directory is made of, or its doubles in memory.
  */
+import { existsSync } from 'node:fs'
+import { join, resolve } from 'node:path'
 import {
   isError,
   silentLogger,
   type App,
   type Clock,
+  type Disk,
   type Logger,
   type Random,
 } from '@millrace/core'
 import { lockDirectory, type DirectoryLock, type EventLog, type Leases } from '@millrace/log'
 import { openNodeDisk } from '@millrace/log/disk'
-import { createSplitThread, openFileLog, openFileLogView } from '@millrace/log/file'
+import { RESTORING } from '@millrace/log/backup'
+import {
+  createSplitThread,
+  openFileLog,
+  openFileLogView,
+  type FileEventLog,
+  type LogHold,
+} from '@millrace/log/file'
 import { openMemoryLog } from '@millrace/log/memory'
 import type * as postgresLog from '@millrace/log/postgres'
 import type { SnapshotStore } from '@millrace/store'
-import { openFileSnapshotStore } from '@millrace/store/file'
+import { newestSnapshots, openFileSnapshotStore } from '@millrace/store/file'
 import { createMemorySnapshotStore } from '@millrace/store/memory'
 import type { Limits } from '../config.ts'
 import { operatorTokenOf } from '../http/security/operator.ts'
 import { serverErrors } from '../errors.ts'
 import {
+  IDENTITY_FILE,
   claimDirectory,
   createIdentity,
   followApp,
@@ -35,6 +46,9 @@ import {
  */
 const FOLDED_TAIL_BYTES_MAX = 32 * 1024 * 1024
 
+const SNAPSHOTS = 'snapshots'
+const READER_SEGMENT_BYTES = 1024 * 1024
+
 /** What a Millrace keeps, opened. */
 export interface Backends {
   readonly identity: Identity
@@ -42,12 +56,24 @@ export interface Backends {
   readonly snapshots: SnapshotStore
   /** How processes share the work on one log; undefined where there is one process. */
   readonly leases?: Leases
+  /** The files of the log, where it is in a data directory. */
+  readonly files?: LogFiles
   /** Shown by commands of this machine; undefined where no directory is shared. */
   readonly operatorToken: string | undefined
   /** Tells other processes where this one answers. */
   announce(url: string): Promise<void>
   /** Closes all of it, the log last but for the lock. */
   close(): Promise<void>
+}
+
+export type { LogHold }
+
+/** A log of files, to be copied while it runs. */
+export interface LogFiles {
+  /** Absolute path of the data directory. */
+  readonly directory: string
+  /** Names the files that hold the log, keeps them, and names those beside it. */
+  hold(): Promise<{ readonly hold: LogHold; readonly beside: readonly string[] }>
 }
 
 /** What backends are opened with. */
@@ -81,6 +107,7 @@ async function openDirectory(options: BackendOptions): Promise<Backends> {
 
 async function openLocked(options: BackendOptions, lock: DirectoryLock): Promise<Backends> {
   const { app, data: directory, clock, random, logger, limits } = options
+  refuseUnfinished(directory)
   const identity = await claimDirectory(directory, app, random)
   const operatorToken = operatorTokenOf(directory, identity.secret)
   const announce = async (url: string): Promise<void> => {
@@ -103,7 +130,7 @@ async function openLocked(options: BackendOptions, lock: DirectoryLock): Promise
     }
   }
   const disk = openNodeDisk(directory)
-  const snapshots = await openFileSnapshotStore({ disk, logger, directory: 'snapshots' })
+  const snapshots = await openFileSnapshotStore({ disk, logger, directory: SNAPSHOTS })
   const log = await openFileLog({
     disk,
     clock,
@@ -120,6 +147,7 @@ async function openLocked(options: BackendOptions, lock: DirectoryLock): Promise
     identity,
     log,
     snapshots,
+    files: filesOf(directory, disk, log),
     operatorToken,
     announce,
     async close() {
@@ -196,17 +224,39 @@ async function claimDatabase(
   return claimed
 }
 
+function filesOf(directory: string, disk: Disk, log: FileEventLog): LogFiles {
+  return {
+    directory: resolve(directory),
+    async hold() {
+      // First, so that none of them is ahead of the log that is held: it would be of another past.
+      const beside = [IDENTITY_FILE, ...(await newestSnapshots(disk, SNAPSHOTS))]
+      return { hold: log.hold(), beside }
+    },
+  }
+}
+
+/** Refuses a directory that a restore or a standby is still filling (RESTORE_UNFINISHED). */
+function refuseUnfinished(directory: string): void {
+  if (!existsSync(join(directory, RESTORING))) return
+  throw serverErrors.create('RESTORE_UNFINISHED', { directory })
+}
+
 /** The log of a data directory, for a command that reads it while no server does. Owns the directory until closed. */
 export async function openForReading(
   options: Pick<BackendOptions, 'data' | 'clock' | 'random'>,
-): Promise<Pick<Backends, 'log' | 'close'>> {
+): Promise<Pick<Backends, 'log' | 'close'> & { readonly files: LogFiles }> {
   const { data: directory, clock, random } = options
   const lock = lockDirectory(directory)
   try {
+    refuseUnfinished(directory)
     const disk = openNodeDisk(directory)
-    const log = await openFileLog({ disk, clock, random, logger: silentLogger, directory: 'log' })
+    // It appends a record or two at most: no large segment is prepared for that.
+    const options = { segmentBytes: READER_SEGMENT_BYTES }
+    const ports = { disk, clock, random, logger: silentLogger, directory: 'log', options }
+    const log = await openFileLog(ports)
     return {
       log,
+      files: filesOf(directory, disk, log),
       async close() {
         try {
           await log.close()

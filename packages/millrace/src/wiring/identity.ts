@@ -21,12 +21,21 @@ export interface Identity {
   readonly builtIn: string | undefined
   /** 32 random bytes for signing tokens. */
   readonly secret: Uint8Array
+  /** Format of the data directory that it stands in. */
+  readonly format: number
+  /** How often the installation was promoted from a standby. */
+  readonly term: number
 }
 
 /** The name of the file in its data directory. */
 export const IDENTITY_FILE = 'millrace.json'
 
-const FORMAT = 1
+/**
+ * The format of data directories that this build writes. 2 keeps the units of split segments
+ * (`log/units`). It reads 1 too, and makes it 2 when it opens the directory.
+ */
+export const DATA_FORMAT = 2
+const FORMAT_FIRST = 1
 const SECRET_BYTES = 32
 
 /** The identity of a data directory, or undefined when it has none. Throws DATA_FORMAT_UNKNOWN, or CONFIG_INVALID for a file. */
@@ -58,8 +67,9 @@ export function parseIdentity(file: string, text: string): Identity {
   } catch {
     refuse('it is not JSON')
   }
-  const { format, app, fingerprint, partitions, builtIn, secret } = content
-  if (format !== FORMAT) refuse(`its format is ${String(format)}, this version knows ${FORMAT}`)
+  const { format, app, fingerprint, partitions, builtIn, secret, term } = content
+  const isKnown = format === FORMAT_FIRST || format === DATA_FORMAT
+  if (!isKnown) refuse(`its format is ${String(format)}, this version knows up to ${DATA_FORMAT}`)
   if (typeof app !== 'string' || typeof fingerprint !== 'string') refuse('the app is missing')
   if (!Number.isInteger(partitions)) refuse('the number of partitions is missing')
   const bytes = Buffer.from(typeof secret === 'string' ? secret : '', 'base64url')
@@ -70,6 +80,8 @@ export function parseIdentity(file: string, text: string): Identity {
     partitions: partitions as number,
     builtIn: typeof builtIn === 'string' ? builtIn : undefined,
     secret: new Uint8Array(bytes),
+    format: format as number,
+    term: typeof term === 'number' ? term : 0,
   }
 }
 
@@ -84,11 +96,13 @@ export async function claimDirectory(
 ): Promise<Identity> {
   const existing = await readIdentity(directory)
   if (existing === undefined) {
-    const created = createIdentity(app, random)
+    const created = { ...createIdentity(app, random), format: DATA_FORMAT }
     await writeIdentity(directory, created)
     return created
   }
-  const claimed = followApp(existing, app, directory)
+  const followed = followApp(existing, app, directory)
+  const isCurrent = followed.format === DATA_FORMAT
+  const claimed = isCurrent ? followed : { ...followed, format: DATA_FORMAT }
   if (claimed !== existing) await writeIdentity(directory, claimed)
   return claimed
 }
@@ -107,7 +121,7 @@ export function followApp(existing: Identity, app: App, directory: string): Iden
   return { ...existing, fingerprint: app.fingerprint, builtIn: builtInName(app) }
 }
 
-/** The identity of a Millrace that keeps nothing. */
+/** The identity of a Millrace outside of a data directory. */
 export function createIdentity(app: App, random: Random): Identity {
   return {
     app: app.name,
@@ -115,6 +129,8 @@ export function createIdentity(app: App, random: Random): Identity {
     partitions: app.partitions,
     builtIn: builtInName(app),
     secret: random.fill(new Uint8Array(SECRET_BYTES)),
+    format: FORMAT_FIRST,
+    term: 0,
   }
 }
 
@@ -125,17 +141,19 @@ function builtInName(app: App): string | undefined {
 /** The identity as it is stored. */
 export function identityText(identity: Identity): string {
   const content = {
-    format: FORMAT,
+    format: identity.format,
     app: identity.app,
     fingerprint: identity.fingerprint,
     partitions: identity.partitions,
     ...(identity.builtIn === undefined ? {} : { builtIn: identity.builtIn }),
+    ...(identity.term === 0 ? {} : { term: identity.term }),
     secret: Buffer.from(identity.secret).toString('base64url'),
   }
   return `${JSON.stringify(content, undefined, 2)}\n`
 }
 
-async function writeIdentity(directory: string, identity: Identity): Promise<void> {
+/** Replaces the identity of a directory; durable when it resolves. */
+export async function writeIdentity(directory: string, identity: Identity): Promise<void> {
   await mkdir(directory, { recursive: true, mode: 0o700 })
   const target = join(directory, IDENTITY_FILE)
   const temporary = `${target}.new`

@@ -34,6 +34,17 @@ export async function openFileSnapshotStore(options: {
   return new FileSnapshotStore(options.disk, options.logger, options.directory)
 }
 
+/** The newest complete file of each snapshot under `directory` of a disk, for those who copy them. */
+export async function newestSnapshots(disk: Disk, directory: string): Promise<string[]> {
+  const newest: string[] = []
+  for (const entry of await disk.list(directory)) {
+    const file = (await disk.list(`${directory}/${entry}`)).findLast(name => COMPLETE.test(name))
+    if (nameOf(entry) !== undefined && file !== undefined)
+      newest.push(`${directory}/${entry}/${file}`)
+  }
+  return newest
+}
+
 class FileSnapshotStore implements SnapshotStore {
   readonly #disk: Disk
   readonly #logger: Logger

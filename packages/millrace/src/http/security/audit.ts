@@ -7,7 +7,7 @@
  * The key of a record is who acted, so that `millrace log read access.audit --key <actor>` is what
  * one of them did. Bodies are not recorded: they may hold secrets and personal data.
  */
-import type { Clock, Logger } from '@millrace/core'
+import { isError, type Clock, type Logger } from '@millrace/core'
 import type { EventLog } from '@millrace/log'
 import type { FastifyInstance, FastifyRequest, RouteOptions } from 'fastify'
 
@@ -64,6 +64,28 @@ export function auditRoutes(app: FastifyInstance, ports: AuditPorts): void {
     route.preHandler = [begin, ...[route.preHandler ?? []].flat()] as typeof route.preHandler
     route.onSend = [...[route.onSend ?? []].flat(), end] as typeof route.onSend
   })
+}
+
+/** Records an act that a command does by itself, without a server: before it is done, and its result. */
+export async function recordAct<T>(
+  ports: Omit<AuditPorts, 'logger'>,
+  operation: string,
+  params: Readonly<Record<string, string>>,
+  run: () => Promise<T>,
+): Promise<T> {
+  const actor = 'operator'
+  const act = ports.newId()
+  const begun: Act = { act, actor, operation, params, from: 'local', requestId: act }
+  await write(ports, 'act.begun', actor, begun)
+  try {
+    const result = await run()
+    await write(ports, 'act.ended', actor, { act, status: 200 })
+    return result
+  } catch (error) {
+    const code = isError(error) ? error.code : 'INTERNAL'
+    await write(ports, 'act.ended', actor, { act, status: 500, code })
+    throw error
+  }
 }
 
 /** True for a route by which an operator changes something. */
@@ -134,7 +156,7 @@ function answerOf(payload: unknown): Omit<Result, 'status'> {
 }
 
 async function write(
-  { log, clock, newId }: AuditPorts,
+  { log, clock, newId }: Omit<AuditPorts, 'logger'>,
   type: string,
   actor: string,
   data: object,

@@ -1,0 +1,214 @@
+import assert from 'node:assert/strict'
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test, type TestContext } from 'node:test'
+import { gunzipSync } from 'node:zlib'
+import { command, contentsOf, done, watches } from '../testing/backups.ts'
+import { openForTest } from '../testing/clips.ts'
+import { send } from '../testing/http.ts'
+
+/** A server in this process, over a directory of its own. */
+async function served(t: TestContext): Promise<{
+  root: string
+  data: string
+  url: string
+  track: (from: number, to: number) => Promise<string>
+  close: () => Promise<void>
+}> {
+  const root = mkdtempSync(join(tmpdir(), 'millrace-backup-cli-'))
+  const data = join(root, 'data')
+  let millrace: Awaited<ReturnType<typeof openForTest>> | undefined = await openForTest({ data })
+  const { url } = await millrace.listen()
+  const close = async (): Promise<void> => {
+    await millrace?.close()
+    millrace = undefined
+  }
+  t.after(async () => {
+    await close()
+    rmSync(root, { recursive: true })
+  })
+  return {
+    root,
+    data,
+    url,
+    close,
+    async track(from, to) {
+      const { json, status, headers } = await send(url, '/v1/events', { body: watches(from, to) })
+      assert.equal(status, 200, JSON.stringify(json))
+      return headers.get('millrace-position') ?? ''
+    },
+  }
+}
+
+const codeOf = (result: Record<string, unknown>): string =>
+  (result['error'] as { code: string }).code
+
+test('a running server is backed up, and restored to any of its positions and to times', async t => {
+  const { root, data, url, track, close } = await served(t)
+  const place = join(root, 'store')
+  const positions: string[] = []
+  for (let batch = 0; batch < 6; batch++) positions.push(await track(batch * 50, batch * 50 + 50))
+  const first = await done(['backup', '--to', place, '--data', data])
+  await track(300, 350)
+  const second = await done(['backup', '--to', place, '--data', data, '--rate', '1000'])
+  assert.equal(second['parent'], first['id'])
+  const acts = await done(['log', 'read', 'access.audit', '--data', data, '-n', '100'])
+  assert.match(JSON.stringify(acts), /beginBackup/)
+  const { status } = await send(url, '/v1/backups/none/hold')
+  assert.equal(status, 404)
+  await close()
+  for (const batch of [0, 2, 5]) {
+    const position = positions[batch] as string
+    const to = join(root, `restored-${batch}`)
+    const restored = await done(['restore', '--from', place, '--to', to, '--at', position])
+    assert.equal(restored['isCut'], true)
+    const { ids, hash } = await contentsOf(to)
+    assert.equal(ids.size, batch * 50 + 50)
+    // What a product gives that was sent these events and no others.
+    const rebuilt = await contentsOf('memory', watches(0, batch * 50 + 50))
+    assert.equal(rebuilt.hash, hash)
+  }
+  const whole = join(root, 'whole')
+  assert.equal((await done(['restore', '--from', place, '--to', whole]))['isCut'], false)
+  assert.equal((await contentsOf(whole)).ids.size, 350)
+  assert.equal((await contentsOf(whole)).hash, (await contentsOf(data)).hash)
+  const now = String(first['takenMs'])
+  await done(['restore', '--from', place, '--to', join(root, 'timed'), '--at', now])
+  assert.equal((await contentsOf(join(root, 'timed'))).ids.size, 300)
+})
+
+test('a directory that no server has is backed up, listed, verified and pruned', async t => {
+  const { root, data, track, close } = await served(t)
+  const place = join(root, 'store')
+  await track(0, 100)
+  await close()
+  await done(['backup', '--to', place, '--data', data, '--without-snapshots'])
+  const kept = await done(['backup', '--to', place, '--data', data, '--keep', '1'])
+  assert.equal((kept['pruned'] as string[]).length, 1)
+  await done(['backup', '--to', place, '--data', data])
+  const { backups } = (await done(['backup', 'list', '--from', place])) as {
+    backups: { id: string }[]
+  }
+  assert.equal(backups.length, 2)
+  const verified = await done(['backup', 'verify', '--from', place])
+  assert.equal(verified['isWhole'], true)
+  const pruned = await done(['backup', 'prune', '--from', place, '--keep', '1'])
+  assert.deepEqual(pruned['removed'], [backups[0]?.id])
+  const folder = join(place, 'objects')
+  const objects = readdirSync(folder, { recursive: true, withFileTypes: true }).filter(entry =>
+    entry.isFile(),
+  )
+  for (const { parentPath, name } of objects.slice(0, 3)) {
+    const file = join(parentPath, name)
+    const bytes = readFileSync(file)
+    bytes[bytes.length >> 1] = (bytes[bytes.length >> 1] as number) ^ 4
+    writeFileSync(file, bytes)
+  }
+  const damaged = await command(['backup', 'verify', '--from', place])
+  assert.equal(damaged['exit'], 1)
+  assert.equal(damaged['isWhole'], false)
+  const refused = await command(['restore', '--from', place, '--to', join(root, 'r')])
+  assert.equal(codeOf(refused), 'BACKUP_DAMAGED')
+  await assert.rejects(openForTest({ data: join(root, 'r') }), /not whole/)
+})
+
+test('what cannot be backed up or restored is refused with what to do', async t => {
+  const { root, data, track } = await served(t)
+  await track(0, 10)
+  const nothing = join(root, 'nothing')
+  mkdirSync(nothing)
+  const refusals: [string, string[], Record<string, string>?][] = [
+    ['DATA_MISSING', ['backup', '--to', join(root, 's'), '--data', nothing]],
+    ['BACKUP_UNSUPPORTED', ['backup', '--to', join(root, 's'), '--data', 'memory']],
+    [
+      'BACKUP_UNSUPPORTED',
+      ['backup', '--to', join(root, 's'), '--data', nothing],
+      { DATABASE_URL: 'postgres://x' },
+    ],
+    ['OBJECT_STORE_INVALID', ['backup', '--to', 'ftp://x/y', '--data', data]],
+    ['OBJECT_STORE_INVALID', ['backup', '--to', 's3://Bad_Bucket', '--data', data]],
+    ['OBJECT_STORE_INVALID', ['backup', '--to', 's3://bucket/x', '--data', data]],
+    ['BACKUP_NONE', ['restore', '--from', join(root, 's'), '--to', join(root, 'to')]],
+    ['BACKUP_NONE', ['backup', 'verify', '--from', join(root, 's')]],
+    ['RESTORE_NOT_EMPTY', ['restore', '--from', join(root, 's'), '--to', root]],
+    ['DIRECTORY_LOCKED', ['restore', '--from', join(root, 's'), '--to', data]],
+    ['CLI_USAGE', ['restore', '--from', join(root, 's'), '--to', nothing, '--at', 'yesterday']],
+    ['CLI_USAGE', ['backup', '--to', join(root, 's'), '--data', data, '--every', 'often']],
+    ['STANDBY_EMPTY', ['standby', 'promote', '--from', join(root, 's'), '--data', join(root, 'n')]],
+    ['DATA_MISSING', ['data', 'format', '--data', nothing]],
+  ]
+  for (const [code, words, environment] of refusals) {
+    const result = await command(words, environment)
+    assert.equal(codeOf(result), code, `${words.join(' ')}: ${JSON.stringify(result)}`)
+  }
+})
+
+test('a standby follows what is shipped, takes over, and the old primary can no longer ship', async t => {
+  const { root, data, track, close } = await served(t)
+  const place = join(root, 'store')
+  const standby = join(root, 'standby')
+  const follow = ['standby', '--from', place, '--data', standby, '--once']
+  await track(0, 60)
+  await done(['backup', '--to', place, '--data', data])
+  const first = await done(follow)
+  assert.ok((first['fetchedBytes'] as number) > 0)
+  await track(60, 100)
+  await done(['backup', '--to', place, '--data', data])
+  const next = await done(follow)
+  assert.ok((next['fetchedBytes'] as number) < (first['fetchedBytes'] as number) * 2)
+  assert.ok((next['lagMs'] as number) >= 0)
+  await assert.rejects(openForTest({ data: standby }), /not whole/)
+  // Shipped, and not followed yet: the promotion takes it.
+  await track(100, 120)
+  await done(['backup', '--to', place, '--data', data])
+  await track(120, 130)
+  const promoted = await done(['standby', 'promote', '--from', place, '--data', standby])
+  assert.equal(promoted['term'], 1)
+  assert.equal(codeOf(await command(['backup', '--to', place, '--data', data])), 'BACKUP_FENCED')
+  await close()
+  assert.equal((await contentsOf(standby)).ids.size, 120)
+  const shipped = await done(['backup', '--to', place, '--data', standby])
+  assert.equal(shipped['term'], 1)
+  const offline = join(root, 'offline')
+  await done(['standby', '--from', place, '--data', offline, '--once'])
+  await done(['standby', 'promote', '--from', place, '--data', offline, '--offline'])
+  assert.equal((await contentsOf(offline)).ids.size, 120)
+})
+
+test('a directory of the format before is upgraded when it is opened, and made readable for it again', async t => {
+  const root = mkdtempSync(join(tmpdir(), 'millrace-format-'))
+  t.after(() => rmSync(root, { recursive: true }))
+  const data = join(root, 'data')
+  const fixture = new URL('../testing/data-format-1.json', import.meta.url)
+  const files = JSON.parse(readFileSync(fixture, 'utf8')) as Record<string, string>
+  for (const [path, text] of Object.entries(files)) {
+    mkdirSync(join(data, path, '..'), { recursive: true })
+    writeFileSync(join(data, path), gunzipSync(Buffer.from(text, 'base64')))
+  }
+  const format = async (): Promise<unknown> =>
+    (await done(['data', 'format', '--data', data]))['format']
+  assert.equal(await format(), 1)
+  assert.equal((await contentsOf(data)).ids.size, 100)
+  assert.equal(await format(), 2)
+  const place = join(root, 'store')
+  await done(['backup', '--to', place, '--data', data])
+  await done(['restore', '--from', place, '--to', join(root, 'restored')])
+  assert.equal((await contentsOf(join(root, 'restored'))).ids.size, 100)
+  mkdirSync(join(data, 'log/units'), { recursive: true })
+  await done(['data', 'downgrade', '--data', data])
+  assert.equal(await format(), 1)
+  assert.ok(!existsSync(join(data, 'log/units')))
+  await done(['data', 'downgrade', '--data', data])
+  const identity = join(data, 'millrace.json')
+  writeFileSync(identity, readFileSync(identity, 'utf8').replace('"format": 1', '"format": 3'))
+  await assert.rejects(openForTest({ data }), /format is 3, this version knows up to 2/)
+})
