@@ -95,7 +95,8 @@ function addReport(name: string, path: string, isPassed: boolean): void {
   sum.passed += report.passed
   sum.failed += report.failed
   sum.skipped.push(...report.skipped)
-  if (report.failed > 0) faults.push(`${name}: ${report.failed} tests failed`)
+  if (report.failed > 0)
+    faults.push(`${name}: ${[`${report.failed} failed`, ...report.failures].join('\n  ')}`)
   else if (!isPassed) fail(`${name} failed`)
   coverage.push(...report.coverage)
 }

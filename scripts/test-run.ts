@@ -20,6 +20,8 @@ export interface SkippedTest {
 export interface TestReport {
   readonly passed: number
   readonly failed: number
+  /** Of each test or file that failed: its file and name. */
+  readonly failures: readonly string[]
   readonly skipped: readonly SkippedTest[]
   /** Milliseconds of wall-clock time. */
   readonly durationMs: number
@@ -63,6 +65,7 @@ export async function runTests(options: {
   const tally = {
     passed: 0,
     failed: 0,
+    failures: [] as string[],
     skipped: [] as SkippedTest[],
     coverage: [] as FileCoverage[],
     slow: [] as string[],
@@ -87,6 +90,7 @@ export async function runTests(options: {
   return {
     passed: tally.passed,
     failed: tally.failed,
+    failures: tally.failures,
     skipped: tally.skipped,
     durationMs: performance.now() - startedAt,
     coverage: tally.coverage,
@@ -96,6 +100,7 @@ export async function runTests(options: {
 interface Tally {
   passed: number
   failed: number
+  readonly failures: string[]
   readonly skipped: SkippedTest[]
   readonly coverage: FileCoverage[]
   readonly slow: string[]
@@ -107,6 +112,9 @@ function observe(event: TestEvent, tally: Tally): void {
       const { path, totalLineCount: total, coveredLineCount: covered } = file
       tally.coverage.push({ path, total, covered })
     }
+  } else if (event.type === 'test:fail') {
+    const { file = '', name } = event.data
+    tally.failures.push(`${relative(process.cwd(), file)}: ${name}`)
   } else if (event.type === 'test:pass' && (event.data.skip !== undefined || event.data.todo)) {
     const { skip, todo } = event.data
     tally.skipped.push({
