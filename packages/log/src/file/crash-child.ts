@@ -18,6 +18,7 @@ const BATCH_MAX = 20
 const [directory = '', life = '0', stepText = ''] = process.argv.slice(2)
 const step = stepText === '' ? undefined : (JSON.parse(stepText) as CrashStep)
 
+const pause = new Int32Array(new SharedArrayBuffer(4))
 let hits = 0
 
 /** Ends this process, as a power switch would, when a call is the one of the step. */
@@ -96,7 +97,20 @@ async function write(log: EventLog, writer: number, newId: () => string): Promis
         result.status === 'conflict' ? result.code : `${result.partition} ${result.offset}`
       return `${(events[index] as NewEvent).id} ${result.status} ${place}\n`
     })
-    writeSync(1, lines.join(''))
+    say(lines.join(''))
+  }
+}
+
+/** Writes all of it to standard output, which a thread makes non-blocking: a slow reader is waited for. */
+function say(text: string): void {
+  let rest = Buffer.from(text)
+  while (rest.length > 0) {
+    try {
+      rest = rest.subarray(writeSync(1, rest))
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error
+      Atomics.wait(pause, 0, 0, 1)
+    }
   }
 }
 
