@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { parse } from 'csv-parse/sync'
 import { stringifyRow } from './fixtures.test.ts'
 import fc from 'fast-check'
-import { readDelimited, type Dialect } from './delimited.ts'
+import { readDelimited, rowText, type Dialect } from './delimited.ts'
 import { IMPORT_LIMITS } from './limits.ts'
 
 const cell = fc.string({
@@ -46,6 +46,25 @@ test('reads what csv-parse reads, whatever the chunks', async () => {
       },
     ),
     { seed: 20_261, numRuns: 500 },
+  )
+})
+
+test('a row that was read is written such that it is read again', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(cell, { minLength: 2, maxLength: 4 }).filter(cells => cells.join('') !== ''),
+      fc.constantFrom(',', ';', '\t', '::'),
+      async (cells, delimiter) => {
+        const dialect: Dialect = { delimiter, isQuoted: true, encoding: 'utf-8', newline: '\n' }
+        const found: (readonly string[])[] = []
+        const bytes = Buffer.from(rowText(cells, dialect))
+        for await (const block of readDelimited(chunksOf(bytes, 64), dialect, IMPORT_LIMITS)) {
+          found.push(...block.rows.map(row => row.cells))
+        }
+        assert.deepEqual(found, [cells])
+      },
+    ),
+    { seed: 20_261, numRuns: 300 },
   )
 })
 

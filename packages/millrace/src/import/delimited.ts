@@ -139,6 +139,19 @@ export function parseRows(
   }
 }
 
+/** A row as it can be read again: cells quoted where they have to be. */
+export function rowText(cells: readonly string[], { delimiter, isQuoted }: Dialect): string {
+  if (!isQuoted) return cells.join(delimiter)
+  // One `:` at the end of a cell would be taken for a part of the `::` behind it.
+  const special = new Set(`${delimiter}"\r\n`)
+  return cells
+    .map(cell => {
+      const isPlain = special.isDisjointFrom(new Set(cell))
+      return isPlain ? cell : `"${cell.replaceAll('"', '""')}"`
+    })
+    .join(delimiter)
+}
+
 function hasBad(badLines: ReadonlySet<number>, first: number, lines: number): boolean {
   for (let line = first; line < first + lines; line++) if (badLines.has(line)) return true
   return false

@@ -134,6 +134,14 @@ test('refused rows are counted, shown and written, with line and reason', async 
   assert.equal(written[0]?.file, 'r.csv')
 })
 
+test('a refused row is kept such that it can be corrected and read again', async () => {
+  const world = await createWorld(app)
+  const row = '"a ""b"", c",d,much,6'
+  const report = await world.importFile(memoryFile('r.csv', `${HEADER}e,f,1,5\n${row}\n`))
+  const [line = ''] = Buffer.from(world.disk.peek(report.refusedFile ?? '') ?? []).toString().split('\n') // prettier-ignore
+  assert.equal((JSON.parse(line) as { raw: string }).raw, row)
+})
+
 test('a file of which no row fits is refused before anything is written', async () => {
   const world = await createWorld(app)
   const bad = Array.from({ length: 1_200 }, (_, index) => `p,i,x,${index}`).join('\n')

@@ -2,7 +2,7 @@
 import type { App } from '@millrace/core'
 import { createHash } from 'node:crypto'
 import { inspectTable, type DialectOptions, type InspectedTable } from './dialect.ts'
-import { readDelimited, type Dialect } from './delimited.ts'
+import { readDelimited, rowText, type Dialect } from './delimited.ts'
 import { importErrors } from './errors.ts'
 import { readJsonLines } from './json-lines.ts'
 import type { ImportLimits } from './limits.ts'
@@ -120,12 +120,11 @@ async function* readTable(request: {
       }
       const cells = fitCells(row.cells, width)
       if (typeof cells === 'string') {
-        const raw = row.cells.join(table.dialect.delimiter)
-        refused.push(refuseRow(row.line, 'ROW_CELLS', cells, raw))
+        refused.push(refuseRow(row.line, 'ROW_CELLS', cells, rowText(row.cells, table.dialect)))
         continue
       }
       const result = checked(mapper.map(transform === undefined ? cells : transform.apply(cells)))
-      rows.push({ line: row.line, result, raw: () => row.cells.join(table.dialect.delimiter) })
+      rows.push({ line: row.line, result, raw: () => rowText(row.cells, table.dialect) })
     }
     yield { rows, refused, latinLines: block.latinLines }
   }
