@@ -22,11 +22,14 @@ export interface ConvertOptions {
   readonly listSeparator: string
   /** Of columns that are moments. */
   readonly timeFormat?: TimeFormat
+  /** Fractions stand behind a comma, thousands behind points: `1.234,50`. */
+  readonly hasDecimalComma?: boolean
 }
 
 const SHOWN_MAX = 40
 const INTEGER = /^[+-]?\d{1,16}(\.0+)?$/
 const DECIMAL = /^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?$/
+const DECIMAL_COMMA = /^[+-]?(\d{1,3}(\.\d{3})+|\d*)(,\d*)?$/
 const TRUE = new Set(['true', 't', 'yes', 'y', '1'])
 const FALSE = new Set(['false', 'f', 'no', 'n', '0'])
 
@@ -119,11 +122,7 @@ function scalarConverter(schema: JsonSchema, options: ConvertOptions): Converter
         return typeof text === 'number' ? text : new Unfit(`${shown(value)} is not a whole number`)
       }
     case 'number':
-      return value => {
-        const text = typeof value === 'string' ? value.trim() : value
-        if (typeof text === 'string' && DECIMAL.test(text)) return Number(text)
-        return typeof text === 'number' ? text : new Unfit(`${shown(value)} is not a number`)
-      }
+      return numberConverter(options.hasDecimalComma ?? false)
     case 'boolean':
       return value => {
         if (typeof value === 'boolean') return value
@@ -139,6 +138,18 @@ function scalarConverter(schema: JsonSchema, options: ConvertOptions): Converter
       }
     default:
       return value => value
+  }
+}
+
+function numberConverter(hasComma: boolean): Converter {
+  return value => {
+    if (typeof value === 'number') return value
+    const text = typeof value === 'string' ? value.trim() : ''
+    const isCommaFine = DECIMAL_COMMA.test(text)
+    const plain = hasComma && isCommaFine ? text.replaceAll('.', '').replace(',', '.') : text
+    if ((isCommaFine || !hasComma) && DECIMAL.test(plain)) return Number(plain)
+    const hint = isCommaFine && text !== '' ? '; --decimal-comma reads it as one' : ''
+    return new Unfit(`${shown(value)} is not a number${hint}`)
   }
 }
 

@@ -75,6 +75,8 @@ export interface MappingOptions {
   readonly atMs?: number
   readonly timeFormat?: TimeFormat
   readonly listSeparator?: string
+  /** Fractions stand behind a comma. */
+  readonly hasDecimalComma?: boolean
 }
 
 /** The text that identifies a row of cells. */
@@ -116,6 +118,7 @@ export function compileMapping<Row>(
       const listSeparator = options.listSeparator ?? '|'
       const convert = createConverter(field, {
         listSeparator,
+        hasDecimalComma: options.hasDecimalComma ?? false,
         ...(timeFormat === undefined ? {} : { timeFormat }),
       })
       return { name, column: columns.get(name) as number, label: columnOf(name), convert }

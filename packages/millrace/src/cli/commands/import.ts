@@ -49,6 +49,7 @@ interface ImportOptions {
   readonly header?: boolean
   readonly quotes?: boolean
   readonly latin1?: boolean
+  readonly decimalComma?: boolean
   readonly dryRun?: boolean
 }
 
@@ -97,6 +98,7 @@ export function addImport(program: Command, run: Run): void {
     .option('--no-header', 'the first line is a row, not the names of the columns')
     .option('--no-quotes', 'a " is an ordinary character')
     .option('--latin1', 'the file is Windows-1252 or Latin-1, not UTF-8')
+    .option('--decimal-comma', 'numbers are written 1.234,50')
   mappingOptions(csv)
     .addHelpText('after', CSV_HELP)
     .action(
@@ -265,6 +267,7 @@ function readOptions(options: ImportOptions, hasHeader: boolean | undefined): Fi
     ...(hasHeader === undefined ? {} : { hasHeader }),
     ...(options.quotes === false ? { isQuoted: false } : {}),
     ...(options.latin1 === true ? { isLatin1: true } : {}),
+    ...(options.decimalComma === true ? { hasDecimalComma: true } : {}),
   }
 }
 
