@@ -4,7 +4,13 @@ import type { KnipConfig } from 'knip'
 const config: KnipConfig = {
   workspaces: {
     '.': {
-      entry: ['test/**/*.test.ts', 'test/planted/hook.mjs', 'bench/**/*.ts', 'examples/**/*.ts'],
+      entry: [
+        'test/**/*.test.ts',
+        'test/planted/hook.mjs',
+        'test/fuzz/{planted,targets}.ts',
+        'bench/**/*.ts',
+        'examples/**/*.ts',
+      ],
       project: ['test/**', 'bench/**', 'examples/**'],
       // oxlint is given its rules by type information through tsgolint and is started by name.
       ignoreDependencies: ['oxlint', 'oxlint-tsgolint'],

@@ -21,3 +21,4 @@ export {
   type Simulation,
   type SimulationReport,
 } from './simulate.ts'
+export { faultOf, findingOf, inputOf, type Corpus, type FuzzTarget } from './fuzz/index.ts'

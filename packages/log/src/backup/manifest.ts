@@ -84,20 +84,61 @@ export function parseManifest(name: string, bytes: Uint8Array): Manifest {
   if (rest.join() !== '' || sha256(Buffer.from(line)) !== sum) {
     throw damaged(name, 'it does not match its checksum')
   }
-  const { format, ...content } = JSON.parse(line) as Record<string, unknown> & { format: number }
+  let content: unknown
+  try {
+    content = JSON.parse(line)
+  } catch {
+    throw damaged(name, 'it is not JSON')
+  }
+  const { format = null, ...found } = isObject(content) ? content : {}
   if (format !== MANIFEST_FORMAT) {
     const details = { file: name, found: format, known: MANIFEST_FORMAT }
     throw logErrors.create('LOG_FORMAT_UNKNOWN', details)
   }
-  const manifest = content as unknown as Omit<Manifest, 'position' | 'ingestTimeMs'> & {
-    position: string
-    ingestTimeMs: number | null
-  }
+  if (!isStored(found)) throw damaged(name, 'a fact is missing or has the wrong form')
   return {
-    ...manifest,
-    ingestTimeMs: manifest.ingestTimeMs ?? Number.NEGATIVE_INFINITY,
-    position: decodePosition(manifest.position),
+    ...found,
+    ingestTimeMs: found.ingestTimeMs ?? Number.NEGATIVE_INFINITY,
+    position: decodePosition(found.position),
   }
+}
+
+type Stored = Omit<Manifest, 'position' | 'ingestTimeMs'> & {
+  readonly position: string
+  readonly ingestTimeMs: number | null
+}
+
+/** Restoring writes to the paths: none may lead out of the directory. */
+const PATH = /^(?!\.)[\w=-][\w.=-]*(\/[\w=-][\w.=-]*)*$/
+const HASH = /^[0-9a-f]{64}$/
+
+function isStored(value: Record<string, unknown>): value is Stored {
+  const { parent, ingestTimeMs, files } = value
+  return (
+    ['id', 'app', 'origin', 'position'].every(field => typeof value[field] === 'string') &&
+    ['takenMs', 'term', 'dataFormat', 'unit'].every(field => typeof value[field] === 'number') &&
+    (parent === null || typeof parent === 'string') &&
+    (ingestTimeMs === null || typeof ingestTimeMs === 'number') &&
+    Array.isArray(files) &&
+    files.every(isBackupFile)
+  )
+}
+
+function isBackupFile(value: unknown): value is BackupFile {
+  if (!isObject(value)) return false
+  const { path, bytes, stamp, chunks } = value
+  return (
+    typeof path === 'string' &&
+    PATH.test(path) &&
+    typeof stamp === 'string' &&
+    Array.isArray(chunks) &&
+    chunks.length === Math.ceil(Number(bytes) / CHUNK_BYTES) &&
+    chunks.every(hash => typeof hash === 'string' && HASH.test(hash))
+  )
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null
 }
 
 /** The ids of the backups of a store, oldest first. */

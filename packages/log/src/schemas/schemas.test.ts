@@ -109,6 +109,15 @@ describe('JSON Schemas', () => {
   })
 })
 
+it('a name pattern that is no regular expression is refused where it decides', () => {
+  const open = { type: 'object', patternProperties: { '[^x': {} } }
+  const closed = { ...open, properties: { x: { type: 'string' } }, additionalProperties: false }
+  assert.throws(
+    () => unreadable('json', { ...open, additionalProperties: false }, closed),
+    error => isError(error, 'SCHEMA_INVALID') && error.message.includes('patternProperties/[^x'),
+  )
+})
+
 describe('Avro schemas', () => {
   const avro = (writer: unknown, reader: unknown): readonly string[] =>
     unreadable('avro', writer, reader)

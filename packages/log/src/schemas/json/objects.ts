@@ -4,6 +4,7 @@
  */
 import { here, within, type Change, type JsonChangeCode } from './changes.ts'
 import type { Comparison } from './compare.ts'
+import { invalidSchema } from './keywords.ts'
 import { compareLimits } from './scalars.ts'
 import type { ObjectShape, Shape } from './shape.ts'
 import { compareRest, compareUnevaluated } from './rest.ts'
@@ -120,11 +121,19 @@ function isOpen({ additional, patterns, unevaluated }: ObjectShape): boolean {
 
 /** The shape that an undeclared property of this name must have, where there is one. */
 function restFor(name: string, shape: ObjectShape): Shape | undefined {
-  for (const [pattern, of] of shape.patterns) if (new RegExp(pattern, 'u').test(name)) return of
+  for (const [pattern, of] of shape.patterns) if (expressionOf(pattern).test(name)) return of
   if (shape.additional !== undefined)
     return shape.additional === false ? undefined : shape.additional
   const { unevaluated } = shape
   return unevaluated?.kind === 'never' || unevaluated?.kind === 'any' ? undefined : unevaluated
+}
+
+function expressionOf(pattern: string): RegExp {
+  try {
+    return new RegExp(pattern, 'u')
+  } catch {
+    return invalidSchema(`patternProperties/${pattern}`, 'it is not a regular expression')
+  }
 }
 
 function compareDependencies(
