@@ -17,13 +17,15 @@ export interface PostgresServer {
   readonly url: string
   /** Its first process. */
   readonly pid: number
+  /** Kills it with SIGKILL and starts it again on the same data and port. */
+  crash(): Promise<void>
   /** Ends it and removes its data. */
   stop(): Promise<void>
 }
 
 const DEBIAN = '/usr/lib/postgresql'
 /** The account that Debian's package makes; the server refuses to run as root. */
-const ACCOUNT = 'postgres'
+export const ACCOUNT = 'postgres'
 const START_TIMEOUT_MS = 60_000
 
 /**
@@ -81,26 +83,47 @@ async function serve(
     fsync: isDurable ? 'on' : 'off',
   }
   const flags = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])
-  const child = run([join(bin, 'postgres'), '-D', data, ...flags])
-  const text = textOf(child)
-  const exited = once(child, 'exit')
-  const url = `postgres://postgres@127.0.0.1:${port}/postgres`
-  const stop = async (): Promise<void> => {
-    // SIGINT is its fast shutdown: sessions are ended, what is committed is written.
-    if (child.exitCode === null && child.signalCode === null) child.kill('SIGINT')
-    await exited
-    rmSync(data, { recursive: true, force: true })
+  const command = [join(bin, 'postgres'), '-D', data, ...flags]
+  let current = await launch(run, command, port)
+  return {
+    url: `postgres://postgres@127.0.0.1:${port}/postgres`,
+    get pid() {
+      return current.child.pid as number
+    },
+    async crash() {
+      current.child.kill('SIGKILL')
+      await current.exited
+      current = await launch(run, command, port)
+    },
+    async stop() {
+      // SIGINT is its fast shutdown: sessions are ended, what is committed is written.
+      if (current.child.exitCode === null) current.child.kill('SIGINT')
+      await current.exited
+      rmSync(data, { recursive: true, force: true })
+    },
   }
-  const isReady = (): boolean => /database system is ready to accept connections/.test(text())
+}
+
+/** Starts the server; again while the processes of one that was killed hold on to its memory. */
+async function launch(
+  run: Run,
+  command: readonly string[],
+  port: number,
+): Promise<{ readonly child: ChildProcess; readonly exited: Promise<unknown> }> {
   const giveUpAt = Date.now() + START_TIMEOUT_MS
-  while (!(isReady() && (await isOpen(port)))) {
-    if (child.exitCode !== null || Date.now() > giveUpAt) {
-      await stop()
-      throw new Error(`PostgreSQL did not start: ${text()}`)
+  for (;;) {
+    const child = run(command)
+    const text = textOf(child)
+    const exited = once(child, 'exit')
+    const isReady = (): boolean => /database system is ready to accept connections/.test(text())
+    while (child.exitCode === null && Date.now() < giveUpAt) {
+      if (isReady() && (await isOpen(port))) return { child, exited }
+      await new Promise(resolve => setTimeout(resolve, 20))
     }
-    await new Promise(resolve => setTimeout(resolve, 50))
+    child.kill('SIGKILL')
+    await exited
+    if (!/still in use/.test(text())) throw new Error(`PostgreSQL did not start: ${text()}`)
   }
-  return { url, pid: child.pid as number, stop }
 }
 
 /** The newest installed one: Debian's place first, then the PATH. */
@@ -117,17 +140,22 @@ function findBin(): string | undefined {
   return existsSync(join(bin, 'initdb')) ? bin : undefined
 }
 
-/** Installs Debian's packages in the CI, where root may. */
+/** The server's place after its package was installed. */
 function install(): string | undefined {
+  return installPackages(['postgresql']) ? findBin() : undefined
+}
+
+/** Installs Debian's packages in the CI, where root may; elsewhere it does nothing. */
+export function installPackages(names: readonly string[]): boolean {
   const isDebian =
     existsSync('/etc/os-release') && /debian|ubuntu/i.test(readFileSync('/etc/os-release', 'utf8'))
-  if (process.env['CI'] !== 'true' || userInfo().uid !== 0 || !isDebian) return undefined
+  if (process.env['CI'] !== 'true' || userInfo().uid !== 0 || !isDebian) return false
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
   const lock = ['-o', 'DPkg::Lock::Timeout=300', '-qq']
-  const packages = ['install', '-y', '--no-install-recommends', 'postgresql']
+  const packages = ['install', '-y', '--no-install-recommends', ...names]
   spawnSync('apt-get', [...lock, 'update'], { stdio: 'inherit', env })
   spawnSync('apt-get', [...lock, ...packages], { stdio: 'inherit', env })
-  return findBin()
+  return true
 }
 
 function textOf(child: ChildProcess): () => string {
@@ -136,7 +164,8 @@ function textOf(child: ChildProcess): () => string {
   return () => text
 }
 
-async function freePort(): Promise<number> {
+/** A port of loopback that nobody listens on. */
+export async function freePort(): Promise<number> {
   const server = createServer()
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -146,7 +175,8 @@ async function freePort(): Promise<number> {
   return port
 }
 
-async function isOpen(port: number): Promise<boolean> {
+/** True when something listens on a port of loopback. */
+export async function isOpen(port: number): Promise<boolean> {
   const socket = connect({ host: '127.0.0.1', port })
   try {
     await once(socket, 'connect')

@@ -8,6 +8,7 @@
  */
 import { dirname, join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { startPgBouncer } from './pgbouncer.ts'
 import { startPostgres } from './postgres.ts'
 import { findTests, runTests, writeReport } from './test-run.ts'
 
@@ -48,5 +49,14 @@ async function startServers(): Promise<() => Promise<void>> {
     return async () => undefined
   }
   process.env['MILLRACE_TEST_POSTGRES'] = server.url
-  return () => server.stop()
+  const pooler = await startPgBouncer(server.url)
+  if ('reason' in pooler) {
+    process.env['MILLRACE_TEST_PGBOUNCER_ABSENT'] = pooler.reason
+    return () => server.stop()
+  }
+  process.env['MILLRACE_TEST_PGBOUNCER'] = pooler.url
+  return async () => {
+    await pooler.stop()
+    await server.stop()
+  }
 }

@@ -1,6 +1,6 @@
 /**
- * Faults planted in the real code, one at a time, each of which the simulation must find and name
- * with the command that replays it. A suite that finds nothing proves little until this is seen.
+ * Faults planted in the real code, one at a time, each of which a suite must find; a simulation must
+ * name the command that replays it. A suite that finds nothing proves little until this is seen.
  */
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
@@ -73,6 +73,34 @@ const faults: readonly Fault[] = [
   },
 ]
 
+const LEASES = 'packages/log/src/postgres/leases.int.test.ts'
+const ROLES = 'packages/streams/src/roles.sim.test.ts'
+
+/** Of several processes over one log: each loses a lease and commits, in its own way. */
+const sharingFaults: readonly Fault[] = [
+  {
+    name: 'a step is folded ahead of the steps of the process that commits them',
+    file: 'packages/streams/src/step-writer.ts',
+    find: 'return this.#leads ? Infinity : this.committed',
+    replace: 'return Infinity',
+    suite: ROLES,
+  },
+  {
+    name: 'what was emitted and lost with a lease is not emitted under the next one',
+    file: 'packages/streams/src/roles.ts',
+    find: 'if (lane.consumed > writer.committed) await',
+    replace: 'if (lane.consumed < 0) await',
+    suite: ROLES,
+  },
+]
+const databaseFault: Fault = {
+  name: 'a lease is lost, and a step is committed all the same',
+  file: 'packages/log/src/postgres/schema.ts',
+  find: '(l.token IS DISTINCT FROM t.token OR l.owner IS DISTINCT FROM a_member)',
+  replace: 'false',
+  suite: LEASES,
+}
+
 const root = dirname(import.meta.dirname)
 const SEEDS = '10'
 const TIMEOUT_MS = 240_000
@@ -100,7 +128,7 @@ function run(suite: string, fault: Fault | undefined): Promise<{ passed: boolean
   return promise
 }
 
-for (const fault of faults) {
+for (const fault of [...faults, ...sharingFaults]) {
   test(`found by simulation: ${fault.name}`, async () => {
     const { passed, text } = await run(fault.suite, fault)
     assert.equal(passed, false, `the fault was not found:\n${text}`)
@@ -108,8 +136,26 @@ for (const fault of faults) {
   })
 }
 
+const absent =
+  process.env['MILLRACE_TEST_POSTGRES'] === undefined
+    ? (process.env['MILLRACE_TEST_POSTGRES_ABSENT'] ?? '`npm test -- --int` starts PostgreSQL')
+    : undefined
+
+test(`found on PostgreSQL: ${databaseFault.name}`, { skip: absent ?? false }, async () => {
+  const { passed, text } = await run(databaseFault.suite, databaseFault)
+  assert.equal(passed, false, `the fault was not found:\n${text}`)
+  assert.match(text, /✖ a step that was on its way when its lease was given away/, text)
+})
+
 test('without a fault the same suites pass', async () => {
-  for (const suite of [LOG, IDS, STORE, STREAMS]) {
+  for (const suite of [
+    LOG,
+    IDS,
+    STORE,
+    STREAMS,
+    ROLES,
+    ...(absent === undefined ? [LEASES] : []),
+  ]) {
     const { passed, text } = await run(suite, undefined)
     assert.equal(passed, true, text)
   }

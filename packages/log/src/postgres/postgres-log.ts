@@ -296,7 +296,7 @@ class SharedLog implements PostgresLog {
       queuedBytes,
       readOnlyReason: failure === undefined ? undefined : this.#committer.refusal().message,
       counters: { ...counters, ...this.#tail.counters, ...this.leases.counters },
-      gauges: { leases: this.leases.held },
+      gauges: { leases: this.leases.held, isNotified: this.#tail.isHearing ? 1 : 0 },
     }
   }
 

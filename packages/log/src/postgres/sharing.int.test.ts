@@ -207,4 +207,83 @@ withPostgres('several processes on one PostgreSQL', create => {
     assert.deepEqual(await tables(), full)
     await dispose()
   })
+
+  it('what was written goes back to the tables of the build before, and forward again', async () => {
+    const context = await create()
+    const { database } = context
+    const open = (): ReturnType<typeof openPostgresLog> =>
+      openPostgresLog({ database, clock: systemClock, logger: silentLogger })
+    const first = await open()
+    await first.declare([{ name: STREAM, partitions: PARTITIONS }])
+    const events = [0, 1, 2].map(partition => event({ id: `kept-${partition}`, partition }))
+    await first.commit({ events })
+    await first.close()
+    await migrate(database, logMigrations, { log: 1 })
+    const functions = await database.query(
+      `SELECT p.proname, p.pronargs FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+        WHERE n.nspname = $1 ORDER BY p.proname`,
+      [database.schema],
+    )
+    assert.deepEqual(functions.map(([name]) => name), ['append', 'retain', 'seek']) // prettier-ignore
+    assert.equal((await database.query('SELECT 1 FROM $schema.records')).length, 3)
+    const again = await open()
+    const { results } = await again.commit({ events })
+    assert.deepEqual(results.map(({ status }) => status), ['duplicate', 'duplicate', 'duplicate']) // prettier-ignore
+    await again.leases.stand({ lineage: 'same', onRelease: async () => undefined })
+    assert.deepEqual(again.leases.list().map(({ isOwn }) => isOwn), [true, true, true]) // prettier-ignore
+    await again.close()
+    await context.dispose()
+  })
+
+  it('old records of a transient stream are removed for everybody; their ids stay known', async () => {
+    const context = await create()
+    const { database } = context
+    const open = (): ReturnType<typeof openPostgresLog> =>
+      openPostgresLog({ database, clock: systemClock, logger: silentLogger })
+    const reader = await open()
+    const spec = { name: 'traces', partitions: 1, transient: { maxBytes: 2_000 } }
+    await reader.declare([spec])
+    const at = { stream: 'traces', partition: 0 }
+    const events = Array.from({ length: 100 }, (_, index) =>
+      event({ ...at, id: `trace-${index}`, data: { text: 'x'.repeat(100) } }),
+    )
+    await reader.commit({ events })
+    // Retention is looked after when a log is opened, and every minute.
+    const cleaner = await open()
+    const [{ start, end } = { start: 0, end: 0 }] =
+      cleaner.stats().streams.find(({ stream }) => stream === 'traces')?.partitions ?? []
+    assert.equal(end, 100)
+    assert.ok(start > 70 && start < 99, `it starts at ${start}`)
+    const gone = (error: unknown): boolean => isError(error, 'LOG_OFFSET_GONE')
+    await assert.rejects(reader.read({ ...at, from: start - 1 }), gone)
+    assert.equal((await reader.read({ ...at, from: start })).length, end - start)
+    const [result] = (await cleaner.commit({ events: events.slice(0, 1) })).results
+    assert.equal(result?.status, 'duplicate')
+    const rows = await database.query(`SELECT min("offset") FROM $schema.records`)
+    assert.deepEqual(rows, [[String(start)]])
+    await cleaner.close()
+    await reader.close()
+    await context.dispose()
+  })
+
+  it('appends of others are found by polling when nothing can be heard', async () => {
+    const context = await create()
+    const warnings: string[] = []
+    const logger = { ...silentLogger, warn: (message: string) => void warnings.push(message) }
+    const deaf = context.open()
+    deaf.listen = () => Promise.reject(new Error('LISTEN is not allowed here'))
+    const ports = { clock: systemClock, options: { pollMs: 20 } }
+    const hearing = await openPostgresLog({ ...ports, database: context.database, logger: silentLogger }) // prettier-ignore
+    await hearing.declare([{ name: STREAM, partitions: PARTITIONS }])
+    const log = await openPostgresLog({ ...ports, database: deaf, logger })
+    await hearing.commit({ events: [event({ partition: 1 })] })
+    const records = await follow(log, 1, 1)
+    assert.equal(records.length, 1)
+    assert.deepEqual(warnings, ['notifications of the database are not heard: the log is polled'])
+    assert.equal(log.stats().counters['notices'], 0)
+    await log.close()
+    await deaf.close()
+    await hearing.close()
+    await context.dispose()
+  })
 })

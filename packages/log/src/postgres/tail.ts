@@ -2,7 +2,8 @@
  * Hears what other processes commit. Each of them notifies a channel after its commits, in a statement
  * of its own: a notification inside of the commit would make all commits of the database wait for each
  * other. Notifications may be lost (a killed process, a pooler); so the ends are also read at an
- * interval, whether or not anything was heard.
+ * interval, whether or not anything was heard. A pooler in transaction mode takes LISTEN and delivers
+ * nothing: a process that does not hear itself says that it polls, and tries again later.
  */
 import type { Clock, Logger, Timer } from '@millrace/core'
 import type { ParkedKey } from '../log.ts'
@@ -27,8 +28,13 @@ export interface TailOptions {
 }
 
 const LISTEN_AGAIN_MS = 1_000
+/** A process should hear its own notification within this time. */
+const HEARD_WITHIN_MS = 2_000
+const DEAF_AGAIN_MS = 60_000
 /** The second word of a notification that leases changed hands. */
 const OF_LEASES = 'leases'
+/** That of one that a process sends to hear whether it arrives. */
+const OF_HEARING = 'hearing'
 
 /** Ends and steps in one statement, and so in one snapshot: no step is known without its emissions. */
 const REFRESH = `
@@ -55,11 +61,15 @@ export class Tail {
   #isNotifying = false
   #isNoticeWanted = false
   #isOfLeases = false
+  #probes = 0
   #members = 1
   #timer: Timer | undefined
   #again: Timer | undefined
   #isClosed = false
   readonly counters = { refreshes: 0, notices: 0 }
+  /** True when notifications are known to arrive; otherwise the log is polled. */
+  isHearing = false
+  #isToldDeaf = false
 
   constructor(options: TailOptions) {
     this.#options = options
@@ -114,9 +124,12 @@ export class Tail {
 
   async #listen(): Promise<void> {
     const { database, clock, logger, member, onLeases } = this.#options
+    const probe = `${member()}/${this.#probes++}`
+    let heard: (() => void) | undefined
     const again = (): void => {
       if (this.#isClosed) return
       this.#stopListening = undefined
+      this.isHearing = false
       this.#again = clock.after(LISTEN_AGAIN_MS, () => void this.#listen())
     }
     try {
@@ -124,7 +137,8 @@ export class Tail {
         this.#channel,
         text => {
           const [from, topic] = text.split(' ')
-          if (from === member()) return
+          if (topic === OF_HEARING && from === probe) heard?.()
+          if (from === member() || topic === OF_HEARING) return
           this.counters.notices += 1
           if (topic === OF_LEASES) onLeases()
           void this.#quietly()
@@ -132,12 +146,33 @@ export class Tail {
         again,
       )
       this.#stopListening = stop
-      if (this.#isClosed) await stop()
-      else await this.#quietly()
+      if (this.#isClosed) return await stop()
+      await this.#quietly()
+      const isHeard = new Promise<boolean>(resolve => {
+        heard = () => resolve(true)
+        clock.after(HEARD_WITHIN_MS, () => resolve(false))
+      })
+      await database.query('SELECT pg_notify($1, $2)', [this.#channel, `${probe} ${OF_HEARING}`])
+      this.isHearing = await isHeard
+      if (this.isHearing || this.#isClosed) return
+      this.#tellDeaf('they do not arrive, as through a pooler in transaction mode')
+      this.#stopListening = undefined
+      await stop()
+      this.#again = clock.after(DEAF_AGAIN_MS, () => void this.#listen())
     } catch (error) {
-      logger.debug('notifications cannot be heard: the log is polled', { error })
+      this.#tellDeaf(error instanceof Error ? error.message : String(error))
       again()
     }
+  }
+
+  #tellDeaf(reason: string): void {
+    if (this.#isToldDeaf || this.#isClosed) return
+    this.#isToldDeaf = true
+    const { logger, pollMs } = this.#options
+    logger.warn('notifications of the database are not heard: the log is polled', {
+      reason,
+      pollMs,
+    })
   }
 
   #poll(): void {

@@ -21,11 +21,26 @@ export function withPostgres(
   title: string,
   register: (create: () => Promise<TestDatabase>, url: string) => void,
 ): void {
-  const url = process.env['MILLRACE_TEST_POSTGRES']
+  withServer('MILLRACE_TEST_POSTGRES', title, register)
+}
+
+/** As `withPostgres`, through a pooler in transaction mode. */
+export function withPooler(
+  title: string,
+  register: (create: () => Promise<TestDatabase>, url: string) => void,
+): void {
+  withServer('MILLRACE_TEST_PGBOUNCER', title, register)
+}
+
+function withServer(
+  name: string,
+  title: string,
+  register: (create: () => Promise<TestDatabase>, url: string) => void,
+): void {
+  const url = process.env[name]
   if (url !== undefined) return register(async () => createSchema(url), url)
   const reason =
-    process.env['MILLRACE_TEST_POSTGRES_ABSENT'] ??
-    'MILLRACE_TEST_POSTGRES names no server; `npm test -- --int` starts one'
+    process.env[`${name}_ABSENT`] ?? `${name} names no server; \`npm test -- --int\` starts one`
   test(title, { skip: reason }, () => undefined)
 }
 

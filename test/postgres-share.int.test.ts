@@ -1,0 +1,159 @@
+/**
+ * Two processes over one PostgreSQL, and all three killed again and again while clients send events:
+ * every acknowledged event has its effect exactly once, in the views of both processes and in what
+ * folds emitted, which equal a naive recomputation. MILLRACE_CRASH_RUNS sets the number of kills
+ * (default 3), MILLRACE_CRASH_SEED who is killed when.
+ */
+import assert from 'node:assert/strict'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, test } from 'node:test'
+import { createSeededRandom, silentLogger } from '@millrace/core'
+import { Database } from '@millrace/log/postgres'
+import { startServer, type ChildServer } from '../packages/millrace/src/testing/child.ts'
+import { watchedBy } from '../packages/millrace/src/testing/clips.ts'
+import { send } from '../packages/millrace/src/testing/http.ts'
+import { startPostgres } from '../scripts/postgres.ts'
+
+const KILLS = Number(process.env['MILLRACE_CRASH_RUNS'] ?? 3)
+const SEED = Number(process.env['MILLRACE_CRASH_SEED'] ?? 5)
+const CLIENTS = 4
+const BATCH = 10
+const CLIPS = 7
+/** Acknowledgements between two kills: from 1 to this. */
+const BETWEEN_MAX = 60
+
+const postgres = await startPostgres({ isDurable: false })
+
+if ('reason' in postgres) {
+  test('processes that are killed', { skip: postgres.reason }, () => assert.fail('skipped'))
+} else {
+  const folder = await mkdtemp(join(tmpdir(), 'millrace-share-'))
+  const places = ['one', 'other']
+  let servers: ChildServer[] = []
+  after(async () => {
+    await Promise.all(servers.map(server => server.stop('SIGKILL')))
+    await postgres.stop()
+    await rm(folder, { recursive: true })
+  })
+
+  test(`kills of two processes and of their database lose and double nothing`, async t => {
+    t.diagnostic(`seed ${SEED}, ${KILLS} kills`)
+    process.env['DATABASE_URL'] = postgres.url
+    const random = createSeededRandom(SEED)
+    const below = (limit: number): number => Math.floor(random.next() * limit)
+    const start = async (index: number): Promise<void> => {
+      servers[index] = await startServer(join(folder, places[index] as string))
+    }
+    const starting = [start(0), start(1)]
+    await Promise.all(starting)
+    const acknowledged = new Map<string, Record<string, unknown>>()
+    let isOver = false
+    /** Sends the same events again, here or there, until they are acknowledged. */
+    const client = async (number: number): Promise<void> => {
+      for (let round = 0; !isOver; round++) {
+        const events = Array.from({ length: BATCH }, (_, place) => {
+          const id = `${number}-${round}-${place}`
+          const at = 1_700_000_000_000 + round
+          return watchedBy(`p${number}-${place}`, `c${(round + place) % CLIPS}`, { id, at })
+        })
+        for (let attempt = number; ; attempt++) {
+          const { url } = servers[attempt % servers.length] as ChildServer
+          const answer = await send(url, '/v1/events', { body: events }).catch(() => undefined)
+          if (answer?.status === 200 && answer.json['failed'] !== BATCH) {
+            const { appended, duplicates } = answer.json as Record<string, number>
+            assert.equal((appended ?? 0) + (duplicates ?? 0), BATCH, answer.text)
+            break
+          }
+          assert.ok(answer === undefined || answer.status === 503, answer?.text)
+          await new Promise(resolve => setTimeout(resolve, 20))
+        }
+        for (const event of events) acknowledged.set(event['id'] as string, event)
+      }
+    }
+    const clients = Promise.all(Array.from({ length: CLIENTS }, (_, number) => client(number)))
+    for (let kill = 0; kill < KILLS; kill++) {
+      const wanted = acknowledged.size + 1 + below(BETWEEN_MAX)
+      while (acknowledged.size < wanted) await new Promise(resolve => setTimeout(resolve, 2))
+      const target = below(4)
+      const index = target % 2
+      if (target >= 2) {
+        await postgres.crash()
+        continue
+      }
+      // The other one takes what is sent meanwhile, if not before it has started itself.
+      await Promise.all(starting)
+      await servers[index]?.stop('SIGKILL')
+      starting[index] = start(index)
+    }
+    await Promise.all(starting)
+    isOver = true
+    await clients
+    await verify(postgres.url, servers, acknowledged)
+    assert.deepEqual(await Promise.all(servers.map(server => server.stop('SIGTERM'))), [0, 0])
+    servers = []
+  })
+}
+
+async function verify(
+  url: string,
+  opened: readonly ChildServer[],
+  acknowledged: ReadonlyMap<string, Record<string, unknown>>,
+): Promise<void> {
+  const plays = new Map<string, number>()
+  const times = new Map<string, number>()
+  for (const { data } of acknowledged.values()) {
+    const { viewer, clip, watchedMs } = data as { viewer: string; clip: string; watchedMs: number }
+    plays.set(clip, (plays.get(clip) ?? 0) + 1)
+    times.set(viewer, (times.get(viewer) ?? 0) + watchedMs)
+  }
+  for (const server of opened) {
+    await settled(server, acknowledged.size, plays)
+    for (const [view, expected] of [
+      ['plays', plays],
+      ['time', times],
+    ] as const) {
+      for (const [key, value] of expected) {
+        const { json } = await send(server.url, `/v1/views/${view}/${key}`)
+        assert.equal(json['value'], value, `${view} of ${key}`)
+      }
+    }
+  }
+  const database = new Database({ url, logger: silentLogger })
+  const count = async (sql: string): Promise<string> => String((await database.query(sql))[0])
+  const watched = `r.type = 'watched' AND p.number = r.partition`
+  const tables = '$schema.records r, $schema.partitions p'
+  const people = `FROM ${tables} WHERE ${watched} AND p.stream = 'person'`
+  const emitted = `FROM ${tables} WHERE ${watched} AND p.stream = 'clip.from-person'`
+  const cause = `r.extras::json->'headers'->>'cause'`
+  const all = String(acknowledged.size)
+  assert.equal(await count(`SELECT count(*) ${people}`), all, 'every event is there once')
+  assert.equal(await count(`SELECT count(DISTINCT r.id) ${people}`), all, 'under its own id')
+  assert.equal(await count(`SELECT count(*) ${emitted}`), all, 'every event was emitted once')
+  assert.equal(await count(`SELECT count(DISTINCT ${cause}) ${emitted}`), all, 'because of itself')
+  const gaps = await database.query(
+    `SELECT p.stream FROM $schema.partitions p WHERE p.next_offset <>
+      (SELECT count(*) FROM $schema.records r WHERE r.partition = p.number)`,
+  )
+  assert.deepEqual(gaps, [], 'offsets have no gaps')
+  await database.close()
+}
+
+/** Waits until the views of a process hold all events; says what they hold when they never do. */
+async function settled(
+  { url }: ChildServer,
+  total: number,
+  plays: ReadonlyMap<string, number>,
+): Promise<void> {
+  let sum = 0
+  for (let turn = 0; turn < 200 && sum < total; turn++) {
+    await new Promise(resolve => setTimeout(resolve, 50))
+    const values = [...plays.keys()].map(async key => {
+      const { json } = await send(url, `/v1/views/plays/${key}`)
+      return Number(json['value'] ?? 0)
+    })
+    sum = (await Promise.all(values)).reduce((a, b) => a + b, 0)
+  }
+  assert.equal(sum, total, 'the views hold every event once')
+}
