@@ -1,8 +1,8 @@
 /**
- * Commits the steps of one lane, or follows those that another process commits. The state runs ahead in memory: several steps may be on their way
- * to the disk, in order, and what they emitted is visible when they are durable. A refusal that
- * passes (LOG_OVERLOADED) is sent again; one that says that another process commits the steps now
- * (LEASE_LOST) makes the lane follow; any other stops it.
+ * Commits the steps of one lane, or follows those that another process commits. The state runs ahead
+ * in memory: several steps may be on their way to the disk, in order, and what they emitted is visible
+ * when they are durable. A refusal that passes (LOG_OVERLOADED) is sent again; one that says that
+ * another process commits the steps now (LEASE_LOST) makes the lane follow; any other stops it.
  *
  * A lane that follows emits nothing and folds no further than the newest step that it knows, so that
  * it can lead at any time: what it then emits begins where the steps in the log end.
