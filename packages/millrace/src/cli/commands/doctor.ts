@@ -15,6 +15,7 @@ import { EXIT_REFUSED } from '../exit-codes.ts'
 import { bytes } from '../output.ts'
 import { ownerOf } from '../owner.ts'
 import type { Run } from '../run-command.ts'
+import { checkDatabase } from './doctor-database.ts'
 import { checkLog, type LogCheckOptions } from './doctor-log.ts'
 import { shortPath } from './start.ts'
 import { wrap } from '../wrap.ts'
@@ -47,6 +48,7 @@ async function doctor(context: CommandContext, options: LogCheckOptions): Promis
     checkMachine,
     checkDirectory,
     checkLog,
+    checkDatabase,
     checkDisk,
     checkApp,
     checkPort,
