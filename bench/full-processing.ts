@@ -7,7 +7,9 @@
  * Memory is read all along.
  * Server, load and probe are three processes on the same cores. Prints one JSON object.
  *
- *   node bench/full-processing.ts [--rate 30000] [--seconds 60]
+ *   node bench/full-processing.ts [--rate 30000] [--seconds 60] [--processes 2]
+ *
+ * With DATABASE_URL, which names an empty database, the log is there; several processes need it.
  */
 import { execFile } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -20,7 +22,13 @@ import type { App } from 'millrace'
 import { createClient } from 'millrace/client'
 import type { product } from '../apps/demo/src/app.ts'
 import type { AudienceLoad, AudienceLoadReport } from './http/audience-load.ts'
-import { machineCpuSeconds, short, startBenchServer, type InnerReport } from './http/processes.ts'
+import {
+  machineCpuSeconds,
+  short,
+  startBenchServer,
+  type BenchServer,
+  type InnerReport,
+} from './http/processes.ts'
 
 const { values } = parseArgs({
   options: {
@@ -28,6 +36,7 @@ const { values } = parseArgs({
     seconds: { type: 'string', default: '60' },
     people: { type: 'string', default: '20000' },
     clips: { type: 'string', default: '5000' },
+    processes: { type: 'string', default: '1' },
     directory: { type: 'string', default: tmpdir() },
   },
 })
@@ -36,9 +45,14 @@ const INNER_EVERY_MS = 5_000
 const WARM_MS = 60_000
 const seconds = Number(values.seconds)
 const directory = mkdtempSync(join(values.directory, 'millrace-bench-'))
-const server = await startBenchServer(directory, 'demo')
+const processes = Number(values.processes)
+const servers = await Promise.all(
+  Array.from({ length: processes }, (_, at) => startBenchServer(join(directory, `${at}`), 'demo')),
+)
+// The probe asks the last one, the load goes to all.
+const server = servers.at(-1) as BenchServer
 const plan: AudienceLoad = {
-  port: server.port,
+  ports: servers.map(({ port }) => port),
   eventsPerSecond: Number(values.rate),
   seconds,
   people: Number(values.people),
@@ -85,12 +99,12 @@ for (let probe = 0; !isOver; probe++) {
 }
 const wallSeconds = (performance.now() - startedMs) / 1000
 const report = JSON.parse((await load).stdout) as AudienceLoadReport
-const cpuSeconds = server.cpuSeconds()
+const cpuSeconds = servers.reduce((sum, one) => sum + one.cpuSeconds(), 0)
 const others =
   machineCpuSeconds() - ownCpuSeconds() - cpuSeconds - report.cpuSeconds - machineBefore
 const { mainThreadSeconds } = await server.inner()
 await client.close()
-await server.stop()
+for (const one of servers) await one.stop()
 rmSync(directory, { recursive: true, force: true })
 
 function ownCpuSeconds(): number {
@@ -109,6 +123,8 @@ const memoryAt = (share: number): number => resident[Math.floor((resident.length
 process.stdout.write(
   `${JSON.stringify({
     bench: 'full-processing',
+    processes,
+    isInPostgres: (process.env['DATABASE_URL'] ?? '') !== '',
     wantedEventsPerSecond: plan.eventsPerSecond,
     eventsPerSecond: Math.round(report.eventsPerSecond),
     events: report.events,

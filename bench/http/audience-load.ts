@@ -9,7 +9,8 @@ import { createAudience, type AudienceBatch } from '@millrace/sim/audience'
 
 /** What to send, and how fast. */
 export interface AudienceLoad {
-  readonly port: number
+  /** Where the servers listen; requests go to them in turn. */
+  readonly ports: readonly number[]
   readonly eventsPerSecond: number
   readonly seconds: number
   readonly people: number
@@ -84,11 +85,13 @@ async function send(load: AudienceLoad): Promise<AudienceLoadReport> {
   const times: number[] = []
   let events = 0
   let retries = 0
+  let requests = 0
   let startedMs = performance.now()
   const deliver = async (batch: AudienceBatch): Promise<void> => {
     const body = linesOf(batch)
     const beganMs = performance.now()
-    while ((await post(load.port, body)) === 503) {
+    const port = load.ports[requests++ % load.ports.length] as number
+    while ((await post(port, body)) === 503) {
       retries += 1
       await sleep(50)
     }
