@@ -31,7 +31,7 @@ const config: KnipConfig = {
       entry: ['*.ts', 'prepare.mjs'],
       project: ['**'],
       // What Debian and PostgreSQL bring.
-      ignoreBinaries: ['pg_config', 'apt-get'],
+      ignoreBinaries: ['pg_config', 'pgbouncer', 'apt-get'],
     },
     'apps/console': { entry: ['index.html'], project: ['src/**'] },
     'apps/demo': { entry: ['src/start.ts', 'src/**/*.test.ts'], project: ['src/**'] },

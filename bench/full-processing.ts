@@ -68,7 +68,7 @@ const lags: { readonly atMs: number; readonly ms: number }[] = []
 const resident: number[] = []
 const inner: Record<string, number>[] = []
 let keys: InnerReport['keys'] = {}
-const machineBefore = machineCpuSeconds() - ownCpuSeconds() - server.cpuSeconds()
+const machineBefore = machineCpuSeconds() - ownCpuSeconds() - serversCpuSeconds()
 const startedMs = performance.now()
 for (let probe = 0; !isOver; probe++) {
   const person = `probe-${probe}`
@@ -99,13 +99,17 @@ for (let probe = 0; !isOver; probe++) {
 }
 const wallSeconds = (performance.now() - startedMs) / 1000
 const report = JSON.parse((await load).stdout) as AudienceLoadReport
-const cpuSeconds = servers.reduce((sum, one) => sum + one.cpuSeconds(), 0)
+const cpuSeconds = serversCpuSeconds()
 const others =
   machineCpuSeconds() - ownCpuSeconds() - cpuSeconds - report.cpuSeconds - machineBefore
 const { mainThreadSeconds } = await server.inner()
 await client.close()
 for (const one of servers) await one.stop()
 rmSync(directory, { recursive: true, force: true })
+
+function serversCpuSeconds(): number {
+  return servers.reduce((sum, one) => sum + one.cpuSeconds(), 0)
+}
 
 function ownCpuSeconds(): number {
   const { user, system } = process.cpuUsage()

@@ -25,7 +25,8 @@ export const LOG_FIGURES: Readonly<Record<string, string>> = {
   leasesGiven: 'Leases of partitions that this process gave up to others.',
   leasesLost: 'Leases of partitions that went to others because this process was silent.',
   // Gauges.
-  isNotified: '1 while notifications of the database are heard; 0: appends of other processes are polled for.',
+  isNotified:
+    '1 while notifications of the database are heard; 0: appends of other processes are polled for.',
   leases: 'Leases of partitions that this process holds: it commits their steps.',
   journalSegments: 'Segments of the journal on disk.',
   tailBytes: 'Newest records kept in memory for readers.',

@@ -123,7 +123,7 @@ export class Tail {
   }
 
   async #listen(): Promise<void> {
-    const { database, clock, logger, member, onLeases } = this.#options
+    const { database, clock, member, onLeases } = this.#options
     const probe = `${member()}/${this.#probes++}`
     let heard: (() => void) | undefined
     const again = (): void => {
