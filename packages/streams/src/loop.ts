@@ -3,8 +3,9 @@
  * of that source, decoded once.
  *
  * Promise: folds pull, nothing is buffered; other work gets its turn after every time slice; a
- * lane that stands still (failed, being restored, snapshotted or rebuilt) holds up no other. Lanes
- * at different offsets are fed by reads of their own until they meet.
+ * lane that stands still (failed, being restored, snapshotted or rebuilt) holds up no other, nor does
+ * a partition that cannot be read. Lanes at different offsets are fed by reads of their own until
+ * they meet.
  */
 import { isError, partitionName, type Clock, type Logger } from '@millrace/core'
 import type { EventLog, LogRecord } from '@millrace/log'
@@ -54,6 +55,8 @@ export class ViewLoop {
   readonly #sources: readonly SourcePartition[]
   readonly #slices: Slices
   readonly #ports: RefoldPorts
+  /** Partitions that could not be read when it was tried last. */
+  readonly #unread = new Set<string>()
   #isAwake = false
   #isClosing = false
   #resume: (() => void) | undefined
@@ -83,6 +86,11 @@ export class ViewLoop {
     this.#resume = undefined
   }
 
+  /** True for a partition, `stream/partition`, that could not be read; it is tried again. */
+  isUnread(partition: string): boolean {
+    return this.#unread.has(partition)
+  }
+
   /** Ends after the current batch. */
   async stop(): Promise<void> {
     this.#isClosing = true
@@ -98,9 +106,7 @@ export class ViewLoop {
         hasMore = await this.#turn()
       } catch (error) {
         if (isError(error, 'LOG_CLOSED')) return
-        const { clock, logger } = this.#options
-        logger.error('the log cannot be read', { reason: errorText(error) })
-        clock.after(READ_RETRY_MS, () => this.wake())
+        throw error
       }
       this.#options.onTurn()
       if (this.#slices.isOver()) await this.#slices.next()
@@ -120,14 +126,33 @@ export class ViewLoop {
     let hasMore = false
     for (const source of this.#sources) {
       if (this.#isClosing) return false
-      for (let batch = 0; batch < source.batches && !this.#isClosing; batch++) {
-        if (!(await this.#pump(source))) break
-        hasMore = true
-      }
+      if (await this.#drain(source)) hasMore = true
       const end = log.ends().get(source.name) ?? 0
       for (const { laneRunner } of source.lanes) laneRunner.writer?.flush(end)
     }
     return hasMore
+  }
+
+  /** The batches of one partition in a turn; true when anything was folded. */
+  async #drain(source: SourcePartition): Promise<boolean> {
+    let didFold = false
+    try {
+      for (let batch = 0; batch < source.batches && !this.#isClosing; batch++) {
+        if (!(await this.#pump(source))) break
+        didFold = true
+      }
+      this.#unread.delete(source.name)
+    } catch (error) {
+      if (isError(error, 'LOG_CLOSED')) throw error
+      const { clock, logger } = this.#options
+      const { stream, partition, name } = source
+      if (!this.#unread.has(name)) {
+        logger.error('the log cannot be read', { stream, partition, reason: errorText(error) })
+      }
+      this.#unread.add(name)
+      clock.after(READ_RETRY_MS, () => this.wake())
+    }
+    return didFold
   }
 
   /**
@@ -216,6 +241,13 @@ export class ViewLoop {
       const records = await this.#options.log.read({ stream, partition, from, recordsMax })
       return records.map(record => new SharedRecord(record))
     } catch (error) {
+      if (isError(error, 'LOG_DAMAGED')) {
+        // What is damaged stays so: the lanes that come to it stop, and say why.
+        for (const { runner, laneRunner } of lanes) {
+          if (laneRunner.lane.consumed === from) this.#fail(runner, laneRunner, error)
+        }
+        return undefined
+      }
       if (!isError(error, 'LOG_OFFSET_GONE')) throw error
       // A transient stream lost the records that a lane had not seen: it goes on where they begin.
       const start = Number(error.details['start'])

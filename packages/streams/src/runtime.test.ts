@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { isError, silentLogger, systemClock } from '@millrace/core'
+import { logErrors } from '@millrace/log'
 import { createMemoryStore, openMemoryLog } from '@millrace/log/memory'
 import { createMemorySnapshotStore } from '@millrace/store/memory'
 import type { FoldDefinition } from './fold.ts'
 import { openStreams } from './runtime.ts'
-import type { Streams } from './streams.ts'
+import type { FoldStatus, Streams } from './streams.ts'
 import { idsFold, lettersFold, readAll, textEvent } from './testing/folds.ts'
 import { PARTITIONS, TestWorld, turn } from './testing/world.ts'
 
@@ -169,6 +170,56 @@ describe('openStreams', () => {
     for (let turns = 0; turns < 20; turns++) await turn()
     assert.equal(looks, 0)
     await world.streams.close()
+  })
+
+  const folds = (): readonly FoldDefinition[] => [
+    lettersFold('letters', 'person', 'letter.from-person'),
+    idsFold('ids', 'letter.from-person'),
+  ]
+  const oneEach = Array.from({ length: PARTITIONS }, (_, partition) =>
+    textEvent('person', `p${partition}`, 'one', { partition }),
+  )
+
+  it('stops where a partition is damaged, says why, and closes; other partitions go on', async () => {
+    const world = await new TestWorld(folds()).open()
+    const read = world.log.read.bind(world.log)
+    world.log.read = async request => {
+      if (request.stream !== 'person' || request.partition !== 0) return await read(request)
+      const damage = { file: 'x.split', at: 7, reason: 'hit', affected: 'person/0', goOn: 'no' }
+      throw logErrors.create('LOG_DAMAGED', damage)
+    }
+    await world.commit(...oneEach)
+    const status = (): FoldStatus | undefined => world.streams.status()[0]
+    const consumed = (fold: string): number =>
+      [...world.streams.fold(fold).position().values()].reduce((sum, offset) => sum + offset, 0)
+    const others = PARTITIONS - 1
+    while (status()?.state !== 'failed' || consumed('ids') < others * 'one'.length) await turn()
+    assert.match(status()?.error ?? '', /x\.split is damaged at byte 7/)
+    assert.equal(consumed('letters'), others)
+    await world.streams.close()
+  })
+
+  it('tries a partition again that cannot be read for a moment, and closes without it', async () => {
+    const world = new TestWorld(folds())
+    const errors: string[] = []
+    world.logger = { ...silentLogger, error: message => void errors.push(message) }
+    await world.open()
+    const read = world.log.read.bind(world.log)
+    let failures = 2
+    world.log.read = async request => {
+      if (request.stream !== 'person' || request.partition !== 0) return await read(request)
+      if (failures-- > 0) throw new Error('the disk is tired')
+      return await read(request)
+    }
+    await world.commit(...oneEach)
+    await world.settle()
+    const letters = world.streams.fold('letters')
+    assert.equal(letters.position().get('person/0'), 1)
+    assert.deepEqual(errors, ['the log cannot be read'])
+    failures = Infinity
+    await world.commit(textEvent('person', 'p0', 'two', { partition: 0 }))
+    await world.streams.close()
+    assert.equal(letters.position().get('person/0'), 1)
   })
 
   it('folds a transient stream that lost records before they were folded from where it begins', async () => {

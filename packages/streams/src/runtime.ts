@@ -5,7 +5,7 @@
  * newest snapshot folded forward, emissions are committed with the range that caused them
  * (docs/adr/0003-streams-runtime.md). Reads never wait for the loop; they see whole records.
  */
-import type { Position } from '@millrace/core'
+import { partitionName, type Position } from '@millrace/core'
 import type { EventLog, LogRecord } from '@millrace/log'
 import { Amendments, type Amendment } from './amendments.ts'
 import { assemble, type Assembled } from './assemble.ts'
@@ -306,17 +306,26 @@ class Runtime implements Streams {
   /** Folds what was durable when it was called, as far as the folds can. */
   async #catchUp(): Promise<void> {
     const ends = new Map(this.#options.log.ends())
+    const placeOf = ({ definition }: FoldRunner, { lane }: LaneRunner): string =>
+      partitionName(definition.source, lane.partition)
+    const isStuck = (runner: FoldRunner, laneRunner: LaneRunner): boolean =>
+      laneRunner.error !== undefined ||
+      laneRunner.writer?.error !== undefined ||
+      this.#loop.isUnread(placeOf(runner, laneRunner))
     const isDone = (): boolean =>
       this.#loop.isStopped ||
-      this.#all.every(({ lanes, definition }) =>
-        lanes.every(({ lane, writer, error }) => {
+      this.#all.every(runner => {
+        // A fold that joins goes no further than its tables.
+        const tables = this.#watch.tablesOf(runner)
+        if (tables.some(table => table.lanes.some(lane => isStuck(table, lane)))) return true
+        return runner.lanes.every(laneRunner => {
+          const { lane, writer } = laneRunner
           // What another process commits is not waited for.
-          if (error !== undefined || writer?.error !== undefined || writer?.leads === false)
-            return true
-          const end = ends.get(`${definition.source}/${lane.partition}`) ?? 0
+          if (isStuck(runner, laneRunner) || writer?.leads === false) return true
+          const end = ends.get(placeOf(runner, laneRunner)) ?? 0
           return lane.consumed >= end && writer?.isDrained() !== false
-        }),
-      )
+        })
+      })
     this.#loop.wake()
     await this.#until(isDone)
   }

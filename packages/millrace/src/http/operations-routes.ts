@@ -94,7 +94,9 @@ function notReady(context: ServerContext): readonly string[] {
   const { readOnlyReason } = context.log.stats()
   if (readOnlyReason !== undefined) reasons.push(readOnlyReason)
   for (const fold of context.streams.status()) {
-    if (fold.state !== 'live') reasons.push(`${fold.name} is ${fold.state}`)
+    const { name, state, error } = fold
+    if (state !== 'live')
+      reasons.push(`${name} is ${state}${error === undefined ? '' : `: ${error}`}`)
   }
   return reasons
 }
