@@ -296,6 +296,13 @@ test('a host process: its owner is named until it announces where it answers', a
     await millrace.announce(`http://127.0.0.1:${(site.address() as AddressInfo).port}/api/`)
     const tracked = await json(['track', 'seen', 'person=ada'], folder)
     assert.equal(tracked['status'], 'appended')
+
+    site.close()
+    site.closeAllConnections()
+    const doctor = await json(['doctor', '--port', '0'], folder)
+    const log = logFinding(doctor)
+    assert.match(log?.message ?? '', /its owner, process \d+, does not answer at http/)
+    assert.match(log?.remedy ?? '', /^Wait/)
   } finally {
     site.closeAllConnections()
     site.close()

@@ -33,7 +33,10 @@ export async function checkLog(
   const isElsewhere = data === 'memory' || readConfig({}, environment).database !== ''
   if (isElsewhere || !existsSync(join(data, 'log'))) return []
   const owner = ownerOf(data)
-  if (owner !== undefined) return owner.url === undefined ? [] : [await askOwner(owner.url)]
+  if (owner !== undefined) {
+    const { pid, url } = owner
+    return url === undefined ? [] : [await askOwner(pid, url)]
+  }
   try {
     const { log, close } = await openForReading(context)
     try {
@@ -46,14 +49,26 @@ export async function checkLog(
   }
 }
 
-async function askOwner(url: string): Promise<Finding> {
-  const answer = await fetch(`${url}/readyz`, { signal: AbortSignal.timeout(ASK_MS) })
-  const { status, reasons = [] } = (await answer.json()) as { status: string; reasons?: string[] }
+async function askOwner(pid: number, url: string): Promise<Finding> {
+  let answer: Response
+  let told: { readonly status: string; readonly reasons?: readonly string[] }
+  try {
+    answer = await fetch(`${url}/readyz`, { signal: AbortSignal.timeout(ASK_MS) })
+    told = (await answer.json()) as typeof told
+  } catch {
+    return {
+      check,
+      status: 'problem',
+      message: `its owner, process ${pid}, does not answer at ${url}`,
+      remedy: 'Wait while it closes; if it stays so, end the process, and start it again.',
+    }
+  }
+  const { status, reasons = [] } = told
   if (answer.ok) return { check, status: 'ok', message: `its owner is ${status}` }
   return {
     check,
     status: 'problem',
-    message: `its owner is ${status}: ${reasons.join(' ')}`,
+    message: `its owner is ${status}: ${reasons.join('; ')}`,
     remedy: 'Wait while it starts or closes; else solve what it says, and restart it.',
   }
 }
