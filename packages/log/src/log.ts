@@ -70,7 +70,7 @@ export interface NewEvent {
   readonly isUnique?: boolean
 }
 
-/** A record as it is read. Getters may decode lazily; `payload` is valid until the next read unless copied. */
+/** A record as it is read. Getters may decode lazily, each once; `payload` is valid until the next read unless copied. */
 export interface LogRecord {
   readonly tenant: string
   readonly stream: string
@@ -95,6 +95,8 @@ export interface LogRecord {
   readonly payload: Uint8Array
   /** The payload decoded; the same object for every reader: do not mutate. */
   readonly data: unknown
+  /** Room for what declared folds are handed instead of it, made once; the log leaves it alone. */
+  memo: unknown
 }
 
 /** What became of one event of a commit. */

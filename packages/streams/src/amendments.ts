@@ -8,7 +8,6 @@
  */
 import { partitionName } from '@millrace/core'
 import { DEFAULT_TENANT, type EventLog, type LogRecord, type NewEvent } from '@millrace/log'
-import { SharedRecord } from './shared-record.ts'
 import { CAUSE_HEADER } from './views/plan.ts'
 
 /** The stream of the decisions: one record each, keyed by the fold. */
@@ -102,7 +101,7 @@ export function amendmentEvent(
 
 /** The record with other data. */
 export function withData(record: LogRecord, data: unknown): LogRecord {
-  return new SharedRecord({
+  return {
     tenant: record.tenant,
     stream: record.stream,
     partition: record.partition,
@@ -121,5 +120,6 @@ export function withData(record: LogRecord, data: unknown): LogRecord {
     sealed: record.sealed,
     payload: Buffer.from(JSON.stringify(data), 'utf8'),
     data,
-  })
+    memo: undefined,
+  }
 }

@@ -1,6 +1,6 @@
 /**
  * The view loop: reads durable batches of every source partition and hands each record to every fold
- * of that source, decoded once.
+ * of that source.
  *
  * Promise: folds pull, nothing is buffered; other work gets its turn after every time slice; a
  * lane that stands still (failed, being restored, snapshotted or rebuilt) holds up no other, nor does
@@ -13,7 +13,6 @@ import { errorText } from './lane.ts'
 import type { StreamsSettings } from './options.ts'
 import { restoreFailed, type RefoldPorts } from './refold.ts'
 import type { FoldRunner, LaneRunner } from './runner.ts'
-import { SharedRecord } from './shared-record.ts'
 import { Slices } from './slices.ts'
 import type { TableWatch } from './table-watch.ts'
 
@@ -238,8 +237,7 @@ export class ViewLoop {
   ): Promise<readonly LogRecord[] | undefined> {
     const { stream, partition, lanes } = source
     try {
-      const records = await this.#options.log.read({ stream, partition, from, recordsMax })
-      return records.map(record => new SharedRecord(record))
+      return await this.#options.log.read({ stream, partition, from, recordsMax })
     } catch (error) {
       if (isError(error, 'LOG_DAMAGED')) {
         // What is damaged stays so: the lanes that come to it stop, and say why.

@@ -43,7 +43,7 @@ export function readText(source: Buffer, at: number, length: number): string {
   return source.toString('latin1', at, end)
 }
 
-const RECENT_SLOTS = 8_192
+const RECENT_SLOTS = 65_536
 const RECENT_BYTES_MAX = 48
 
 /**

@@ -175,6 +175,10 @@ export class FrameRecord implements LogRecord {
   readonly #at: number
   readonly #names: NameTable
   readonly stream: string
+  memo: unknown = undefined
+  #key: string | undefined = undefined
+  #id: string | undefined = undefined
+  #extras: Extras | undefined = undefined
   #data: unknown = UNDECODED
 
   constructor(bytes: Bytes, at: number, stream: string, names: NameTable) {
@@ -197,14 +201,14 @@ export class FrameRecord implements LogRecord {
     return this.#names.type.nameOf(this.#bytes.u16[(this.#at >> 1) + 5] as number)
   }
   get key(): string {
-    return keyOfFrame(this.#bytes, this.#at)
+    return (this.#key ??= keyOfFrame(this.#bytes, this.#at))
   }
   get keys(): readonly string[] {
     if ((this.#flags & FLAG.keys) === 0) return [this.key]
-    return this.#extras.keys as readonly string[]
+    return this.#more.keys as readonly string[]
   }
   get id(): string {
-    return idOfFrame(this.#bytes, this.#at)
+    return (this.#id ??= idOfFrame(this.#bytes, this.#at))
   }
   get eventTimeMs(): number {
     return this.#bytes.f64[(this.#at >> 3) + 6] as number
@@ -225,10 +229,10 @@ export class FrameRecord implements LogRecord {
     return (this.#flags & FLAG.history) !== 0
   }
   get headers(): Readonly<Record<string, string>> {
-    return (this.#flags & FLAG.headers) === 0 ? NO_HEADERS : this.#extras.headers
+    return (this.#flags & FLAG.headers) === 0 ? NO_HEADERS : this.#more.headers
   }
   get sealed(): SealedPart | undefined {
-    return (this.#flags & FLAG.sealed) === 0 ? undefined : this.#extras.sealed
+    return (this.#flags & FLAG.sealed) === 0 ? undefined : this.#more.sealed
   }
   get payload(): Uint8Array {
     if ((this.#flags & FLAG.envelope) === 0) return this.#stored
@@ -244,8 +248,9 @@ export class FrameRecord implements LogRecord {
   get #flags(): number {
     return this.#bytes.u8[this.#at + 5] as number
   }
-  get #extras(): Extras {
-    return decodeExtras(this.#bytes.u8, extrasStart(this.#bytes, this.#at), this.#flags)
+  get #more(): Extras {
+    const bytes = this.#bytes
+    return (this.#extras ??= decodeExtras(bytes.u8, extrasStart(bytes, this.#at), this.#flags))
   }
   get #stored(): Uint8Array {
     const { u8, u32 } = this.#bytes

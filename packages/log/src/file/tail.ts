@@ -20,6 +20,7 @@ export class TailRecord implements LogRecord {
   readonly definition: string
   readonly generation: number
   readonly isHistory: boolean
+  memo: unknown = undefined
   readonly #rest: Rest | undefined
   #data: unknown
 

@@ -138,6 +138,7 @@ export function createRecord(
     headers: event.headers ?? NO_HEADERS,
     sealed: event.sealed,
     data,
+    memo: undefined,
     get payload() {
       payload ??= Buffer.from(JSON.stringify(data), 'utf8')
       return payload

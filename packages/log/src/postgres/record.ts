@@ -52,6 +52,7 @@ class TableRecord implements LogRecord {
   readonly key: string
   readonly id: string
   readonly definition: string
+  memo: unknown = undefined
   readonly #flags: number
   readonly #text: string
   readonly #extrasText: string | null

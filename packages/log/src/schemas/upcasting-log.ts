@@ -87,6 +87,7 @@ export function upcastingReads(
 
 /** A record of an earlier version, read as of today's. Its data is made when it is first asked for. */
 class UpcastRecord implements LogRecord {
+  memo: unknown = undefined
   readonly #record: LogRecord
   readonly #upcast: Upcast
   #made: { readonly data: unknown } | undefined = undefined

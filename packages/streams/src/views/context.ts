@@ -3,7 +3,6 @@ import { coreErrors } from '@millrace/core'
 import type { EventDefinition, FoldContext, FoldEvent } from '@millrace/core'
 import type { LogRecord } from '@millrace/log'
 import type { Emission, FoldOutput, TableLookup } from '../fold.ts'
-import { SharedRecord } from '../shared-record.ts'
 import { CAUSE_HEADER, type ViewPlan } from './plan.ts'
 import type { TableReads } from './reads.ts'
 import type { Timers } from './timers.ts'
@@ -82,9 +81,8 @@ export class ViewContext implements AnyContext {
 
 /** A record as declared folds see it; one object for all views of a source. */
 export function eventOf(plan: ViewPlan, record: LogRecord): FoldEvent<EventDefinition> {
-  if (!(record instanceof SharedRecord)) return createEvent(plan, record)
-  record.foldEvent ??= createEvent(plan, record)
-  return record.foldEvent as FoldEvent<EventDefinition>
+  record.memo ??= createEvent(plan, record)
+  return record.memo as FoldEvent<EventDefinition>
 }
 
 function createEvent(plan: ViewPlan, record: LogRecord): FoldEvent<EventDefinition> {
