@@ -12,7 +12,7 @@ import { partitionOf } from '@millrace/core'
 import type { App, SignalDefinition } from '@millrace/core'
 import type { LogRecord } from '@millrace/log'
 import { STATISTICS_DEFAULTS } from '@millrace/recommend'
-import type { FoldDefinition, FoldOutput } from '@millrace/streams'
+import type { Emission, FoldDefinition, FoldOutput } from '@millrace/streams'
 import { itemKey, itemSpaceOf, type ItemSpace } from '../catalogue/index.ts'
 import { productErrors } from '../errors.ts'
 import {
@@ -22,7 +22,7 @@ import {
   recommendationStreams,
   type ItemSignal,
 } from './events.ts'
-import { ProfileShard } from './profile-shard.ts'
+import { ProfileShard, type ActionContext } from './profile-shard.ts'
 
 /** Name of the fold. */
 export const PROFILE_FOLD = 'profile'
@@ -52,12 +52,9 @@ export function profileFold(app: App): FoldDefinition<ProfileShard> {
     onFailure: 'park',
     createShard: () => {
       const shard: ProfileShard = new ProfileShard(space, (record, output) =>
-        foldSignals(
-          { shard, space, partitions, signals: byType.get(record.type) ?? [] },
-          record,
-          output,
-        ),
+        foldSignals(work, record, output),
       )
+      const work: Work = { shard, space, partitions, signals: byType }
       return shard
     },
   }
@@ -77,51 +74,45 @@ interface Work {
   readonly shard: ProfileShard
   readonly space: ItemSpace
   readonly partitions: number
-  readonly signals: readonly SignalDefinition[]
+  /** By type of event. */
+  readonly signals: ReadonlyMap<string, readonly SignalDefinition[]>
 }
 
 function foldSignals(work: Work, record: LogRecord, output: FoldOutput): void {
-  const { shard, space, signals } = work
+  const { shard, space } = work
   const data = record.data as Readonly<Record<string, unknown>>
   const timeMs = Math.min(record.eventTimeMs, record.ingestTimeMs + FUTURE_MAX_MS)
-  for (const signal of signals) {
+  for (const signal of work.signals.get(record.type) ?? []) {
     const weight = Math.min(signal.weight(data as never), WEIGHT_MAX)
     if (!Number.isFinite(weight)) {
       throw productErrors.create('SIGNAL_INVALID', { type: record.type })
     }
     const person = shard.intern(record.key)
     const key = itemKey(signal.itemKind, data[signal.item] as string)
-    const item = space.intern(key)
+    const number = space.intern(key)
     if (weight <= 0) {
-      shard.dislike(person, item, timeMs)
+      shard.dislike(person, number, timeMs)
       continue
     }
-    const before = shard.before(person, item, STATISTICS_DEFAULTS.contextItems, timeMs)
-    shard.act(person, item, weight, timeMs)
-    before.items.unshift(item)
-    emitSignal(work, { item: key, weight, ...before }, timeMs, output)
+    const item = { key: space.keyOf(number), number }
+    const context = shard.context(person, item, STATISTICS_DEFAULTS.contextItems, timeMs)
+    shard.act(person, number, weight, timeMs)
+    emitSignal(work, { weight, ...context }, timeMs, output)
   }
 }
 
 function emitSignal(
-  work: Work,
-  { items, ...signal }: Required<ItemSignal> & { readonly items: readonly number[] },
+  { partitions, space }: Work,
+  signal: ActionContext & { readonly weight: number },
   timeMs: number,
   output: FoldOutput,
 ): void {
-  const { partitions, space } = work
-  const { item, weight, from, gaps } = signal
-  const keys = [item, ...from]
-  const emit = (own: readonly string[], data: ItemSignal): void =>
-    output.emit({
-      stream: ITEM_SIGNALS,
-      type: ITEM_SIGNAL,
-      key: own[0] as string,
-      keys: own,
-      eventTimeMs: timeMs,
-      data,
-    })
-  if (partitions === 1) return emit(keys, new NumberedSignal(space, { weight, gaps, items }))
+  const { keys, gaps, weight } = signal
+  if (partitions === 1) {
+    output.emit(emissionOf(keys, new NumberedSignal(space, signal), timeMs))
+    return
+  }
+  const data: ItemSignal = { item: keys[0], weight, from: keys.slice(1), gaps }
   const byPartition = new Map<number, string[]>()
   for (const key of keys) {
     const partition = partitionOf(key, partitions)
@@ -129,5 +120,10 @@ function emitSignal(
     if (own === undefined) byPartition.set(partition, [key])
     else own.push(key)
   }
-  for (const own of byPartition.values()) emit(own, signal)
+  for (const own of byPartition.values()) output.emit(emissionOf(own, data, timeMs))
+}
+
+function emissionOf(keys: readonly string[], data: ItemSignal, eventTimeMs: number): Emission {
+  const key = keys[0] as string
+  return { stream: ITEM_SIGNALS, type: ITEM_SIGNAL, key, keys, eventTimeMs, data }
 }

@@ -18,6 +18,19 @@ export interface Interaction {
   readonly atMs: number
 }
 
+/** An item by its key and its number in the space of the app. */
+export interface SpaceItem {
+  readonly key: string
+  readonly number: number
+}
+
+/** What `context` gives. The first key and number are those of the item acted on, which has no gap. */
+export interface ActionContext {
+  readonly keys: readonly string[]
+  readonly items: readonly number[]
+  readonly gaps: readonly number[]
+}
+
 /** A list of items per person in slabs that double. */
 class Lists {
   readonly pool: SlabPool
@@ -158,30 +171,28 @@ export class ProfileShard implements FoldShard {
     return row
   }
 
-  /** The newest `limit` items before an action on `item`, newest first: keys, numbers, and how long before. */
-  before(
-    row: number,
-    item: number,
-    limit: number,
-    timeMs: number,
-  ): { readonly from: string[]; readonly items: number[]; readonly gaps: number[] } {
-    const from: string[] = []
-    const items: number[] = []
+  /**
+   * The items of an action: `item`, then the newest `limit` others before, newest first. Their keys,
+   * their numbers, and how long before the action each of the others was.
+   */
+  context(row: number, item: SpaceItem, limit: number, timeMs: number): ActionContext {
+    const keys = [item.key]
+    const items = [item.number]
     const gaps: number[] = []
     const { ids, times } = this.#recent.pool
     const begin = this.#recent.begin(row)
     for (
       let slot = begin + this.#recent.length(row) - 1;
-      slot >= begin && from.length < limit;
+      slot >= begin && gaps.length < limit;
       slot--
     ) {
       const other = ids[slot] as number
-      if (other === item) continue
-      from.push(this.#space.keyOf(other))
+      if (other === item.number) continue
+      keys.push(this.#space.keyOf(other))
       items.push(other)
       gaps.push(Math.max(0, timeMs - (times[slot] as number)))
     }
-    return { from, items, gaps }
+    return { keys, items, gaps }
   }
 
   /** The person acted on an item. */
