@@ -123,3 +123,14 @@ export function partNameOf(fold: string, build: number, partition: number): stri
 export function cutNameOf(fold: string, build: number): string {
   return `${fold}~${build}.live`
 }
+
+/** The build of a fold that a snapshot is of, and whether it is a part or the cut of one; undefined for other names. */
+export function parseSnapshotName(
+  fold: string,
+  name: string,
+): { readonly build: number; readonly isPart: boolean } | undefined {
+  if (!name.startsWith(fold)) return undefined
+  const found = /^(?:~(\d+)(\.(?:\d+|live))?)?$/.exec(name.slice(fold.length))
+  if (found === null) return undefined
+  return { build: Number(found[1] ?? 0), isPart: found[2] !== undefined }
+}

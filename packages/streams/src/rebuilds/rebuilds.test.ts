@@ -184,6 +184,22 @@ describe('a rebuild beside the live view', () => {
     await world.streams.close()
   })
 
+  it('compares a row that says nothing as none', async () => {
+    const before = view({ from: [watched], key: 'viewer', version: 'before', initial: () => ({ long: 0 }), fold: (state, e) => void (state.long += Number(e.data.ms > 5)) }) // prettier-ignore
+    const after = view({ from: [watched], key: 'viewer', version: 'after', replaces: before, initial: () => ({ long: 0 }), fold: (state, e) => void (state.long += Number(e.data.ms > 6)) }) // prettier-ignore
+    const world = new ViewWorld({ plays: before })
+    await world.open()
+    await world.commit(watch(1, 1), watch(2, 9))
+    await world.settle()
+    world.define({ plays: after })
+    // The old rows come from a snapshot, which has none of the first person.
+    await world.restart()
+    await world.streams.rebuilds.start({ fold: 'view.plays', isDryRun: true })
+    const { comparison } = await world.streams.rebuilds.settled('view.plays')
+    assert.equal(comparison?.different, 0, JSON.stringify(world.found))
+    await world.streams.close()
+  })
+
   it('begins with the version of the definition where nothing was served before', async () => {
     const world = new ViewWorld({ plays: longPlays })
     await world.open()

@@ -25,8 +25,7 @@ import type { RebuildRequest, Rebuilds, RebuildStatus } from './contract.ts'
 import {
   commitBuildEvent,
   cutNameOf,
-  partNameOf,
-  snapshotNameOf,
+  parseSnapshotName,
   withEvent,
   type Build,
   type BuildEvent,
@@ -156,7 +155,7 @@ class RuntimeRebuilds implements Rebuilds {
     this.#works.delete(fold)
     this.#compared.delete(fold)
     await this.#commit(fold, { kind: 'dropped', ...dropped })
-    await this.#forget(runner, dropped.build, { isWhole: true })
+    await this.#sweep(runner, { areWhole: false })
     return this.status(fold)
   }
 
@@ -277,7 +276,7 @@ class RuntimeRebuilds implements Rebuilds {
     if (open?.version === version) return open
     if (open !== undefined) {
       await this.#commit(fold, { kind: 'dropped', ...open })
-      await this.#forget(runner, open.build, { isWhole: true })
+      await this.#sweep(runner, { areWhole: false })
     }
     const build = { build: next, version }
     await this.#commit(fold, { kind: 'started', ...build })
@@ -398,22 +397,24 @@ class RuntimeRebuilds implements Rebuilds {
         })
       },
     })
-    if (await this.#ports.cuts.keepBoth(runner, left)) {
-      await this.#forget(runner, build, { isWhole: false })
-    }
+    await this.#sweep(runner, { areWhole: await this.#ports.cuts.keepBoth(runner, left) })
   }
 
-  /** Gives back what a builder kept; the snapshot of the whole as well, unless it is served. */
-  async #forget(
-    { name, lanes }: FoldRunner,
-    build: number,
-    { isWhole }: { readonly isWhole: boolean },
+  /** Gives back what belongs to no build that is served, kept or open, and the parts of those that are `whole`. */
+  async #sweep(
+    { name, build: live }: FoldRunner,
+    { areWhole }: { readonly areWhole: boolean },
   ): Promise<void> {
     const { snapshots } = this.#ports
-    for (const { lane } of lanes) {
-      await snapshots.remove(partNameOf(name, build, lane.partition))
+    const { before, open } = this.#historyOf(name)
+    const needed = new Set([live, before?.build, open?.build])
+    for (const snapshot of await snapshots.list()) {
+      const found = parseSnapshotName(name, snapshot)
+      if (found === undefined) continue
+      const { build, isPart } = found
+      const isNeeded = needed.has(build) && (!isPart || !areWhole || build === open?.build)
+      if (!isNeeded) await snapshots.remove(snapshot)
     }
-    if (isWhole) await snapshots.remove(snapshotNameOf(name, build))
   }
 
   async #commit(fold: string, event: BuildEvent): Promise<void> {

@@ -30,6 +30,7 @@ export class TestWorld {
   sink: DifferencesSink | undefined
   sync: (() => Promise<void>) | undefined
   queueBytesMax: number | undefined
+  openLog: typeof openMemoryLog = openMemoryLog
 
   constructor(folds: readonly FoldDefinition[]) {
     this.folds = folds
@@ -37,7 +38,7 @@ export class TestWorld {
 
   /** Opens log and runtime; a runtime that was open loses its log, as after a kill. */
   async open(): Promise<this> {
-    this.log = openMemoryLog({
+    this.log = this.openLog({
       clock: this.clock,
       store: this.store,
       ...(this.sync === undefined ? {} : { sync: this.sync }),
