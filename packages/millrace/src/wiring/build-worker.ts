@@ -1,4 +1,7 @@
 /** The thread that makes a build: see `build-threads.ts`. */
+import { readlinkSync } from 'node:fs'
+import { constants, setPriority } from 'node:os'
+import { basename } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { parentPort, workerData } from 'node:worker_threads'
 import { isError, systemClock, type App } from '@millrace/core'
@@ -14,6 +17,12 @@ import { declaredEvents } from './schemas.ts'
 
 /** Long: nobody else waits for this thread. */
 const SLICE_MS = 100
+
+/** Who waits for an answer goes first. Only Linux has priorities of threads. */
+function giveWay(): void {
+  if (process.platform !== 'linux') return
+  setPriority(Number(basename(readlinkSync('/proc/thread-self'))), constants.priority.PRIORITY_LOW)
+}
 
 async function open({ appFile, data, database, job, consumed }: BuildThreadData): Promise<Builder> {
   const module = (await import(pathToFileURL(appFile).href)) as Record<string, unknown>
@@ -47,6 +56,7 @@ function definitionIn(
 
 const port = parentPort
 if (port !== null) {
+  giveWay()
   const reply = async (id: number, work: () => Promise<Omit<BuildReply, 'id'>>): Promise<void> => {
     try {
       port.postMessage({ id, ...(await work()) } satisfies BuildReply)

@@ -1,0 +1,52 @@
+/**
+ * A process that takes events, rebuilds a view on threads, switches and goes back, until it is killed:
+ * `node rebuild-crash-worker.ts <data directory> <first event>`. Begins with a look at what the one
+ * before left; then writes a line for each state of the rebuild, and for each batch that was
+ * acknowledged the number of events.
+ */
+import { fileURLToPath } from 'node:url'
+import { silentLogger, systemClock } from '@millrace/core'
+import { openMillrace } from '../millrace.ts'
+import { nextApp } from './posts.ts'
+import { assertServed, commentsFrom, FOLD } from './rebuilt.ts'
+
+const [data = '', first = '0'] = process.argv.slice(2)
+const appFile = fileURLToPath(new URL('./next-posts.ts', import.meta.url))
+const millrace = await openMillrace({ app: nextApp, appFile, data, logger: silentLogger })
+await assertServed(millrace)
+const say = (line: string): void => void process.stdout.write(`${line}\n`)
+const { rebuilds } = millrace.streams
+/** Leaves the processor to the thread that builds. */
+const rest = (): Promise<void> => new Promise(resolve => systemClock.after(5, resolve))
+
+async function send(): Promise<never> {
+  for (let number = Number(first); ;) {
+    const events = commentsFrom(number)
+    await millrace.trackMany(events)
+    number += events.length
+    say(String(number))
+    await rest()
+  }
+}
+
+async function rebuild(): Promise<never> {
+  for (;;) {
+    await rebuilds.start({ fold: FOLD, maxDifferences: Number.MAX_SAFE_INTEGER })
+    const { error } = await rebuilds.settled(FOLD)
+    if (error !== undefined) throw new Error(error.message)
+    await rebuilds.back(FOLD)
+    await rebuilds.drop(FOLD)
+  }
+}
+
+async function watch(): Promise<never> {
+  for (let shown = ''; ;) {
+    const { state, live } = rebuilds.status(FOLD)
+    const now = `${state} ${live.build}`
+    if (now !== shown) say(now)
+    shown = now
+    await rest()
+  }
+}
+
+await Promise.all([send(), rebuild(), watch()])
