@@ -23,6 +23,7 @@ export interface InnerReport {
 
 /** A server under measurement. */
 export interface BenchServer {
+  readonly pid: number
   readonly url: string
   readonly port: number
   /** From the start of the script to listening. */
@@ -45,15 +46,18 @@ export function startBenchServer(
   directory: string,
   app: 'product' | 'bare' | 'demo',
 ): Promise<BenchServer> {
-  return start([pathOf('serve.ts'), directory, app])
+  return startServer([pathOf('serve.ts'), directory, app])
 }
 
 /** Starts a bare node:http server that reads each body and answers a constant, of so many bytes if told. */
 export function startCeiling(answerBytes = 0): Promise<BenchServer> {
-  return start([pathOf('ceiling.ts'), String(answerBytes)])
+  return startServer([pathOf('ceiling.ts'), String(answerBytes)])
 }
 
-async function start(script: readonly string[]): Promise<BenchServer> {
+/** Starts a script that prints its address as JSON, with what else it has to say. */
+export async function startServer<More = object>(
+  script: readonly string[],
+): Promise<BenchServer & More> {
   const startedMs = performance.now()
   const flags = (process.env['BENCH_NODE_FLAGS'] ?? '').split(' ').filter(flag => flag !== '')
   const child = spawn(process.execPath, [...flags, ...script], {
@@ -65,7 +69,8 @@ async function start(script: readonly string[]): Promise<BenchServer> {
   )
   const startMs = performance.now() - startedMs
   return {
-    ...(JSON.parse(line) as { url: string; port: number; readyMs: number }),
+    ...(JSON.parse(line) as { url: string; port: number; readyMs: number } & More),
+    pid: child.pid as number,
     startMs,
     memory() {
       const status = readFileSync(`/proc/${child.pid}/status`, 'utf8')
