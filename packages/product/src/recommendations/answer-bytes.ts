@@ -42,9 +42,14 @@ interface SurfacePieces {
   /** Members of an exposure after the number of candidates, up to its slots. */
   readonly sources: string
   /** Ends of slots that are not explored, by source from -1, for the last chance that was seen. */
-  readonly ends: SlotEnd[]
+  ends: readonly SlotEnd[]
   chance: number
+  /** Ends of explored slots, by source from -1, by chance: a share of the number of candidates, so that few come often. */
+  readonly explored: Map<number, readonly SlotEnd[]>
 }
+
+/** Chances of explored slots that are kept for a surface. */
+const CHANCES_MAX = 2048
 
 const piece = (text: string): Buffer => Buffer.from(text, 'utf8')
 
@@ -131,13 +136,18 @@ export class AnswerWriter {
   #endOf(surface: CompiledSurface, pieces: SurfacePieces, slot: number, source: number): SlotEnd {
     const { propensities, explored } = this.#ranker.slate
     const chance = propensities[slot] as number
-    if (explored[slot] === 1) return slotEnd(surface, source, { chance, isExplored: true })
+    if (explored[slot] === 1) {
+      let known = pieces.explored.get(chance)
+      if (known === undefined) {
+        if (pieces.explored.size >= CHANCES_MAX) pieces.explored.clear()
+        known = slotEnds(surface, { chance, isExplored: true })
+        pieces.explored.set(chance, known)
+      }
+      return known[source + 1] as SlotEnd
+    }
     if (pieces.chance !== chance) {
       pieces.chance = chance
-      pieces.ends.length = 0
-      for (let place = -1; place < surface.sources.length; place++) {
-        pieces.ends.push(slotEnd(surface, place, { chance, isExplored: false }))
-      }
+      pieces.ends = slotEnds(surface, { chance, isExplored: false })
     }
     return pieces.ends[source + 1] as SlotEnd
   }
@@ -152,6 +162,7 @@ export class AnswerWriter {
         sources: `,"c":${surface.sourcesText},"i":[`,
         ends: [],
         chance: -1,
+        explored: new Map(),
       }
       this.#pieces.set(surface, pieces)
     }
@@ -159,14 +170,15 @@ export class AnswerWriter {
   }
 }
 
-function slotEnd(
+/** What follows the score of a slot, by source from -1. */
+function slotEnds(
   surface: CompiledSurface,
-  source: number,
   { chance, isExplored }: { readonly chance: number; readonly isExplored: boolean },
-): SlotEnd {
-  const name = JSON.stringify(surface.sources[source]?.name ?? '')
-  return {
-    answer: piece(`,"source":${name},"propensity":${chance},"isExplored":${isExplored}`),
+): readonly SlotEnd[] {
+  return [undefined, ...surface.sources].map(source => ({
+    answer: piece(
+      `,"source":${JSON.stringify(source?.name ?? '')},"propensity":${chance},"isExplored":${isExplored}`,
+    ),
     exposure: piece(`,${chance},${isExplored ? 1 : 0}],`),
-  }
+  }))
 }
