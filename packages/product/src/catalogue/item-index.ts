@@ -20,14 +20,17 @@ import { isTraitField, TraitIndex } from './traits.ts'
 /** Attributes of an item, by field. Never mutate them: they are the record's own. */
 export type Attributes = Readonly<Record<string, unknown>>
 
-/** What answers say of an item, as JSON in UTF-8 that is ready to be put together. */
+/**
+ * What answers say of an item, as three pieces of JSON in UTF-8 that are ready to be put together, one
+ * behind the other: an answer looks up twenty items, and each object on the way is a miss of the cache.
+ */
 export interface ItemJson {
-  /** The beginning of an array, with the key. */
-  readonly key: Buffer
-  /** The beginning of an object, with kind and id. */
-  readonly name: Buffer
-  /** The end of such an object and a comma, with the public attributes; without them for an item that was never put. */
-  readonly attributes: Buffer
+  /** From 0 to `nameAt`: the beginning of an array, with the key. */
+  readonly bytes: Buffer
+  /** From here to `attributesAt`: the beginning of an object, with kind and id. */
+  readonly nameAt: number
+  /** From here on: the end of such an object and a comma, with the public attributes; without them for an item that was never put. */
+  readonly attributesAt: number
 }
 
 /** One kind of item. */
@@ -224,10 +227,13 @@ export class ItemIndex {
     const { kind, id } = partsOfKey(key)
     const attributes = this.publicAttributesOf(number)
     const end = attributes === undefined ? '},' : `,"attributes":${JSON.stringify(attributes)}},`
+    const begin = `[${JSON.stringify(key)}`
+    const name = `{"kind":${JSON.stringify(kind)},"id":${JSON.stringify(id)}`
+    const nameAt = Buffer.byteLength(begin)
     const json: ItemJson = {
-      key: Buffer.from(`[${JSON.stringify(key)}`, 'utf8'),
-      name: Buffer.from(`{"kind":${JSON.stringify(kind)},"id":${JSON.stringify(id)}`, 'utf8'),
-      attributes: Buffer.from(end, 'utf8'),
+      bytes: Buffer.from(`${begin}${name}${end}`, 'utf8'),
+      nameAt,
+      attributesAt: nameAt + Buffer.byteLength(name),
     }
     if (this.#jsonItems >= JSON_ITEMS_MAX) {
       this.#json = []

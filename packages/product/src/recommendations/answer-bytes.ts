@@ -100,7 +100,8 @@ export class AnswerWriter {
       const source = mainSource(surface, this.#ranker, item)
       const end = this.#endOf(surface, pieces, slot, source)
       this.#ends[slot] = end
-      json.bytes(this.#index.jsonOf(item).key).bytes(this.#sourcePieces[source + 1] as Buffer)
+      const { bytes, nameAt } = this.#index.jsonOf(item)
+      json.part(bytes, 0, nameAt).bytes(this.#sourcePieces[source + 1] as Buffer)
       json.score(this.#ranker.totalOf(item)).bytes(end.exposure)
     }
     if (slate.size > 0) json.takeBack()
@@ -119,10 +120,10 @@ export class AnswerWriter {
     }
     for (let slot = 0; slot < slate.size; slot++) {
       const item = slate.items[slot] as number
-      const { name, attributes } = this.#index.jsonOf(item)
-      json.bytes(name).bytes(this.#slotPieces[slot] as Buffer)
+      const { bytes, nameAt, attributesAt } = this.#index.jsonOf(item)
+      json.part(bytes, nameAt, attributesAt).bytes(this.#slotPieces[slot] as Buffer)
       json.score(this.#ranker.totalOf(item))
-      json.bytes((this.#ends[slot] as SlotEnd).answer).bytes(attributes)
+      json.bytes((this.#ends[slot] as SlotEnd).answer).part(bytes, attributesAt, bytes.length)
     }
     if (slate.size > 0) json.takeBack()
     json.ascii(

@@ -11,7 +11,7 @@ const SLAB_BYTES = 256 * 1024
 const SPARE_BYTES = 16 * 1024
 const NUMBER_BYTES_MAX = 32
 /** Up to so many bytes a loop is faster than a call that copies. */
-const LOOPED_MAX = 32
+const LOOPED_MAX = 128
 const ZERO = 0x30
 const POINT = 0x2e
 
@@ -39,14 +39,18 @@ export class JsonBytes {
   }
 
   /** A piece that is JSON in UTF-8. */
-  bytes(piece: Uint8Array): this {
-    const { length } = piece
-    this.#room(length)
+  bytes(piece: Buffer): this {
+    return this.part(piece, 0, piece.length)
+  }
+
+  /** The bytes of a piece from `from` to `to`. */
+  part(piece: Buffer, from: number, to: number): this {
+    this.#room(to - from)
     const slab = this.#slab
-    const at = this.#at
-    if (length > LOOPED_MAX) slab.set(piece, at)
-    else for (let place = 0; place < length; place++) slab[at + place] = piece[place] as number
-    this.#at = at + length
+    let at = this.#at
+    this.#at += to - from
+    if (to - from > LOOPED_MAX) piece.copy(slab, at, from, to)
+    else for (let place = from; place < to; place++) slab[at++] = piece[place] as number
     return this
   }
 
