@@ -49,13 +49,13 @@ test('a file of a manifest cannot lie outside of the directory that is restored'
     'a/.b',
   ]) {
     const said = refusalOf(sealed(line => line.replace('log/journal/1.jnl', path)))
-    assert.match(said, /^BACKUP_DAMAGED: .*a fact is missing or has the wrong form/, path)
+    assert.match(said, /^BACKUP_DAMAGED: .*files is not what it should be/, path)
   }
 })
 
 test('what is no manifest is refused with what is wrong, also when its checksum is right', () => {
   assert.match(refusalOf(sealed(() => '{"format":')), /^BACKUP_DAMAGED: .*it is not JSON/)
-  assert.match(refusalOf(sealed(() => 'null')), /^LOG_FORMAT_UNKNOWN: m has format version null/)
+  assert.match(refusalOf(sealed(() => 'null')), /^BACKUP_DAMAGED: .*it is no JSON object/)
   for (const change of [
     (line: string) => line.replace('"unit":7', '"unit":null'),
     (line: string) => line.replace('"bytes":9', '"bytes":9e9'),

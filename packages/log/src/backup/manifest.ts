@@ -78,67 +78,94 @@ export function manifestText(manifest: Manifest): string {
   return `${sha256(Buffer.from(line))}\n${line}\n`
 }
 
-/** Reads a manifest. Throws BACKUP_DAMAGED, LOG_FORMAT_UNKNOWN. */
+/**
+ * Reads a manifest: bytes that anybody may have written. Paths lead nowhere but into a data
+ * directory, and every number is one that a file can have. Throws BACKUP_DAMAGED, LOG_FORMAT_UNKNOWN.
+ */
 export function parseManifest(name: string, bytes: Uint8Array): Manifest {
   const [sum = '', line = '', ...rest] = Buffer.from(bytes).toString('utf8').split('\n')
   if (rest.join() !== '' || sha256(Buffer.from(line)) !== sum) {
     throw damaged(name, 'it does not match its checksum')
   }
-  let content: unknown
-  try {
-    content = JSON.parse(line)
-  } catch {
-    throw damaged(name, 'it is not JSON')
-  }
-  const { format = null, ...found } = isObject(content) ? content : {}
+  const content = parseObject(name, line)
+  const { format, ...fields } = content
   if (format !== MANIFEST_FORMAT) {
-    const details = { file: name, found: format, known: MANIFEST_FORMAT }
+    const details = { file: name, found: String(format), known: MANIFEST_FORMAT }
     throw logErrors.create('LOG_FORMAT_UNKNOWN', details)
   }
-  if (!isStored(found)) throw damaged(name, 'a fact is missing or has the wrong form')
+  for (const [field, isFit] of Object.entries(FIELDS)) {
+    if (!isFit(fields[field])) throw damaged(name, `${field} is not what it should be`)
+  }
+  const manifest = fields as unknown as Omit<Manifest, 'position' | 'ingestTimeMs'> & {
+    position: string
+    ingestTimeMs: number | null
+  }
   return {
-    ...found,
-    ingestTimeMs: found.ingestTimeMs ?? Number.NEGATIVE_INFINITY,
-    position: decodePosition(found.position),
+    ...manifest,
+    ingestTimeMs: manifest.ingestTimeMs ?? Number.NEGATIVE_INFINITY,
+    position: positionOf(name, manifest.position),
   }
 }
 
-type Stored = Omit<Manifest, 'position' | 'ingestTimeMs'> & {
-  readonly position: string
-  readonly ingestTimeMs: number | null
+/** Reads a small object of a store. Throws BACKUP_DAMAGED. */
+export function parseObject(name: string, text: string): Readonly<Record<string, unknown>> {
+  try {
+    const value: unknown = JSON.parse(text)
+    if (isObject(value)) return value
+  } catch (error) {
+    throw logErrors.create('BACKUP_DAMAGED', { object: name, reason: 'it is not JSON' }, error)
+  }
+  throw damaged(name, 'it is no JSON object')
 }
 
-/** Restoring writes to the paths: none may lead out of the directory. */
-const PATH = /^(?!\.)[\w=-][\w.=-]*(\/[\w=-][\w.=-]*)*$/
-const HASH = /^[0-9a-f]{64}$/
-
-function isStored(value: Record<string, unknown>): value is Stored {
-  const { parent, ingestTimeMs, files } = value
-  return (
-    ['id', 'app', 'origin', 'position'].every(field => typeof value[field] === 'string') &&
-    ['takenMs', 'term', 'dataFormat', 'unit'].every(field => typeof value[field] === 'number') &&
-    (parent === null || typeof parent === 'string') &&
-    (ingestTimeMs === null || typeof ingestTimeMs === 'number') &&
-    Array.isArray(files) &&
-    files.every(isBackupFile)
-  )
+function positionOf(name: string, text: string): Position {
+  try {
+    return decodePosition(text)
+  } catch (error) {
+    const reason = 'its position cannot be read'
+    throw logErrors.create('BACKUP_DAMAGED', { object: name, reason }, error)
+  }
 }
 
-function isBackupFile(value: unknown): value is BackupFile {
-  if (!isObject(value)) return false
-  const { path, bytes, stamp, chunks } = value
-  return (
-    typeof path === 'string' &&
-    PATH.test(path) &&
-    typeof stamp === 'string' &&
-    Array.isArray(chunks) &&
-    chunks.length === Math.ceil(Number(bytes) / CHUNK_BYTES) &&
-    chunks.every(hash => typeof hash === 'string' && HASH.test(hash))
-  )
-}
+type Check = (value: unknown) => boolean
 
 function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+const isText: Check = value => typeof value === 'string'
+/** Within what a date can be, too. */
+const isCount: Check = value =>
+  Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) <= 8.64e15
+/** As `manifestId` makes them. */
+const isId: Check = value => typeof value === 'string' && /^\d{8}t\d{9}z$/.test(value)
+/** Names with dots inside, between slashes: no way up, no drive, no root. */
+const isPath: Check = value =>
+  typeof value === 'string' && /^[A-Za-z0-9=_-][A-Za-z0-9=._-]*(\/[A-Za-z0-9=_-][A-Za-z0-9=._-]*)*$/.test(value) // prettier-ignore
+const isHash: Check = value => typeof value === 'string' && /^[0-9a-f]{64}$/.test(value)
+
+function isFile(value: unknown): boolean {
+  if (!isObject(value)) return false
+  const { path, bytes, stamp, chunks } = value
+  if (!isPath(path) || !isCount(bytes) || !isText(stamp) || !Array.isArray(chunks)) return false
+  return chunks.length === Math.ceil((bytes as number) / CHUNK_BYTES) && chunks.every(isHash)
+}
+
+const FIELDS: Readonly<Record<keyof Manifest, Check>> = {
+  id: isId,
+  takenMs: isCount,
+  parent: value => value === null || isId(value),
+  app: isText,
+  origin: isText,
+  term: isCount,
+  dataFormat: isCount,
+  unit: isCount,
+  ingestTimeMs: value => value === null || Number.isFinite(value),
+  position: isText,
+  files: value =>
+    Array.isArray(value) &&
+    value.every(isFile) &&
+    new Set(value.map(({ path }: BackupFile) => path)).size === value.length,
 }
 
 /** The ids of the backups of a store, oldest first. */
@@ -154,7 +181,9 @@ export async function readManifest(store: ObjectStore, id: string): Promise<Mani
   if (!/^[a-z0-9]+$/.test(id)) throw unknown()
   const bytes = await store.get(PREFIX + id)
   if (bytes === undefined) throw unknown()
-  return parseManifest(PREFIX + id, bytes)
+  const manifest = parseManifest(PREFIX + id, bytes)
+  if (manifest.id !== id) throw damaged(PREFIX + id, `it is the manifest of ${manifest.id}`)
+  return manifest
 }
 
 /** The newest backup; undefined when there is none. A damaged one is refused: the one before may be far behind. */

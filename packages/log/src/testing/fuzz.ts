@@ -142,7 +142,7 @@ function createSchemas(format: SchemaFormat): FuzzTarget {
 }
 
 const manifest = manifestText({
-  id: '20260105T100000000Z',
+  id: '20260105t100000000z',
   takenMs: 1_767_607_200_000,
   parent: null,
   app: 'clips',
