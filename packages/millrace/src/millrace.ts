@@ -31,6 +31,7 @@ import { createViewReader, type Streams, type ViewReader } from '@millrace/strea
 import { readConfig, type ConfigOverrides } from './config.ts'
 import { serverErrors } from './errors.ts'
 import { backupOperations } from './http/backup-routes.ts'
+import { exportOperations } from './http/export-routes.ts'
 import { deadLetterOperations } from './http/dead-letter-routes.ts'
 import { createGate } from './http/security/gate.ts'
 import { openKeyBook, type KeyBook } from './http/security/key-book.ts'
@@ -335,6 +336,7 @@ function openServer<A extends App>(
       ...rebuildOperations(context),
       ...replayOperations(context),
       ...keyOperations(keys),
+      ...exportOperations(context),
       ...backupOperations({ ...context, files: runtime.backends.files }, subscriptions),
       ...leaseOperations(runtime.backends.leases),
       ...liveOperations(context, subscriptions),

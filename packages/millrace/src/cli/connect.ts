@@ -44,8 +44,8 @@ export interface Connection {
   readonly isRemote: boolean
   /** Sends a request; a refusal of the API is thrown (CLI_REFUSED with its code). */
   request(request: ApiRequest): Promise<ApiAnswer>
-  /** The answer as a stream, for server-sent events. */
-  open(path: string, signal: AbortSignal): Promise<Response>
+  /** The answer as a stream: server-sent events, or lines. */
+  open(path: string, signal: AbortSignal, method?: 'GET' | 'POST'): Promise<Response>
   close(): Promise<void>
 }
 
@@ -139,7 +139,7 @@ function remote(server: Server): Connection {
   return {
     isRemote: true,
     request: request => sendRequest(server, request),
-    open: (path, signal) => openStream(server, path, signal),
+    open: (path, signal, method) => openStream(server, path, { signal, method }),
     close: () => Promise.resolve(),
   }
 }
@@ -173,7 +173,7 @@ async function openDirectory(context: CommandContext): Promise<Connection> {
     return {
       isRemote: false,
       request: request => sendRequest(server, request),
-      open: (path, signal) => openStream(server, path, signal),
+      open: (path, signal, method) => openStream(server, path, { signal, method }),
       async close() {
         host.closeAllConnections()
         await new Promise(done => host.close(done))
@@ -219,10 +219,14 @@ export async function sendRequest(server: Server, request: ApiRequest): Promise<
   return { status: answer.status, body, headers: answer.headers }
 }
 
-async function openStream(server: Server, path: string, signal: AbortSignal): Promise<Response> {
+async function openStream(
+  server: Server,
+  path: string,
+  { signal, method = 'GET' }: { signal: AbortSignal; method?: 'GET' | 'POST' | undefined },
+): Promise<Response> {
   const { url } = server
-  const headers = { accept: 'text/event-stream', ...keyHeader(server) }
-  const answer = await reach(url, () => fetch(url + path, { signal, headers }))
+  const headers = { accept: 'text/event-stream, application/x-ndjson', ...keyHeader(server) }
+  const answer = await reach(url, () => fetch(url + path, { method, signal, headers }))
   if (answer.ok) return answer
   const text = await answer.text()
   throw refusal(answer.status, parse(text), text)

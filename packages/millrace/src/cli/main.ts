@@ -12,6 +12,7 @@ import { addData } from './commands/data.ts'
 import { addDeadLetters } from './commands/dead-letters.ts'
 import { addDev } from './commands/dev.ts'
 import { addDoctor } from './commands/doctor.ts'
+import { addExport } from './commands/export.ts'
 import { addImport } from './commands/import.ts'
 import { addInit } from './commands/init.ts'
 import { addKeys } from './commands/keys.ts'
@@ -167,6 +168,7 @@ export function createProgram(ports: CliPorts, run: Run, isJson: boolean): Comma
   addSchemas(program, run)
   addBackup(program, run)
   addStandby(program, run)
+  addExport(program, run)
   addData(program, run)
   addDoctor(program, run)
   everyCommand(program, command => {

@@ -5,6 +5,7 @@ export { movielensInputs } from './movielens/layouts.ts'
 export { planFile, type FileOptions } from './plan.ts'
 export { runImport, type ImportReport } from './run.ts'
 export {
+  commitWhenRoom,
   conflictReason,
   createLogSink,
   type ImportEvent,

@@ -1,6 +1,6 @@
 /** Where imported events go: a log that this process owns, or a running server. */
 import { isError, type App, type Clock } from '@millrace/core'
-import type { EventLog, NewEvent } from '@millrace/log'
+import type { AppendResult, EventLog, NewEvent } from '@millrace/log'
 
 /** An event to import. */
 export interface ImportEvent {
@@ -32,21 +32,29 @@ export function createLogSink(options: { log: EventLog; app: App; clock: Clock }
   return {
     async append(events) {
       const batch = events.map(event => toRecord(event, app.fingerprint))
-      for (;;) {
-        try {
-          const { results } = await log.commit({ events: batch })
-          return results.map(result =>
-            result.status === 'conflict'
-              ? { status: 'refused', reason: conflictReason(result.reason) }
-              : { status: result.status },
-          )
-        } catch (error) {
-          if (!isError(error, 'LOG_OVERLOADED')) throw error
-          const delayMs = error.retryAfterMs ?? RETRY_MS
-          await new Promise<void>(resolve => clock.after(delayMs, resolve))
-        }
-      }
+      const results = await commitWhenRoom({ log, clock }, batch)
+      return results.map(result =>
+        result.status === 'conflict'
+          ? { status: 'refused', reason: conflictReason(result.reason) }
+          : { status: result.status },
+      )
     },
+  }
+}
+
+/** Appends events; waits while the log is overloaded. */
+export async function commitWhenRoom(
+  { log, clock }: { readonly log: EventLog; readonly clock: Clock },
+  events: readonly NewEvent[],
+): Promise<readonly AppendResult[]> {
+  for (;;) {
+    try {
+      return (await log.commit({ events })).results
+    } catch (error) {
+      if (!isError(error, 'LOG_OVERLOADED')) throw error
+      const delayMs = error.retryAfterMs ?? RETRY_MS
+      await new Promise<void>(resolve => clock.after(delayMs, resolve))
+    }
   }
 }
 

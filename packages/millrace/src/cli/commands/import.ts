@@ -25,16 +25,18 @@ import {
 import { openBackends } from '../../wiring/backends.ts'
 import { planHouse } from '../../wiring/house.ts'
 import { modulesOf, orderModules } from '../../wiring/modules.ts'
-import { openRuntime, type Runtime } from '../../wiring/runtime.ts'
+import { openRuntime } from '../../wiring/runtime.ts'
 import { appOf, findServer, type Server } from '../connect.ts'
 import type { CommandContext } from '../context.ts'
 import { cliErrors } from '../errors.ts'
 import { EXIT_PARTIAL } from '../exit-codes.ts'
+import { catchUp } from '../catch-up.ts'
 import { createCollector } from '../garbage.ts'
 import { createHttpSink } from '../http-sink.ts'
 import { describePlan, describeReport, reportJson } from '../import-report.ts'
 import { createProgress, type Progress } from '../progress.ts'
 import type { Run } from '../run-command.ts'
+import { addImportExport } from './import-export.ts'
 
 type Format = 'movielens' | 'csv' | 'jsonl'
 
@@ -71,7 +73,7 @@ objects are mapped; members of members are written a.b. Example:
 export function addImport(program: Command, run: Run): void {
   const group = program
     .command('import')
-    .summary('history from files: MovieLens, CSV, JSON Lines')
+    .summary('history from files: MovieLens, CSV, JSON Lines, an export')
     .description(
       'Imports history: sorted by event time whatever the order of the file, repeatable, resumable. ' +
         'Files may be packed by gzip or zip. Rows that do not fit are named, counted and written to a file.',
@@ -118,6 +120,7 @@ export function addImport(program: Command, run: Run): void {
         importFiles(context, 'jsonl', path, options),
       ),
     )
+  addImportExport(group, run)
 }
 
 const dryRunOption = (): Option =>
@@ -370,36 +373,6 @@ async function openLocal(context: CommandContext, app: App, progress: Progress):
         await runtime.close()
       }
     },
-  }
-}
-
-const CATCH_UP_MS = 24 * 3_600_000
-const LOOK_EVERY_MS = 200
-
-/** Waits until the views reflect all of the log, and shows how far they are. */
-async function catchUp(
-  { streams, backends }: Runtime,
-  { clock }: CommandContext,
-  progress: Progress,
-): Promise<void> {
-  const lag = (): number => streams.status().reduce((sum, fold) => sum + fold.lag, 0)
-  let most = lag()
-  let isDone = false
-  progress.begin('Views', 'rows')
-  const look = (): void => {
-    if (isDone) return
-    const left = lag()
-    most = Math.max(most, left)
-    progress.update(most - left, most, most - left)
-    clock.after(LOOK_EVERY_MS, look)
-  }
-  look()
-  try {
-    const position = new Map(backends.log.ends())
-    await streams.reached({ position, timeoutMs: CATCH_UP_MS })
-  } finally {
-    isDone = true
-    progress.end()
   }
 }
 
