@@ -70,11 +70,13 @@ export function isError(error: unknown, code?: string): error is MillraceError {
   )
 }
 
+/** Fills in what braces name. What is a sentence itself brings its own full stop. */
 function fill(template: string, details: ErrorDetails): string {
-  return template.replace(/\{(\w+)\}/g, (whole, name: string) => {
+  return template.replace(/\{(\w+)\}(\.?)/g, (whole, name: string, stop: string) => {
     const value = details[name]
-    if (value === undefined) return whole
-    return typeof value === 'string' ? value : (JSON.stringify(value) ?? whole)
+    const text = typeof value === 'string' ? value : JSON.stringify(value)
+    if (text === undefined) return whole
+    return text.endsWith('.') ? text : text + stop
   })
 }
 
