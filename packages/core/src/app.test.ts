@@ -211,6 +211,71 @@ test('signals, surfaces and views must fit the rest of the definition', () => {
   refusedAt(views('v', { ...plays, window: sliding('1h'), merge: undefined }), 'views.v.window')
 })
 
+test('what the types refuse is refused at run time too, with its place', () => {
+  refusedAt({ ...base, veiws: {} }, 'veiws')
+  refusedAt({ ...base, toString: 1 }, 'toString')
+  refusedAt({ name: 'shop' }, 'events')
+  refusedAt({ ...base, events: watched }, 'events')
+  refusedAt({ ...base, events: [watched, null] }, 'events[1]')
+  refusedAt({ ...base, events: [watched, Clip] }, 'events[1]')
+  refusedAt({ ...base, surfaces: [] }, 'surfaces')
+  refusedAt({ ...base, surfaces: { home: {} } }, 'surfaces.home')
+  refusedAt({ ...base, views: { plays: null } }, 'views.plays')
+  const shown = event('shown', { viewer: id('person'), clip: id('clip').optional() }, { key: 'viewer' }) // prettier-ignore
+  const about = signal(shown, { item: 'clip' as never, weight: () => 1 })
+  refusedAt({ ...base, events: [shown], signals: [about] }, 'signals[0].item')
+})
+
+test('a state that JSON cannot carry is refused, with the place in it', () => {
+  const withState = (initial: () => unknown): unknown => ({
+    ...base,
+    views: { v: view({ from: [watched], key: 'viewer', initial, fold: () => undefined }) },
+  })
+  const told = (initial: () => unknown): string => {
+    try {
+      defineApp(withState(initial) as AppOptions)
+      return 'taken'
+    } catch (error) {
+      assert.ok(isError(error, 'DEFINITION_INVALID'))
+      assert.equal(error.details['path'], 'views.v.initial')
+      return error.details['reason'] as string
+    }
+  }
+  assert.equal(
+    told(() => ({ a: [1, 'x', null, { b: true }], last: undefined })),
+    'taken',
+  )
+  assert.equal(
+    told(() => Object.create(null)),
+    'taken',
+  )
+  const has = 'a state is made of JSON, and it has '
+  assert.equal(
+    told(() => ({ seen: new Set() })),
+    `${has}Set at .seen`,
+  )
+  assert.equal(
+    told(() => ({ days: [{ at: new Date(0) }] })),
+    `${has}Date at .days[0].at`,
+  )
+  assert.equal(
+    told(() => ({ least: Infinity })),
+    `${has}Infinity at .least`,
+  )
+  assert.equal(
+    told(() => 5n),
+    `${has}bigint`,
+  )
+  assert.equal(
+    told(() => undefined),
+    `${has}undefined`,
+  )
+  const boom = (): never => {
+    throw new Error('boom')
+  }
+  assert.equal(told(boom), 'it throws: boom')
+})
+
 test('names that make the name of a fold too long are refused, one character less is not', () => {
   const plays = countView({ from: [watched], key: 'clip' })
   const named = (length: number): unknown => ({ ...base, views: { ['v'.repeat(length)]: plays } })

@@ -6,6 +6,7 @@ import { sha256 } from '@noble/hashes/sha2.js'
 import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js'
 import stringify from 'safe-stable-stringify'
 import type { AppOptions, EventDefinition, ItemDefinition, PersonDefinition } from './definition.ts'
+import { checkInitial, checkMembers, type Refuse } from './definition-checks.ts'
 import { durationMs } from './duration.ts'
 import { coreErrors } from './errors.ts'
 import {
@@ -128,6 +129,7 @@ export function defineApp<const O extends AppOptions>(options: O): App<O> {
   }
   const latenessMs = options.lateness === undefined ? 0 : durationMs(options.lateness)
 
+  checkMembers(options, refuse)
   const tables = compileTables(options, refuse)
   const events = compileEvents(options, tables, refuse)
   checkSignals(options, events, tables, refuse)
@@ -150,8 +152,6 @@ export function defineApp<const O extends AppOptions>(options: O): App<O> {
     admit: envelope => admit(events, envelope),
   }
 }
-
-type Refuse = (path: string, reason: string) => never
 
 /** Refuses a name that makes that of its fold too long. */
 function checkFoldName(fold: string, path: string, refuse: Refuse): void {
@@ -275,6 +275,9 @@ function checkSignals(
     if (tables.get(signal.itemKind)?.definition.kind !== 'item') {
       refuse(`${path}.item`, `${signal.item} does not name a declared item kind`)
     }
+    if (fields[signal.item]?.isOptional === true) {
+      refuse(`${path}.item`, `${signal.item} is optional, and a signal is about an item`)
+    }
     if (fields[signal.person]?.ref !== 'person')
       refuse(`${path}.person`, 'it is not an id of a person')
     if (signal.event.stream !== 'person' || signal.event.key !== signal.person) {
@@ -357,6 +360,7 @@ function checkViews(
         refuse(`${path}.emits`, `it would feed itself with ${emitted.name}`)
       }
     }
+    checkInitial(view, `${path}.initial`, refuse)
     if (view.window?.kind === 'sliding' && view.merge === undefined) {
       refuse(`${path}.window`, 'a sliding window needs `merge`')
     }
