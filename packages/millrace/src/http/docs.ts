@@ -13,6 +13,8 @@ export async function registerDocs(app: FastifyInstance, document: OpenApiDocume
   })
   await app.register(swaggerUi, {
     routePrefix: '/docs',
+    // Assets are named relative to the page: a host may serve Millrace under a path of its own.
+    indexPrefix: '.',
     // Not its own, which has `upgrade-insecure-requests`: loopback is served over plain HTTP.
     staticCSP: PAGE_POLICY,
     uiConfig: { docExpansion: 'list', deepLinking: true },

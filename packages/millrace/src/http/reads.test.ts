@@ -283,19 +283,23 @@ describe('reads over HTTP', () => {
     assert.match(String(long.json['detail']), /at the path: it is too long/)
   })
 
-  it('serve the documentation without a network', async () => {
-    const page = await send(url, '/docs/')
-    assert.equal(page.status, 200)
-    const assets = [...page.text.matchAll(/(?:src|href)="([^"]+)"/g)].map(
-      ([, asset]) => asset as string,
-    )
-    assert.ok(assets.length > 2)
-    for (const asset of assets) {
-      assert.doesNotMatch(asset, /^(https?:)?\/\//)
-      const answer = await send(url, new URL(asset, `${url}/docs/`).pathname)
-      assert.equal(answer.status, 200, asset)
+  it('serve the documentation without a network, under any path of a host', async () => {
+    for (const path of ['/docs', '/docs/']) {
+      const page = await send(url, path)
+      assert.equal(page.status, 200)
+      const assets = [...page.text.matchAll(/(?:src|href)="([^"]+)"/g)].map(
+        ([, asset]) => asset as string,
+      )
+      assert.ok(assets.length > 2)
+      for (const asset of assets) {
+        assert.doesNotMatch(asset, /^(https?:)?\/\//)
+        const { pathname } = new URL(asset, `${url}/api${path}`)
+        assert.match(pathname, /^\/api\//)
+        const answer = await send(url, pathname.slice('/api'.length))
+        assert.equal(answer.status, 200, asset)
+      }
+      assert.doesNotMatch(page.headers.get('content-security-policy') ?? '', /https:/)
     }
-    assert.doesNotMatch(page.headers.get('content-security-policy') ?? '', /https:/)
   })
 
   it('carry request ids and the trace of the caller', async () => {
