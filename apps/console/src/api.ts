@@ -53,8 +53,15 @@ interface Answered<T> {
   readonly position: string
 }
 
+/** What to tell the reader of an error. */
+export function reasonText(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}
+
 async function request<T>(path: string, init?: RequestInit): Promise<Answered<T>> {
-  const response = await fetchAllowed(path, init)
+  const response = await fetchAllowed(path, init).catch((): never => {
+    throw new RequestFailed('The server does not answer.')
+  })
   const body = (await response.json()) as T & { readonly detail?: string; readonly title?: string }
   if (!response.ok) throw new RequestFailed(body.detail ?? body.title ?? `HTTP ${response.status}`)
   return { body, position: response.headers.get('millrace-position') ?? '' }

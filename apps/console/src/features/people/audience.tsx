@@ -28,7 +28,7 @@ export function Audience(props: {
               >
                 <Avatar id={person.id} name={person.name} />
                 <span className="text">
-                  <span className="line" style={{ display: 'block' }}>
+                  <span className="lines">
                     <strong>{person.name}</strong>{' '}
                     <span className="soft small">{aside(person, props.nowMs)}</span>
                   </span>

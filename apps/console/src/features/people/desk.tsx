@@ -1,5 +1,11 @@
 import { useState, type ReactNode } from 'react'
-import { holdPerson, sendEvent, type FeaturedPerson, type SlateItem } from '../../api.ts'
+import {
+  holdPerson,
+  reasonText,
+  sendEvent,
+  type FeaturedPerson,
+  type SlateItem,
+} from '../../api.ts'
 import { Action, Avatar, Pill } from '../../ui/index.tsx'
 import { CHOICES, type Choice, type SurfaceName } from './choices.ts'
 import { Slot } from './slot.tsx'
@@ -31,7 +37,7 @@ export function Desk(props: { person: FeaturedPerson; onActed: () => void }): Re
       await slate.load({ position, startedMs })
       onActed()
     } catch (reason) {
-      setFailure(String(reason))
+      setFailure(reasonText(reason))
     } finally {
       setIsBusy(false)
     }

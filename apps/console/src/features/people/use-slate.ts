@@ -1,5 +1,5 @@
 import { useCallback, useEffect, useRef, useState } from 'react'
-import { fetchSlate, type Slate } from '../../api.ts'
+import { fetchSlate, reasonText, type Slate } from '../../api.ts'
 import type { SurfaceName } from './choices.ts'
 
 const SLATE_SIZE = 12
@@ -49,7 +49,7 @@ export function useSlate(options: { person: string; surface: SurfaceName; isLive
         previous.current = body.items.map(slot => slot.id)
         setError(undefined)
       } catch (reason) {
-        if (mine === round.current) setError(String(reason))
+        if (mine === round.current) setError(reasonText(reason))
       }
     },
     [person, surface],
