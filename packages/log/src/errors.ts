@@ -87,6 +87,21 @@ export const logErrors = defineErrors({
     message: '{file} is damaged at byte {at}: {reason}. Affected: {affected}.',
     remedy: 'Restore the file from a backup. To go on without the damaged part: {goOn}.',
   },
+  MOVE_DIFFERS: {
+    status: 409,
+    retryable: false,
+    message: 'The two logs differ: {place} is not the same in both.',
+    remedy:
+      'Move into an empty place. The log that is moved is untouched; if it is damaged, millrace doctor --deep says where.',
+  },
+  MOVE_HISTORY_GONE: {
+    status: 409,
+    retryable: false,
+    message:
+      'The transient stream {stream} cannot be moved: its records before offset {start} were removed.',
+    remedy:
+      'Restore a backup from before they were removed, or begin the stream anew under another name.',
+  },
   LOG_SPLIT_FAILED: {
     status: 500,
     retryable: true,

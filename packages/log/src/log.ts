@@ -68,6 +68,8 @@ export interface NewEvent {
   readonly partition?: number
   /** True when the caller guarantees that the id is new (made by this process or by a committed step): the duplicate check is left out and the id is not remembered. */
   readonly isUnique?: boolean
+  /** Of a record that is moved here from another log: what it was given there. Neither may be less than that of the record before it. */
+  readonly moved?: Pick<LogRecord, 'ingestTimeMs' | 'watermarkMs'>
 }
 
 /** A record as it is read. Getters may decode lazily, each once; `payload` is valid until the next read unless copied. */
@@ -89,6 +91,8 @@ export interface LogRecord {
   readonly definition: string
   readonly generation: number
   readonly isHistory: boolean
+  /** True when its id is not remembered: `find` does not know it, and it is no duplicate of anything. */
+  readonly isUnique: boolean
   readonly headers: Readonly<Record<string, string>>
   readonly sealed: SealedPart | undefined
   /** The JSON text of `data` in UTF-8, also when it was appended inside an envelope. */
@@ -131,6 +135,8 @@ export interface Step {
   readonly emitted: readonly NewEvent[]
   readonly parked?: readonly ParkedKey[]
   readonly released?: readonly string[]
+  /** Of a step that is moved here from another log: the ends that it had left behind there, which are here already. */
+  readonly ends?: Position
   /** Fencing token of the lease that it is made under, where processes share the log (`Leases`); LEASE_LOST when that is over. */
   readonly token?: number
 }

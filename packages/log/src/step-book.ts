@@ -129,6 +129,11 @@ export class StepBook {
     return [...this.#tracks.values()].map(track => track.head)
   }
 
+  /** The newest durable step of every processor, generation and source partition. */
+  newest(): StepRecord[] {
+    return [...this.#tracks.values()].flatMap(({ durable }) => durable.slice(-1))
+  }
+
   /** Every durable step that is kept, in the order in which each track was first seen. */
   *durable(): Iterable<StepRecord> {
     for (const track of this.#tracks.values()) yield* track.durable

@@ -97,7 +97,11 @@ function appendSuite(factory: LogFactory): void {
         const records = await readAll(bench.log, 2)
         const { payload, ingestTimeMs, watermarkMs, offset, ...rest } = records[0] ?? {}
         const { sealed, expectedVersion, ...given } = full
-        assert.deepEqual(rest, { ...given, sealed: { person: 'p-1', bytes: '00ff07' } })
+        assert.deepEqual(rest, {
+          ...given,
+          isUnique: false,
+          sealed: { person: 'p-1', bytes: '00ff07' },
+        })
         assert.equal(expectedVersion, undefined)
         assert.notEqual(sealed, undefined)
         assert.deepEqual([ingestTimeMs, watermarkMs, offset], [START_MS, -5_000, 0])
@@ -109,6 +113,34 @@ function appendSuite(factory: LogFactory): void {
         assert.deepEqual(records[2]?.['data'], [1, 2])
         assert.equal(records[3]?.['data'], 't')
         assert.deepEqual((await bench.log.find('id-é-🎬'))?.data, full.data)
+      }
+      await check()
+      await bench.reopen()
+      await check()
+    }))
+
+  it('keeps what is moved here as it was: times, remembered ids, ends of steps', () =>
+    withLog(factory, async bench => {
+      const moved = { ingestTimeMs: START_MS - 50, watermarkMs: -7 }
+      const events = [
+        event({ partition: 1, moved }),
+        event({ partition: 1, moved, isUnique: true }),
+      ]
+      await bench.log.commit({ events })
+      const source = { stream: STREAM, partition: 1 }
+      const ends = new Map([[`${STREAM}/1`, 2]])
+      const step = { processor: 'p', generation: 4, source, from: 1, to: 2, emitted: [], ends }
+      await bench.log.commit({ step })
+      const check = async (): Promise<void> => {
+        const records = await readAll(bench.log, 1)
+        for (const [index, record] of records.entries()) {
+          const { ingestTimeMs, watermarkMs, isUnique } = record
+          assert.deepEqual({ ingestTimeMs, watermarkMs }, moved)
+          assert.equal(isUnique, index === 1)
+        }
+        assert.equal(records.length, 2)
+        const [newest] = bench.log.steps({ processor: 'p', generation: 4, ...source })
+        assert.deepEqual({ ...newest }, { ...newest, consumed: 2, ends })
       }
       await check()
       await bench.reopen()

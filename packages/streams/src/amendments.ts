@@ -116,6 +116,7 @@ export function withData(record: LogRecord, data: unknown): LogRecord {
     definition: record.definition,
     generation: record.generation,
     isHistory: record.isHistory,
+    isUnique: record.isUnique,
     headers: record.headers,
     sealed: record.sealed,
     payload: Buffer.from(JSON.stringify(data), 'utf8'),

@@ -100,7 +100,7 @@ export class Committer {
         results: [],
         touched: [],
         appendedTo: [],
-        emitted: new Map(),
+        emitted: new Map(request.step?.ends),
         resolve,
         reject,
         number: 0,
@@ -324,11 +324,12 @@ export class Committer {
     isUnique: boolean,
   ): number {
     const { names } = this.#state
-    const { ingestTimeMs } = work
+    const ingestTimeMs = event.moved?.ingestTimeMs ?? work.ingestTimeMs
     if (work.records === 0) this.#journal.begin(work.bytes)
     const group = this.#journal.filling
     const { declared } = stream
     const reached =
+      event.moved?.watermarkMs ??
       Math.min(event.eventTimeMs, ingestTimeMs + declared.skewMs) - declared.latenessMs
     if (reached > partition.watermarkMs) partition.watermarkMs = reached
     const offset = partition.nextOffset
@@ -348,9 +349,7 @@ export class Committer {
     this.#index(part, stream, partition, event)
     part.add(group.position + start, group.at - start)
     partition.nextOffset = offset + 1
-    partition.tail.push(
-      new TailRecord(event, partition.number, offset, ingestTimeMs, partition.watermarkMs),
-    )
+    partition.tail.push(new TailRecord(event, head))
     partition.tailBytes += group.at - start + TAIL_OVERHEAD_BYTES
     if (!isUnique) {
       const place = { stream: stream.number, partition: partition.number, offset }

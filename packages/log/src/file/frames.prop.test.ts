@@ -68,7 +68,13 @@ test('a record is read from its frame as it is read from memory', () => {
         })
         events.forEach((event, offset) => {
           const record = new FrameRecord(group.bytes, starts[offset] as number, 'clicks', names)
-          const kept = new TailRecord(event, 2, offset, 5, -7)
+          const kept = new TailRecord(event, {
+            partition: 2,
+            offset,
+            ingestTimeMs: 5,
+            watermarkMs: -7,
+            isUnique: event.isUnique ?? false,
+          })
           // JSON has one zero; memory keeps what the caller gave.
           const data = JSON.parse(JSON.stringify(event.data)) as unknown
           assert.deepEqual(plain(record), { ...plain(kept), data, payload: data })

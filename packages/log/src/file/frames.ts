@@ -228,6 +228,9 @@ export class FrameRecord implements LogRecord {
   get isHistory(): boolean {
     return (this.#flags & FLAG.history) !== 0
   }
+  get isUnique(): boolean {
+    return (this.#flags & FLAG.unique) !== 0
+  }
   get headers(): Readonly<Record<string, string>> {
     return (this.#flags & FLAG.headers) === 0 ? NO_HEADERS : this.#more.headers
   }

@@ -10,7 +10,8 @@
 import { isError, type Disk } from '@millrace/core'
 import { logErrors } from '../errors.ts'
 import { DEFAULT_TENANT } from '../log.ts'
-import type { EventLog, LogRecord } from '../log.ts'
+import type { EventLog, LogRecord, StreamSpec } from '../log.ts'
+import type { StepRecord } from '../step-book.ts'
 import { limitsOf } from './options.ts'
 import { Reader } from './reader.ts'
 import { readJournal } from './recovery.ts'
@@ -23,6 +24,10 @@ import { createState, type LogState } from './state.ts'
 export type LogView = Pick<EventLog, 'read' | 'history' | 'ends' | 'stats' | 'close'> & {
   /** Sees what was appended since it was opened or last refreshed. */
   refresh(): Promise<void>
+  /** The streams as they were declared. */
+  streams(): readonly StreamSpec[]
+  /** The newest step of every processor, generation and source partition. */
+  stepHeads(): readonly StepRecord[]
 }
 
 /** The owner may take a file away between its name and its bytes; it does so a few times an hour. */
@@ -115,6 +120,16 @@ class FileLogView implements LogView {
       }))
     const bytes = streams.reduce((sum, stream) => sum + stream.bytes, 0)
     return { streams, bytes, queuedBytes: 0, readOnlyReason: undefined, counters: {}, gauges: {} }
+  }
+
+  streams(): readonly StreamSpec[] {
+    return this.#current()
+      .state.streams.list()
+      .map(({ declared }) => declared)
+  }
+
+  stepHeads(): readonly StepRecord[] {
+    return this.#current().state.steps.newest()
   }
 
   async close(): Promise<void> {

@@ -20,30 +20,29 @@ export class TailRecord implements LogRecord {
   readonly definition: string
   readonly generation: number
   readonly isHistory: boolean
+  readonly isUnique: boolean
   memo: unknown = undefined
   readonly #rest: Rest | undefined
   #data: unknown
 
   constructor(
     event: NewEvent,
-    partition: number,
-    offset: number,
-    ingestTimeMs: number,
-    watermarkMs: number,
+    place: Pick<LogRecord, 'partition' | 'offset' | 'ingestTimeMs' | 'watermarkMs' | 'isUnique'>,
   ) {
     this.stream = event.stream
-    this.partition = partition
-    this.offset = offset
+    this.partition = place.partition
+    this.offset = place.offset
     this.type = event.type
     this.key = event.key
     this.id = event.id
     this.eventTimeMs = event.eventTimeMs
-    this.ingestTimeMs = ingestTimeMs
-    this.watermarkMs = watermarkMs
+    this.ingestTimeMs = place.ingestTimeMs
+    this.watermarkMs = place.watermarkMs
     this.tenant = event.tenant ?? DEFAULT_TENANT
     this.definition = event.definition ?? ''
     this.generation = event.generation ?? 0
     this.isHistory = event.isHistory ?? false
+    this.isUnique = place.isUnique
     this.#data = event.data
     this.#rest = restOf(event)
   }

@@ -115,7 +115,7 @@ class MemoryLog implements EventLog {
     const ids: string[] = []
     const results: AppendResult[] = []
     const position = new Map<string, number>()
-    const emitted = new Map<string, number>()
+    const emitted = new Map<string, number>(step?.ends)
     let mustWait = step !== undefined
     for (const { event, isEmitted } of eventsOf(events, step)) {
       const result = this.#admit(event, isEmitted, placed, ids)
@@ -279,7 +279,13 @@ class MemoryLog implements EventLog {
         return versionConflict(event, actual)
       }
     }
-    const record = this.#place(event, declared, number, partitions[number] as MemoryPartition)
+    const record = this.#place(
+      event,
+      declared,
+      number,
+      partitions[number] as MemoryPartition,
+      isUnique,
+    )
     placed.push(record)
     if (!isUnique) {
       ids.push(event.id)
@@ -294,14 +300,22 @@ class MemoryLog implements EventLog {
     declared: MemoryStream['declared'],
     number: number,
     partition: MemoryPartition,
+    isUnique: boolean,
   ): LogRecord {
-    const ingestTimeMs = this.#store.lastIngestMs
+    const ingestTimeMs = event.moved?.ingestTimeMs ?? this.#store.lastIngestMs
     const reached =
+      event.moved?.watermarkMs ??
       Math.min(event.eventTimeMs, ingestTimeMs + declared.skewMs) - declared.latenessMs
     partition.watermarkMs = Math.max(partition.watermarkMs, reached)
     const offset = partition.start + partition.records.length
     const { watermarkMs } = partition
-    const record = createRecord(event, { partition: number, offset, ingestTimeMs, watermarkMs })
+    const record = createRecord(event, {
+      partition: number,
+      offset,
+      ingestTimeMs,
+      watermarkMs,
+      isUnique,
+    })
     const size = sizeOf(event, 0)
     partition.records.push(record)
     partition.sizes.push(size)

@@ -119,7 +119,7 @@ const NO_HEADERS: Readonly<Record<string, string>> = {}
 /** The record of an event that got its place. */
 export function createRecord(
   event: NewEvent,
-  place: { partition: number; offset: number; ingestTimeMs: number; watermarkMs: number },
+  place: Pick<LogRecord, 'partition' | 'offset' | 'ingestTimeMs' | 'watermarkMs' | 'isUnique'>,
 ): LogRecord {
   const data = dataOf(event)
   let payload: Uint8Array | undefined

@@ -53,6 +53,8 @@ interface Target {
   count: number
   watermarkMs: number
   bytes: number
+  /** The end that it must have; null for any. */
+  expected: number | null
 }
 
 interface DraftRow {
@@ -119,7 +121,6 @@ export class Draft {
   parameters(member: string, number: number): Parameter[] {
     const rows = this.#rows
     const targets = this.#sorted
-    const { bases } = this.#knowledge
     return [
       member,
       number,
@@ -127,7 +128,7 @@ export class Draft {
       int8Array(targets.map(target => target.count)),
       int8Array(targets.map(target => (target.count === 0 ? null : target.watermarkMs))),
       int8Array(targets.map(target => target.bytes)),
-      int8Array(targets.map(target => bases.get(target.partition) ?? null)),
+      int8Array(targets.map(target => target.expected)),
       int4Array(rows.map(row => row.target.at)),
       int8Array(rows.map(row => row.place)),
       int8Array(rows.map(row => row.event.eventTimeMs)),
@@ -185,7 +186,7 @@ export class Draft {
         }
         return result
       })
-      const ends = new Map<string, number>()
+      const ends = new Map<string, number>(unit.request.step?.ends)
       for (const row of emitted) {
         reach(ends, row.target.partition.name, offsetOf(row) + 1)
         reach(position, row.target.partition.name, offsetOf(row) + 1)
@@ -208,6 +209,9 @@ export class Draft {
     const emitted = (step?.emitted ?? []).map((event, index) =>
       this.#place(unit, event, events.length + index, true),
     )
+    for (const { partition } of this.#movedEnds(step)) {
+      this.#targetOf(partition).expected = partition.end
+    }
     return { unit, results, emitted }
   }
 
@@ -253,8 +257,10 @@ export class Draft {
     const number = event.partition ?? partitionOf(event.key, declared.partitions)
     const target = this.#targetOf(partitions[number] as TablePartition)
     const text = unit.texts[index] as string | Uint8Array
-    const { ingestMs } = unit
-    const reached = Math.min(event.eventTimeMs, ingestMs + declared.skewMs) - declared.latenessMs
+    const ingestMs = event.moved?.ingestTimeMs ?? unit.ingestMs
+    const reached =
+      event.moved?.watermarkMs ??
+      Math.min(event.eventTimeMs, ingestMs + declared.skewMs) - declared.latenessMs
     target.watermarkMs = Math.max(target.watermarkMs, reached)
     target.bytes += text.length
     const { keys } = event
@@ -294,13 +300,23 @@ export class Draft {
     let target = this.#targets.get(partition)
     if (target === undefined) {
       const watermarkMs = Number.NEGATIVE_INFINITY
-      target = { partition, at: 0, count: 0, watermarkMs, bytes: 0 }
+      const expected = this.#knowledge.bases.get(partition) ?? null
+      target = { partition, at: 0, count: 0, watermarkMs, bytes: 0, expected }
       this.#targets.set(partition, target)
     }
     return target
   }
 
   /** Steps of one processor on one partition that follow each other are written as one. */
+  /** The ends of a step that is moved here, which the ends of their partitions do not pass. */
+  *#movedEnds(step: Step | undefined): Iterable<{ partition: TablePartition; end: number }> {
+    for (const [name, end] of step?.ends ?? []) {
+      const slash = name.lastIndexOf('/')
+      const number = Number(name.slice(slash + 1))
+      yield { partition: this.#catalog.partition(name.slice(0, slash), number), end }
+    }
+  }
+
   #tracks(): { first: Step; last: StepRecord; units: DraftUnit[] }[] {
     const tracks = new Map<string, { first: Step; last: StepRecord; units: DraftUnit[] }>()
     for (const entry of this.units) {
@@ -322,7 +338,10 @@ export class Draft {
     const tracks = this.#tracks()
     const ends = tracks.flatMap(({ units }, index) => {
       const newest = new Map<Target, number>()
-      for (const { emitted } of units) {
+      for (const { unit, emitted } of units) {
+        for (const { partition, end } of this.#movedEnds(unit.request.step)) {
+          newest.set(this.#targetOf(partition), end - partition.end)
+        }
         for (const row of emitted) newest.set(row.target, row.place + 1)
       }
       return [...newest].map(([target, end]) => ({ step: index + 1, at: target.at, end }))

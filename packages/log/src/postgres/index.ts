@@ -3,4 +3,11 @@ export { readLeases } from './leases.ts'
 export { migrate, type Migration } from './migrations.ts'
 export { openPostgresLog, type PostgresLog, type PostgresLogPorts } from './postgres-log.ts'
 export { logMigrations } from './schema.ts'
-export { claimSetting, putSetting } from './settings.ts'
+export {
+  claimSetting,
+  hasStreams,
+  putSetting,
+  readSetting,
+  removeSetting,
+  servingMembers,
+} from './settings.ts'

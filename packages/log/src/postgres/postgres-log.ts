@@ -28,6 +28,7 @@ import type {
 } from '../log.ts'
 import type { Leases } from '../leases.ts'
 import { StepBook } from '../step-book.ts'
+import type { StepRecord } from '../step-book.ts'
 import { Catalog } from './catalog.ts'
 import { Committer } from './committer.ts'
 import type { Database } from './database.ts'
@@ -69,6 +70,12 @@ export interface PostgresLogPorts {
 /** A log that processes share, with the leases by which they share the work on it. */
 export interface PostgresLog extends EventLog {
   readonly leases: Leases
+  /** Sees what other processes committed before the call. */
+  refresh(): Promise<void>
+  /** The streams as they were declared. */
+  streams(): readonly StreamSpec[]
+  /** The newest step of every processor, generation and source partition. */
+  stepHeads(): readonly StepRecord[]
 }
 
 /** Opens the log in a database; makes or changes its tables when they are missing or old. Refuses LOG_FORMAT_UNKNOWN. */
@@ -156,7 +163,6 @@ class SharedLog implements PostgresLog {
     this.leases.start()
   }
 
-  /** Resolves when what was durable at the call is known here. */
   refresh(): Promise<void> {
     return this.#tail.refresh()
   }
@@ -164,6 +170,14 @@ class SharedLog implements PostgresLog {
   /** Tells the other processes that leases changed hands. */
   notifyOfLeases(): void {
     this.#tail.notify({ isOfLeases: true })
+  }
+
+  streams(): readonly StreamSpec[] {
+    return this.#catalog.list().map(({ declared }) => declared)
+  }
+
+  stepHeads(): readonly StepRecord[] {
+    return this.#steps.newest()
   }
 
   async declare(streams: readonly StreamSpec[]): Promise<void> {

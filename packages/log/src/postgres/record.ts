@@ -85,6 +85,10 @@ class TableRecord implements LogRecord {
     return (this.#flags & FLAG.history) !== 0
   }
 
+  get isUnique(): boolean {
+    return (this.#flags & FLAG.unique) !== 0
+  }
+
   get keys(): readonly string[] {
     return this.#more().keys ?? [this.key]
   }

@@ -158,6 +158,9 @@ class UpcastRecord implements LogRecord {
   get isHistory(): boolean {
     return this.#record.isHistory
   }
+  get isUnique(): boolean {
+    return this.#record.isUnique
+  }
   get headers(): Readonly<Record<string, string>> {
     return this.#record.headers
   }

@@ -122,6 +122,7 @@ export function plain(record: LogRecord): Record<string, unknown> {
     definition: record.definition,
     generation: record.generation,
     isHistory: record.isHistory,
+    isUnique: record.isUnique,
     headers: { ...record.headers },
     sealed:
       record.sealed === undefined

@@ -1,0 +1,1 @@
+export { Move, type MovedPartition, type MoveSource } from './move.ts'
