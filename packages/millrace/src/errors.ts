@@ -207,6 +207,32 @@ export const serverErrors = defineErrors({
     message: 'The data directory {directory} has {existing} partitions, the definition {wanted}.',
     remedy: 'Set `partitions: {existing}` in the definition, or start with a new data directory.',
   },
+  DATA_MOVED: {
+    status: 409,
+    retryable: false,
+    message: 'The data of {place} was moved to {other}; what is here is the copy of that moment.',
+    remedy:
+      'Start the server with the data at its new home. To come back with all that happened since, run millrace move the other way.',
+  },
+  MOVE_UNFINISHED: {
+    status: 409,
+    retryable: false,
+    message: 'The data of {place} is being moved, and the other end is {other}.',
+    remedy:
+      'Run the same millrace move again: it goes on where it stood. Until it is done no server may open either.',
+  },
+  MOVE_TARGET_TAKEN: {
+    status: 409,
+    retryable: false,
+    message: '{place} holds data already.',
+    remedy: 'Move into an empty directory or database. Nothing was changed.',
+  },
+  MOVE_SOURCE_EMPTY: {
+    status: 404,
+    retryable: false,
+    message: 'There is no product at {place}.',
+    remedy: 'Name its data directory with --data, or its database with --database.',
+  },
   DATABASE_DRIVER_MISSING: {
     status: 500,
     retryable: false,

@@ -17,6 +17,7 @@ import { addImport } from './commands/import.ts'
 import { addInit } from './commands/init.ts'
 import { addKeys } from './commands/keys.ts'
 import { addLog } from './commands/log.ts'
+import { addMove } from './commands/move.ts'
 import { addModuleCommand } from './commands/module-commands.ts'
 import { addRebuild } from './commands/rebuild.ts'
 import { addReplay } from './commands/replay.ts'
@@ -166,6 +167,7 @@ export function createProgram(ports: CliPorts, run: Run, isJson: boolean): Comma
   addReplay(program, run)
   addKeys(program, run)
   addSchemas(program, run)
+  addMove(program, run)
   addBackup(program, run)
   addStandby(program, run)
   addExport(program, run)

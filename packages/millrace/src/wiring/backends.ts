@@ -4,7 +4,6 @@
 import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import {
-  isError,
   silentLogger,
   type App,
   type Clock,
@@ -39,6 +38,8 @@ import {
   parseIdentity,
   type Identity,
 } from './identity.ts'
+import { markOfDatabase, markOfDirectory, refuseMarked } from './move-marker.ts'
+import { openDatabase, unreachable } from './postgres.ts'
 
 /**
  * Newest records that the log keeps decoded for folds. At 20,000 events a second of the demo, each of
@@ -129,6 +130,7 @@ async function openLocked(options: BackendOptions, lock: DirectoryLock): Promise
       close,
     }
   }
+  refuseMarked(directory, markOfDirectory(directory))
   const disk = openNodeDisk(directory)
   const snapshots = await openFileSnapshotStore({ disk, logger, directory: SNAPSHOTS })
   const log = await openFileLog({
@@ -173,15 +175,11 @@ async function openInDatabase(
   url: string,
 ): Promise<Pick<Backends, 'identity' | 'log' | 'snapshots' | 'close'> & { leases: Leases }> {
   const { app, clock, random, logger, limits } = options
-  const postgres = await import('@millrace/log/postgres').catch((error: unknown) => {
-    throw serverErrors.create('DATABASE_DRIVER_MISSING', {}, error)
-  })
-  const { openPostgresSnapshotStore, snapshotMigrations } = await import('@millrace/store/postgres')
-  const database = new postgres.Database({ url, logger })
+  const { postgres, store, database } = await openDatabase(url, logger)
   try {
-    await postgres.migrate(database, [...postgres.logMigrations, ...snapshotMigrations])
+    refuseMarked(placeOf(database), await markOfDatabase(postgres, database))
     const identity = await claimDatabase(postgres, database, { app, random })
-    const snapshots = openPostgresSnapshotStore(database)
+    const snapshots = store.openPostgresSnapshotStore(database)
     const { queueBytesMax } = limits
     const log = await postgres.openPostgresLog({
       database,
@@ -202,13 +200,15 @@ async function openInDatabase(
     }
   } catch (error) {
     await database.close()
-    if (isError(error)) throw error
-    const reason = error instanceof Error ? error.message : String(error)
-    throw serverErrors.create('DATABASE_UNREACHABLE', { reason }, error)
+    throw unreachable(error)
   }
 }
 
 const IDENTITY = 'identity'
+
+function placeOf({ schema }: postgresLog.Database): string {
+  return `(schema ${schema} of the database)`
+}
 
 /** As `claimDirectory`, in the database: its secret signs the tokens of all processes over it. */
 async function claimDatabase(
@@ -216,7 +216,7 @@ async function claimDatabase(
   database: postgresLog.Database,
   { app, random }: Pick<BackendOptions, 'app' | 'random'>,
 ): Promise<Identity> {
-  const place = `(schema ${database.schema} of the database)`
+  const place = placeOf(database)
   const first = createIdentity(app, random)
   const text = await claimSetting(database, IDENTITY, identityText(first))
   const claimed = followApp(parseIdentity(place, text), app, place)

@@ -60,7 +60,7 @@ describe('the identity of a data directory', () => {
     const good = JSON.parse(await readFile(file, 'utf8')) as Record<string, unknown>
     for (const text of [
       '{',
-      JSON.stringify({ ...good, format: 2 }),
+      JSON.stringify({ ...good, format: 99 }),
       JSON.stringify({ ...good, secret: 'short' }),
       JSON.stringify({ ...good, app: 1 }),
     ]) {
