@@ -1,6 +1,6 @@
 /**
  * The schema history as a command reads it: from the running server of the data directory, or from
- * the directory itself. Nothing is registered and no definition is checked by opening it.
+ * the directory itself, or from the database that DATABASE_URL names. Nothing is registered and no definition is checked by opening it.
  */
 import { existsSync } from 'node:fs'
 import type { LogRecord } from '@millrace/log'
@@ -10,7 +10,8 @@ import {
   type BrokenVersion,
   type SchemaHistory,
 } from '@millrace/log/schemas'
-import { openForReading } from '../wiring/backends.ts'
+import { readConfig } from '../config.ts'
+import { openDatabaseForReading, openForReading } from '../wiring/backends.ts'
 import { findBroken } from '../wiring/schemas.ts'
 import { connect, findServer } from './connect.ts'
 import type { CommandContext } from './context.ts'
@@ -29,13 +30,17 @@ export async function readHistory<T>(
 ): Promise<T> {
   const server = await findServer(context)
   if (server !== undefined) return use(await fromServer(context))
-  if (!existsSync(context.data)) {
+  const { database } = readConfig({}, context.environment)
+  if (database === '' && !existsSync(context.data)) {
     return use({
       history: { versions: new Map(), definitions: new Map() },
       find: () => Promise.resolve([]),
     })
   }
-  const opened = await openForReading(context)
+  const opened =
+    database === ''
+      ? await openForReading(context)
+      : await openDatabaseForReading(database, context.clock)
   try {
     const history = await readSchemaHistory(opened.log)
     const find: OpenedHistory['find'] = async broken =>

@@ -271,6 +271,28 @@ export async function openForReading(
   }
 }
 
+/** The log of a database, for a command that reads it, beside the servers that share it or alone. */
+export async function openDatabaseForReading(
+  url: string,
+  clock: Clock,
+): Promise<Pick<Backends, 'log' | 'close'>> {
+  const logger = silentLogger
+  const { postgres, database } = await openDatabase(url, logger)
+  try {
+    const log = await postgres.openPostgresLog({ database, clock, logger })
+    return {
+      log,
+      async close() {
+        await log.close()
+        await database.close()
+      },
+    }
+  } catch (error) {
+    await database.close()
+    throw unreachable(error)
+  }
+}
+
 /**
  * Log and snapshots for a thread that makes a build while another one owns them: the log is read
  * alone, and the thread writes snapshots of names that are its own. Never closed: they end with it.
