@@ -128,7 +128,7 @@ export function backupOperations(
       operation: 'holdBackup',
       summary: 'Keeps the files of a backup for as long as the connection lasts',
       params: idParams('id'),
-      media: { mediaType: 'text/event-stream', schema: { type: 'string' } },
+      media: { mediaType: 'text/event-stream', schema: {} },
       errors: ['BACKUP_HOLD_UNKNOWN', 'SUBSCRIPTIONS_TOO_MANY'],
       serve(exchange: Exchange) {
         const id = exchange.params['id'] as string

@@ -42,7 +42,7 @@ export function liveOperations(
       tag: 'operations',
       summary: 'Throughput, lag and freshness every second, as server-sent events',
       isOutsideLog: true,
-      media: { mediaType: 'text/event-stream', schema: { type: 'string' } },
+      media: { mediaType: 'text/event-stream', schema: {} },
       errors: ['SUBSCRIPTIONS_TOO_MANY'],
       serve: exchange => watch(exchange, context, subscriptions),
     },

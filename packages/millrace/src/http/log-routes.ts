@@ -167,7 +167,7 @@ function tailOperation(
         type: { type: 'string', description: 'Only records of this type.' },
       },
     },
-    media: { mediaType: 'text/event-stream', schema: { type: 'string' } },
+    media: { mediaType: 'text/event-stream', schema: {} },
     errors: [...errors, 'SUBSCRIPTIONS_TOO_MANY', 'POSITION_INVALID'],
     serve: exchange =>
       serveTail(exchange, context, subscriptions, record => recordJson(record, mask)),

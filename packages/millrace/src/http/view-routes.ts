@@ -176,7 +176,7 @@ function watchOperation(
       'A message `value` at once and after each change, at most ten a second; its id is the position that it reflects. A slow reader gets the newest value, not all of them.',
     params: idParams('view', 'key'),
     foldsOf: params => [find(params).fold],
-    media: { mediaType: 'text/event-stream', schema: { type: 'string' } },
+    media: { mediaType: 'text/event-stream', schema: {} },
     errors: [...errors, 'SUBSCRIPTIONS_TOO_MANY'],
     serve: exchange => watchView(exchange, find(exchange.params), context, subscriptions),
   }
