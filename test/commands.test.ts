@@ -18,6 +18,7 @@ test('the report of a test run counts passed, failed and skipped ones and files 
       'scripts/test.ts',
       'scripts/test-run.ts',
       'scripts/coverage.ts',
+      'scripts/pgbouncer.ts',
       'scripts/postgres.ts',
       'package.json',
     ],
