@@ -17,3 +17,11 @@ npx millrace view plays --key c1 --data ./first
 # #region doctor
 npx millrace doctor --data ./first
 # #endregion
+
+# #region format
+npx millrace data format
+# #endregion
+
+# #region downgrade
+npx millrace data downgrade
+# #endregion

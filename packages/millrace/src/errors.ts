@@ -239,6 +239,12 @@ export const serverErrors = defineErrors({
     message: 'DATABASE_URL names a PostgreSQL, and its driver is not installed.',
     remedy: 'Install it with `npm install pg`, or unset DATABASE_URL to use a data directory.',
   },
+  DATABASE_IN_USE: {
+    status: 409,
+    retryable: true,
+    message: 'The database is in use by {processes} processes.',
+    remedy: 'Stop all of them, wait ten seconds after one that was killed, and run it again.',
+  },
   DATABASE_UNREACHABLE: {
     status: 503,
     retryable: true,

@@ -1,6 +1,9 @@
 /** The server with its log in PostgreSQL, chosen by DATABASE_URL alone: one process, and several. */
 import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import { describe, it, test } from 'node:test'
 import { joinPositions, type Position } from '@millrace/core'
 import { checkDatabase } from './cli/commands/doctor-database.ts'
@@ -16,6 +19,9 @@ const server = process.env['MILLRACE_TEST_POSTGRES']
 const reason =
   process.env['MILLRACE_TEST_POSTGRES_ABSENT'] ??
   'MILLRACE_TEST_POSTGRES names no server; `npm test -- --int` starts one'
+
+const COMMAND = fileURLToPath(new URL('../bin/millrace.mjs', import.meta.url))
+const execute = promisify(execFile)
 
 type Clips = Millrace<typeof clips>
 
@@ -117,6 +123,32 @@ if (server === undefined) {
         await until(isAlone, 'a take-over')
         await first.stop('SIGTERM')
         assert.ok((await doctor()).some(text => text.startsWith('nobody processes partitions 0,')))
+      }))
+
+    it('leave tables that go back to the version before, with what is in them, and forward again', () =>
+      withDatabase(server, async directory => {
+        const formatAfter = async (...words: string[]): Promise<unknown> => {
+          const command = [COMMAND, 'data', ...words, '--json']
+          const { stdout } = await execute(process.execPath, command).catch((error: unknown) => error as { stdout: string }) // prettier-ignore
+          const { format, error } = JSON.parse(stdout) as { format?: object; error?: { code: string } } // prettier-ignore
+          return error?.code ?? format
+        }
+        assert.deepEqual(await formatAfter('format'), {})
+        assert.deepEqual(await formatAfter('downgrade'), {})
+        let millrace = await openForTest({ data: join(directory, 'p0') })
+        await millrace.track('watched', { viewer: 'p', clip: 'c', watchedMs: 5 })
+        assert.equal(await formatAfter('downgrade'), 'DATABASE_IN_USE')
+        await millrace.close()
+        assert.deepEqual(await formatAfter('format'), { log: 2, snapshots: 1 })
+        assert.deepEqual(await formatAfter('downgrade'), { log: 1, snapshots: 1 })
+        assert.deepEqual(await formatAfter('downgrade'), { log: 1, snapshots: 1 })
+        assert.deepEqual((await doctor()).length, 1, 'no leases')
+        millrace = await openForTest({ data: join(directory, 'p0') })
+        const { position } = await millrace.track('watched', { viewer: 'p', clip: 'c', watchedMs: 6 }) // prettier-ignore
+        await millrace.reached(position, { timeoutMs: 60_000 })
+        assert.equal(millrace.view('time').get('p').value, 11)
+        await millrace.close()
+        assert.deepEqual(await formatAfter('format'), { log: 2, snapshots: 1 })
       }))
 
     it('that was paused for longer than its lease commits nothing late, and goes on', () =>

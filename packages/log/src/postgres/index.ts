@@ -1,6 +1,6 @@
 export { Database, type DatabaseOptions } from './database.ts'
-export { readLeases } from './leases.ts'
-export { migrate, type Migration } from './migrations.ts'
+export { inspect, type Inspection } from './inspection.ts'
+export { migrate, newestOf, type Migration } from './migrations.ts'
 export { openPostgresLog, type PostgresLog, type PostgresLogPorts } from './postgres-log.ts'
 export { logMigrations } from './schema.ts'
 export {

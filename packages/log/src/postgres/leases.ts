@@ -23,23 +23,6 @@ const RENEWALS = 8
 /** The database gives the name: it is new, whatever the randomness of a process is worth. */
 const ENTER = 'INSERT INTO $schema.members (member) VALUES (gen_random_uuid()) RETURNING member'
 
-/** The leases of a database, for whoever is no process of it; none while it has no tables for them. */
-export async function readLeases(database: Database): Promise<readonly LeaseInfo[]> {
-  const [found] = await database.query('SELECT to_regclass($1)', [`${database.schema}.leases`])
-  if ((found?.[0] ?? null) === null) return []
-  const rows = await database.query(
-    `SELECT l.partition, m.member, m.address, l.token FROM $schema.leases l
-      LEFT JOIN $schema.members m ON m.member = l.owner ORDER BY l.partition`,
-  )
-  return rows.map(([partition, owner, address, token]) => ({
-    partition: Number(partition),
-    owner: owner ?? undefined,
-    address: address ?? undefined,
-    token: Number(token),
-    isOwn: false,
-  }))
-}
-
 /** What the leases need. */
 export interface LeasesPorts {
   readonly database: Database

@@ -90,15 +90,25 @@ async function movePart(
 
 /** Asked first, so that a usual start needs no rights to change the schema. */
 async function isCurrent(database: Database, migrations: readonly Migration[]): Promise<boolean> {
+  const found = await migrationNumbers(database)
+  return [...newestOf(migrations)].every(([part, number]) => found.get(part) === number)
+}
+
+/** The newest migration that was made, by part; empty while there is none. */
+export async function migrationNumbers(database: Database): Promise<ReadonlyMap<string, number>> {
   const [book] = await database.query('SELECT to_regclass($1)', [`${database.schema}.migrations`])
-  if (book?.[0] === null) return false
+  if (book?.[0] === null) return new Map()
   const rows = await database.query(
     'SELECT part, max(number) FROM $schema.migrations GROUP BY part',
   )
-  const found = new Map(rows.map(([part, number]) => [part, Number(number)]))
-  const wanted = new Map<string, number>()
+  return new Map(rows.map(([part, number]) => [part as string, Number(number)]))
+}
+
+/** The newest migration by part. */
+export function newestOf(migrations: readonly Migration[]): ReadonlyMap<string, number> {
+  const newest = new Map<string, number>()
   for (const { part, number } of migrations) {
-    wanted.set(part, Math.max(number, wanted.get(part) ?? 0))
+    newest.set(part, Math.max(number, newest.get(part) ?? 0))
   }
-  return [...wanted].every(([part, number]) => found.get(part) === number)
+  return newest
 }
