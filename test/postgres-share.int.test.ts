@@ -23,6 +23,7 @@ const BATCH = 10
 const CLIPS = 7
 /** Acknowledgements between two kills: from 1 to this. */
 const BETWEEN_MAX = 60
+const STARTS_MAX = 20
 
 const postgres = await startPostgres({ isDurable: false })
 
@@ -43,8 +44,14 @@ if ('reason' in postgres) {
     process.env['DATABASE_URL'] = postgres.url
     const random = createSeededRandom(SEED)
     const below = (limit: number): number => Math.floor(random.next() * limit)
+    /** As a supervisor does: one that came while the database was down ends, and is started again. */
     const start = async (index: number): Promise<void> => {
-      servers[index] = await startServer(join(folder, places[index] as string))
+      const data = join(folder, places[index] as string)
+      for (let attempt = 0; attempt < STARTS_MAX; attempt++) {
+        const server = await startServer(data).catch(() => undefined)
+        if (server !== undefined) return void (servers[index] = server)
+      }
+      assert.fail(`the process ended at once, ${STARTS_MAX} times`)
     }
     const starting = [start(0), start(1)]
     await Promise.all(starting)
