@@ -42,6 +42,7 @@ interface Status {
   readonly foldedNow: number
   readonly elapsedMs: number
   readonly live: { readonly build: number }
+  readonly open?: object
   readonly error?: { readonly code: string; readonly message: string }
   readonly comparison?: { readonly keys: number; readonly different: number; readonly file: string }
 }
@@ -113,6 +114,8 @@ const brief = ({ requestsPerSecond, errors, p50Ms, p99Ms, maxMs }: LoadReport): 
   maxMs: short(maxMs),
 })
 
+// What an earlier run left would be gone on with.
+if ((await ask()).open !== undefined) await ask('/drop', {})
 const quiet = await load(3)
 const before = threadSeconds()
 await ask('', {})

@@ -71,9 +71,17 @@ export class SnapshotWriter {
     return await turn
   }
 
-  /** Keeps a cut of a fold, which folds on, under a name. */
-  async keepCut(runner: FoldRunner, name: string): Promise<void> {
-    await this.inTurn(() => this.#saveCut(runner, name))
+  /**
+   * Keeps a cut of a fold under a name. One that is `exact` says what the fold says at its offsets, to
+   * the byte: a lane that looks at time stands still while it is written. Otherwise it folds on, and
+   * what has become too old to be read meanwhile may be missing.
+   */
+  async keepCut(
+    runner: FoldRunner,
+    name: string,
+    { isExact = false }: { readonly isExact?: boolean } = {},
+  ): Promise<void> {
+    await this.inTurn(() => this.#saveCut(runner, name, isExact))
   }
 
   /** Keeps a build that is no longer served, and the one that is; false when that failed. */
@@ -116,7 +124,7 @@ export class SnapshotWriter {
     const folded = runner.consumed()
     try {
       if (runner.error() !== undefined) return
-      await this.#saveCut(runner, runner.snapshotName)
+      await this.#saveCut(runner, runner.snapshotName, false)
       runner.foldedAtSnapshot = folded
     } catch (error) {
       logger.warn('a snapshot could not be written', {
@@ -130,9 +138,9 @@ export class SnapshotWriter {
     }
   }
 
-  async #saveCut(runner: FoldRunner, name: string): Promise<void> {
+  async #saveCut(runner: FoldRunner, name: string, isExact: boolean): Promise<void> {
     const meta = this.#metaOf(runner, runner.identity)
-    await this.#ports.snapshots.save(name, meta, this.#encode(runner))
+    await this.#ports.snapshots.save(name, meta, this.#encode(runner, isExact))
   }
 
   #metaOf(runner: FoldRunner, version: string): SnapshotMeta {
@@ -141,7 +149,7 @@ export class SnapshotWriter {
     return { version, info: { format: 1, decisions: decisionsDigest(amendments, folds) } }
   }
 
-  async *#encode(runner: FoldRunner): AsyncGenerator<Uint8Array> {
+  async *#encode(runner: FoldRunner, isExact: boolean): AsyncGenerator<Uint8Array> {
     const { clock, settings, watch, wake } = this.#ports
     const slices = new Slices(clock, settings.sliceMs * SLICE_SHARE)
     for (const laneRunner of runner.lanes) {
@@ -152,7 +160,8 @@ export class SnapshotWriter {
         free()
         wake()
       }
-      if (lane.shard.advance === undefined || lane.shard.isSteadyInTime === true) goOn()
+      const isSteady = lane.shard.isSteadyInTime === true && !isExact
+      if (lane.shard.advance === undefined || isSteady) goOn()
       try {
         yield* capture.chunks(slices)
       } finally {

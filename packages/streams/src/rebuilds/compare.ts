@@ -102,14 +102,19 @@ async function compareValues(
   const read = ({ definition, shard }: Lane, key: string): unknown =>
     shard.encodeKey(key) === undefined ? undefined : definition.readKey?.(shard, key)
   let keys = 0
-  const check = async (key: string): Promise<void> => {
+  const check = async (key: string, before: unknown, after: unknown): Promise<void> => {
     keys += 1
-    const [before, after] = [read(live, key), read(built, key)]
     if (textOf(before) !== textOf(after)) await found(key, before, after)
     await slices.pause()
   }
-  for (const key of built.shard.keys()) await check(key)
-  for (const key of live.shard.keys()) if (read(built, key) === undefined) await check(key)
+  for (const key of built.shard.keys()) {
+    const after = read(built, key)
+    if (after !== undefined) await check(key, read(live, key), after)
+  }
+  for (const key of live.shard.keys()) {
+    const before = read(live, key)
+    if (before !== undefined && read(built, key) === undefined) await check(key, before, undefined)
+  }
   return keys
 }
 

@@ -200,6 +200,35 @@ describe('a rebuild beside the live view', () => {
     await world.streams.close()
   })
 
+  it('compares windows as they were at the cut, however long it takes to write it', async () => {
+    const recent = countView({ from: [watched], key: 'viewer', window: sliding(1_000, { step: 100 }) }) // prettier-ignore
+    const world = new ViewWorld({ recent })
+    const kept = world.snapshots
+    const slowly = async function* (chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>) {
+      for await (const chunk of chunks) {
+        yield chunk
+        // Time goes on, so that the windows of before are over.
+        await world.commit(...Array.from({ length: PEOPLE }, (_, number) => watch(10_000 + number)))
+        for (let turns = 0; turns < 20; turns++) await turn()
+      }
+    }
+    world.snapshots = {
+      save: (name, meta, chunks) =>
+        kept.save(name, meta, name.endsWith('.live') ? slowly(chunks) : chunks),
+      load: name => kept.load(name),
+      list: () => kept.list(),
+      remove: name => kept.remove(name),
+      close: () => kept.close(),
+    }
+    await world.open()
+    await fill(world, 400)
+    await world.streams.rebuilds.start({ fold: 'view.recent', isDryRun: true })
+    const { comparison, error } = await world.streams.rebuilds.settled('view.recent')
+    assert.equal(error, undefined, error?.message)
+    assert.deepEqual([comparison?.keys, comparison?.different], [PEOPLE, 0])
+    await world.streams.close()
+  })
+
   it('begins with the version of the definition where nothing was served before', async () => {
     const world = new ViewWorld({ plays: longPlays })
     await world.open()
