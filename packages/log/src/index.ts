@@ -1,7 +1,7 @@
 export { logErrors } from './errors.ts'
 export { LOG_FIGURES } from './figures.ts'
 export { isJsonEqual } from './json-equal.ts'
-export type { Candidacy, LeaseInfo, Leases } from './leases.ts'
+export type { Candidacy, LeaseInfo, Leases, MemberInfo } from './leases.ts'
 export {
   DEFAULT_TENANT,
   TICK_TYPE,

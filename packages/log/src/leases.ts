@@ -21,6 +21,13 @@ export interface LeaseInfo {
   readonly isOwn: boolean
 }
 
+/** A process that stands for leases. */
+export interface MemberInfo {
+  readonly name: string
+  /** Where it answers, when it has said so. */
+  readonly address: string | undefined
+}
+
 /** How a process takes part. */
 export interface Candidacy {
   /**
@@ -37,6 +44,10 @@ export interface Candidacy {
 
 /** The leases as one process sees them. */
 export interface Leases {
+  /** The name of this process; another one after it was taken for dead. */
+  readonly member: string
+  /** All processes that stand for leases, as they were seen last. */
+  members(): readonly MemberInfo[]
   /**
    * The fencing token under which this process commits steps of the partitions with that number;
    * undefined while it should not. With another token a new term begins: what is on its way under the

@@ -8,7 +8,7 @@ import type { FoldDefinition, TableLookup, TableShard } from './fold.ts'
 import { settleGenerations, type Lineage } from './generations.ts'
 import { Lane } from './lane.ts'
 import type { StreamsOptions, StreamsSettings } from './options.ts'
-import { readBuilds, snapshotNameOf, type BuildHistory } from './rebuilds/events.ts'
+import { BuildBook, snapshotNameOf, type BuildHistory } from './rebuilds/events.ts'
 import { FoldRunner, LaneRunner, type FoldVersion } from './runner.ts'
 import { StepWriter } from './step-writer.ts'
 
@@ -17,7 +17,7 @@ const FOLD_NAME = /^[a-z][a-zA-Z0-9._-]{0,59}$/
 /** Folds that are not folding yet, and what the log knows about them. */
 export interface Assembled {
   readonly runners: ReadonlyMap<string, FoldRunner>
-  readonly builds: ReadonlyMap<string, BuildHistory>
+  readonly book: BuildBook
 }
 
 /** Makes the runners of all folds; nothing is folded yet. */
@@ -31,7 +31,7 @@ export async function assemble(
   for (const stats of log.stats().streams) partitions.set(stats.stream, stats.partitions.length)
   checkFolds(folds, partitions, options.tables ?? {})
   const lineage = await settleGenerations(log, clock, folds, options.tables ?? {})
-  const builds = await readBuilds(log)
+  const book = await BuildBook.open(log)
   const runners = new Map<string, FoldRunner>()
   const isShared = options.leases !== undefined
   const tables = createLookup(options.tables ?? {}, runners)
@@ -39,7 +39,7 @@ export async function assemble(
     const count = partitions.get(newest.source) as number
     const own = lineage.get(newest.name) as Lineage
     const versions = versionsOf(newest, own)
-    const live = await chooseLive(options.snapshots, versions, builds.get(newest.name))
+    const live = await chooseLive(options.snapshots, versions, book.of(newest.name))
     const { definition } = live
     const targets = new Map(
       (definition.targets ?? []).map(name => [name, partitions.get(name) as number]),
@@ -85,7 +85,7 @@ export async function assemble(
     })
     runners.set(definition.name, runner)
   }
-  return { runners, builds }
+  return { runners, book }
 }
 
 function versionsOf(newest: FoldDefinition, lineage: Lineage): readonly FoldVersion[] {
@@ -105,14 +105,14 @@ function versionsOf(newest: FoldDefinition, lineage: Lineage): readonly FoldVers
 async function chooseLive(
   snapshots: SnapshotStore,
   versions: readonly FoldVersion[],
-  history: BuildHistory | undefined,
+  history: BuildHistory,
 ): Promise<FoldVersion & { readonly build: number }> {
   const newest = versions[0] as FoldVersion
-  for (const known of [history?.live, history?.before]) {
+  for (const known of [history.live, history.before]) {
     const found = versions.find(({ definition }) => definition.version === known?.version)
     if (known !== undefined && found !== undefined) return { ...found, build: known.build }
   }
-  const build = history?.live?.build ?? 0
+  const build = history.live?.build ?? 0
   if (versions.length === 1) return { ...newest, build }
   const snapshot = await snapshots.load(snapshotNameOf(newest.definition.name, build))
   const found = versions.find(({ identity }) => identity === snapshot?.meta.version)

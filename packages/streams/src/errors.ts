@@ -95,10 +95,17 @@ export const streamsErrors = defineErrors({
   },
   REBUILD_SHARED: {
     status: 409,
-    retryable: false,
-    message: '{fold} cannot be switched while another process serves it, too: {where}.',
+    retryable: true,
+    message:
+      '{fold} was not switched: the process at {where} did not load the build within {seconds} s.',
     remedy:
-      'Compare with a dry run; switch while one process runs. Those that start later serve what it serves.',
+      'Start all processes with the same definition, then switch: millrace rebuild <view> goes on with the build.',
+  },
+  REBUILD_ELSEWHERE: {
+    status: 409,
+    retryable: false,
+    message: 'The rebuild of {fold} is with another process: {where}.',
+    remedy: 'Ask there. Once that process has ended, any other goes on with the build.',
   },
   REBUILD_OUTDATED: {
     status: 409,

@@ -21,6 +21,8 @@ import { carryBack, carryForward, hasConsumed, upstreamOf } from './reach.ts'
 import { rebuildKeys, rebuildLane, refoldKeys, type Rebuilt } from './rebuild.ts'
 import { openBuilder, type OpenBuilder } from './rebuilds/builder.ts'
 import type { Rebuilds } from './rebuilds/contract.ts'
+import type { BuildBook } from './rebuilds/events.ts'
+import { BuildFollower } from './rebuilds/follower.ts'
 import { createRebuilds, type RebuildPorts } from './rebuilds/rebuilds.ts'
 import { replayRange, type Replayed, type ReplayRequest } from './rebuilds/replay.ts'
 import { retryParked, type RefoldPorts } from './refold.ts'
@@ -60,6 +62,7 @@ class Runtime implements Streams {
   readonly #decisions: Decisions
   /** Absent where one process runs the folds. */
   readonly #roles: Roles | undefined
+  readonly #follower: BuildFollower | undefined
   readonly #ports: RefoldPorts & { readonly log: EventLog }
   readonly #waiters = new Set<Waiter>()
   readonly #upstream = new Map<FoldRunner, readonly FoldRunner[]>()
@@ -73,7 +76,7 @@ class Runtime implements Streams {
   constructor(
     options: StreamsOptions,
     settings: StreamsSettings,
-    { runners, builds, amendments }: Assembled & { readonly amendments: Amendments },
+    { runners, book, amendments }: Assembled & { readonly amendments: Amendments },
   ) {
     this.#options = options
     this.#settings = settings
@@ -107,12 +110,21 @@ class Runtime implements Streams {
       settings,
       runners: this.#all,
       watch: this.#watch,
-      onBegin: () => this.#roles?.begin(),
+      onBegin: () => {
+        this.#roles?.begin()
+        this.#follower?.begin()
+      },
       onTurn: () => this.#afterTurn(),
     })
     this.#decisions = new Decisions({ log, logger, retry: at => this.#retry(at) }, this.#all)
     for (const runner of this.#all) this.#upstream.set(runner, upstreamOf([runner], this.#all))
-    this.rebuilds = createRebuilds(this.#rebuildPorts(amendments), builds)
+    const ports = this.#rebuildPorts(book, amendments)
+    const rebuilds = createRebuilds(ports)
+    this.rebuilds = rebuilds
+    if (leases !== undefined) {
+      const isAtWork = (fold: string): boolean => rebuilds.isAtWork(fold)
+      this.#follower = new BuildFollower({ ...ports, leases, isAtWork }, this.#all)
+    }
   }
 
   async load(): Promise<void> {
@@ -287,6 +299,7 @@ class Runtime implements Streams {
   async close(): Promise<void> {
     if (this.#isClosed) return
     await this.rebuilds.close()
+    await this.#follower?.close()
     await this.#catchUp()
     this.#isClosed = true
     this.#snapshotTimer?.cancel()
@@ -414,7 +427,7 @@ class Runtime implements Streams {
     return leases === undefined || leases.tokenOf(0) !== undefined
   }
 
-  #rebuildPorts(amendments: Amendments): RebuildPorts {
+  #rebuildPorts(book: BuildBook, amendments: Amendments): RebuildPorts {
     const { log, snapshots, clock, logger, leases } = this.#options
     const { openBuilder: openElsewhere, differences } = this.#options
     const { sliceMs, tenant } = this.#settings
@@ -429,6 +442,7 @@ class Runtime implements Streams {
         consumed,
       )
     return {
+      book,
       log,
       snapshots,
       clock,

@@ -12,7 +12,7 @@
  * process forgets others only while its own signs of life come through without a break.
  */
 import type { Clock, Logger, Timer } from '@millrace/core'
-import type { Candidacy, LeaseInfo, Leases } from '../leases.ts'
+import type { Candidacy, LeaseInfo, Leases, MemberInfo } from '../leases.ts'
 import { int4Array } from './arrays.ts'
 import type { Database } from './database.ts'
 import { planLeases, type Lease, type Member } from './lease-plan.ts'
@@ -123,6 +123,11 @@ export class PostgresLeases implements Leases {
   announce(address: string): void {
     this.#address = address
     void this.#quietly()
+  }
+
+  members(): readonly MemberInfo[] {
+    const standing = this.#members.filter(({ lineage }) => lineage !== undefined)
+    return standing.map(({ name, address }) => ({ name, address }))
   }
 
   list(): readonly LeaseInfo[] {

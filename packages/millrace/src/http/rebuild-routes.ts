@@ -79,6 +79,10 @@ const statusSchema: JsonSchema = {
     foldedNow: { type: 'integer', description: 'Of these, since it was begun or gone on with.' },
     elapsedMs: { type: 'integer' },
     comparison: comparisonSchema,
+    where: {
+      type: 'string',
+      description: 'Where the process answers that makes the open build, when it is another one.',
+    },
   },
 }
 
@@ -103,6 +107,7 @@ const refusals = [
   'REBUILD_THREAD_FAILED',
   'REBUILD_OUTDATED',
   'REBUILD_SHARED',
+  'REBUILD_ELSEWHERE',
 ]
 
 /** The operations on rebuilds. */
@@ -171,7 +176,7 @@ function decidingOperations(context: ServerContext): readonly Operation[] {
       operation: 'dropRebuild',
       summary: 'Ends a rebuild and forgets its build, or the one that was served before',
       body: nothing,
-      errors: ['VIEW_UNKNOWN', 'REBUILD_NOTHING'],
+      errors: ['VIEW_UNKNOWN', 'REBUILD_NOTHING', 'REBUILD_ELSEWHERE'],
       handle: ({ params }) => answer(context, params, fold => rebuilds.drop(fold)),
     },
   ]

@@ -25,6 +25,8 @@ export interface RebuildStatus {
   readonly elapsedMs: number
   /** Records that this work folded; those of an earlier attempt do not count. */
   readonly foldedNow: number
+  /** Where the process answers that makes the open build, when that is another one. */
+  readonly where?: string
   readonly comparison?: Comparison & { readonly different: number; readonly file?: string }
 }
 
@@ -39,7 +41,7 @@ export interface RebuildRequest {
 
 /** Rebuilds of the folds of one runtime. */
 export interface Rebuilds {
-  /** Begins a rebuild, or goes on with one. Throws REBUILD_UNSUPPORTED, REBUILD_RUNNING, REBUILD_LIMIT_MISSING. */
+  /** Begins a rebuild, or goes on with one. Throws REBUILD_UNSUPPORTED, REBUILD_RUNNING, REBUILD_LIMIT_MISSING, REBUILD_ELSEWHERE. */
   start(request: RebuildRequest): Promise<RebuildStatus>
   /** Throws FOLD_UNKNOWN. */
   status(fold: string): RebuildStatus

@@ -39,9 +39,14 @@ export interface LeftBuild extends FoldVersion {
   readonly seen: Readonly<Record<string, number>>
 }
 
-interface Exchange {
+/** What is loaded. */
+interface What {
   readonly job: BuildJob
   readonly version: FoldVersion
+}
+
+/** What makes an exchange count. */
+export interface Decision {
   /** Throws when the build may not be switched to any more: REBUILD_OUTDATED, REBUILD_SHARED. */
   assertCurrent(): void
   /** Makes the switch durable. */
@@ -52,30 +57,61 @@ interface Exchange {
 const NEAR_RECORDS = 500
 const CHASES_MAX = 50
 
-/**
- * Switches to a build that a builder has kept. Resolves to the build that was left. What it throws
- * is thrown before anything has changed.
- */
-export async function exchange(
-  ports: ExchangePorts,
-  runner: FoldRunner,
-  what: Exchange,
-): Promise<LeftBuild> {
-  const besides = new Map<LaneRunner, Beside>()
-  try {
-    for (const [laneRunner, image] of await imagesOf(ports, runner, what.job)) {
-      besides.set(laneRunner, await createBeside(ports, runner, laneRunner, what, image))
+/** A build that a builder has kept, loaded beside the live lanes of a fold. To be released. */
+export class LoadedBuild {
+  readonly #ports: ExchangePorts
+  readonly #runner: FoldRunner
+  readonly #what: What
+  readonly #besides = new Map<LaneRunner, Beside>()
+
+  private constructor(ports: ExchangePorts, runner: FoldRunner, what: What) {
+    this.#ports = ports
+    this.#runner = runner
+    this.#what = what
+  }
+
+  static async load(ports: ExchangePorts, runner: FoldRunner, what: What): Promise<LoadedBuild> {
+    const loaded = new LoadedBuild(ports, runner, what)
+    try {
+      for (const [laneRunner, image] of await imagesOf(ports, runner, what.job)) {
+        const beside = await createBeside(ports, runner, laneRunner, what, image)
+        loaded.#besides.set(laneRunner, beside)
+      }
+      return loaded
+    } catch (error) {
+      loaded.release()
+      throw error
     }
-    for (const [laneRunner, { lane }] of besides) {
+  }
+
+  /** True where a live lane has not come as far as what was kept: it cannot go back to it. */
+  isAhead(): boolean {
+    return [...this.#besides].some(([{ lane: live }, { lane }]) => lane.consumed > live.consumed)
+  }
+
+  /** Folds until it is near the live lanes. */
+  async chase(): Promise<void> {
+    for (const [laneRunner, { lane }] of this.#besides) {
       for (let chase = 0; chase < CHASES_MAX; chase++) {
         if (laneRunner.lane.consumed - lane.consumed <= NEAR_RECORDS) break
-        await foldLane(ports.refold, lane, laneRunner.lane.consumed)
+        await foldLane(this.#ports.refold, lane, laneRunner.lane.consumed)
       }
     }
+  }
+
+  /**
+   * Takes the place of the live lanes, which have come as far. Resolves to the build that was left.
+   * What it throws is thrown before anything has changed.
+   */
+  async exchange(decision: Decision): Promise<LeftBuild> {
     // A snapshot that is being written is of one build.
-    return await ports.cuts.inTurn(() => exchangeStanding(ports, runner, besides, what))
-  } finally {
-    for (const [laneRunner, beside] of besides) laneRunner.besides.delete(beside)
+    return await this.#ports.cuts.inTurn(() =>
+      exchangeStanding(this.#ports, this.#runner, this.#besides, { ...this.#what, ...decision }),
+    )
+  }
+
+  release(): void {
+    for (const [laneRunner, beside] of this.#besides) laneRunner.besides.delete(beside)
   }
 }
 
@@ -102,7 +138,7 @@ async function createBeside(
   ports: ExchangePorts,
   runner: FoldRunner,
   laneRunner: LaneRunner,
-  { version, job }: Exchange,
+  { version, job }: What,
   image: LaneImage | undefined,
 ): Promise<Beside> {
   const lane = new Lane({ ...laneRunner.lane.options, definition: version.definition })
@@ -123,7 +159,7 @@ async function exchangeStanding(
   ports: ExchangePorts,
   runner: FoldRunner,
   besides: ReadonlyMap<LaneRunner, Beside>,
-  what: Exchange,
+  what: What & Decision,
 ): Promise<LeftBuild> {
   const holds = await holdAll(ports, runner)
   try {

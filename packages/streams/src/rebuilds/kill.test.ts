@@ -12,7 +12,7 @@ import { readAll } from '../testing/folds.ts'
 import { PARTITIONS, TestWorld, turn } from '../testing/world.ts'
 import { compileViews } from '../views/compile.ts'
 import { createViewReader } from '../views/reader.ts'
-import { readBuilds, REBUILDS_STREAM } from './events.ts'
+import { BuildBook, REBUILDS_STREAM } from './events.ts'
 
 const watched = event('watched', { viewer: id('person'), ms: int() }, { key: 'viewer' })
 const noted = event('noted', { person: id('person') }, { key: 'person' })
@@ -190,7 +190,7 @@ async function killAt(
   await world.settle()
   const context = `killed ${isDone ? 'after' : 'before'} ${outside.calls[at - 1]}`
   const more = (await readAll(world.log, 'person', PARTITIONS)).filter(({ type }) => type === 'watched') // prettier-ignore
-  const { live } = (await readBuilds(world.log)).get(world.fold) ?? {}
+  const { live } = (await BuildBook.open(world.log)).of(world.fold)
   assert.equal(world.build, live?.build ?? 0, context)
   if (first !== next) {
     const isNext = live?.version === world.folds[0]?.version

@@ -23,19 +23,19 @@ import {
 import { differencesOf } from './compare.ts'
 import type { RebuildRequest, Rebuilds, RebuildStatus } from './contract.ts'
 import {
-  commitBuildEvent,
+  type BuildBook,
   cutNameOf,
   parseSnapshotName,
-  withEvent,
   type Build,
   type BuildEvent,
-  type BuildHistory,
 } from './events.ts'
-import { exchange, type ExchangePorts } from './exchange.ts'
+import { LoadedBuild, type ExchangePorts } from './exchange.ts'
+import { Fellows } from './fellows.ts'
 import { jobOf, positionOf, type JobPorts } from './job.ts'
 
 /** What rebuilds need of the runtime. */
 export interface RebuildPorts extends Omit<ExchangePorts, 'log'>, JobPorts {
+  readonly book: BuildBook
   readonly log: EventLog
   readonly snapshots: SnapshotStore
   readonly clock: Clock
@@ -67,29 +67,34 @@ interface Work {
 
 type Compared = NonNullable<RebuildStatus['comparison']> & { readonly build: number }
 
-/** Creates the rebuilds of a runtime. `histories` is what the log said at the start. */
+/** Creates the rebuilds of a runtime. `isAtWork` tells whether this process rebuilds a fold or switches it. */
 export function createRebuilds(
   ports: RebuildPorts,
-  histories: ReadonlyMap<string, BuildHistory>,
-): Rebuilds {
-  return new RuntimeRebuilds(ports, histories)
+): Rebuilds & { isAtWork(fold: string): boolean } {
+  return new RuntimeRebuilds(ports)
 }
 
 class RuntimeRebuilds implements Rebuilds {
   readonly #ports: RebuildPorts
-  readonly #histories: Map<string, BuildHistory>
+  readonly #book: BuildBook
+  readonly #fellows: Fellows
   readonly #works = new Map<string, Work>()
   readonly #compared = new Map<string, Compared>()
 
-  constructor(ports: RebuildPorts, histories: ReadonlyMap<string, BuildHistory>) {
+  constructor(ports: RebuildPorts) {
     this.#ports = ports
-    this.#histories = new Map(histories)
+    this.#book = ports.book
+    this.#fellows = new Fellows(ports)
+  }
+
+  isAtWork(fold: string): boolean {
+    const work = this.#works.get(fold)
+    return work !== undefined && work.endedMs === undefined
   }
 
   async start({ fold, isDryRun = false, maxDifferences }: RebuildRequest): Promise<RebuildStatus> {
-    const runner = this.#free(fold)
+    const runner = await this.#free(fold)
     const { version } = runner.newest.definition
-    if (!isDryRun) this.#assertAlone(fold)
     if (!isDryRun) allowedOf(runner, maxDifferences)
     this.#begin(runner, 'building', async work => {
       const build = await this.#openBuild(runner, version)
@@ -109,10 +114,9 @@ class RuntimeRebuilds implements Rebuilds {
   }
 
   async switch({ fold, maxDifferences }: Omit<RebuildRequest, 'isDryRun'>): Promise<RebuildStatus> {
-    const runner = this.#free(fold)
-    this.#assertAlone(fold)
+    const runner = await this.#free(fold)
     if (!this.#isReady(fold)) throw streamsErrors.create('REBUILD_NOT_READY', { fold })
-    const open = this.#historyOf(fold).open as Build
+    const open = this.#book.of(fold).open as Build
     const { different } = this.#compared.get(fold) as Compared
     assertAllowed(runner, different, maxDifferences)
     await this.#moveTo(runner, open, runner.newest)
@@ -120,9 +124,8 @@ class RuntimeRebuilds implements Rebuilds {
   }
 
   async back(fold: string): Promise<RebuildStatus> {
-    const runner = this.#free(fold)
-    this.#assertAlone(fold)
-    const { before } = this.#historyOf(fold)
+    const runner = await this.#free(fold)
+    const { before } = this.#book.of(fold)
     const refuse = (reason: string): never => {
       throw streamsErrors.create('REBUILD_NOTHING', { fold, reason })
     }
@@ -138,14 +141,16 @@ class RuntimeRebuilds implements Rebuilds {
 
   async drop(fold: string): Promise<RebuildStatus> {
     const runner = this.#ports.runner(fold)
+    await this.#book.follow()
+    this.#fellows.assertOwn(fold)
     const work = this.#works.get(fold)
-    const wasOpen = this.#historyOf(fold).open !== undefined
+    const wasOpen = this.#book.of(fold).open !== undefined
     if (work !== undefined && work.state !== 'switching') {
       work.isDropped = true
       await work.builder?.close()
     }
     await work?.running
-    const { open, before } = this.#historyOf(fold)
+    const { open, before } = this.#book.of(fold)
     // The way back is not what was meant by one that was switched to meanwhile.
     const dropped = wasOpen ? open : (open ?? before)
     if (dropped === undefined) {
@@ -166,10 +171,11 @@ class RuntimeRebuilds implements Rebuilds {
 
   status(fold: string): RebuildStatus {
     const runner = this.#ports.runner(fold)
-    const { before, open } = this.#historyOf(fold)
+    const { before, open } = this.#book.of(fold)
     const { build, definition } = runner
     const work = this.#works.get(fold)
     const comparison = this.#compared.get(fold)
+    const where = this.#fellows.elsewhere(fold)
     const folded = work === undefined ? 0 : sum(work.consumed)
     const endMs = work?.endedMs ?? this.#ports.clock.monotonicMs()
     return {
@@ -184,6 +190,7 @@ class RuntimeRebuilds implements Rebuilds {
       elapsedMs: work === undefined ? 0 : Math.round(endMs - work.startedMs),
       foldedNow: work === undefined ? 0 : folded - work.startedAt,
       ...(comparison === undefined ? {} : { comparison }),
+      ...(where === undefined ? {} : { where }),
     }
   }
 
@@ -195,9 +202,10 @@ class RuntimeRebuilds implements Rebuilds {
     }
   }
 
-  /** The runner of a fold of which nothing is under way. */
-  #free(fold: string): FoldRunner {
+  /** The runner of a fold of which nothing is under way, in any process. */
+  async #free(fold: string): Promise<FoldRunner> {
     const runner = this.#ports.runner(fold)
+    await this.#book.follow()
     const refuse = (reason: string): never => {
       throw streamsErrors.create('REBUILD_UNSUPPORTED', { fold, reason })
     }
@@ -208,20 +216,17 @@ class RuntimeRebuilds implements Rebuilds {
       refuse(`the stream ${source} no longer has its first records`)
     }
     assertFolds(runner)
-    const work = this.#works.get(fold)
-    if (work !== undefined && work.endedMs === undefined) {
-      throw streamsErrors.create('REBUILD_RUNNING', { fold })
-    }
+    if (this.isAtWork(fold)) throw streamsErrors.create('REBUILD_RUNNING', { fold })
+    this.#fellows.assertOwn(fold)
     return runner
   }
 
-  /** The others would go on serving the build that they serve. */
-  #assertAlone(fold: string): void {
-    const leases = this.#ports.leases?.list() ?? []
-    const other = leases.find(({ owner, isOwn }) => owner !== undefined && !isOwn)
-    if (other === undefined) return
-    const where = other.address ?? String(other.owner)
-    throw streamsErrors.create('REBUILD_SHARED', { fold, where })
+  /** Another process may have taken the build over, or dropped it, while this one was held up. */
+  #assertMine(fold: string, build: number): void {
+    const { open, before } = this.#book.of(fold)
+    const isMine = open?.build === build && open.process === this.#ports.leases?.member
+    if (isMine || (open?.build !== build && before?.build === build)) return
+    throw streamsErrors.create('REBUILD_ELSEWHERE', { fold, where: 'another process' })
   }
 
   /** Works in the background; what it throws is in the status. */
@@ -264,22 +269,30 @@ class RuntimeRebuilds implements Rebuilds {
 
   /** True when the open build was compared, by this process. */
   #isReady(fold: string): boolean {
-    const { open } = this.#historyOf(fold)
+    const { open } = this.#book.of(fold)
     return open !== undefined && this.#compared.get(fold)?.build === open.build
   }
 
   /** The build to go on with, or a new one. */
   async #openBuild(runner: FoldRunner, version: string): Promise<Build> {
     const fold = runner.name
-    const { open, next } = this.#historyOf(fold)
+    const { open, next } = this.#book.of(fold)
     this.#compared.delete(fold)
-    if (open?.version === version) return open
+    const { leases } = this.#ports
+    const process = leases?.member
+    const maker = process === undefined ? {} : { process }
+    if (open?.version === version) {
+      // What another process began and did not end is taken over, so that it cannot switch late.
+      const own = { build: open.build, version }
+      if (open.process !== process) await this.#commit(fold, { kind: 'started', ...own, ...maker })
+      return own
+    }
     if (open !== undefined) {
       await this.#commit(fold, { kind: 'dropped', ...open })
       await this.#sweep(runner, { areWhole: false })
     }
     const build = { build: next, version }
-    await this.#commit(fold, { kind: 'started', ...build })
+    await this.#commit(fold, { kind: 'started', ...build, ...maker })
     return build
   }
 
@@ -341,7 +354,7 @@ class RuntimeRebuilds implements Rebuilds {
     const fold = runner.name
     const cut = cutNameOf(fold, build.build)
     try {
-      await cuts.keepCut(runner, cut)
+      await cuts.keepCut(runner, cut, { isExact: true })
       const file = await differences?.begin({ fold, build: build.build })
       const comparison = await builder.compare()
       const different = differencesOf(comparison)
@@ -378,26 +391,32 @@ class RuntimeRebuilds implements Rebuilds {
     const fold = runner.name
     const before = { build: runner.build, version: runner.definition.version }
     const different = this.#compared.get(fold)?.different
-    const left = await exchange(this.#ports, runner, {
-      job,
-      version,
-      assertCurrent: () => {
-        this.#assertAlone(fold)
-        if (decisionsDigest(this.#ports.amendments, foldsOf(job)) === job.decisions) return
-        throw streamsErrors.create('REBUILD_OUTDATED', { fold })
-      },
-      commit: async () => {
-        await this.#commit(fold, {
-          kind: 'switched',
-          build,
-          version: version.definition.version,
-          before,
-          position: positionOf(runner),
-          ...(different === undefined ? {} : { different }),
-        })
-      },
-    })
-    await this.#sweep(runner, { areWhole: await this.#ports.cuts.keepBoth(runner, left) })
+    const own = { build, version: version.definition.version }
+    const loaded = await LoadedBuild.load(this.#ports, runner, { job, version })
+    try {
+      await this.#fellows.gather(fold, own)
+      await loaded.chase()
+      const left = await loaded.exchange({
+        assertCurrent: () => {
+          this.#assertMine(fold, build)
+          this.#fellows.assertGathered(fold)
+          if (decisionsDigest(this.#ports.amendments, foldsOf(job)) === job.decisions) return
+          throw streamsErrors.create('REBUILD_OUTDATED', { fold })
+        },
+        commit: async () => {
+          await this.#commit(fold, {
+            kind: 'switched',
+            ...own,
+            before,
+            position: positionOf(runner),
+            ...(different === undefined ? {} : { different }),
+          })
+        },
+      })
+      await this.#sweep(runner, { areWhole: await this.#ports.cuts.keepBoth(runner, left) })
+    } finally {
+      loaded.release()
+    }
   }
 
   /** Gives back what belongs to no build that is served, kept or open, and the parts of those that are `whole`. */
@@ -406,7 +425,7 @@ class RuntimeRebuilds implements Rebuilds {
     { areWhole }: { readonly areWhole: boolean },
   ): Promise<void> {
     const { snapshots } = this.#ports
-    const { before, open } = this.#historyOf(name)
+    const { before, open } = this.#book.of(name)
     const needed = new Set([live, before?.build, open?.build])
     for (const snapshot of await snapshots.list()) {
       const found = parseSnapshotName(name, snapshot)
@@ -417,14 +436,8 @@ class RuntimeRebuilds implements Rebuilds {
     }
   }
 
-  async #commit(fold: string, event: BuildEvent): Promise<void> {
-    const { log, clock } = this.#ports
-    await commitBuildEvent(log, fold, clock.nowMs(), event)
-    this.#histories.set(fold, withEvent(this.#histories.get(fold), event))
-  }
-
-  #historyOf(fold: string): BuildHistory {
-    return this.#histories.get(fold) ?? { next: 1 }
+  #commit(fold: string, event: BuildEvent): Promise<void> {
+    return this.#book.decide(fold, this.#ports.clock.nowMs(), event)
   }
 }
 

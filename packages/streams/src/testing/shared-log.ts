@@ -3,7 +3,7 @@
  * member of its own. A step is judged when it arrives, by the fencing token that it was made under.
  */
 import type { Clock } from '@millrace/core'
-import type { Candidacy, EventLog, LeaseInfo, Leases } from '@millrace/log'
+import type { Candidacy, EventLog, LeaseInfo, Leases, MemberInfo } from '@millrace/log'
 import { logErrors } from '@millrace/log'
 
 interface Lease {
@@ -21,6 +21,7 @@ export class SharedLog {
   readonly members = new Set<LogMember>()
   /** Commits that were let through: whoever gets a lease sees what they did. */
   readonly passed = new Set<Promise<unknown>>()
+  #entered = 0
 
   constructor(options: { log: EventLog; clock: Clock; partitions: number; delayMs: () => number }) {
     this.log = options.log
@@ -30,7 +31,7 @@ export class SharedLog {
   }
 
   enter(): LogMember {
-    const member = new LogMember(this)
+    const member = new LogMember(this, `member ${++this.#entered}`)
     this.members.add(member)
     return member
   }
@@ -65,10 +66,12 @@ export class LogMember implements Leases {
   readonly #stops: (() => void)[] = []
   #queue: Promise<unknown> = Promise.resolve()
   #candidacy: Candidacy | undefined
+  readonly member: string
   isAlive = true
 
-  constructor(shared: SharedLog) {
+  constructor(shared: SharedLog, name: string) {
     this.#shared = shared
+    this.member = name
     const { log } = shared
     this.log = {
       capabilities: log.capabilities,
@@ -149,6 +152,11 @@ export class LogMember implements Leases {
   onChange(listener: () => void): () => void {
     this.#listeners.add(listener)
     return () => void this.#listeners.delete(listener)
+  }
+
+  members(): readonly MemberInfo[] {
+    const standing = [...this.#shared.members].filter(({ isStanding }) => isStanding)
+    return standing.map(({ member }) => ({ name: member, address: `http://${member}` }))
   }
 
   refresh(): Promise<void> {

@@ -23,6 +23,7 @@ interface StatusJson {
   readonly total: number
   readonly foldedNow: number
   readonly elapsedMs: number
+  readonly where?: string
   readonly comparison?: {
     readonly build: number
     readonly keys: number
@@ -203,7 +204,7 @@ async function follow(
 }
 
 function describe({ output, cwd }: CommandContext, status: StatusJson): string {
-  const { view, live, before, open, state, comparison, total, folded, foldedNow } = status
+  const { view, live, before, open, state, comparison, total, folded, foldedNow, where } = status
   const seconds = status.elapsedMs / 1000
   const lines = [`${view}: build ${live.build} is served, version ${live.version}.`]
   if (foldedNow >= RATE_FROM) {
@@ -212,6 +213,8 @@ function describe({ output, cwd }: CommandContext, status: StatusJson): string {
   }
   if (UNDER_WAY.includes(state)) {
     lines.push(`Build ${open?.build} is ${state}: ${count(folded)} of ${count(total)} records.`)
+  } else if (where !== undefined) {
+    lines.push(`Build ${open?.build} is with the process at ${where}.`)
   } else if (open !== undefined) {
     const next = state === 'ready' ? 'rebuild switch' : 'rebuild'
     const what = state === 'ready' ? 'is compared and waits' : 'was begun; to go on'
