@@ -339,7 +339,10 @@ test('refusals: one object with code, remedy and exit code', async () => {
     const { message, remedy } = (await json(words, shop))['error'] as Record<string, string>
     return `${message} ${remedy}`
   }
-  assert.match(await usage('import'), /missing: movielens, csv, jsonl. See: millrace import --help/)
+  assert.match(
+    await usage('import'),
+    /missing: movielens, csv, jsonl, export\. See: millrace import --help/,
+  )
   assert.match(await usage('import', 'tsv'), /unknown command 'tsv'.*See: millrace import --help/s)
   assert.match(await usage('log', 'read'), /argument 'stream' See: millrace log read --help/)
   const wrong = (await json(['track', 'read', 'reader=1'], shop))['error'] as { message: string }
