@@ -29,6 +29,7 @@ export {
   type Position,
 } from './position.ts'
 export { durationMs, type Duration } from './duration.ts'
+export { Backoff, type BackoffPorts } from './backoff.ts'
 export { quietStack, quietText } from './quiet.ts'
 export {
   ID_PATTERN,

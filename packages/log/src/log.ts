@@ -210,6 +210,8 @@ export interface LogStats {
   readonly queuedBytes: number
   /** That the log takes no more events and why, when it does not: the message of LOG_READ_ONLY. */
   readonly readOnlyReason: string | undefined
+  /** That the log cannot be reached now and why; what is appended meanwhile waits. */
+  readonly awayReason?: string | undefined
   /** What only grows since open, by name: units, syncs, appended, duplicates, conflicts... LOG_FIGURES says what each is. */
   readonly counters: Readonly<Record<string, number>>
   /** What rises and falls, by name; LOG_FIGURES says what each is. */

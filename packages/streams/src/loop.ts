@@ -7,7 +7,14 @@
  * a partition that cannot be read. Lanes at different offsets are fed by reads of their own until
  * they meet.
  */
-import { isError, partitionName, type Clock, type Logger } from '@millrace/core'
+import {
+  Backoff,
+  isError,
+  partitionName,
+  type Clock,
+  type Logger,
+  type Random,
+} from '@millrace/core'
 import type { EventLog, LogRecord } from '@millrace/log'
 import { errorText } from './lane.ts'
 import type { StreamsSettings } from './options.ts'
@@ -19,7 +26,6 @@ import type { TableWatch } from './table-watch.ts'
 /** Records folded between two looks at the clock. */
 const CHUNK_RECORDS = 64
 const EMITTED_FLUSH = 1_000
-const READ_RETRY_MS = 1_000
 
 interface SourceLane {
   readonly runner: FoldRunner
@@ -35,9 +41,12 @@ interface SourcePartition {
   readonly batches: number
 }
 
+type Source = SourcePartition & { readonly backoff: Backoff }
+
 export interface LoopOptions {
   readonly log: EventLog
   readonly clock: Clock
+  readonly random?: Random | undefined
   readonly logger: Logger
   readonly settings: StreamsSettings
   readonly runners: readonly FoldRunner[]
@@ -51,11 +60,9 @@ export interface LoopOptions {
 /** See the head of the file. */
 export class ViewLoop {
   readonly #options: LoopOptions
-  readonly #sources: readonly SourcePartition[]
+  readonly #sources: readonly Source[]
   readonly #slices: Slices
   readonly #ports: RefoldPorts
-  /** Partitions that could not be read when it was tried last. */
-  readonly #unread = new Set<string>()
   #isAwake = false
   #isClosing = false
   #resume: (() => void) | undefined
@@ -65,9 +72,14 @@ export class ViewLoop {
 
   constructor(options: LoopOptions) {
     this.#options = options
-    this.#sources = sourcesOf(options.runners, options.watch)
+    const { clock, random } = options
+    const wake = (): void => this.wake()
+    this.#sources = sourcesOf(options.runners, options.watch).map(source => ({
+      ...source,
+      backoff: new Backoff({ clock, random, wake }),
+    }))
     this.#slices = new Slices(options.clock, options.settings.sliceMs)
-    const { log, clock, settings } = options
+    const { log, settings } = options
     this.#ports = { log, clock, sliceMs: settings.sliceMs }
   }
 
@@ -87,7 +99,7 @@ export class ViewLoop {
 
   /** True for a partition, `stream/partition`, that could not be read; it is tried again. */
   isUnread(partition: string): boolean {
-    return this.#unread.has(partition)
+    return this.#sources.some(({ name, backoff }) => name === partition && backoff.hasFailed)
   }
 
   /** Ends after the current batch. */
@@ -133,23 +145,23 @@ export class ViewLoop {
   }
 
   /** The batches of one partition in a turn; true when anything was folded. */
-  async #drain(source: SourcePartition): Promise<boolean> {
+  async #drain(source: Source): Promise<boolean> {
+    const { stream, partition, backoff } = source
+    if (backoff.isPausing) return false
     let didFold = false
     try {
       for (let batch = 0; batch < source.batches && !this.#isClosing; batch++) {
         if (!(await this.#pump(source))) break
         didFold = true
       }
-      this.#unread.delete(source.name)
+      backoff.succeed()
     } catch (error) {
       if (isError(error, 'LOG_CLOSED')) throw error
-      const { clock, logger } = this.#options
-      const { stream, partition, name } = source
-      if (!this.#unread.has(name)) {
-        logger.error('the log cannot be read', { stream, partition, reason: errorText(error) })
+      if (!backoff.hasFailed) {
+        const reason = errorText(error)
+        this.#options.logger.error('the log cannot be read', { stream, partition, reason })
       }
-      this.#unread.add(name)
-      clock.after(READ_RETRY_MS, () => this.wake())
+      backoff.fail()
     }
     return didFold
   }

@@ -1,4 +1,4 @@
-import type { Clock, Logger } from '@millrace/core'
+import type { Clock, Logger, Random } from '@millrace/core'
 import { DEFAULT_TENANT, type EventLog, type Leases } from '@millrace/log'
 import type { SnapshotStore } from '@millrace/store'
 import type { FoldDefinition } from './fold.ts'
@@ -26,6 +26,8 @@ export interface StreamsOptions {
   /** Present when several processes run folds over the log: which of them commits whose steps. */
   readonly leases?: Leases
   readonly clock: Clock
+  /** Spreads the attempts at what failed. Default: they come at the same times in every process. */
+  readonly random?: Random
   readonly logger: Logger
   readonly folds: readonly FoldDefinition[]
   /** The fold that keeps the versioned table of each item kind; its shards have `asOf`. */

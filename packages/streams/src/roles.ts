@@ -9,7 +9,7 @@
  * have come so far; only when it has to lead again before that are its emissions made once more, by a
  * silent copy that is folded from the start.
  */
-import { isError, type Logger } from '@millrace/core'
+import { Backoff, isError, type Logger, type Random } from '@millrace/core'
 import type { EventLog, Leases, ParkedKey } from '@millrace/log'
 import type { Amendments } from './amendments.ts'
 import { streamsErrors } from './errors.ts'
@@ -26,19 +26,18 @@ export interface RolesPorts extends RefoldPorts {
   readonly log: EventLog
   readonly leases: Leases
   readonly amendments: Amendments
+  readonly random?: Random | undefined
   readonly logger: Logger
   /** Commits what a standing lane did, and waits until it is durable. */
   readonly settle: (runner: FoldRunner, laneRunner: LaneRunner) => Promise<void>
   readonly wake: () => void
 }
 
-/** How long a lane waits when the log could not be read. */
-const RETRY_MS = 500
-
 interface Place {
   readonly runner: FoldRunner
   readonly laneRunner: LaneRunner
   readonly writer: StepWriter
+  readonly backoff: Backoff
 }
 
 /** See the head of the file. */
@@ -53,14 +52,18 @@ export class Roles {
   readonly #stopListening: () => void
   #isStanding = false
   #isFollowing = false
+  readonly #reading: Backoff
 
   constructor(ports: RolesPorts, runners: readonly FoldRunner[]) {
     this.#ports = ports
+    this.#reading = new Backoff(ports)
     this.#runners = runners
     this.#places = runners.flatMap(runner =>
       runner.lanes.flatMap(laneRunner => {
         const { writer } = laneRunner
-        return writer === undefined ? [] : [{ runner, laneRunner, writer }]
+        return writer === undefined
+          ? []
+          : [{ runner, laneRunner, writer, backoff: new Backoff(ports) }]
       }),
     )
     this.#stopListening = ports.leases.onChange(() => ports.wake())
@@ -69,15 +72,18 @@ export class Roles {
   /** Takes over what other processes did, and who leads now. Called before each turn of the loop. */
   begin(): void {
     const { leases, amendments } = this.#ports
-    if (amendments.hasNews() && !this.#isFollowing) void this.#followAmendments()
+    if (amendments.hasNews() && !this.#isFollowing && !this.#reading.isPausing)
+      void this.#followAmendments()
     for (const place of this.#places) {
-      const { laneRunner, writer } = place
+      const { laneRunner, writer, backoff } = place
       if (this.#changing.has(place) || laneRunner.error !== undefined) continue
       const token = leases.tokenOf(laneRunner.lane.partition)
       // Under another token nothing of before counts.
       if (writer.leads && writer.token !== token) writer.follow()
-      if (!writer.leads && token !== undefined) this.#change(place, () => this.#lead(place, token))
-      if (!writer.leads) this.#follow(place)
+      if (writer.leads || backoff.isPausing) continue
+      if (token !== undefined && !writer.hasLost(token))
+        this.#change(place, () => this.#lead(place, token))
+      this.#follow(place)
     }
     void this.stand()
   }
@@ -126,20 +132,21 @@ export class Roles {
   }
 
   #change(place: Place, work: () => Promise<void>): void {
-    const { laneRunner, runner } = place
+    const { laneRunner, runner, backoff } = place
     this.#changing.add(place)
     const change = async (): Promise<void> => {
       try {
         await laneRunner.exclusively(work)
+        backoff.succeed()
       } catch (error) {
-        const { clock, logger } = this.#ports
+        const { logger } = this.#ports
         const facts = { fold: runner.name, reason: errorText(error) }
         if (isError(error, 'FOLD_FAILED') || isError(error, 'LOG_CLOSED')) {
           laneRunner.error = error
           logger.error('a fold stopped', facts)
         } else {
           logger.warn('a fold cannot take over or follow yet', facts)
-          await new Promise<void>(resolve => clock.after(RETRY_MS, resolve))
+          backoff.fail()
         }
       }
       this.#changing.delete(place)
@@ -210,6 +217,7 @@ export class Roles {
     this.#isFollowing = true
     try {
       const folds = await this.#ports.amendments.follow()
+      this.#reading.succeed()
       for (const runner of this.#runners) {
         if (!folds.has(runner.name)) continue
         for (const laneRunner of runner.lanes) {
@@ -223,6 +231,7 @@ export class Roles {
         }
       }
     } catch (error) {
+      this.#reading.fail()
       this.#ports.logger.warn('decisions cannot be read', { reason: errorText(error) })
     } finally {
       this.#isFollowing = false

@@ -82,7 +82,7 @@ class Runtime implements Streams {
     this.#settings = settings
     this.#runners = runners
     this.#all = [...runners.values()]
-    const { log, clock, logger, leases } = options
+    const { log, clock, random, logger, leases } = options
     this.#ports = { log, clock, sliceMs: settings.sliceMs }
     this.#watch = new TableWatch(runners, options.tables ?? {}, (runner, laneRunner) =>
       this.#refoldStale(runner, laneRunner),
@@ -100,12 +100,14 @@ class Runtime implements Streams {
     if (leases !== undefined) {
       const settle = (runner: FoldRunner, laneRunner: LaneRunner): Promise<void> =>
         this.#snapshots.settle(runner, laneRunner)
-      const ports = { ...this.#ports, leases, amendments, logger, settle, wake: () => this.wake() }
+      const wake = (): void => this.wake()
+      const ports = { ...this.#ports, leases, amendments, random, logger, settle, wake }
       this.#roles = new Roles(ports, this.#all)
     }
     this.#loop = new ViewLoop({
       log,
       clock,
+      random,
       logger,
       settings,
       runners: this.#all,

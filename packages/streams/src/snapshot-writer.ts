@@ -177,6 +177,12 @@ export class SnapshotWriter {
       const free = await laneRunner.hold()
       try {
         await this.settle(runner, laneRunner)
+        // Keys that wait for a lane that stopped would be waited for without end.
+        const { error, lane } = laneRunner
+        if (error !== undefined) {
+          const reason = lane.stopText(error)
+          throw streamsErrors.create('FOLD_FAILED', { fold: runner.name, reason }, error)
+        }
       } catch (error) {
         free()
         throw error

@@ -48,6 +48,7 @@ export class StepWriter {
   #from: number
   #leads: boolean
   #token: number | undefined
+  #lostToken: number | undefined
   /** Grows each time that the lane begins to follow: answers to steps from before do not count. */
   #term = 0
   #inFlight = 0
@@ -74,6 +75,11 @@ export class StepWriter {
   /** The fencing token under which it leads; undefined where processes share nothing. */
   get token(): number | undefined {
     return this.#token
+  }
+
+  /** True for a token under which a step was refused: it is over for good, whatever this process believes. */
+  hasLost(token: number): boolean {
+    return token === this.#lostToken
   }
 
   /** Where the lane has to stop: records behind are for whoever leads. */
@@ -269,6 +275,7 @@ export class StepWriter {
           this.#send(step)
         })
       } else if (isError(refusal, 'LEASE_LOST')) {
+        this.#lostToken = this.#token
         this.follow()
       } else {
         this.error = refusal

@@ -92,8 +92,8 @@ export class Database {
   }
 
   /**
-   * Calls `onNotice` with the text of every notification on `channel`; `onEnd` when the session is
-   * gone. Rejects when the session cannot be had.
+   * Calls `onNotice` with the text of every notification on `channel`; `onEnd` once, when the session
+   * that was had is gone. Rejects when the session cannot be had.
    */
   async listen(
     channel: string,
@@ -101,16 +101,24 @@ export class Database {
     onEnd: () => void,
   ): Promise<() => Promise<void>> {
     const client = new pg.Client(connectionOf(this.#options.url))
-    let isEnding = false
+    let isHad = false
     client.on('error', () => undefined)
     client.on('end', () => {
-      if (!isEnding) onEnd()
+      if (isHad) onEnd()
+      isHad = false
     })
     client.on('notification', notice => onNotice(notice.payload ?? ''))
-    await client.connect()
-    await client.query(`LISTEN ${pg.escapeIdentifier(channel)}`)
+    try {
+      await client.connect()
+      await client.query(`LISTEN ${pg.escapeIdentifier(channel)}`)
+    } catch (error) {
+      // One that connected and may not listen would stay open.
+      client.end().catch(() => undefined)
+      throw error
+    }
+    isHad = true
     return async () => {
-      isEnding = true
+      isHad = false
       await client.end()
     }
   }

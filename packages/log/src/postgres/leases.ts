@@ -220,9 +220,14 @@ export class PostgresLeases implements Leases {
       owner: owner ?? undefined,
       token,
     }))
-    for (const { partition, owner, token } of this.#leases) {
-      const own = this.#tokens.get(partition)
-      if (own === undefined || (owner === this.#member && own === token)) continue
+    const held = new Map(
+      this.#leases.flatMap(({ partition, owner, token }) =>
+        owner === this.#member ? [[partition, token]] : [],
+      ),
+    )
+    // A lease that is not in the book, as in a database that was emptied, is lost as well.
+    for (const [partition, token] of this.#tokens) {
+      if (held.get(partition) === token) continue
       this.#tokens.delete(partition)
       this.counters.leasesLost += 1
       this.#changed()

@@ -8,7 +8,7 @@
  * docs/adr/0010-postgresql.md.
  */
 import { isUtf8 } from 'node:buffer'
-import type { Clock, Logger, Position } from '@millrace/core'
+import type { Clock, Logger, Position, Random } from '@millrace/core'
 import { checkEvent, checkStream, isSameStream, jsonOf } from '../admission.ts'
 import type { Declared } from '../admission.ts'
 import { logErrors } from '../errors.ts'
@@ -54,6 +54,8 @@ export interface PostgresLogPorts {
   /** Closed by its owner, after the log. */
   readonly database: Database
   readonly clock: Clock
+  /** Spreads the attempts to reach a database that is away. */
+  readonly random?: Random
   readonly logger: Logger
   readonly options?: {
     /** Bytes that may wait to be committed before commits are refused (LOG_OVERLOADED). Default 64 MiB. */
@@ -112,7 +114,7 @@ class SharedLog implements PostgresLog {
   #closing: Promise<void> | undefined
 
   constructor(ports: PostgresLogPorts, leases: PostgresLeases) {
-    const { database, clock, logger, options = {} } = ports
+    const { database, clock, random, logger, options = {} } = ports
     this.#ports = ports
     this.#queueBytesMax = options.queueBytesMax ?? QUEUE_BYTES_MAX_DEFAULT
     const catalog = this.#catalog
@@ -129,6 +131,7 @@ class SharedLog implements PostgresLog {
       catalog,
       steps,
       clock,
+      random,
       logger,
       member: () => leases.member,
       pollMs,
@@ -309,6 +312,7 @@ class SharedLog implements PostgresLog {
       bytes: Math.max(payloads, this.#upkeep.bytes),
       queuedBytes,
       readOnlyReason: failure === undefined ? undefined : this.#committer.refusal().message,
+      awayReason: this.#tail.awayReason,
       counters: { ...counters, ...this.#tail.counters, ...this.leases.counters },
       gauges: { leases: this.leases.held, isNotified: this.#tail.isHearing ? 1 : 0 },
     }

@@ -3,9 +3,10 @@
  * of its own: a notification inside of the commit would make all commits of the database wait for each
  * other. Notifications may be lost (a killed process, a pooler); so the ends are also read at an
  * interval, whether or not anything was heard. A pooler in transaction mode takes LISTEN and delivers
- * nothing: a process that does not hear itself says that it polls, and tries again later.
+ * nothing: a process that does not hear itself says that it polls, and tries again later. While the
+ * database is away both are tried ever more rarely, one attempt of each at a time.
  */
-import type { Clock, Logger, Timer } from '@millrace/core'
+import { Backoff, type Clock, type Logger, type Random, type Timer } from '@millrace/core'
 import type { ParkedKey } from '../log.ts'
 import type { StepBook } from '../step-book.ts'
 import type { Catalog, TablePartition } from './catalog.ts'
@@ -17,6 +18,7 @@ export interface TailOptions {
   readonly catalog: Catalog
   readonly steps: StepBook
   readonly clock: Clock
+  readonly random?: Random | undefined
   readonly logger: Logger
   /** The name of this process, which may change. */
   readonly member: () => string
@@ -27,7 +29,8 @@ export interface TailOptions {
   readonly onLeases: () => void
 }
 
-const LISTEN_AGAIN_MS = 1_000
+/** The longest pause between two looks at a database that is away. */
+const AWAY_MS_MAX = 2_000
 /** A process should hear its own notification within this time. */
 const HEARD_WITHIN_MS = 2_000
 const DEAF_AGAIN_MS = 60_000
@@ -65,6 +68,10 @@ export class Tail {
   #members = 1
   #timer: Timer | undefined
   #again: Timer | undefined
+  readonly #listening: Backoff
+  readonly #polling: Backoff
+  /** Why the database did not answer, when it did not the last time. */
+  awayReason: string | undefined
   #isClosed = false
   readonly counters = { refreshes: 0, notices: 0 }
   /** True when notifications are known to arrive; otherwise the log is polled. */
@@ -74,6 +81,10 @@ export class Tail {
   constructor(options: TailOptions) {
     this.#options = options
     this.#channel = `${options.database.schema}_appended`
+    const { clock, random } = options
+    this.#listening = new Backoff({ clock, random, wake: () => void this.#listen() })
+    const wake = (): void => void this.#look()
+    this.#polling = new Backoff({ clock, random, wake, lastMs: AWAY_MS_MAX })
   }
 
   start(): void {
@@ -107,6 +118,8 @@ export class Tail {
     this.#isClosed = true
     this.#timer?.cancel()
     this.#again?.cancel()
+    this.#listening.stop()
+    this.#polling.stop()
     await this.#stopListening?.().catch(() => undefined)
     await this.#running?.catch(() => undefined)
   }
@@ -126,11 +139,15 @@ export class Tail {
     const { database, clock, member, onLeases } = this.#options
     const probe = `${member()}/${this.#probes++}`
     let heard: (() => void) | undefined
+    let isOver = false
+    // A session may end and refuse its statement at the same time: one attempt is followed by one.
     const again = (): void => {
-      if (this.#isClosed) return
+      if (this.#isClosed || isOver) return
+      isOver = true
+      void this.#stopListening?.().catch(() => undefined)
       this.#stopListening = undefined
       this.isHearing = false
-      this.#again = clock.after(LISTEN_AGAIN_MS, () => void this.#listen())
+      this.#listening.fail()
     }
     try {
       const stop = await database.listen(
@@ -153,14 +170,17 @@ export class Tail {
         clock.after(HEARD_WITHIN_MS, () => resolve(false))
       })
       await database.query('SELECT pg_notify($1, $2)', [this.#channel, `${probe} ${OF_HEARING}`])
-      this.isHearing = await isHeard
-      if (this.isHearing || this.#isClosed) return
+      const didHear = await isHeard
+      if (isOver || this.#isClosed) return
+      this.isHearing = didHear
+      this.#listening.succeed()
+      if (didHear) return
       this.#tellDeaf('they do not arrive, as through a pooler in transaction mode')
       this.#stopListening = undefined
       await stop()
       this.#again = clock.after(DEAF_AGAIN_MS, () => void this.#listen())
     } catch (error) {
-      this.#tellDeaf(error instanceof Error ? error.message : String(error))
+      this.#tellDeaf(textOf(error))
       again()
     }
   }
@@ -177,10 +197,16 @@ export class Tail {
 
   #poll(): void {
     this.#timer = this.#options.clock.after(this.#options.pollMs, () => {
-      void this.#quietly().finally(() => {
-        if (!this.#isClosed) this.#poll()
-      })
+      void this.#look()
     })
+  }
+
+  async #look(): Promise<void> {
+    await this.#quietly()
+    if (this.#isClosed) return
+    if (this.awayReason !== undefined) return this.#polling.fail()
+    this.#polling.succeed()
+    this.#poll()
   }
 
   /** A refresh that may fail: the next one will say more. */
@@ -188,6 +214,7 @@ export class Tail {
     try {
       await this.refresh()
     } catch (error) {
+      this.awayReason = textOf(error)
       if (!this.#isClosed) this.#options.logger.debug('the ends could not be read', { error })
     }
   }
@@ -195,6 +222,7 @@ export class Tail {
   async #read(): Promise<void> {
     const { database, catalog, onAdvance } = this.#options
     const [row] = await database.query(REFRESH)
+    this.awayReason = undefined
     this.counters.refreshes += 1
     const partitions = JSON.parse(row?.[0] ?? '[]') as PartitionFacts[]
     if (partitions.length > catalog.size) {
@@ -227,4 +255,10 @@ export class Tail {
       ),
     })
   }
+}
+
+/** What an error says; one of several addresses that refused says it in its parts. */
+function textOf(error: unknown): string {
+  if (error instanceof AggregateError) return error.errors.map(textOf).join(', ')
+  return error instanceof Error ? error.message : String(error)
 }

@@ -42,7 +42,8 @@ export function operationsOperations(
       scope: 'open',
       tag: 'operations',
       summary: 'Whether events are taken and answers are current',
-      description: '503 while it starts, closes, or the log takes no more events.',
+      description:
+        '503 while it starts or closes, the database is away, or the log takes no more events.',
       isOutsideLog: true,
       response: stateSchema(['ready']),
       answers: { 503: { description: 'Not ready.', schema: stateSchema(['not ready']) } },
@@ -91,8 +92,9 @@ export function operationsOperations(
 function notReady(context: ServerContext): readonly string[] {
   const reasons: string[] = []
   if (context.isClosing()) reasons.push('closing')
-  const { readOnlyReason } = context.log.stats()
+  const { readOnlyReason, awayReason } = context.log.stats()
   if (readOnlyReason !== undefined) reasons.push(readOnlyReason)
+  else if (awayReason !== undefined) reasons.push(`the database does not answer: ${awayReason}`)
   for (const fold of context.streams.status()) {
     const { name, state, error } = fold
     if (state !== 'live')

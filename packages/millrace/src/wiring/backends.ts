@@ -184,6 +184,7 @@ async function openInDatabase(
     const log = await postgres.openPostgresLog({
       database,
       clock,
+      random,
       logger,
       options: { queueBytesMax },
     })

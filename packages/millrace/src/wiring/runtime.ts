@@ -74,6 +74,7 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
       log,
       snapshots,
       clock,
+      random,
       logger,
       folds,
       tables,

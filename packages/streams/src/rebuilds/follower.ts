@@ -4,7 +4,7 @@
  * as well, as soon as the decision is heard of. A switch that this process missed is followed once its
  * build is loaded; a build of a version that its definition lacks is not, and it says so.
  */
-import type { Logger } from '@millrace/core'
+import { Backoff, type Logger } from '@millrace/core'
 import type { Leases } from '@millrace/log'
 import { errorText } from '../lane.ts'
 import type { FoldRunner } from '../runner.ts'
@@ -36,23 +36,22 @@ export class BuildFollower {
   /** A build that this process has not the code of, by fold. */
   readonly #declined = new Map<string, number>()
   readonly #tasks = new Map<FoldRunner, Promise<void>>()
+  readonly #reading: Backoff
+  #isReading = false
   #isClosed = false
 
   constructor(ports: FollowerPorts, runners: readonly FoldRunner[]) {
     this.#ports = ports
     this.#runners = runners
+    this.#reading = new Backoff(ports)
     for (const { name } of runners) this.#settled.set(name, ports.book.of(name).live?.build)
   }
 
   /** Looks what others decided. Called before each turn of the loop. */
   begin(): void {
-    const { book, isAtWork, logger, wake } = this.#ports
+    const { book, isAtWork } = this.#ports
     if (this.#isClosed) return
-    if (book.hasNews()) {
-      book.follow().then(wake, (error: unknown) => {
-        logger.warn('decisions on builds cannot be read', { reason: errorText(error) })
-      })
-    }
+    if (book.hasNews() && !this.#isReading && !this.#reading.isPausing) void this.#read()
     for (const runner of this.#runners) {
       if (this.#tasks.has(runner) || isAtWork(runner.name)) continue
       const build = this.#next(runner)
@@ -60,8 +59,24 @@ export class BuildFollower {
     }
   }
 
+  async #read(): Promise<void> {
+    const { book, logger, wake } = this.#ports
+    this.#isReading = true
+    try {
+      await book.follow()
+      this.#reading.succeed()
+      wake()
+    } catch (error) {
+      this.#reading.fail()
+      logger.warn('decisions on builds cannot be read', { reason: errorText(error) })
+    } finally {
+      this.#isReading = false
+    }
+  }
+
   async close(): Promise<void> {
     this.#isClosed = true
+    this.#reading.stop()
     await Promise.all(this.#tasks.values())
   }
 
