@@ -440,6 +440,15 @@ function isEventId(value: unknown): value is string {
   return true
 }
 
+/** JSON Schema of what `readTime` reads and people are told to send. */
+export const timeSchema: JsonSchema = {
+  anyOf: [
+    { type: 'integer', minimum: 0, maximum: TIME_MAX_MS },
+    { type: 'string', format: 'date-time', pattern: '^(19[7-9]|[2-9][0-9]{2})[0-9]-' },
+  ],
+  description: 'Milliseconds since the epoch, or RFC 3339 text from 1970 on.',
+}
+
 /** Milliseconds of an `at` value (a whole number of milliseconds, or RFC 3339 text), or undefined. */
 export function readTime(value: unknown): number | undefined {
   if (typeof value === 'number') {

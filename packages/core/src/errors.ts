@@ -95,7 +95,7 @@ export const coreErrors = defineErrors({
     remedy: 'Correct the value at {path} and send it again.',
   },
   POSITION_INVALID: {
-    status: 400,
+    status: 409,
     retryable: false,
     message: 'The position token cannot be read: {reason}.',
     remedy: 'Pass a position exactly as an earlier answer gave it.',

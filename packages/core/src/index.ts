@@ -23,6 +23,7 @@ export { createIdSource, deriveId, partitionOf, timeOfId } from './ids.ts'
 export {
   decodePosition,
   encodePosition,
+  POSITION_PATTERN,
   hasReached,
   joinPositions,
   partitionName,
@@ -85,6 +86,7 @@ export {
 export {
   defineApp,
   readTime,
+  timeSchema,
   type AdmittedEvent,
   type App,
   type AppStream,

@@ -27,6 +27,9 @@ export function joinPositions(a: Position, b: Position): Position {
 
 const VERSION = 'p1'
 
+/** Pattern of tokens. One that fits it and was never given out is refused as POSITION_INVALID. */
+export const POSITION_PATTERN = `^${VERSION}\\.[A-Za-z0-9_-]*$`
+
 /** The token of a position: text safe in a URL and a header. Equal positions give equal tokens. */
 export function encodePosition(position: Position): string {
   const parts = [...position].filter(([, offset]) => offset > 0)

@@ -78,6 +78,8 @@ export interface RouteDefinition {
   /** Query parameters; values arrive converted to the schema's types. Every GET also takes `atLeast` (a position) and `timeoutMs`, handled before the route runs. */
   readonly query?: JsonSchema
   readonly body?: JsonSchema
+  /** The body by media type as the reference tells it, when it is more than `body`, which is checked before the route runs. */
+  readonly bodies?: Readonly<Record<string, JsonSchema>>
   readonly response: JsonSchema
   /** Folds that the answer reads: `atLeast` waits for them. Default: all. */
   readonly folds?: readonly string[]

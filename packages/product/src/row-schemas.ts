@@ -1,18 +1,14 @@
 /** JSON Schemas that the routes of items and of people share. */
-import type { JsonSchema } from '@millrace/core'
+import { timeSchema, type JsonSchema } from '@millrace/core'
 import { BULK_ROWS_MAX } from './table-writer.ts'
 
 const eventId: JsonSchema = {
   type: 'string',
-  minLength: 1,
-  maxLength: 128,
+  pattern: '^[^\\u0000-\\u001f\\u007f]{1,128}$',
   description: 'id of the change: sent again, it changes nothing',
 }
 const at: JsonSchema = {
-  anyOf: [
-    { type: 'integer', minimum: 0 },
-    { type: 'string', maxLength: 40 },
-  ],
+  ...timeSchema,
   description: 'when it became so: milliseconds since the epoch or RFC 3339 text; default: now',
 }
 
@@ -64,14 +60,14 @@ export const bulkResponse: JsonSchema = {
       items: {
         type: 'object',
         properties: {
-          id: { type: 'string' },
+          id: { type: 'string', description: 'absent when what was sent is no id' },
           status: { type: 'string', enum: ['put', 'removed', 'duplicate', 'refused'] },
           eventId: { type: 'string' },
           code: { type: 'string' },
           reason: { type: 'string' },
           issues: { type: 'array', items: issue },
         },
-        required: ['id', 'status'],
+        required: ['status'],
       },
     },
   },

@@ -27,7 +27,8 @@ export type RowResult =
     }
   | {
       readonly status: 'refused'
-      readonly id: string
+      /** Absent when what was given is no id. */
+      readonly id?: string
       readonly code: string
       readonly reason: string
       /** Issues of the attributes: place (JSON Pointer) and reason. */
@@ -75,13 +76,11 @@ export class TableWriter {
     type: string,
   ): NewEvent | RowResult {
     const { id } = row
-    const refuse = (reason: string): RowResult => ({
-      status: 'refused',
-      id: typeof id === 'string' ? id.slice(0, 256) : '',
-      code: 'REQUEST_INVALID',
-      reason,
-    })
-    if (!ids.check(id)) return refuse('an id is text of 1 to 256 printable characters')
+    const code = 'REQUEST_INVALID'
+    if (!ids.check(id)) {
+      return { status: 'refused', code, reason: 'an id is text of 1 to 256 printable characters' }
+    }
+    const refuse = (reason: string): RowResult => ({ status: 'refused', id, code, reason })
     const { eventId } = row
     if (eventId !== undefined && !isEventId(eventId)) {
       return refuse(`an event id is text of 1 to ${EVENT_ID_MAX} printable characters`)

@@ -35,6 +35,13 @@ const selection: Readonly<Record<string, JsonSchema>> = {
   },
 }
 
+const skipSchema: JsonSchema = {
+  type: 'object',
+  required: ['reason'],
+  properties: { ...selection, offset, reason },
+  additionalProperties: false,
+}
+
 const letterProperties: Readonly<Record<string, JsonSchema>> = {
   fold: { type: 'string' },
   key: { type: 'string' },
@@ -164,11 +171,10 @@ function decidingOperations(context: ServerContext): readonly Operation[] {
       path: '/v1/dead-letters/skip',
       operation: 'skipDeadLetters',
       summary: 'Leaves the failing record of keys out of the fold, and tries them again',
-      body: {
-        type: 'object',
-        required: ['reason'],
-        properties: { ...selection, offset, reason },
-        additionalProperties: false,
+      body: skipSchema,
+      // The reference says in the schema what `skip` refuses in words.
+      bodies: {
+        'application/json': { ...skipSchema, dependentRequired: { offset: ['fold', 'key'] } },
       },
       response: outcomeSchema,
       handle: ({ body }) => skip(context, body as Selection & { offset?: number; reason: string }),

@@ -129,7 +129,23 @@ export function eventOperations(
       },
       body: { oneOf: [eventSchema, { type: 'array', items: eventSchema }] },
       bodies: {
-        'application/json': { oneOf: [eventSchema, { type: 'array', items: eventSchema }] },
+        'application/json': {
+          oneOf: [
+            eventSchema,
+            {
+              type: 'array',
+              items: {
+                anyOf: [
+                  eventSchema,
+                  {
+                    description:
+                      'Anything else does not refuse the array: its result says that it is invalid.',
+                  },
+                ],
+              },
+            },
+          ],
+        },
         'application/x-ndjson': { type: 'string', description: 'One event a line.' },
       },
       response: { oneOf: [resultSchema, batchSchema] },

@@ -1,5 +1,12 @@
 /** Reading the log: streams, ranges, the history of one key, and the tail as it grows. */
-import { partitionName, readTime, type JsonSchema, type Position } from '@millrace/core'
+import {
+  partitionName,
+  POSITION_PATTERN,
+  readTime,
+  timeSchema,
+  type JsonSchema,
+  type Position,
+} from '@millrace/core'
 import type { LogRecord } from '@millrace/log'
 import type { RouteAnswer, RouteRequest } from '@millrace/product'
 import { productErrors } from '@millrace/product'
@@ -162,6 +169,7 @@ function tailOperation(
       properties: {
         from: {
           type: 'string',
+          pattern: POSITION_PATTERN,
           description: 'A position from an earlier answer; default: only what comes now.',
         },
         type: { type: 'string', description: 'Only records of this type.' },
@@ -198,7 +206,7 @@ function rangeOperation(context: ServerContext, mask: Mask): Operation {
         from: fromParameter,
         limit: limitParameter,
         since: {
-          type: 'string',
+          ...timeSchema,
           description:
             'Instead of `from`: records that arrived from this time on; milliseconds since the epoch or RFC 3339.',
         },
@@ -231,7 +239,7 @@ async function readRange(
   const { log } = context
   const stream = params['stream'] as string
   const partition = Number(params['partition'])
-  const since = query['since'] as string | undefined
+  const since = query['since'] as string | number | undefined
   const from =
     since === undefined
       ? ((query['from'] as number | undefined) ?? startOf(context, stream, partition))
@@ -251,8 +259,8 @@ function startOf(context: ServerContext, name: string, partition: number): numbe
   return stats?.partitions[partition]?.start ?? 0
 }
 
-function timeOf(since: string): number {
-  const timeMs = readTime(/^\d+$/.test(since) ? Number(since) : since)
+function timeOf(since: string | number): number {
+  const timeMs = readTime(since)
   if (timeMs !== undefined) return timeMs
   const reason = 'it is milliseconds since the epoch or RFC 3339 text'
   throw productErrors.create('REQUEST_INVALID', { name: 'the query, /since', reason })

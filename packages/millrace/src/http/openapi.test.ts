@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
+import { compileSchema, type JsonSchema } from '@millrace/core'
 import { Validator } from '@seriousme/openapi-schema-validator'
 import type { Millrace } from '../millrace.ts'
 import { clips, openForTest } from '../testing/clips.ts'
@@ -9,7 +10,14 @@ interface Document {
   readonly openapi: string
   readonly paths: Record<
     string,
-    Record<string, { operationId: string; responses: Record<string, unknown> }>
+    Record<
+      string,
+      {
+        operationId: string
+        responses: Record<string, unknown>
+        requestBody?: { content: Record<string, { schema: JsonSchema }> }
+      }
+    >
   >
   readonly components: { readonly schemas: Record<string, unknown> }
 }
@@ -17,9 +25,10 @@ interface Document {
 describe('/openapi.json', () => {
   let millrace: Millrace<typeof clips>
   let document: Document
+  let url: string
   before(async () => {
     millrace = await openForTest()
-    const { url } = await millrace.listen()
+    url = (await millrace.listen()).url
     document = (await send(url, '/openapi.json')).json as unknown as Document
   })
   after(() => millrace.close())
@@ -70,5 +79,35 @@ describe('/openapi.json', () => {
       for (const part of path.split('/')) at = (at as Record<string, unknown> | undefined)?.[part]
       assert.notEqual(at, undefined, path)
     }
+  })
+
+  it('says of each body what is taken: attributes as the app declares them, and no more than that', async () => {
+    const schemaOf = (path: string, method: string): JsonSchema =>
+      document.paths[path]?.[method]?.requestBody?.content['application/json']?.schema as JsonSchema
+    const { tables } = clips
+    assert.deepEqual(schemaOf('/v1/people/{id}', 'put'), tables.get('person')?.schema)
+    assert.deepEqual(schemaOf('/v1/items/{kind}/{id}', 'put'), tables.get('clip')?.schema)
+    const key = compileSchema(schemaOf('/v1/keys', 'post'))
+    const skip = compileSchema(schemaOf('/v1/dead-letters/skip', 'post'))
+    const web = { scope: 'public', name: 'web' }
+    const server = { scope: 'server', name: 'shop' }
+    for (const [path, validator, body, isTaken] of [
+      ['/v1/keys', key, web, false],
+      ['/v1/keys', key, { ...web, origins: ['https://shop.example/'] }, false],
+      ['/v1/keys', key, { ...web, origins: ['https://Shop.example'] }, false],
+      ['/v1/keys', key, { ...web, origins: ['https://256.0.0.1'] }, false],
+      ['/v1/keys', key, { ...web, origins: ['https://shop.example:65536'] }, false],
+      ['/v1/keys', key, { ...server, origins: ['*'] }, false],
+      ['/v1/keys', key, { ...server, burst: 2 }, false],
+      ['/v1/dead-letters/skip', skip, { reason: 'x', offset: 1 }, false],
+      ['/v1/dead-letters/skip', skip, { reason: 'x' }, true],
+    ] as const) {
+      assert.equal(validator.check(body), isTaken, JSON.stringify(body))
+      assert.equal((await send(url, path, { body })).status, isTaken ? 200 : 400)
+    }
+    const origins = ['*', 'https://shop.example:443', 'http://127.0.0.1:8080', 'http://[::1]:3000']
+    assert.ok(key.check({ ...web, origins }))
+    const made = await send(url, '/v1/keys', { body: { ...web, origins } })
+    assert.deepEqual(made.json['origins'], ['*', 'https://shop.example', ...origins.slice(2)])
   })
 })

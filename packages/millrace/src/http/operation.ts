@@ -23,8 +23,6 @@ export interface Operation extends Omit<RouteDefinition, 'handle' | 'response'> 
   readonly answers?: Readonly<Record<number, { description: string; schema: JsonSchema }>>
   /** The answer when it is no JSON. */
   readonly media?: MediaAnswer
-  /** Request media types by schema, when it is not only JSON. */
-  readonly bodies?: Readonly<Record<string, JsonSchema>>
   /** True: the answer has no position and takes no `atLeast`. */
   readonly isOutsideLog?: boolean
   /** True: it may be asked for by its path alone, without documentation. */

@@ -1,5 +1,5 @@
 /** Query parameters: text converted to the types of a JSON Schema, then checked against it. */
-import { compileSchema, type JsonSchema, type Validator } from '@millrace/core'
+import { compileSchema, POSITION_PATTERN, type JsonSchema, type Validator } from '@millrace/core'
 import { productErrors } from '@millrace/product'
 
 type Properties = Readonly<Record<string, JsonSchema>>
@@ -11,6 +11,7 @@ export type QueryReader = (raw: unknown) => Record<string, unknown>
 export const readingParameters: Properties = {
   atLeast: {
     type: 'string',
+    pattern: POSITION_PATTERN,
     description: 'A position from an earlier answer: the answer reflects at least it.',
   },
   timeoutMs: {

@@ -37,7 +37,9 @@ describe('reads over HTTP', () => {
     assert.equal(answer.json['code'], 'POSITION_NOT_REACHED')
     assert.equal(answer.json['retryable'], true)
     const broken = await send(url, '/v1/views/plays/k1?atLeast=rubbish')
-    assert.equal(broken.json['code'], 'POSITION_INVALID')
+    assert.deepEqual([broken.status, broken.json['code']], [400, 'REQUEST_INVALID'])
+    const unknown = await send(url, '/v1/views/plays/k1?atLeast=p1.cnViYmlzaA')
+    assert.deepEqual([unknown.status, unknown.json['code']], [409, 'POSITION_INVALID'])
   })
 
   it('give views by key, by page and the greatest first', async () => {

@@ -203,7 +203,8 @@ describe('rebuilds and replays in memory', () => {
       ['/v1/log/streams/none/replay', 'LOG_STREAM_UNKNOWN'],
       ['/v1/views/none/replay', 'VIEW_UNKNOWN'],
       ['/v1/log/streams/person/replay?from=yesterday', 'REQUEST_INVALID'],
-      ['/v1/log/streams/person/replay?to=p1.!', 'POSITION_INVALID'],
+      ['/v1/log/streams/person/replay?to=p1.!', 'REQUEST_INVALID'],
+      ['/v1/log/streams/person/replay?to=p1.cnViYmlzaA', 'POSITION_INVALID'],
     ] as const) {
       assert.equal((await send(server.url, path)).json['code'], code, path)
     }

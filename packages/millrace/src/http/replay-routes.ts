@@ -6,8 +6,10 @@ import { Readable } from 'node:stream'
 import {
   decodePosition,
   encodePosition,
+  POSITION_PATTERN,
   partitionName,
   readTime,
+  timeSchema,
   type JsonSchema,
   type Position,
 } from '@millrace/core'
@@ -27,17 +29,18 @@ const LINES: NonNullable<Operation['media']> = {
 }
 const BATCH_RECORDS = 500
 
-const bound = (what: string): JsonSchema => ({
-  type: 'string',
-  maxLength: 65_536,
+const timeChoices = timeSchema['anyOf'] as readonly JsonSchema[]
+
+const boundParameter = (what: string): JsonSchema => ({
+  anyOf: [{ type: 'string', pattern: POSITION_PATTERN }, ...timeChoices],
   description: `${what}: a position of an earlier answer, or a time of arrival, in milliseconds since the epoch or RFC 3339.`,
 })
 
 const query: JsonSchema = {
   type: 'object',
   properties: {
-    from: bound('Begins there'),
-    to: bound('Ends before it'),
+    from: boundParameter('Begins there'),
+    to: boundParameter('Ends before it'),
     key: { type: 'string', minLength: 1, maxLength: 512, description: 'Only of this key.' },
   },
 }
@@ -173,15 +176,15 @@ type BoundOf = (partition: number) => Promise<number | undefined>
 function boundOf(
   { log }: ServerContext,
   stream: string,
-  text: unknown,
+  bound: unknown,
   at: 'from' | 'to',
 ): BoundOf {
-  if (typeof text !== 'string' || text === '') return () => Promise.resolve(undefined)
-  if (text.startsWith('p1.')) {
-    const position = decodePosition(text)
+  if (bound === undefined) return () => Promise.resolve(undefined)
+  if (typeof bound === 'string' && bound.startsWith('p1.')) {
+    const position = decodePosition(bound)
     return partition => Promise.resolve(position.get(partitionName(stream, partition)) ?? 0)
   }
-  const timeMs = readTime(/^\d+$/.test(text) ? Number(text) : text)
+  const timeMs = readTime(bound)
   if (timeMs === undefined) {
     const reason = 'it is a position, milliseconds since the epoch, or RFC 3339 text'
     throw productErrors.create('REQUEST_INVALID', { name: `the query, /${at}`, reason })

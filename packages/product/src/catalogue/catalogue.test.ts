@@ -95,13 +95,15 @@ test('bad rows are refused each for itself, with the place', async () => {
     { id: 'b4', attributes, eventId: 'y'.repeat(200) },
     { id: 'b5', attributes: null },
     { id: '__proto__', attributes },
+    { id: 'b\n', attributes },
   ]
   const { body } = await ask('putItems', { params: { kind: 'clip' }, body: rows })
   const { results } = body as { results: RowResult[] }
   assert.deepEqual(
     results.map(result => result.status),
-    ['put', 'refused', 'refused', 'refused', 'refused', 'refused', 'refused', 'put'],
+    ['put', 'refused', 'refused', 'refused', 'refused', 'refused', 'refused', 'put', 'refused'],
   )
+  assert.ok(!('id' in (results.at(-1) as RowResult)))
   const second = results[1] as Extract<RowResult, { status: 'refused' }>
   assert.equal(second.code, 'DATA_INVALID')
   assert.equal(second.issues?.[0]?.path, '/title')

@@ -1,5 +1,5 @@
 /** HTTP operations on items: one set of paths for all kinds. */
-import { ID_PATTERN, type JsonSchema } from '@millrace/core'
+import { ID_PATTERN, type App, type CompiledTable, type JsonSchema } from '@millrace/core'
 import { tableFoldName } from '@millrace/streams'
 import { productErrors } from '../errors.ts'
 import type { ModuleContext, RouteDefinition } from '../module.ts'
@@ -15,6 +15,8 @@ interface Shared {
   readonly catalogue: Catalogue
   readonly kindParams: JsonSchema
   readonly itemParams: JsonSchema
+  /** Attributes of an item of some kind. */
+  readonly attributes: JsonSchema
   readonly folds: readonly string[]
 }
 
@@ -42,12 +44,13 @@ export function catalogueRoutes(context: ModuleContext, catalogue: Catalogue): R
     catalogue,
     kindParams: object({ kind: kindSchema }),
     itemParams: object({ kind: kindSchema, id: idSchema }),
+    attributes: attributesOf(context.app, kinds),
     folds: kinds.map(tableFoldName),
   }
   return [putItem(shared), putItems(shared), getItem(shared), removeItem(shared), listItems(shared)]
 }
 
-function putItem({ catalogue, itemParams }: Shared): RouteDefinition {
+function putItem({ catalogue, itemParams, attributes }: Shared): RouteDefinition {
   return {
     method: 'PUT',
     path: '/v1/items/:kind/:id',
@@ -58,6 +61,7 @@ function putItem({ catalogue, itemParams }: Shared): RouteDefinition {
     params: itemParams,
     query: changeQuery,
     body: rowBody,
+    bodies: { 'application/json': attributes },
     response: changeResponse,
     folds: [],
     errors: ['KIND_UNKNOWN', 'REQUEST_INVALID', 'ROW_CONFLICT'],
@@ -173,6 +177,13 @@ function listItems({ catalogue, kindParams, folds }: Shared): RouteDefinition {
       return { body: next === undefined ? { items } : { items, next } }
     },
   }
+}
+
+function attributesOf({ tables }: App, kinds: readonly string[]): JsonSchema {
+  const schemas = kinds.map(kind => (tables.get(kind) as CompiledTable).schema)
+  const [first = rowBody, ...others] = schemas
+  if (others.length === 0) return first
+  return { anyOf: schemas, description: 'All attributes, as the app declares them for the kind.' }
 }
 
 function object(properties: Readonly<Record<string, JsonSchema>>): JsonSchema {

@@ -49,7 +49,8 @@ export function createPeople(): ProductModule<People> {
         PROFILE_FOLD,
         ...(context.app.tables.has('person') ? [tableFoldName('person')] : []),
       ]
-      return { api, routes: peopleRoutes(api, folds), metrics: [] }
+      const attributes = context.app.tables.get('person')?.schema
+      return { api, routes: peopleRoutes(api, { folds, attributes }), metrics: [] }
     },
   })
 }

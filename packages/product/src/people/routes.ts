@@ -38,7 +38,10 @@ const person: JsonSchema = {
 }
 
 /** The routes of people; reads wait for `folds`. */
-export function peopleRoutes(people: People, folds: readonly string[]): RouteDefinition[] {
+export function peopleRoutes(
+  people: People,
+  { folds, attributes }: { folds: readonly string[]; attributes: JsonSchema | undefined },
+): RouteDefinition[] {
   return [
     {
       method: 'PUT',
@@ -50,6 +53,7 @@ export function peopleRoutes(people: People, folds: readonly string[]): RouteDef
       params,
       query: changeQuery,
       body: rowBody,
+      bodies: { 'application/json': attributes ?? rowBody },
       response: changeResponse,
       folds: [],
       errors: ['PEOPLE_UNDECLARED', 'REQUEST_INVALID', 'ROW_CONFLICT'],

@@ -9,6 +9,13 @@ import { ANY_ORIGIN, type Key } from './key-view.ts'
 import type { RateLimit } from './rate-limit.ts'
 
 const ORIGINS_MAX = 32
+const ORIGIN_LENGTH_MAX = 256
+const BYTE = '(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])'
+const IPV4 = `${BYTE}(\\.${BYTE}){3}`
+const PORT =
+  '([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])'
+const HOST = `([a-z0-9-]+\\.)*[a-z][a-z0-9-]*|${IPV4}|\\[::1\\]`
+const ORIGIN_PATTERN = `^(\\*|https?://(${HOST})(:${PORT})?)$`
 const RATE_MAX = 1_000_000
 const GRACE_S_DEFAULT = 86_400
 const GRACE_S_MAX = 90 * 86_400
@@ -52,6 +59,7 @@ export function keyOperations(keys: KeyBook): readonly Operation[] {
       description:
         'The first key ends the time in which everybody on loopback may do everything: make an admin key first.',
       body: newKeySchema,
+      bodies: { 'application/json': { oneOf: [publicKeySchema, secretKeySchema] } },
       response: {},
       answers: { 201: { description: 'The key, shown this once.', schema: madeSchema } },
       errors: ['REQUEST_INVALID'],
@@ -137,7 +145,7 @@ const newKeySchema: JsonSchema = {
     origins: {
       type: 'array',
       maxItems: ORIGINS_MAX,
-      items: { type: 'string', maxLength: 256 },
+      items: { type: 'string', maxLength: ORIGIN_LENGTH_MAX },
       description:
         'Origins of the pages that may use a public key, such as https://shop.example; * for any, and for callers that are no pages.',
     },
@@ -146,6 +154,34 @@ const newKeySchema: JsonSchema = {
       description: 'Default: 1,000 for a public key, no limit for the others.',
     },
     burst: { ...rate, description: 'Requests at once. Default: twice the requests per second.' },
+  },
+}
+
+const { origins: originsSchema, ...ownProperties } = newKeySchema['properties'] as Readonly<
+  Record<string, JsonSchema>
+>
+const withBurst = { dependentRequired: { burst: ['requestsPerSecond'] } }
+const publicKeySchema: JsonSchema = {
+  ...newKeySchema,
+  ...withBurst,
+  required: ['scope', 'name', 'origins'],
+  properties: {
+    ...ownProperties,
+    scope: { type: 'string', const: 'public' },
+    origins: {
+      ...originsSchema,
+      minItems: 1,
+      items: { type: 'string', maxLength: ORIGIN_LENGTH_MAX, pattern: ORIGIN_PATTERN },
+    },
+  },
+}
+const secretKeySchema: JsonSchema = {
+  ...newKeySchema,
+  ...withBurst,
+  properties: {
+    ...ownProperties,
+    scope: { type: 'string', enum: KEY_SCOPES.filter(scope => scope !== 'public') },
+    origins: { type: 'array', maxItems: 0 },
   },
 }
 
@@ -160,16 +196,17 @@ function newKeyOf(body: unknown): NewKey {
   const refuse = (place: string, reason: string): never => {
     throw productErrors.create('REQUEST_INVALID', { name: `the body, /${place}`, reason })
   }
-  const origins = [...new Set(rest.origins ?? [])]
-  if (scope === 'public' && origins.length === 0) {
+  const { origins: given = [] } = rest
+  if (scope === 'public' && given.length === 0) {
     refuse('origins', 'a public key names the origins of the pages that may use it')
   }
-  if (scope !== 'public' && origins.length > 0) refuse('origins', 'only a public key has origins')
-  for (const [index, origin] of origins.entries()) {
-    if (origin !== ANY_ORIGIN && !isOrigin(origin)) {
+  if (scope !== 'public' && given.length > 0) refuse('origins', 'only a public key has origins')
+  for (const [index, origin] of given.entries()) {
+    if (!isOrigin(origin)) {
       refuse(`origins/${index}`, 'it is no origin such as https://shop.example')
     }
   }
+  const origins = [...new Set(given.map(asSent))]
   if (requestsPerSecond === undefined) {
     if (burst !== undefined) refuse('burst', 'it goes with requestsPerSecond')
     return { scope, name, origins, limit: scope === 'public' ? PUBLIC_LIMIT : undefined }
@@ -178,9 +215,15 @@ function newKeyOf(body: unknown): NewKey {
   return { scope, name, origins, limit }
 }
 
-/** True for an origin as browsers send it. */
+const originPattern = new RegExp(ORIGIN_PATTERN)
+
 function isOrigin(text: string): boolean {
-  return /^https?:/.test(text) && URL.canParse(text) && new URL(text).origin === text
+  return text === ANY_ORIGIN || (originPattern.test(text) && URL.canParse(text))
+}
+
+/** An origin as browsers send it: without the port that its scheme implies. */
+function asSent(origin: string): string {
+  return origin === ANY_ORIGIN ? origin : new URL(origin).origin
 }
 
 function madeJson({ key, text }: MadeKey): Readonly<Record<string, unknown>> {
