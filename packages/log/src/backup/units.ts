@@ -3,16 +3,15 @@
  * split, then from the journal. Each is applied to a state, which then is that of the log behind
  * it: streams with their ends, names, steps, time.
  */
-import { invariant, type Disk } from '@millrace/core'
+import type { Disk } from '@millrace/core'
 import { logErrors } from '../errors.ts'
 import type { Bytes } from '../file/bytes.ts'
 import { frameField } from '../file/frames.ts'
-import { readTextFrame } from '../file/group.ts'
 import { KIND, SEGMENT_HEADER_BYTES, UNIT_HEADER_BYTES } from '../file/layout.ts'
 import type { Partition } from '../file/partition.ts'
-import { isZero, unitsInRow, type Unit } from '../file/scan.ts'
+import { checkUnit, isZero, unitsInRow, type Unit } from '../file/scan.ts'
 import { listSegments, loadSegment } from '../file/segment.ts'
-import { applyCheckpoint, applyFrame, createState, type LogState } from '../file/state.ts'
+import { applyCheckpoint, applyFrame, createState, readStateFrame, type LogState } from '../file/state.ts' // prettier-ignore
 import { damagedLedger, listLedgers, loadLedger, readAdvance } from '../file/unit-ledger.ts'
 
 const STEPS_KEPT = 1
@@ -70,6 +69,7 @@ export class UnitWalk {
   ): AsyncGenerator<Unit, void> {
     let end = SEGMENT_HEADER_BYTES
     for (const unit of unitsInRow(bytes, size, salt, undefined)) {
+      checkUnit(file.path, bytes, unit)
       const isFirst = end === SEGMENT_HEADER_BYTES
       const isNext = this.last !== undefined && unit.number === this.last.number + 1
       // Of a log from before there were ledgers, or that such a build had in between.
@@ -105,18 +105,20 @@ export class UnitWalk {
       if (kind === KIND.record) this.#applyRecord(bytes, at, file)
       else if (kind === KIND.advance) {
         for (const { stream, partition, records } of readAdvance(bytes, at)) {
-          partitionAt(state, stream, partition).nextOffset += records
+          partitionAt(state, stream, partition, { file, at }).nextOffset += records
         }
-      } else if (kind !== KIND.checkpoint) applyFrame(state, kind, readTextFrame(bytes, at))
-      else if (isFirst && isNext) this.#applyWatermarks(readTextFrame(bytes, at))
-      else if (isFirst) applyCheckpoint(state, readTextFrame(bytes, at))
+      } else if (kind !== KIND.checkpoint)
+        applyFrame(state, kind, readStateFrame(bytes, at, file.path))
+      else if (isFirst && isNext) this.#applyWatermarks(bytes, at, file)
+      else if (isFirst) applyCheckpoint(state, readStateFrame(bytes, at, file.path))
     }
     state.lastIngestMs = Math.max(state.lastIngestMs, unit.ingestTimeMs)
   }
 
   #applyRecord(bytes: Bytes, at: number, file: UnitFile): void {
     const stream = frameField.stream(bytes, at)
-    const partition = partitionAt(this.state, stream, frameField.partition(bytes, at))
+    const number = frameField.partition(bytes, at)
+    const partition = partitionAt(this.state, stream, number, { file, at })
     if (frameField.offset(bytes, at) !== partition.nextOffset) {
       throw damagedUnits(file, at, `${partition.name} goes on at another offset`)
     }
@@ -125,21 +127,26 @@ export class UnitWalk {
   }
 
   /** A ledger has no records to take watermarks from, but its checkpoint says them. */
-  #applyWatermarks(checkpoint: unknown): void {
+  #applyWatermarks(bytes: Bytes, at: number, file: UnitFile): void {
     const scratch = createState(STEPS_KEPT)
-    applyCheckpoint(scratch, checkpoint)
+    applyCheckpoint(scratch, readStateFrame(bytes, at, file.path))
     for (const stream of scratch.streams.list()) {
       stream.partitions.forEach(({ watermarkMs }, number) => {
-        partitionAt(this.state, stream.number, number).watermarkMs = watermarkMs
+        partitionAt(this.state, stream.number, number, { file, at }).watermarkMs = watermarkMs
       })
     }
   }
 }
 
-function partitionAt(state: LogState, stream: number, number: number): Partition {
+function partitionAt(
+  state: LogState,
+  stream: number,
+  number: number,
+  { file, at }: { file: UnitFile; at: number },
+): Partition {
   const partition = state.streams.at(stream)?.partitions[number]
-  invariant(partition !== undefined, 'a unit names partitions that were declared before')
-  return partition
+  if (partition !== undefined) return partition
+  throw damagedUnits(file, at, 'it names a partition that was not declared before')
 }
 
 function damagedUnits(file: UnitFile, at: number, reason: string): Error {

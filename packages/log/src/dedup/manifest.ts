@@ -11,12 +11,14 @@
 import { crc32 } from 'node:zlib'
 import type { Disk } from '@millrace/core'
 import { logErrors } from '../errors.ts'
-import { SECRET_BYTES } from './id-key.ts'
-import type { RunFacts } from './run.ts'
+import { PAGES_MAX } from './pages.ts'
+import { ORDERED, SECRET_BYTES, TEXT } from './id-key.ts'
+import { FENCE_LEVELS_MAX, type RunFacts } from './run.ts'
 
 const FORMAT = 1
 const NAME = 'manifest'
 const MANIFEST_BYTES_MAX = 16 * 1024 * 1024
+const RANGE_WORDS = 8
 
 /** The state of an index on disk. */
 export interface Manifest {
@@ -62,18 +64,48 @@ export async function readManifest(disk: Disk, directory: string): Promise<Manif
   if (text[8] !== '\n' || !text.endsWith('\n') || text.slice(0, 8) !== checksum(line)) {
     throw damaged('its checksum does not match')
   }
-  const value = JSON.parse(line) as { format: number } & Record<string, unknown>
-  if (value.format !== FORMAT) {
-    throw logErrors.create('LOG_FORMAT_UNKNOWN', { file: path, found: value.format, known: FORMAT })
+  let value: Record<string, unknown> | null
+  try {
+    value = JSON.parse(line) as typeof value
+  } catch {
+    throw damaged('it is not JSON')
   }
-  const secret = Uint8Array.from(Buffer.from(value['secret'] as string, 'hex'))
+  const format = value?.['format']
+  if (!isWithin(format, 0, Number.MAX_SAFE_INTEGER)) throw damaged('it names no format')
+  if (format !== FORMAT) {
+    throw logErrors.create('LOG_FORMAT_UNKNOWN', { file: path, found: format, known: FORMAT })
+  }
+  const { mark, next, secret: hex, runs } = value as Record<string, unknown>
+  const secret = Uint8Array.from(Buffer.from(typeof hex === 'string' ? hex : '', 'hex'))
   if (secret.length !== SECRET_BYTES) throw damaged('its secret has the wrong length')
-  return {
-    mark: value['mark'] as number,
-    next: value['next'] as number,
-    secret,
-    runs: value['runs'] as readonly RunFacts[],
-  }
+  const isSound =
+    isWithin(mark, 0, Number.MAX_SAFE_INTEGER) &&
+    isWithin(next, 1, Number.MAX_SAFE_INTEGER) &&
+    Array.isArray(runs) &&
+    runs.every(run => isRunFacts(run) && run.number < next) &&
+    new Set((runs as RunFacts[]).map(({ number }) => number)).size === runs.length
+  if (!isSound) throw damaged('it says what no index writes')
+  return { mark, next, secret, runs: runs as RunFacts[] }
+}
+
+function isWithin(value: unknown, least: number, most: number): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= least && (value as number) <= most
+}
+
+function isRunFacts(value: unknown): value is RunFacts {
+  if (typeof value !== 'object' || value === null) return false
+  const { number, kind, count, pages, levels, textPages, range } = value as Partial<RunFacts>
+  return (
+    isWithin(number, 1, Number.MAX_SAFE_INTEGER) &&
+    isWithin(kind, ORDERED, TEXT) &&
+    isWithin(count, 0, Number.MAX_SAFE_INTEGER) &&
+    isWithin(pages, 1, PAGES_MAX) &&
+    isWithin(levels, 1, FENCE_LEVELS_MAX) &&
+    isWithin(textPages, 0, PAGES_MAX) &&
+    Array.isArray(range) &&
+    range.length === RANGE_WORDS &&
+    range.every(word => isWithin(word, -(2 ** 31), 2 ** 32 - 1))
+  )
 }
 
 /** Replaces the manifest; resolves when it is durable. */

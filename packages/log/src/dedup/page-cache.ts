@@ -4,7 +4,7 @@
  */
 import type { DiskFile } from '@millrace/core'
 import { logErrors } from '../errors.ts'
-import { createMemory, faultOfPage, PAGE_BYTES, type Memory } from './pages.ts'
+import { createMemory, faultOfPage, PAGE_BYTES, PAGES_MAX, type Memory } from './pages.ts'
 
 /** A file whose pages are cached. */
 export interface PagedFile {
@@ -15,9 +15,6 @@ export interface PagedFile {
   readonly file: DiskFile
   readonly pages: number
 }
-
-/** Number of pages that one file can have: 1 TiB. */
-const PAGES_MAX = 2 ** 28
 
 /** Pages of run files in memory. */
 export class PageCache {

@@ -23,6 +23,8 @@ import { ENTRY_WORDS } from './memory-table.ts'
 
 export const PAGE_BYTES = 4096
 export const PAGE_WORDS = PAGE_BYTES / 4
+/** Number of pages that one file can have: 1 TiB. */
+export const PAGES_MAX = 2 ** 28
 /** Words before the content. */
 export const HEAD_WORDS = 4
 export const CONTENT_BYTES = PAGE_BYTES - HEAD_WORDS * 4

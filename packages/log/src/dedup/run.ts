@@ -52,6 +52,9 @@ export interface Run {
   readonly texts: PagedFile | undefined
 }
 
+/** Levels of fences that a run can have: more than its greatest number of pages takes. */
+export const FENCE_LEVELS_MAX = 5
+
 /** Answers of a search. */
 export const NONE = 0
 export const FOUND = 1

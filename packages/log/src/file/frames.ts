@@ -1,11 +1,13 @@
 /** Writing and reading the frame of a record; its layout is drawn in `layout.ts`. */
+import { invariant, partitionName } from '@millrace/core'
 import { decodePayload } from '../admission.ts'
+import { logErrors } from '../errors.ts'
 import type { LogRecord, NewEvent, SealedPart } from '../log.ts'
 import { readKey, readText, writeText } from './bytes.ts'
 import type { Bytes } from './bytes.ts'
 import type { Group } from './group.ts'
-import { FLAG, KIND, RECORD_HEADER_BYTES, padded } from './layout.ts'
-import type { NameTable } from './names.ts'
+import { FLAG, KIND, RECORD_HEADER_BYTES, TEXT_HEADER_BYTES, padded } from './layout.ts'
+import type { NameSpace, NameTable } from './names.ts'
 
 /** The numbers of a record's header. One object is reused for all records of a log. */
 export interface RecordHead {
@@ -159,12 +161,15 @@ function decodeExtras(source: Buffer, start: number, flags: number): Extras {
     at += 2
     keys = Array.from({ length: count }, short)
   }
-  const headers =
-    (flags & FLAG.headers) === 0
-      ? NO_HEADERS
-      : (JSON.parse(long().toString('utf8')) as Record<string, string>)
+  const headers = (flags & FLAG.headers) === 0 ? NO_HEADERS : parseHeaders(long())
   const sealed = (flags & FLAG.sealed) === 0 ? undefined : { person: short(), bytes: long() }
   return { keys, headers, sealed }
+}
+
+function parseHeaders(text: Buffer): Readonly<Record<string, string>> {
+  const headers: unknown = JSON.parse(text.toString('utf8'))
+  invariant(typeof headers === 'object' && headers !== null, 'headers are an object')
+  return headers as Record<string, string>
 }
 
 const UNDECODED = Symbol('undecoded')
@@ -189,7 +194,7 @@ export class FrameRecord implements LogRecord {
   }
 
   get tenant(): string {
-    return this.#names.tenant.nameOf(this.#bytes.u32[(this.#at >> 2) + 3] as number)
+    return this.#named('tenant', this.#bytes.u32[(this.#at >> 2) + 3] as number)
   }
   get partition(): number {
     return this.#bytes.u16[(this.#at >> 1) + 4] as number
@@ -198,7 +203,7 @@ export class FrameRecord implements LogRecord {
     return this.#bytes.f64[(this.#at >> 3) + 5] as number
   }
   get type(): string {
-    return this.#names.type.nameOf(this.#bytes.u16[(this.#at >> 1) + 5] as number)
+    return this.#named('type', this.#bytes.u16[(this.#at >> 1) + 5] as number)
   }
   get key(): string {
     return (this.#key ??= keyOfFrame(this.#bytes, this.#at))
@@ -220,7 +225,7 @@ export class FrameRecord implements LogRecord {
     return this.#bytes.f64[(this.#at >> 3) + 8] as number
   }
   get definition(): string {
-    return this.#names.definition.nameOf(this.#bytes.u16[(this.#at >> 1) + 8] as number)
+    return this.#named('definition', this.#bytes.u16[(this.#at >> 1) + 8] as number)
   }
   get generation(): number {
     return this.#bytes.u32[(this.#at >> 2) + 6] as number
@@ -243,7 +248,11 @@ export class FrameRecord implements LogRecord {
   }
   get data(): unknown {
     if (this.#data === UNDECODED) {
-      this.#data = decodePayload(this.#stored, (this.#flags & FLAG.envelope) !== 0)
+      try {
+        this.#data = decodePayload(this.#stored, (this.#flags & FLAG.envelope) !== 0)
+      } catch (error) {
+        throw this.#damaged('its payload is not the JSON that was written', error)
+      }
     }
     return this.#data
   }
@@ -253,7 +262,11 @@ export class FrameRecord implements LogRecord {
   }
   get #more(): Extras {
     const bytes = this.#bytes
-    return (this.#extras ??= decodeExtras(bytes.u8, extrasStart(bytes, this.#at), this.#flags))
+    try {
+      return (this.#extras ??= decodeExtras(bytes.u8, extrasStart(bytes, this.#at), this.#flags))
+    } catch (error) {
+      throw this.#damaged('its headers are not the JSON that was written', error)
+    }
   }
   get #stored(): Uint8Array {
     const { u8, u32 } = this.#bytes
@@ -261,6 +274,73 @@ export class FrameRecord implements LogRecord {
     const start = extrasStart(this.#bytes, this.#at) + (u32[word + 7] as number)
     return u8.subarray(start, start + (u32[word + 8] as number))
   }
+
+  #named(space: NameSpace, number: number): string {
+    const name = this.#names[space].nameOf(number)
+    if (name === undefined) throw this.#damaged(`there is no ${space} number ${number}`)
+    return name
+  }
+
+  #damaged(reason: string, cause?: unknown): Error {
+    const { offset } = this
+    const partition = partitionName(this.stream, this.partition)
+    const details = {
+      file: `The frame of the record at offset ${offset} of ${partition}`,
+      at: RECORD_HEADER_BYTES,
+      reason,
+      affected: `${partition} at offset ${offset}`,
+      goOn: `read ${partition} from offset ${offset + 1} on`,
+    }
+    return logErrors.create('LOG_DAMAGED', details, cause)
+  }
+}
+
+/** What is wrong with a frame that must end by `end`; undefined when every length in it fits. */
+export function faultOfFrame(bytes: Bytes, at: number, end: number): string | undefined {
+  const { u8, u32 } = bytes
+  const word = at >> 2
+  const length = u32[word] as number
+  if (length < 8 || length % 8 !== 0 || at + length > end) return 'a frame has a wrong length'
+  const kind = u8[at + 4]
+  if (kind === KIND.record) return faultOfRecord(bytes, at, length)
+  if (kind === KIND.advance) return undefined
+  const isInside = length >= TEXT_HEADER_BYTES + (u32[word + 2] as number)
+  return isInside ? undefined : 'the text of a frame is longer than the frame'
+}
+
+function faultOfRecord(bytes: Bytes, at: number, length: number): string | undefined {
+  const { u8, u32 } = bytes
+  if (length < RECORD_HEADER_BYTES) return 'a record is shorter than its header'
+  const word = at >> 2
+  const start = extrasStart(bytes, at)
+  const payload = start + (u32[word + 7] as number)
+  if (payload + (u32[word + 8] as number) > at + length) return 'the parts of a record are longer than it' // prettier-ignore
+  const flags = u8[at + 5] as number
+  if ((flags & (FLAG.keys | FLAG.headers | FLAG.sealed)) === 0) return undefined
+  return endOfExtras(u8, start, payload, flags) === payload
+    ? undefined
+    : 'the extras of a record do not have the length that it says'
+}
+
+/** Where the extras end by their own lengths; Infinity when that is behind `end`. */
+function endOfExtras(u8: Buffer, start: number, end: number, flags: number): number {
+  let at = start
+  const skip = (width: 2 | 4): void => {
+    at = at + width > end ? Infinity : at + width + u8.readUIntLE(at, width)
+  }
+  if ((flags & FLAG.keys) !== 0) {
+    if (at + 2 > end) return Infinity
+    let count = u8.readUInt16LE(at)
+    at += 2
+    while (count-- > 0 && at < end) skip(2)
+    if (count >= 0) return Infinity
+  }
+  if ((flags & FLAG.headers) !== 0) skip(4)
+  if ((flags & FLAG.sealed) !== 0) {
+    skip(2)
+    skip(4)
+  }
+  return at
 }
 
 function extrasStart({ u16 }: Bytes, at: number): number {

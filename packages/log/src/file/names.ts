@@ -49,8 +49,8 @@ export class Names {
     throw logErrors.create('LOG_EVENT_INVALID', { index, reason })
   }
 
-  nameOf(number: number): string {
-    return this.#names[number] as string
+  nameOf(number: number): string | undefined {
+    return this.#names[number]
   }
 
   list(): readonly string[] {

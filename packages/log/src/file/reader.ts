@@ -3,7 +3,7 @@ import { partitionOf } from '@millrace/core'
 import type { LogRecord } from '../log.ts'
 import { createBytes } from './bytes.ts'
 import type { Bytes } from './bytes.ts'
-import { FrameRecord, frameField } from './frames.ts'
+import { FrameRecord, faultOfFrame, frameField } from './frames.ts'
 import { hashOfKey } from './key-chains.ts'
 import { KeyIndex } from './key-index.ts'
 import { KIND, RECORD_HEADER_BYTES } from './layout.ts'
@@ -198,8 +198,11 @@ export class Reader {
     let count = await segment.read(scratch.u8.subarray(0, span), start)
     const needed = count < RECORD_HEADER_BYTES ? 0 : frameField.length(scratch, 0)
     if (needed > count) {
-      scratch = createBytes(needed)
-      count = await segment.read(scratch.u8.subarray(0, needed), start)
+      scratch = createBytes(Math.min(needed, segment.fill - start))
+      count = await segment.read(
+        scratch.u8.subarray(0, Math.min(needed, segment.fill - start)),
+        start,
+      )
     }
     const records = this.#copyFrames(partition, part, { from, last, scratch, count })
     if (isPooled && this.#scratch.length < SCRATCH_BUFFERS) this.#scratch.push(scratch)
@@ -226,7 +229,9 @@ export class Reader {
       const length = frameField.length(scratch, at)
       if (at + length > count) break
       const isRecord =
-        frameField.kind(scratch, at) === KIND.record && frameField.offset(scratch, at) === end
+        frameField.kind(scratch, at) === KIND.record &&
+        frameField.offset(scratch, at) === end &&
+        faultOfFrame(scratch, at, count) === undefined
       if (!isRecord) throw damagedRecord(part.segment.path, start + at, partition, end)
       size += length
     }

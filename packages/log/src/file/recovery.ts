@@ -2,16 +2,16 @@
 import type { Disk } from '@millrace/core'
 import type { DuplicateIndex } from '../duplicates.ts'
 import { logErrors } from '../errors.ts'
+import { damagedFrame } from './damage.ts'
 import type { Bytes } from './bytes.ts'
 import { frameField, idOfFrame } from './frames.ts'
-import { readTextFrame } from './group.ts'
 import { KIND, UNIT_HEADER_BYTES } from './layout.ts'
 import type { Partition } from './partition.ts'
-import { isZero, unitsBehind, unitsInRow } from './scan.ts'
+import { checkUnit, isSound, isZero, unitsBehind, unitsInRow } from './scan.ts'
 import type { Unit } from './scan.ts'
 import { listSegments, loadSegment, removeHalfMade } from './segment.ts'
 import type { Segment } from './segment.ts'
-import { applyCheckpoint, applyFrame } from './state.ts'
+import { applyCheckpoint, applyFrame, readStateFrame } from './state.ts'
 import type { LogState } from './state.ts'
 import { Tail } from './tail.ts'
 
@@ -176,7 +176,8 @@ function readSegment(
   let firstUnit = 0
   const expected = lastUnit === 0 ? undefined : lastUnit + 1
   for (const unit of unitsInRow(bytes, size, segment.salt, expected)) {
-    if (lastUnit === 0 && firstUnit === 0) readFirstUnit(context, bytes, unit)
+    checkUnit(segment.path, bytes, unit)
+    if (lastUnit === 0 && firstUnit === 0) readFirstUnit(context, segment, bytes, unit)
     else walk.idsInserted += readUnit(context, segment, bytes, unit)
     if (firstUnit === 0) firstUnit = unit.number
     segment.lastUnit = unit.number
@@ -189,8 +190,12 @@ function readSegment(
 }
 
 /** The first unit of the oldest segment holds nothing but the checkpoint. */
-function readFirstUnit(context: RecoveryContext, bytes: Bytes, unit: Unit): void {
-  applyCheckpoint(context.state, readTextFrame(bytes, unit.at + UNIT_HEADER_BYTES))
+function readFirstUnit(context: RecoveryContext, segment: Segment, bytes: Bytes, unit: Unit): void {
+  const at = unit.at + UNIT_HEADER_BYTES
+  const isCheckpoint =
+    unit.length > UNIT_HEADER_BYTES && frameField.kind(bytes, at) === KIND.checkpoint
+  if (!isCheckpoint) throw damagedFrame(segment.path, at, 'a segment begins without its checkpoint')
+  applyCheckpoint(context.state, readStateFrame(bytes, at, segment.path))
 }
 
 /** Takes over a unit; returns how many ids the duplicate index did not have on disk. */
@@ -204,7 +209,9 @@ function readUnit(context: RecoveryContext, segment: Segment, bytes: Bytes, unit
     if (kind === KIND.record) {
       readRecord(context, segment, bytes, at)
       if (!isRemembered && insertId(context, bytes, at)) inserted += 1
-    } else if (kind !== KIND.checkpoint) applyFrame(state, kind, readTextFrame(bytes, at))
+    } else if (kind !== KIND.checkpoint) {
+      applyFrame(state, kind, readStateFrame(bytes, at, segment.path))
+    }
   }
   if (unit.ingestTimeMs > state.lastIngestMs) state.lastIngestMs = unit.ingestTimeMs
   return inserted
@@ -213,13 +220,22 @@ function readUnit(context: RecoveryContext, segment: Segment, bytes: Bytes, unit
 function readRecord({ state }: RecoveryContext, segment: Segment, bytes: Bytes, at: number): void {
   const stream = frameField.stream(bytes, at)
   const number = frameField.partition(bytes, at)
-  const partition = state.streams.at(stream)?.partitions[number] as Partition
-  const part = partition.partOf(segment)
+  const partition = state.streams.at(stream)?.partitions[number]
   const offset = frameField.offset(bytes, at)
+  if (partition?.nextOffset !== offset) throw notNext(segment, at, partition)
+  const part = partition.partOf(segment)
   part.add(at, frameField.length(bytes, at))
   part.recovered = part.count
   partition.nextOffset = offset + 1
   partition.watermarkMs = frameField.watermarkMs(bytes, at)
+}
+
+function notNext(segment: Segment, at: number, partition: Partition | undefined): Error {
+  const reason =
+    partition === undefined
+      ? 'a record names a partition that was not declared before'
+      : `a record of ${partition.name} is not the one at offset ${partition.nextOffset}`
+  return damagedFrame(segment.path, at, reason)
 }
 
 /** Gives the id of a record to the duplicate index; false when the id is known to be unique. */
@@ -267,6 +283,7 @@ function noteLost(
   unit: Unit,
   lost: Map<string, [number, number]>,
 ): void {
+  if (!isSound(bytes, unit)) return
   const end = unit.at + unit.length
   for (let at = unit.at + UNIT_HEADER_BYTES; at < end; at += frameField.length(bytes, at)) {
     if (frameField.kind(bytes, at) !== KIND.record) continue

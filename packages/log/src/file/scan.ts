@@ -9,6 +9,8 @@
  */
 import { crc32 } from 'node:zlib'
 import type { Bytes } from './bytes.ts'
+import { damagedFrame } from './damage.ts'
+import { faultOfFrame, frameField } from './frames.ts'
 import { SEGMENT_HEADER_BYTES, UNIT_HEADER_BYTES, UNIT_MAGIC } from './layout.ts'
 
 /** A whole unit found in a segment. */
@@ -34,6 +36,31 @@ export function unitAt(bytes: Bytes, at: number, size: number, salt: number): Un
     durableMark: f64[(at >> 3) + 3] as number,
     ingestTimeMs: f64[(at >> 3) + 4] as number,
   }
+}
+
+/** What is wrong with the content of a whole unit: numbers of its header, lengths of its frames. */
+function faultOfUnit(bytes: Bytes, unit: Unit): { at: number; reason: string } | undefined {
+  const { at: start, length, number, ingestTimeMs } = unit
+  if (!(Number.isSafeInteger(number) && number > 0) || Number.isNaN(ingestTimeMs)) {
+    return { at: start, reason: 'the header of a unit has numbers that no unit has' }
+  }
+  const end = start + length
+  for (let at = start + UNIT_HEADER_BYTES; at < end; at += frameField.length(bytes, at)) {
+    const reason = faultOfFrame(bytes, at, end)
+    if (reason !== undefined) return { at, reason }
+  }
+  return undefined
+}
+
+/** True when every frame of a unit can be walked. */
+export function isSound(bytes: Bytes, unit: Unit): boolean {
+  return faultOfUnit(bytes, unit) === undefined
+}
+
+/** Refuses a unit whose content cannot have been written (LOG_DAMAGED); `start` is where `bytes` begin in the file. */
+export function checkUnit(file: string, bytes: Bytes, unit: Unit, start = 0): void {
+  const fault = faultOfUnit(bytes, unit)
+  if (fault !== undefined) throw damagedFrame(file, start + fault.at, fault.reason)
 }
 
 /** The units in a row from the start of a segment; `expected` is the number of the first, when known. */

@@ -5,14 +5,15 @@ import { logErrors } from '../errors.ts'
 import type { LogRecord } from '../log.ts'
 import { createBytes } from './bytes.ts'
 import type { Bytes } from './bytes.ts'
-import { FrameRecord, frameField } from './frames.ts'
-import { SPLIT_MAGIC } from './layout.ts'
+import { FrameRecord, faultOfFrame, frameField } from './frames.ts'
+import { KIND, SPLIT_MAGIC } from './layout.ts'
 import type { NameTable } from './names.ts'
 import { readFully } from './segment.ts'
 import {
   BLOCK_ENTRY_BYTES,
   BLOCK_HEADER_BYTES,
   FOOTER_BYTES,
+  SPLIT_HEADER_BYTES,
   bucketOf,
   readFooter,
 } from './split-layout.ts'
@@ -177,9 +178,10 @@ export class SplitFile {
       if (crc32(entries.u8) !== buckets[bucket * 2 + 1]) throw this.#damaged(at, 'its key index')
       const found: number[] = []
       for (let entry = 0; entry < to - from; entry++) {
-        if (entries.u32[entry * 2] === hash) {
-          found.push(this.first + (entries.u32[entry * 2 + 1] as number))
-        }
+        if (entries.u32[entry * 2] !== hash) continue
+        const offset = this.first + (entries.u32[entry * 2 + 1] as number)
+        if (offset >= this.end) throw this.#damaged(at, 'its key index')
+        found.push(offset)
       }
       return found
     })
@@ -305,6 +307,7 @@ export class SplitFile {
         tail.u32[1] === crc32(tail.u8.subarray(8))
       if (!isWhole) throw this.#damaged(footerAt, 'its footer')
       const footer = readFooter(tail)
+      if (!isSoundFooter(footer, this)) throw this.#damaged(footerAt, 'its footer')
       const blocks = createBytes(footer.blocks * BLOCK_ENTRY_BYTES)
       const buckets = createBytes((footer.buckets + 1) * 8)
       await readFully(file, blocks.u8, footer.blocksAt)
@@ -312,6 +315,8 @@ export class SplitFile {
       if (crc32(blocks.u8) !== footer.blocksCrc) throw this.#damaged(footer.blocksAt, 'its index')
       if (crc32(buckets.u8) !== footer.bucketsCrc)
         throw this.#damaged(footer.bucketsAt, 'its index')
+      if (!areBlocks(blocks.f64, footer)) throw this.#damaged(footer.blocksAt, 'its index')
+      if (!areBuckets(buckets.u32, footer)) throw this.#damaged(footer.bucketsAt, 'its index')
       return { file, footer, blocks: blocks.f64, buckets: buckets.u32 }
     } catch (error) {
       await file.close()
@@ -341,6 +346,10 @@ export class SplitFile {
         bytes.u32[at >> 2] === length &&
         bytes.u32[(at >> 2) + 1] === crc32(bytes.u8.subarray(at + 8, at + length))
       if (!isWhole) throw this.#damaged(start + at, 'a block', opened, block)
+      const next = block + 1 === opened.footer.blocks ? this.end : firstOffsetOf(opened, block + 1)
+      if (!holdsRecords(bytes, at, { length, first: firstOffsetOf(opened, block), next })) {
+        throw this.#damaged(start + at, 'a block', opened, block)
+      }
     }
     return bytes
   }
@@ -352,11 +361,69 @@ export class SplitFile {
     return logErrors.create('LOG_DAMAGED', {
       file: this.path,
       at,
-      reason: `${what} does not match its checksum`,
+      reason: `${what} is not what was written`,
       affected: `${this.#partition} from offset ${from} to ${to - 1}`,
       goOn: `read ${this.#partition} from offset ${to} on`,
     })
   }
+}
+
+/** True when the parts that a footer names follow each other within the file. */
+function isSoundFooter(footer: Footer, file: Pick<SplitFile, 'first' | 'end' | 'bytes'>): boolean {
+  const { blocks, blocksAt, buckets, bucketsAt, entries, entriesAt } = footer
+  const counts = [blocks, blocksAt, buckets, entries]
+  return (
+    footer.first === file.first &&
+    footer.end === file.end &&
+    counts.every(count => Number.isSafeInteger(count) && count >= 0) &&
+    blocks > 0 &&
+    buckets > 0 &&
+    bucketsAt === blocksAt + blocks * BLOCK_ENTRY_BYTES &&
+    entriesAt === bucketsAt + (buckets + 1) * 8 &&
+    file.bytes - FOOTER_BYTES === entriesAt + entries * 8
+  )
+}
+
+/** True when blocks follow each other, and their offsets those of the file. */
+function areBlocks(blocks: Float64Array, { first, end, blocks: count, blocksAt }: Footer): boolean {
+  let position = SPLIT_HEADER_BYTES
+  let offset = first
+  for (let block = 0; block < count; block++) {
+    const length = blocks[block * 4 + 1] as number
+    const own = blocks[block * 4 + 2] as number
+    const isNext = block === 0 ? own === offset : own > offset && Number.isSafeInteger(own)
+    const isSound = length > BLOCK_HEADER_BYTES && length % 8 === 0
+    if (blocks[block * 4] !== position || !isSound || !isNext) return false
+    position += length
+    offset = own
+  }
+  return position === blocksAt && offset < end
+}
+
+function areBuckets(words: Uint32Array, { buckets, entries }: Footer): boolean {
+  if (words[0] !== 0 || words[buckets * 2] !== entries) return false
+  for (let bucket = 0; bucket < buckets; bucket++) {
+    if ((words[bucket * 2] as number) > (words[bucket * 2 + 2] as number)) return false
+  }
+  return true
+}
+
+/** True when a block holds the records from `first` on to `next`, each within its bounds. */
+function holdsRecords(
+  bytes: Bytes,
+  start: number,
+  { length, first, next }: { length: number; first: number; next: number },
+): boolean {
+  const end = start + length
+  let offset = first
+  for (let at = start + BLOCK_HEADER_BYTES; at < end; at += frameField.length(bytes, at)) {
+    const isRecord =
+      faultOfFrame(bytes, at, end) === undefined &&
+      frameField.kind(bytes, at) === KIND.record &&
+      frameField.offset(bytes, at) === offset++
+    if (!isRecord) return false
+  }
+  return offset === next
 }
 
 function positionOf({ blocks }: Opened, block: number): number {

@@ -3,11 +3,16 @@ import type { ParkedKey, Step } from '../log.ts'
 import type { Declared } from '../admission.ts'
 import { StepBook } from '../step-book.ts'
 import type { StepRecord } from '../step-book.ts'
+import type { Bytes } from './bytes.ts'
+import { damagedFrame } from './damage.ts'
+import { frameField } from './frames.ts'
 import { KIND } from './layout.ts'
+import { readTextFrame } from './group.ts'
 import type { Group } from './group.ts'
 import { NAME_SPACES, createNameTable } from './names.ts'
 import type { NameSpace, NameTable } from './names.ts'
 import { StreamTable } from './partition.ts'
+import { isStateFrame } from './state-frames.ts'
 
 /** The state that a log holds in memory beside the places of its records. */
 export interface LogState {
@@ -108,6 +113,18 @@ export function writeCheckpoint(group: Group, state: LogState): void {
     lastIngestMs: state.lastIngestMs,
   }
   group.addText(KIND.checkpoint, frame)
+}
+
+/** The value of a frame of a unit that was checked. Refuses what no log writes (LOG_DAMAGED). */
+export function readStateFrame(bytes: Bytes, at: number, file: string): unknown {
+  let value: unknown
+  try {
+    value = readTextFrame(bytes, at)
+  } catch {
+    throw damagedFrame(file, at, 'the text of a frame is not JSON')
+  }
+  if (isStateFrame(frameField.kind(bytes, at), value)) return value
+  throw damagedFrame(file, at, 'a frame says what no log writes')
 }
 
 /** Takes over a NAME, STREAM or STEP frame. What the state has already is left alone. */

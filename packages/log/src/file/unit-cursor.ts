@@ -3,7 +3,7 @@ import { logErrors } from '../errors.ts'
 import { createBytes } from './bytes.ts'
 import type { Bytes } from './bytes.ts'
 import { SEGMENT_HEADER_BYTES, UNIT_HEADER_BYTES } from './layout.ts'
-import { unitAt } from './scan.ts'
+import { checkUnit, unitAt } from './scan.ts'
 import type { Unit } from './scan.ts'
 import type { SegmentSpan } from './segment.ts'
 
@@ -30,6 +30,7 @@ export async function* unitsOf(
     if (at + length > count) await refill(length)
     const unit = unitAt(bytes, at, count, segment.salt)
     if (unit === undefined) throw damagedUnit(segment, start + at)
+    checkUnit(segment.path, bytes, unit, start)
     yield { bytes, unit }
     at += unit.length
   }

@@ -3,19 +3,23 @@ import { createHash } from 'node:crypto'
 import { createSeededRandom, silentLogger } from '@millrace/core'
 import { createSimClock, createSimDisk, type FuzzTarget } from '@millrace/sim'
 import { manifestText, parseManifest } from '../backup/manifest.ts'
+import { UnitWalk } from '../backup/units.ts'
 import { openFileLog } from '../file/index.ts'
 import type { EventLog } from '../log.ts'
 import { checkCompatibility, type SchemaFormat } from '../schemas/index.ts'
+import { sealManifest, sealPages, sealSplit, sealUnits } from './seals.ts'
 
 const STREAM = 'clicks'
 const PARTITIONS = 2
 const SPLIT_MS = 10_000
+const WORDS = ['MRJ\u0001', 'MRU\u0001', 'null', '[', '{"', '1e308,', '-1']
 
-/**
- * A log on a simulated disk, of which one file is what the fuzzer says. Its checksums are not repaired:
- * they are what the readers rely on, and who can compute them can write any log.
- */
-function createLogFile(name: string, isWanted: (path: string) => boolean): FuzzTarget {
+/** A log on a simulated disk, of which one file is what the fuzzer says. */
+function createLogFile(
+  name: string,
+  isWanted: (path: string) => boolean,
+  reseal: (input: Buffer) => void,
+): FuzzTarget {
   const clock = createSimClock({ seed: 1 })
   const disk = createSimDisk({ clock, random: createSeededRandom(1) })
   const open = (): Promise<EventLog> =>
@@ -53,7 +57,7 @@ function createLogFile(name: string, isWanted: (path: string) => boolean): FuzzT
       })
       before = disk.snapshot()
       path = disk.paths().find(isWanted) as string
-      return { valid: [disk.peek(path) as Uint8Array], words: ['MRJ\u0001', 'MRU\u0001'] }
+      return { valid: [disk.peek(path) as Uint8Array], words: WORDS, reseal }
     },
     run(input) {
       disk.restore(before)
@@ -65,6 +69,8 @@ function createLogFile(name: string, isWanted: (path: string) => boolean): FuzzT
         } finally {
           await log.close()
         }
+        // What a restore reads: the ledgers, and the journal behind them.
+        for await (const _ of new UnitWalk(disk, 'log').units());
       })
     },
   }
@@ -76,7 +82,9 @@ async function readAll(log: EventLog): Promise<void> {
     for (let from = 0; from < end;) {
       const records = await log.read({ stream: STREAM, partition, from })
       if (records.length === 0) break
-      for (const { data, headers, keys } of records) void [data, headers, keys]
+      for (const { data, headers, keys, type, tenant } of records) {
+        void [data, headers, keys, type, tenant]
+      }
       from = (records.at(-1)?.offset ?? end) + 1
     }
   }
@@ -157,11 +165,11 @@ const manifest = manifestText({
 
 /** The targets. */
 export const targets: readonly FuzzTarget[] = [
-  createLogFile('journal', path => path.endsWith('.jnl')),
-  createLogFile('ledger', path => path.endsWith('.units')),
-  createLogFile('split', path => path.endsWith('.split')),
-  createLogFile('ids', path => path.endsWith('.run')),
-  createLogFile('ids-manifest', path => path.endsWith('ids/manifest')),
+  createLogFile('journal', path => path.endsWith('.jnl'), sealUnits),
+  createLogFile('ledger', path => path.endsWith('.units'), sealUnits),
+  createLogFile('split', path => path.endsWith('.split'), sealSplit),
+  createLogFile('ids', path => path.endsWith('.run'), sealPages),
+  createLogFile('ids-manifest', path => path.endsWith('ids/manifest'), sealManifest),
   createSchemas('json'),
   createSchemas('avro'),
   {
