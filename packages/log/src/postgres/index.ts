@@ -5,6 +5,7 @@ export { openPostgresLog, type PostgresLog, type PostgresLogPorts } from './post
 export { logMigrations } from './schema.ts'
 export {
   claimSetting,
+  forgetMembers,
   hasStreams,
   putSetting,
   readSetting,

@@ -30,6 +30,8 @@ export interface LeasesPorts {
   readonly logger: Logger
   /** How long a member may be silent, milliseconds. */
   readonly leaseMs: number
+  /** Awaited after each entry into the book; a rejection takes this process out again. */
+  readonly admit: () => Promise<void>
   /** Reads what others committed. */
   readonly refresh: () => Promise<void>
   /** Tells the others that a lease changed hands. */
@@ -64,8 +66,7 @@ export class PostgresLeases implements Leases {
 
   /** Enters this process among the members. */
   static async enter(ports: LeasesPorts): Promise<PostgresLeases> {
-    const [row] = await ports.database.query(ENTER)
-    return new PostgresLeases(ports, row?.[0] as string)
+    return new PostgresLeases(ports, await enterBook(ports))
   }
 
   private constructor(ports: LeasesPorts, member: string) {
@@ -301,12 +302,12 @@ export class PostgresLeases implements Leases {
   }
 
   async #enter(): Promise<void> {
-    const { database, logger } = this.#ports
-    const [row] = await database.query(ENTER)
+    const { logger } = this.#ports
+    const member = await enterBook(this.#ports)
     logger.warn('this process was silent for so long that the others took it for dead', {
       member: this.#member,
     })
-    this.#member = row?.[0] as string
+    this.#member = member
     this.counters.leasesLost += this.#tokens.size
     this.#tokens.clear()
     this.#changed()
@@ -331,4 +332,17 @@ export class PostgresLeases implements Leases {
   #changed(): void {
     for (const listener of this.#listeners) listener()
   }
+}
+
+/** The name that the book gives; without one, who may not be in it leaves no trace. */
+async function enterBook({ database, admit }: LeasesPorts): Promise<string> {
+  const [row] = await database.query(ENTER)
+  const member = row?.[0] as string
+  try {
+    await admit()
+  } catch (error) {
+    await database.query('DELETE FROM $schema.members WHERE member = $1', [member])
+    throw error
+  }
+  return member
 }

@@ -64,6 +64,12 @@ export interface PostgresLogPorts {
     readonly pollMs?: number
     /** How long another process that shares the log may be silent before it is taken for dead. Default 2,000. */
     readonly leaseMs?: number
+    /**
+     * Awaited whenever this process has entered the book of members, at the start and after it was
+     * forgotten; while it rejects nothing is written. Who puts up a mark that it looks for, and then
+     * calls `forgetMembers`, is followed by no commit of a process that did not see the mark.
+     */
+    readonly admit?: () => Promise<void>
     /** Awaited before each group is committed; a rejection makes the log read-only. For tests. */
     readonly beforeCommit?: () => Promise<void>
   }
@@ -90,6 +96,7 @@ export async function openPostgresLog(ports: PostgresLogPorts): Promise<Postgres
     clock,
     logger,
     leaseMs: options.leaseMs ?? LEASE_MS_DEFAULT,
+    admit: options.admit ?? (async () => undefined),
     refresh: async () => own.log?.refresh(),
     notify: () => own.log?.notifyOfLeases(),
   })

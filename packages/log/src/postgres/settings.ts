@@ -56,3 +56,8 @@ export async function servingMembers(
   )
   return rows.map(([address]) => address as string)
 }
+
+/** Takes all processes out of the book: what they commit from now on is refused until they entered again. */
+export async function forgetMembers(database: Database): Promise<void> {
+  await database.query('DELETE FROM $schema.members')
+}

@@ -177,7 +177,9 @@ async function openInDatabase(
   const { app, clock, random, logger, limits } = options
   const { postgres, store, database } = await openDatabase(url, logger)
   try {
-    refuseMarked(placeOf(database), await markOfDatabase(postgres, database))
+    const admit = async (): Promise<void> =>
+      refuseMarked(placeOf(database), await markOfDatabase(postgres, database))
+    await admit()
     const identity = await claimDatabase(postgres, database, { app, random })
     const snapshots = store.openPostgresSnapshotStore(database)
     const { queueBytesMax } = limits
@@ -186,7 +188,7 @@ async function openInDatabase(
       clock,
       random,
       logger,
-      options: { queueBytesMax },
+      options: { queueBytesMax, admit },
     })
     return {
       identity,

@@ -118,7 +118,11 @@ export async function databaseHome(url: string, { clock }: HomePorts): Promise<M
     putIdentity: identity => postgres.putSetting(database, 'identity', identityText(identity)),
     servers: () => postgres.servingMembers(database),
     stopServers: () => undefined,
-    seize: other => putMark({ state: 'leaving', other }),
+    async seize(other) {
+      await putMark({ state: 'leaving', other })
+      // A server that looked for the mark before it was there has to enter again, and sees it.
+      await postgres.forgetMembers(database)
+    },
     openSource: openLog,
     openTarget: openLog,
     openSnapshots: async () => kept(store.openPostgresSnapshotStore(database)),

@@ -6,10 +6,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, it, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { systemClock, systemRandom } from '@millrace/core'
 import { startServer, type ChildServer } from '../testing/child.ts'
 import { watchedBy } from '../testing/clips.ts'
 import { withDatabase } from '../testing/database.ts'
 import { send } from '../testing/http.ts'
+import { databaseHome } from './move-homes.ts'
 
 const server = process.env['MILLRACE_TEST_POSTGRES']
 const reason =
@@ -151,6 +153,28 @@ if (server === undefined) {
         running = await startServer(old, onFiles)
         await clients.check(running.url)
         assert.equal(await running.stop('SIGTERM'), 0)
+      }))
+
+    it('lets no server write that had claimed the database just before the mark', () =>
+      withDatabase(server, async (directory, url) => {
+        const clients = new Clients()
+        const running = await startServer(join(directory, 'one'))
+        await clients.work(running.url, 2)
+        const home = await databaseHome(url, { clock: systemClock, random: systemRandom })
+        // As if it had not been among the servers when the move looked.
+        await home.seize('/elsewhere')
+        const source = await home.openSource()
+        const ends = [...source.ends()]
+        const body = [watchedBy('late', 'c0', { id: 'late' })]
+        const late = await send(running.url, '/v1/events', { body })
+        assert.equal(late.status, 503, late.text)
+        assert.equal(late.json['code'], 'LOG_READ_ONLY')
+        assert.match(late.text, /elsewhere/)
+        await source.refresh()
+        assert.deepEqual([...source.ends()], ends)
+        assert.deepEqual(await home.servers(), [])
+        await home.close()
+        await running.stop('SIGTERM')
       }))
   })
 }
