@@ -286,7 +286,7 @@ export const serverErrors = defineErrors({
       'A log in PostgreSQL is backed up with the database (pg_basebackup and archived WAL, or what your provider offers); `millrace export` writes its records in open formats.',
   },
   BACKUP_HOLD_UNKNOWN: {
-    status: 404,
+    status: 409,
     retryable: false,
     message: 'No files are held under {id}.',
     remedy: 'Ask for them again with POST /v1/backups and connect within 30 seconds.',

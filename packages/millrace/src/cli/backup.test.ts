@@ -64,7 +64,7 @@ test('a running server is backed up, and restored to any of its positions and to
   const acts = await done(['log', 'read', 'access.audit', '--data', data, '-n', '100'])
   assert.match(JSON.stringify(acts), /beginBackup/)
   const { status } = await send(url, '/v1/backups/none/hold')
-  assert.equal(status, 404)
+  assert.equal(status, 409)
   await close()
   for (const batch of [0, 2, 5]) {
     const position = positions[batch] as string
