@@ -285,6 +285,12 @@ export const serverErrors = defineErrors({
     remedy:
       'A log in PostgreSQL is backed up with the database (pg_basebackup and archived WAL, or what your provider offers); `millrace export` writes its records in open formats.',
   },
+  BACKUPS_TOO_MANY: {
+    status: 429,
+    retryable: true,
+    message: 'There are {limit} backups under way or about to begin.',
+    remedy: 'Send again after {retryAfterMs} ms, or let one end.',
+  },
   BACKUP_HOLD_UNKNOWN: {
     status: 409,
     retryable: false,

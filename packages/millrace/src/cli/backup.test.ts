@@ -65,6 +65,11 @@ test('a running server is backed up, and restored to any of its positions and to
   assert.match(JSON.stringify(acts), /beginBackup/)
   const { status } = await send(url, '/v1/backups/none/hold')
   assert.equal(status, 409)
+  const begun: Awaited<ReturnType<typeof send>>[] = []
+  for (let at = 0; at < 9; at++) begun.push(await send(url, '/v1/backups', { method: 'POST' }))
+  const refused = begun.find(answer => answer.status !== 200)
+  assert.equal(refused?.json['code'], 'BACKUPS_TOO_MANY')
+  assert.equal(refused.headers.get('retry-after'), '30')
   await close()
   for (const batch of [0, 2, 5]) {
     const position = positions[batch] as string

@@ -66,7 +66,8 @@ class Holds {
     const { files, clock, newId } = this.#context
     if (files === undefined) throw serverErrors.create('BACKUP_UNSUPPORTED')
     if (this.#holds.size >= HOLDS_MAX) {
-      throw serverErrors.create('SUBSCRIPTIONS_TOO_MANY', { limit: HOLDS_MAX })
+      const details = { limit: HOLDS_MAX, retryAfterMs: CONNECT_MS }
+      throw serverErrors.create('BACKUPS_TOO_MANY', details)
     }
     const id = newId()
     const { hold, beside } = await files.hold()
@@ -118,7 +119,7 @@ export function backupOperations(
       summary: 'Names the files that hold the log as it is now, and keeps them for a backup',
       description: 'What `millrace backup` asks for; it reads the files on the same machine.',
       response: heldSchema,
-      errors: ['BACKUP_UNSUPPORTED', 'SUBSCRIPTIONS_TOO_MANY'],
+      errors: ['BACKUP_UNSUPPORTED', 'BACKUPS_TOO_MANY'],
       handle: async () => ({ body: await holds.begin() }),
     },
     {

@@ -8,7 +8,7 @@ import { productErrors, type RouteAnswer, type RouteRequest } from '@millrace/pr
 import { viewFoldName, type ParkedInfo } from '@millrace/streams'
 import { idParams } from './bind.ts'
 import type { ServerContext } from './context.ts'
-import { recordJson, recordSchema } from './log-routes.ts'
+import { fromParameter, recordJson, recordSchema } from './log-routes.ts'
 import { createMask, MASKED, type Mask } from './mask.ts'
 import type { Operation } from './operation.ts'
 
@@ -142,7 +142,7 @@ function readingOperations(context: ServerContext): readonly Operation[] {
       query: {
         type: 'object',
         properties: {
-          from: { type: 'integer', minimum: 0, description: 'First offset.' },
+          from: fromParameter,
           limit: { type: 'integer', minimum: 1, maximum: LIMIT_MAX, default: LIMIT_DEFAULT },
         },
       },

@@ -1,5 +1,5 @@
 /** `POST /v1/events`: one event, an array, or NDJSON; each has its result. */
-import type { App, JsonSchema, Position } from '@millrace/core'
+import { timeSchema, type App, type JsonSchema, type Position } from '@millrace/core'
 import { serverErrors } from '../errors.ts'
 import type { IngestOptions } from '../ingest/ingest.ts'
 import { refusalOf } from '../ingest/refusal.ts'
@@ -86,11 +86,8 @@ export function envelopeSchemas(app: App): Map<string, JsonSchema> {
           description: 'Recognises the event when it is sent again; a UUID of version 7 is best.',
         },
         at: {
-          oneOf: [
-            { type: 'integer', minimum: 0, maximum: 2 ** 48 - 1 },
-            { type: 'string', format: 'date-time' },
-          ],
-          description: 'When it happened: milliseconds since the epoch or RFC 3339. Default: now.',
+          ...timeSchema,
+          description: `When it happened. Default: now. ${timeSchema['description'] as string}`,
         },
         data: event.schema,
       },

@@ -108,7 +108,13 @@ const limitParameter: JsonSchema = {
   maximum: LIMIT_MAX,
   default: LIMIT_DEFAULT,
 }
-const fromParameter: JsonSchema = { type: 'integer', minimum: 0, description: 'First offset.' }
+/** The offset to begin at, as a query parameter. */
+export const fromParameter: JsonSchema = {
+  type: 'integer',
+  minimum: 0,
+  maximum: Number.MAX_SAFE_INTEGER,
+  description: 'First offset.',
+}
 const errors = ['LOG_STREAM_UNKNOWN', 'LOG_PARTITION_UNKNOWN', 'LOG_OFFSET_GONE']
 
 /** The operations on the log. */
