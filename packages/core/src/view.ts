@@ -108,6 +108,7 @@ export interface ViewDefinition<S = unknown, Out = unknown> {
   readonly emits: readonly EventDefinition[]
   readonly onFailure: 'park' | 'pass'
   // Methods, not function fields: a view of any state is then assignable to `AnyView`.
+  /** The state of a key, or of a window of it, before its first event; one that is as that again has no value. */
   initial(): S
   fold(state: S, event: FoldEvent<EventDefinition>, context: FoldContext<{}>): S | void
   /** Takes an event out again so that the bytes of the state are as if it had never been; absent: the key is folded again. */

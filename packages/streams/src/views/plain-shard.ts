@@ -2,7 +2,7 @@
 import type { FoldOutput, FoldShard, ShardContext } from '../fold.ts'
 import type { LogRecord } from '@millrace/log'
 import { streamsErrors } from '../errors.ts'
-import { canonicalBytes, canonicalText, parseBytes } from './canonical.ts'
+import { canonicalBytes, parseBytes } from './canonical.ts'
 import { ViewContext, eventOf } from './context.ts'
 import { keyIn, type ViewPlan } from './plan.ts'
 import { TableReads, type KeyReads } from './reads.ts'
@@ -26,7 +26,6 @@ export class PlainShard implements FoldShard, ReadableShard {
   readonly #timers: Timers | undefined
   readonly #reads: TableReads | undefined
   readonly #context: ViewContext
-  readonly #initialText: string
   #watermarkMs = Number.NEGATIVE_INFINITY
 
   constructor(plan: ViewPlan, context: ShardContext) {
@@ -34,7 +33,6 @@ export class PlainShard implements FoldShard, ReadableShard {
     this.#timers = plan.view.onTimer === undefined ? undefined : new Timers()
     this.#reads = Object.keys(plan.view.join).length === 0 ? undefined : new TableReads()
     this.#context = new ViewContext(plan, context.tables, this.#timers, this.#reads)
-    this.#initialText = canonicalText(plan.packing.initial())
   }
 
   fold(record: LogRecord, output: FoldOutput): void {
@@ -81,15 +79,13 @@ export class PlainShard implements FoldShard, ReadableShard {
   }
 
   encodeKey(key: string): Uint8Array | undefined {
+    const timers = this.#timers?.of(key)
+    const reads = this.#reads?.of(key)
+    if (timers === undefined && reads === undefined && !this.has(key)) return undefined
     const image: Image = {
       ...(this.#states.has(key) ? { state: this.#stateOf(key) } : {}),
-      ...withTimers(this.#timers?.of(key)),
-      ...withReads(this.#reads?.of(key)),
-    }
-    const { state, timers, reads } = image
-    if (timers === undefined && reads === undefined) {
-      // A key whose state says nothing is the same as a key that was never seen.
-      if (state === undefined || canonicalText(state) === this.#initialText) return undefined
+      ...withTimers(timers),
+      ...withReads(reads),
     }
     return canonicalBytes(image)
   }
@@ -119,11 +115,12 @@ export class PlainShard implements FoldShard, ReadableShard {
   }
 
   read(key: string): unknown {
-    return this.#states.has(key) ? this.#plan.view.read(this.#stateOf(key)) : undefined
+    return this.has(key) ? this.#plan.view.read(this.#stateOf(key)) : undefined
   }
 
   has(key: string): boolean {
-    return this.#states.has(key)
+    const packed = this.#states.get(key)
+    return packed !== undefined && !this.#plan.packing.isBlank(packed)
   }
 
   #stateOf(key: string): unknown {

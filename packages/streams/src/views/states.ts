@@ -2,22 +2,29 @@
  * States per key, without and with tiles of time. A state that is an object with one number, as
  * counts are, is kept as the number: half the memory, and nothing for the collector to trace.
  */
+import { canonicalText } from './canonical.ts'
 
 /** Makes and packs states of one view. */
 export interface Packing<S> {
   readonly initial: () => S
   pack(state: S): unknown
   unpack(packed: unknown): S
+  /** True for the initial state: it says nothing, so a key or tile that has it is as if never seen. */
+  isBlank(packed: unknown): boolean
 }
 
 /** How the states of a view are kept. */
 export function packingOf<S>(initial: () => S): Packing<S> {
-  const field = onlyNumberField(initial())
+  const first = initial()
+  const field = onlyNumberField(first)
+  const isFirst = equalityWith(first)
   if (field === undefined) {
-    return { initial, pack: state => state, unpack: packed => packed as S }
+    return { initial, pack: state => state, unpack: packed => packed as S, isBlank: isFirst }
   }
+  const zero = (first as Record<string, unknown>)[field]
   return {
     initial,
+    isBlank: packed => (typeof packed === 'number' ? packed === zero : isFirst(packed)),
     pack(state) {
       let value: unknown
       for (const name in state) {
@@ -28,6 +35,30 @@ export function packingOf<S>(initial: () => S): Packing<S> {
     },
     unpack: packed => (typeof packed === 'number' ? { [field]: packed } : packed) as S,
   }
+}
+
+/**
+ * Whether a state is `first`, as snapshots have them. Reads of all keys ask it of each: nearly every
+ * state differs in a member that is compared without making text of it.
+ */
+function equalityWith(first: unknown): (state: unknown) => boolean {
+  if (typeof first !== 'object' || first === null) return state => state === first
+  const members = Object.entries(first)
+  const text = canonicalText(first)
+  return state => {
+    if (typeof state !== 'object' || state === null) return false
+    for (const [name, value] of members) {
+      const other = (state as Record<string, unknown>)[name]
+      if (typeof value !== 'object' ? other !== value : lengthOf(other) !== lengthOf(value)) {
+        return false
+      }
+    }
+    return canonicalText(state) === text
+  }
+}
+
+function lengthOf(value: unknown): number {
+  return Array.isArray(value) ? value.length : -1
 }
 
 function onlyNumberField(state: unknown): string | undefined {

@@ -357,6 +357,49 @@ describe('invert', () => {
   })
 })
 
+describe('a state that says nothing', () => {
+  const output = { emit: () => undefined, fail: () => undefined }
+  const from = [watched] as const
+  // The sum of `ms` is 0 again after +5 and -5; `kept` has members that are compared as text.
+  const kinds = [
+    view({ from, key: 'viewer', initial: () => 0, fold: (n, e) => n + e.data.ms }),
+    view({
+      from,
+      key: 'viewer',
+      initial: () => ({ n: 0 }),
+      fold: (s, e) => void (s.n += e.data.ms),
+    }),
+    view({
+      from,
+      key: 'viewer',
+      initial: () => ({ n: 0, kept: [] as number[], by: { any: null as number | null } }),
+      fold(state, e) {
+        state.n += e.data.ms
+        state.kept = state.n === 0 ? [] : [...state.kept, e.data.ms]
+        state.by.any = state.n === 0 ? null : e.data.ms
+      },
+    }),
+  ]
+  const options = { window: tumbling('1h') }
+  const windows = kinds.map(kind => ({ ...kind, ...options }) as AnyView)
+
+  it('is no value, before a restart as after it', () => {
+    for (const kind of [...kinds, ...windows]) {
+      const live = shardOf(kind) as FoldShard & { read(key: string): unknown }
+      const seen: unknown[] = []
+      for (const [offset, ms] of [5, -5, 7].entries()) {
+        live.fold(record(watch('p', 100 + offset, { ms }), offset), output)
+        const restarted = shardOf(kind) as typeof live
+        restarted.decodeKey('p', live.encodeKey('p'))
+        assert.deepEqual(restarted.read('p'), live.read('p'))
+        seen.push(live.encodeKey('p'))
+      }
+      assert.equal(seen[1], undefined)
+      assert.notEqual(seen[2], undefined)
+    }
+  })
+})
+
 describe('createViewReader', () => {
   it('pages through keys in order, and gives the first by a number', async () => {
     const world = await openViews({ v: countView({ from: [watched], key: 'viewer' }) })

@@ -10,7 +10,7 @@
 import type { WindowDefinition } from '@millrace/core'
 import type { LogRecord } from '@millrace/log'
 import type { FoldOutput, FoldShard, ShardContext } from '../fold.ts'
-import { canonicalBytes, canonicalText, parseBytes } from './canonical.ts'
+import { canonicalBytes, parseBytes } from './canonical.ts'
 import { ViewContext, eventOf } from './context.ts'
 import { decodeWatermark, encodeWatermark } from './plain-shard.ts'
 import { keyIn, lateWatermark, type ViewPlan } from './plan.ts'
@@ -35,7 +35,6 @@ export class WindowShard implements FoldShard, ReadableShard {
   readonly #keys = new Map<string, Tiles>()
   readonly #reads: TableReads | undefined
   readonly #context: ViewContext
-  readonly #initialText: string
   #watermarkMs = Number.NEGATIVE_INFINITY
   #sweep: IterableIterator<[string, Tiles]> | undefined
   /** The limit when the sweep began, and the one up to which all keys are clean. */
@@ -47,7 +46,6 @@ export class WindowShard implements FoldShard, ReadableShard {
     this.#window = window
     this.#reads = Object.keys(plan.view.join).length === 0 ? undefined : new TableReads()
     this.#context = new ViewContext(plan, context.tables, undefined, this.#reads)
-    this.#initialText = canonicalText(plan.packing.initial())
   }
 
   fold(record: LogRecord, output: FoldOutput): void {
@@ -95,11 +93,10 @@ export class WindowShard implements FoldShard, ReadableShard {
 
   encodeKey(key: string): Uint8Array | undefined {
     const tiles = this.#kept(key)
-    const told = tiles.filter(([, state]) => canonicalText(state) !== this.#initialText)
     const reads = this.#readsOf(key)
-    if (told.length === 0 && reads === undefined) return undefined
+    if (tiles.length === 0 && reads === undefined) return undefined
     return canonicalBytes({
-      tiles: told,
+      tiles,
       ...(reads === undefined ? {} : { reads }),
     } satisfies Image)
   }
@@ -176,14 +173,16 @@ export class WindowShard implements FoldShard, ReadableShard {
     return this.#window.late === 'ignore' && this.#isLate(record)
   }
 
-  /** The tiles of a key that are not gone, by start. */
+  /** The tiles of a key that are not gone and say something, by start. */
   #kept(key: string): [start: number, state: unknown][] {
     const tiles = this.#keys.get(key)
     if (tiles === undefined) return []
     const kept: [number, unknown][] = []
     const limit = this.#limit()
+    const { packing } = this.#plan
     tiles.starts.forEach((start, index) => {
-      if (start > limit) kept.push([start, this.#plan.packing.unpack(tiles.packed[index])])
+      const packed = tiles.packed[index]
+      if (start > limit && !packing.isBlank(packed)) kept.push([start, packing.unpack(packed)])
     })
     return kept
   }
