@@ -202,6 +202,7 @@ async function assemble<A extends App>(
     return ingest.events(events.map(plainTime), how)
   }
   const closeAll = async (): Promise<void> => {
+    backends.hurry?.()
     await server.close()
     await keys.close()
     await runtime.close()

@@ -78,9 +78,14 @@ export class Committer {
     this.#flushing ??= this.#flush()
   }
 
+  /** From now on a database that is away is waited for a little while only. */
+  hurry(): void {
+    this.#closingAtMs ??= this.#options.clock.monotonicMs()
+  }
+
   /** Resolves when all that was taken is settled. */
   async close(): Promise<void> {
-    this.#closingAtMs = this.#options.clock.monotonicMs()
+    this.hurry()
     await this.#flushing
   }
 
@@ -222,7 +227,7 @@ export class Committer {
     return patiently(call, {
       clock,
       logger,
-      isTooLate: () => this.#isTooLate(),
+      isTooLate: () => this.isTooLate(),
       onRetry: isLost => {
         this.counters.commitRetries += 1
         if (isLost) onLost?.()
@@ -230,7 +235,8 @@ export class Committer {
     })
   }
 
-  #isTooLate(): boolean {
+  /** True when the log is being closed and the database was waited for long enough. */
+  isTooLate(): boolean {
     if (this.#closingAtMs === undefined) return false
     return this.#options.clock.monotonicMs() - this.#closingAtMs > CLOSING_MS
   }

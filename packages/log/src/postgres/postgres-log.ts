@@ -84,6 +84,11 @@ export interface PostgresLog extends EventLog {
   streams(): readonly StreamSpec[]
   /** The newest step of every processor, generation and source partition. */
   stepHeads(): readonly StepRecord[]
+  /**
+   * Says that the log is about to be closed: what the database does not answer is given up after
+   * ten seconds, so that whoever has to wait for them before the log is closed can end.
+   */
+  hurry(): void
 }
 
 /** Opens the log in a database; makes or changes its tables when they are missing or old. Refuses LOG_FORMAT_UNKNOWN. */
@@ -325,6 +330,10 @@ class SharedLog implements PostgresLog {
     }
   }
 
+  hurry(): void {
+    this.#committer.hurry()
+  }
+
   close(): Promise<void> {
     this.#closing ??= this.#close()
     return this.#closing
@@ -370,7 +379,8 @@ class SharedLog implements PostgresLog {
   #readPatiently<T>(read: () => Promise<T>): Promise<T> {
     const { clock, logger } = this.#ports
     const untilMs = clock.monotonicMs() + READ_PATIENCE_MS
-    const isTooLate = (): boolean => this.#closing !== undefined || clock.monotonicMs() > untilMs
+    const isTooLate = (): boolean =>
+      this.#closing !== undefined || this.#committer.isTooLate() || clock.monotonicMs() > untilMs
     return patiently(read, { clock, logger, isTooLate })
   }
 

@@ -61,6 +61,8 @@ export interface Backends {
   readonly files?: LogFiles
   /** Shown by commands of this machine; undefined where no directory is shared. */
   readonly operatorToken: string | undefined
+  /** Called when closing begins: nothing of it waits for a database that is away for longer than seconds. */
+  hurry?(): void
   /** Tells other processes where this one answers. */
   announce(url: string): Promise<void>
   /** Closes all of it, the log last but for the lock. */
@@ -173,7 +175,9 @@ function isFolded(app: App): boolean {
 async function openInDatabase(
   options: BackendOptions,
   url: string,
-): Promise<Pick<Backends, 'identity' | 'log' | 'snapshots' | 'close'> & { leases: Leases }> {
+): Promise<
+  Pick<Backends, 'identity' | 'log' | 'snapshots' | 'hurry' | 'close'> & { leases: Leases }
+> {
   const { app, clock, random, logger, limits } = options
   const { postgres, store, database } = await openDatabase(url, logger)
   try {
@@ -195,6 +199,7 @@ async function openInDatabase(
       log,
       leases: log.leases,
       snapshots,
+      hurry: () => log.hurry(),
       async close() {
         await snapshots.close()
         await log.close()
