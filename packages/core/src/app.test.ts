@@ -157,6 +157,20 @@ test('a faulty definition is refused with the place of the fault', () => {
   refusedAt({ ...base, items: [item('x', { '1': text() })] }, 'items.x.1')
   refusedAt({ ...base, items: [item('x', { a: 'text' } as never)] }, 'items.x.a')
   refusedAt({ ...base, items: [item('x', null as never)] }, 'items.x')
+  const unmeant = [
+    int({ min: 5, max: 1 }),
+    int({ max: Number.NaN }),
+    float({ min: -Infinity }),
+    float({ max: '7' as never }),
+    text({ min: 3, max: 2 }),
+    text({ max: -1 }),
+    text({ max: 1.5 }),
+    text().many({ max: -1 }),
+    int({ min: 5, max: 1 }).many(),
+    oneOf(),
+  ]
+  for (const field of unmeant)
+    refusedAt({ ...base, items: [item('x', { field })] }, 'items.x.field')
   refusedAt({ ...base, events: [watched, watched] }, 'events.watched')
   refusedAt(
     { ...base, events: [event('clip.put', watched.fields, { key: 'viewer' })] },

@@ -10,9 +10,11 @@ import { checkInitial, checkMembers, type Refuse } from './definition-checks.ts'
 import { durationMs } from './duration.ts'
 import { coreErrors } from './errors.ts'
 import {
+  boundsFault,
   compileSchema,
   id,
   objectSchema,
+  type Field,
   type Infer,
   type JsonSchema,
   type SchemaIssue,
@@ -167,6 +169,8 @@ function checkFields(fields: unknown, path: string, refuse: Refuse): void {
     if (typeof field !== 'object' || field === null || !('schema' in field)) {
       refuse(`${path}.${name}`, 'it is not a field such as text() or int()')
     }
+    const fault = boundsFault((field as Field<unknown>).schema)
+    if (fault !== undefined) refuse(`${path}.${name}`, fault)
   }
 }
 

@@ -154,6 +154,36 @@ export function objectSchema(fields: Fields): JsonSchema {
   return { type: 'object', properties, required, additionalProperties: false }
 }
 
+/** Lower and upper bounds of values, of the units of texts, and of the entries of lists. */
+const BOUNDS = [
+  ['minimum', 'maximum'],
+  ['minLength', 'maxLength'],
+  ['minItems', 'maxItems'],
+] as const
+
+/** Why the bounds of a field's schema cannot be meant: no value would fit, or one is no bound. */
+export function boundsFault(schema: JsonSchema): string | undefined {
+  for (const [low, high] of BOUNDS) {
+    for (const keyword of [low, high]) {
+      const bound = schema[keyword] ?? 0
+      const isBound = low === 'minimum' ? Number.isFinite(bound) : isCount(bound)
+      if (isBound) continue
+      return `${keyword} cannot be ${typeof bound === 'number' ? bound : JSON.stringify(bound)}`
+    }
+    const [least, most] = [schema[low], schema[high]] as (number | undefined)[]
+    if (least !== undefined && most !== undefined && least > most) {
+      return `${low} ${least} is above ${high} ${most}`
+    }
+  }
+  if (Array.isArray(schema['enum']) && schema['enum'].length === 0) return 'it names no value'
+  const { items } = schema
+  return items === undefined ? undefined : boundsFault(items as JsonSchema)
+}
+
+function isCount(bound: unknown): boolean {
+  return Number.isSafeInteger(bound) && (bound as number) >= 0
+}
+
 /** Where and why a value does not fit. */
 export interface SchemaIssue {
   /** JSON Pointer (RFC 6901) of the place; empty for the whole value. */

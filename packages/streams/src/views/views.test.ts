@@ -381,7 +381,7 @@ describe('a state that says nothing', () => {
     }),
   ]
   const options = { window: tumbling('1h') }
-  const windows = kinds.map(kind => ({ ...kind, ...options }) as AnyView)
+  const windows = kinds.map((kind): AnyView => ({ ...kind, ...options }))
 
   it('is no value, before a restart as after it', () => {
     for (const kind of [...kinds, ...windows]) {
