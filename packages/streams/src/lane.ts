@@ -72,6 +72,13 @@ export function errorText(error: unknown): string {
   return text.replace(/\s+/g, ' ').toWellFormed().slice(0, ERROR_LENGTH_MAX)
 }
 
+/** A copy of a lane that is being built; it hears of late table versions like the live one. */
+export interface Beside {
+  readonly lane: Lane
+  /** Keys that read a table of which a version came late. */
+  readonly stale: Set<string>
+}
+
 /** See the head of the file. */
 export class Lane<Shard extends FoldShard = FoldShard> {
   readonly options: LaneOptions<Shard>
@@ -99,6 +106,8 @@ export class Lane<Shard extends FoldShard = FoldShard> {
   readonly counters = { folded: 0, skipped: 0, failed: 0, passed: 0, waited: 0 }
   /** Keys that the log says are parked at an offset that is folded again after a restart. */
   readonly forced = new Map<number, ParkedKey[]>()
+  /** In which keys are being folded again, for as long as that takes. */
+  readonly copies = new Set<Beside>()
 
   readonly #types: ReadonlySet<string> | undefined
   readonly #suspects = new Set<string>()

@@ -5,9 +5,9 @@
  */
 import type { ParkedKey } from '@millrace/log'
 import { foldLane } from './fold-lane.ts'
-import type { Lane } from './lane.ts'
+import type { Beside, Lane } from './lane.ts'
 import { expectedState, foldKey, retryParked, type RefoldPorts } from './refold.ts'
-import type { Beside, LaneRunner } from './runner.ts'
+import type { LaneRunner } from './runner.ts'
 import { Slices } from './slices.ts'
 
 /** Name of the state that belongs to no key, among keys that differ. */
@@ -55,22 +55,27 @@ export async function refoldKeys(
   const { lane } = laneRunner
   const single = async (key: string): Promise<void> => {
     const to = lane.parked.get(key)?.offset ?? lane.consumed
-    applyState(lane, key, await foldKey(ports, lane, key, to))
+    await foldKey(ports, lane, key, to, state => applyState(lane, key, state))
   }
   if (keys.length <= SINGLE_KEYS_MAX) {
     for (const key of keys) await single(key)
     return
   }
-  const beside = createBeside(lane)
-  await foldLane(ports, beside, lane.consumed)
-  const slices = new Slices(ports.clock, ports.sliceMs)
-  for (const key of keys) {
-    if (lane.parked.has(key) === beside.parked.has(key)) {
-      applyState(lane, key, { bytes: beside.shard.encodeKey(key) })
-    } else {
-      await single(key)
+  const beside: Beside = { lane: createBeside(lane), stale: new Set() }
+  lane.copies.add(beside)
+  try {
+    await foldLane(ports, beside.lane, lane.consumed)
+    const slices = new Slices(ports.clock, ports.sliceMs)
+    for (const key of keys) {
+      if (lane.parked.has(key) === beside.lane.parked.has(key) && !beside.stale.has(key)) {
+        applyState(lane, key, { bytes: beside.lane.shard.encodeKey(key) })
+      } else {
+        await single(key)
+      }
+      await slices.pause()
     }
-    await slices.pause()
+  } finally {
+    lane.copies.delete(beside)
   }
 }
 

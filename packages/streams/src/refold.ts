@@ -9,7 +9,7 @@
 import type { Clock } from '@millrace/core'
 import type { EventLog, LogRecord } from '@millrace/log'
 import { streamsErrors } from './errors.ts'
-import type { Lane, Parked, Parking } from './lane.ts'
+import type { Beside, Lane, Parked, Parking } from './lane.ts'
 import { Slices } from './slices.ts'
 
 /** What refolding needs beside the lane. */
@@ -28,27 +28,43 @@ export interface KeyState {
 
 /**
  * The state of `key` after its records before offset `to`, at the time of the live lane. The policy
- * `pass` leaves failing records out; with `park` the first failure ends the history.
+ * `pass` leaves failing records out; with `park` the first failure ends the history. When a version
+ * comes meanwhile of a row that the key read, it is folded once more; `take` is called with the state
+ * in the turn in which nothing of that kind was missed.
  */
 export async function foldKey(
   ports: RefoldPorts,
   lane: Lane,
   key: string,
   to: number,
+  take?: (state: KeyState) => void,
 ): Promise<KeyState> {
   // A copy before each record is dear; histories seldom need one.
-  const plain = await foldOnce(ports, lane, key, to, false)
-  return plain ?? ((await foldOnce(ports, lane, key, to, true)) as KeyState)
+  let isGuarded = false
+  for (;;) {
+    const copy: Beside = { lane: lane.createBeside(), stale: new Set() }
+    lane.copies.add(copy)
+    try {
+      const state = await foldOnce(ports, { lane, beside: copy.lane }, key, to, isGuarded)
+      if (state === undefined) {
+        isGuarded = true
+      } else if (!copy.stale.has(key)) {
+        take?.(state)
+        return state
+      }
+    } finally {
+      lane.copies.delete(copy)
+    }
+  }
 }
 
 async function foldOnce(
   ports: RefoldPorts,
-  lane: Lane,
+  { lane, beside }: { lane: Lane; beside: Lane },
   key: string,
   to: number,
   isGuarded: boolean,
 ): Promise<KeyState | undefined> {
-  const beside = lane.createBeside()
   const slices = new Slices(ports.clock, ports.sliceMs)
   let last: LogRecord | undefined
   let failure: KeyState['failure']

@@ -1,17 +1,11 @@
 /** A fold as it runs: its lanes with what the runtime keeps about them. */
 import { invariant, partitionName, type Position } from '@millrace/core'
 import type { FoldDefinition, FoldShard, ParkedInfo } from './fold.ts'
-import type { Lane } from './lane.ts'
+import type { Beside, Lane } from './lane.ts'
 import type { Lineage } from './generations.ts'
 import { snapshotNameOf } from './rebuilds/events.ts'
 import type { StepWriter } from './step-writer.ts'
 import type { FoldHandle, FoldStatus } from './streams.ts'
-
-/** A copy of a lane that is being built; it hears of late table versions like the live one. */
-export interface Beside {
-  readonly lane: Lane
-  readonly stale: Set<string>
-}
 
 /** One lane, and who may touch it. */
 export class LaneRunner {

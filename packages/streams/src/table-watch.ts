@@ -9,9 +9,9 @@
  */
 import { partitionName, type Position } from '@millrace/core'
 import type { EventLog, LogRecord } from '@millrace/log'
-import type { Lane } from './lane.ts'
+import type { Beside, Lane } from './lane.ts'
 import { tableKindsOf } from './assemble.ts'
-import type { Beside, FoldRunner, LaneRunner } from './runner.ts'
+import type { FoldRunner, LaneRunner } from './runner.ts'
 
 /** See the head of the file. */
 export class TableWatch {
@@ -188,9 +188,7 @@ export class TableWatch {
     fromMs: number,
   ): void {
     const before = laneRunner.stale.size
-    for (const key of laneRunner.lane.shard.readersOf?.(kind, id, fromMs) ?? []) {
-      laneRunner.stale.add(key)
-    }
+    markBeside(laneRunner, kind, id, fromMs)
     for (const beside of laneRunner.besides) markBeside(beside, kind, id, fromMs)
     if (before === 0 && laneRunner.stale.size > 0) this.#onStale(runner, laneRunner)
   }
@@ -198,8 +196,10 @@ export class TableWatch {
 
 type Mark = (kind: string, id: string, fromMs: number) => void
 
+/** Of a lane, and of the copies in which keys of it are being folded again. */
 function markBeside({ lane, stale }: Beside, kind: string, id: string, fromMs: number): void {
   for (const key of lane.shard.readersOf?.(kind, id, fromMs) ?? []) stale.add(key)
+  for (const copy of lane.copies) markBeside(copy, kind, id, fromMs)
 }
 
 function push<K, V>(map: Map<K, V[]>, key: K, value: V): void {
