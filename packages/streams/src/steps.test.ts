@@ -69,6 +69,8 @@ describe('steps', () => {
     await world.commit(...[first, second].map(key => textEvent('person', key, 'bad')))
     await world.settle()
     assert.equal(world.streams.fold('letters').parked().length, 2)
+    const source = { processor: 'letters', generation: 1, stream: 'person', partition: 0 }
+    while (world.log.steps(source)[0]?.consumed !== 2) await turn()
     // Two steps are on their way when the first is refused: they are sent again as one.
     const refusals = Promise.withResolvers<void>()
     const steps: unknown[] = []
