@@ -17,7 +17,7 @@ import { openMillrace } from '../millrace.ts'
 import { nextApp } from '../testing/posts.ts'
 import { assertServed, FOLD, recordsOf } from '../testing/rebuilt.ts'
 
-const ROUNDS = Number(process.env['MILLRACE_CRASH_RUNS'] ?? 4)
+const ROUNDS = Math.min(Number(process.env['MILLRACE_CRASH_RUNS'] ?? 3), 20)
 const SEED = Number(process.env['MILLRACE_CRASH_SEED'] ?? 1)
 const WORKER = fileURLToPath(new URL('../testing/rebuild-crash-worker.ts', import.meta.url))
 /** A rebuild and the way back have so many states. */
