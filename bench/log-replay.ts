@@ -18,7 +18,8 @@ import type { EventLog } from '@millrace/log'
 import { openNodeDisk } from '@millrace/log/disk'
 import { createSplitThread, openFileLog } from '@millrace/log/file'
 import { createMemorySnapshotStore } from '@millrace/store/memory'
-import { openStreams, type FoldDefinition } from '@millrace/streams'
+import { openStreams } from '@millrace/streams'
+import { countingFold } from './log/counting.ts'
 import { STREAM, createEventSource, median } from './log/events.ts'
 
 const PARTITIONS = 8
@@ -89,22 +90,7 @@ async function replay(log: EventLog, touch: 'key' | 'data'): Promise<Rate> {
   }
 }
 
-const counting: FoldDefinition = {
-  name: 'counting',
-  version: '1',
-  source: STREAM,
-  onFailure: 'park',
-  createShard: () => {
-    const counts = new Map<string, number>()
-    return {
-      fold: record => void counts.set(record.key, (counts.get(record.key) ?? 0) + 1),
-      keys: () => counts.keys(),
-      keyCount: () => counts.size,
-      encodeKey: key => Buffer.from(`${counts.get(key)}`),
-      decodeKey: (key, bytes) => void counts.set(key, Number(Buffer.from(bytes ?? []).toString())),
-    }
-  },
-}
+const counting = countingFold(STREAM)
 
 /** From the opening of the runtime, without a snapshot, until the fold has counted every record. */
 async function fold(log: EventLog): Promise<Rate> {

@@ -32,6 +32,7 @@ import { openNodeDisk } from '@millrace/log/disk'
 import { openFileLog } from '@millrace/log/file'
 import { openMemoryLog } from '@millrace/log/memory'
 import { compileViews, openStreams, type FoldDefinition } from '@millrace/streams'
+import { countingFold } from './log/counting.ts'
 import { createMemorySnapshotStore } from '@millrace/store/memory'
 
 const { values } = parseArgs({
@@ -116,23 +117,7 @@ async function fill(log: EventLog, count: number, people: number): Promise<void>
   }
 }
 
-/** Counts per key, without what a declared view costs. */
-const counting: FoldDefinition = {
-  name: 'counting',
-  version: '1',
-  source: 'person',
-  onFailure: 'park',
-  createShard: () => {
-    const counts = new Map<string, number>()
-    return {
-      fold: record => void counts.set(record.key, (counts.get(record.key) ?? 0) + 1),
-      keys: () => counts.keys(),
-      keyCount: () => counts.size,
-      encodeKey: key => Buffer.from(`${counts.get(key)}`),
-      decodeKey: (key, bytes) => void counts.set(key, Number(Buffer.from(bytes ?? []).toString())),
-    }
-  },
-}
+const counting = countingFold('person')
 
 async function measure(
   views: Readonly<Record<string, AnyView>>,
