@@ -1,36 +1,22 @@
 /** Several runtimes over one log: a switch in one of them is followed by all. */
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { countView, event, id, int, isError, silentLogger, systemClock, view, type AnyView, type Clock } from '@millrace/core' // prettier-ignore
+import { isError, silentLogger, systemClock, type AnyView, type Clock } from '@millrace/core'
 import type { NewEvent } from '@millrace/log'
 import { openMemoryLog } from '@millrace/log/memory'
 import { createMemorySnapshotStore } from '@millrace/store/memory'
 import { openStreams } from '../runtime.ts'
 import type { Streams } from '../streams.ts'
 import { readAll } from '../testing/folds.ts'
+import { doubled, notes, plays } from '../testing/plays.ts'
 import { SharedLog, type LogMember } from '../testing/shared-log.ts'
 import { settle } from '../testing/stack.ts'
 import { PARTITIONS } from '../testing/world.ts'
 import { compileViews } from '../views/compile.ts'
 import { createViewReader } from '../views/reader.ts'
 
-const watched = event('watched', { viewer: id('person'), ms: int() }, { key: 'viewer' })
-const noted = event('noted', { person: id('person') }, { key: 'person' })
 const PEOPLE = 8
 const FOLD = 'view.plays'
-
-const plays = countView({ from: [watched], key: 'viewer' })
-const doubled = view({ from: [watched], key: 'viewer', initial: () => 0, fold: state => state + 2, replaces: plays }) // prettier-ignore
-const notes = view({
-  from: [watched],
-  key: 'viewer',
-  emits: [noted],
-  initial: () => 0,
-  fold(state, _event, context) {
-    context.emit(noted, { person: context.key })
-    return state + 1
-  },
-})
 
 /** A hundred times as fast as the clock on the wall. */
 const fastClock: Clock = {

@@ -5,34 +5,18 @@
  */
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
-import { countView, event, id, int, view, type AnyView } from '@millrace/core'
+import type { AnyView } from '@millrace/core'
 import type { EventLog, NewEvent } from '@millrace/log'
 import type { SnapshotStore } from '@millrace/store'
 import { readAll } from '../testing/folds.ts'
+import { doubled, notes, plays } from '../testing/plays.ts'
 import { PARTITIONS, TestWorld, turn } from '../testing/world.ts'
 import { compileViews } from '../views/compile.ts'
 import { createViewReader } from '../views/reader.ts'
 import { BuildBook, REBUILDS_STREAM } from './events.ts'
 
-const watched = event('watched', { viewer: id('person'), ms: int() }, { key: 'viewer' })
-const noted = event('noted', { person: id('person') }, { key: 'person' })
 const PEOPLE = 9
 const EVENTS = 90
-
-const plays = countView({ from: [watched], key: 'viewer' })
-/** Another version, which is told from the first one by what it says. */
-const doubled = view({ from: [watched], key: 'viewer', initial: () => 0, fold: state => state + 2, replaces: plays }) // prettier-ignore
-/** Emits a record each time; of this one the version stays. */
-const notes = view({
-  from: [watched],
-  key: 'viewer',
-  emits: [noted],
-  initial: () => 0,
-  fold(state, _event, context) {
-    context.emit(noted, { person: context.key })
-    return state + 1
-  },
-})
 
 function watch(number: number): NewEvent {
   const viewer = `p${number % PEOPLE}`
