@@ -12,37 +12,21 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { gunzipSync } from 'node:zlib'
-import { command, contentsOf, done, watches } from '../testing/backups.ts'
+import { command, contentsOf, done, served, watches, type Served } from '../testing/backups.ts'
 import { openForTest } from '../testing/clips.ts'
 import { send } from '../testing/http.ts'
 
-/** A server in this process, over a directory of its own. */
-async function served(t: TestContext): Promise<{
-  root: string
-  data: string
-  url: string
-  track: (from: number, to: number) => Promise<string>
-  close: () => Promise<void>
-}> {
-  const root = mkdtempSync(join(tmpdir(), 'millrace-backup-cli-'))
-  const data = join(root, 'data')
-  let millrace: Awaited<ReturnType<typeof openForTest>> | undefined = await openForTest({ data })
-  const { url } = await millrace.listen()
-  const close = async (): Promise<void> => {
-    await millrace?.close()
-    millrace = undefined
-  }
-  t.after(async () => {
-    await close()
-    rmSync(root, { recursive: true })
-  })
+/** A server, and what sends it watches and gives the position behind them. */
+async function tracked(
+  t: TestContext,
+): Promise<Served & { track: (from: number, to: number) => Promise<string> }> {
+  const server = await served(t)
   return {
-    root,
-    data,
-    url,
-    close,
+    ...server,
     async track(from, to) {
-      const { json, status, headers } = await send(url, '/v1/events', { body: watches(from, to) })
+      const { json, status, headers } = await send(server.url, '/v1/events', {
+        body: watches(from, to),
+      })
       assert.equal(status, 200, JSON.stringify(json))
       return headers.get('millrace-position') ?? ''
     },
@@ -53,7 +37,7 @@ const codeOf = (result: Record<string, unknown>): string =>
   (result['error'] as { code: string }).code
 
 test('a running server is backed up, and restored to any of its positions and to times', async t => {
-  const { root, data, url, track, close } = await served(t)
+  const { root, data, url, track, close } = await tracked(t)
   const place = join(root, 'store')
   const positions: string[] = []
   for (let batch = 0; batch < 6; batch++) positions.push(await track(batch * 50, batch * 50 + 50))
@@ -92,7 +76,7 @@ test('a running server is backed up, and restored to any of its positions and to
 })
 
 test('a directory that no server has is backed up, listed, verified and pruned', async t => {
-  const { root, data, track, close } = await served(t)
+  const { root, data, track, close } = await tracked(t)
   const place = join(root, 'store')
   await track(0, 100)
   await close()
@@ -127,7 +111,7 @@ test('a directory that no server has is backed up, listed, verified and pruned',
 })
 
 test('what cannot be backed up or restored is refused with what to do', async t => {
-  const { root, data, track } = await served(t)
+  const { root, data, track } = await tracked(t)
   await track(0, 10)
   const nothing = join(root, 'nothing')
   mkdirSync(nothing)
@@ -158,7 +142,7 @@ test('what cannot be backed up or restored is refused with what to do', async t 
 })
 
 test('a standby follows what is shipped, takes over, and the old primary can no longer ship', async t => {
-  const { root, data, track, close } = await served(t)
+  const { root, data, track, close } = await tracked(t)
   const place = join(root, 'store')
   const standby = join(root, 'standby')
   const follow = ['standby', '--from', place, '--data', standby, '--once']

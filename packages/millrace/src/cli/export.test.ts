@@ -5,8 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test, type TestContext } from 'node:test'
 import { parquetMetadata, parquetReadObjects } from 'hyparquet'
-import { command, contentsOf, done, watches } from '../testing/backups.ts'
-import { openForTest } from '../testing/clips.ts'
+import { command, contentsOf, done, served, watches, type Served } from '../testing/backups.ts'
 import { send } from '../testing/http.ts'
 
 const CLIPS = new URL('../testing/clips.ts', import.meta.url).href
@@ -17,28 +16,12 @@ after(() => rmSync(apps, { recursive: true }))
 const APP = ['--app', join(apps, 'app.ts')]
 
 /** A server with 300 watches and a question, whose text is personal. */
-async function served(t: TestContext): Promise<{
-  root: string
-  data: string
-  url: string
-  close: () => Promise<void>
-}> {
-  const root = mkdtempSync(join(tmpdir(), 'millrace-export-'))
-  const data = join(root, 'data')
-  let millrace: Awaited<ReturnType<typeof openForTest>> | undefined = await openForTest({ data })
-  const { url } = await millrace.listen()
-  const close = async (): Promise<void> => {
-    await millrace?.close()
-    millrace = undefined
-  }
-  t.after(async () => {
-    await close()
-    rmSync(root, { recursive: true })
-  })
+async function filled(t: TestContext): Promise<Served> {
+  const server = await served(t)
   const asked = { type: 'asked', id: 'q-1', data: { person: 'p1', question: 'why?' } }
-  const { status } = await send(url, '/v1/events', { body: [...watches(0, 300), asked] })
+  const { status } = await send(server.url, '/v1/events', { body: [...watches(0, 300), asked] })
   assert.equal(status, 200)
-  return { root, data, url, close }
+  return server
 }
 
 const codeOf = (result: Record<string, unknown>): unknown =>
@@ -46,7 +29,7 @@ const codeOf = (result: Record<string, unknown>): unknown =>
 
 for (const format of ['jsonl', 'parquet']) {
   test(`a running server is exported as ${format}, and the import gives the same views`, async t => {
-    const { root, data, close } = await served(t)
+    const { root, data, close } = await filled(t)
     const folder = join(root, 'export')
     const to = join(root, 'imported')
     const exported = await done(['export', '--to', folder, '--format', format, '--personal', '--data', data]) // prettier-ignore
@@ -74,7 +57,7 @@ for (const format of ['jsonl', 'parquet']) {
 }
 
 test('personal fields are masked unless they are asked for, and such an export is not imported', async t => {
-  const { root, data } = await served(t)
+  const { root, data } = await filled(t)
   const folder = join(root, 'masked')
   await done(['export', '--to', folder, '--data', data])
   const text = readdirSync(join(folder, 'records/person'))
@@ -89,7 +72,7 @@ test('personal fields are masked unless they are asked for, and such an export i
 })
 
 test('single streams are exported, to Parquet that says its columns', async t => {
-  const { root, data } = await served(t)
+  const { root, data } = await filled(t)
   const folder = join(root, 'some')
   const words = ['export', '--to', folder, '--format', 'parquet', '--personal', '--data', data]
   await done([...words, '--streams', 'person'])
@@ -108,7 +91,7 @@ test('single streams are exported, to Parquet that says its columns', async t =>
 })
 
 test('an import that was interrupted goes on, and what is not as exported is refused', async t => {
-  const { root, data, close } = await served(t)
+  const { root, data, close } = await filled(t)
   const folder = join(root, 'export')
   await done(['export', '--to', folder, '--personal', '--data', data])
   assert.equal(codeOf(await command(['export', '--to', folder, '--data', data])), 'EXPORT_NOT_EMPTY') // prettier-ignore

@@ -1,9 +1,38 @@
 /** Commands on backups, and what a restored directory must be. */
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { TestContext } from 'node:test'
 import { systemClock, systemRandom } from '@millrace/core'
 import { runCommand } from '../cli/main.ts'
 import { openForTest, watchedBy } from './clips.ts'
+
+/** A server in this process, over a directory of its own, which goes with the test. */
+export interface Served {
+  readonly root: string
+  readonly data: string
+  readonly url: string
+  readonly close: () => Promise<void>
+}
+
+/** Starts one. */
+export async function served(t: TestContext): Promise<Served> {
+  const root = mkdtempSync(join(tmpdir(), 'millrace-served-'))
+  const data = join(root, 'data')
+  let millrace: Awaited<ReturnType<typeof openForTest>> | undefined = await openForTest({ data })
+  const { url } = await millrace.listen()
+  const close = async (): Promise<void> => {
+    await millrace?.close()
+    millrace = undefined
+  }
+  t.after(async () => {
+    await close()
+    rmSync(root, { recursive: true })
+  })
+  return { root, data, url, close }
+}
 
 /** Runs a command with `--json` in this process; gives its last object, with the exit code. */
 export async function command(
