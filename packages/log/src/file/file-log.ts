@@ -350,15 +350,7 @@ class FileLog implements FileEventLog {
   }
 
   stats(): LogStats {
-    const streams = this.#state.streams.list().map(({ declared, partitions }) => ({
-      stream: declared.name,
-      partitions: partitions.map(({ start, durableEnd, durableWatermarkMs }) => ({
-        start,
-        end: durableEnd,
-        watermarkMs: durableWatermarkMs,
-      })),
-      bytes: partitions.reduce((sum, partition) => sum + partition.bytes, 0),
-    }))
+    const streams = this.#state.streams.stats()
     const ids = this.#ids.stats()
     const journalBytes = this.#journal.segments.reduce(
       (sum, segment) => sum + Math.max(segment.capacity, segment.fill),

@@ -107,17 +107,7 @@ class FileLogView implements LogView {
   }
 
   stats(): ReturnType<EventLog['stats']> {
-    const streams = this.#current()
-      .state.streams.list()
-      .map(({ declared, partitions }) => ({
-        stream: declared.name,
-        partitions: partitions.map(({ start, durableEnd, durableWatermarkMs }) => ({
-          start,
-          end: durableEnd,
-          watermarkMs: durableWatermarkMs,
-        })),
-        bytes: partitions.reduce((sum, partition) => sum + partition.bytes, 0),
-      }))
+    const streams = this.#current().state.streams.stats()
     const bytes = streams.reduce((sum, stream) => sum + stream.bytes, 0)
     return { streams, bytes, queuedBytes: 0, readOnlyReason: undefined, counters: {}, gauges: {} }
   }

@@ -2,6 +2,7 @@
 import { partitionName, partitionOf } from '@millrace/core'
 import type { Declared } from '../admission.ts'
 import { logErrors } from '../errors.ts'
+import type { StreamStats } from '../log.ts'
 import { KeyChains } from './key-chains.ts'
 import type { Segment } from './segment.ts'
 import type { SplitFile } from './split-file.ts'
@@ -192,6 +193,19 @@ export class StreamTable {
 
   list(): readonly Stream[] {
     return this.#byNumber
+  }
+
+  /** What `LogStats` says of each, as far as it is durable. */
+  stats(): readonly StreamStats[] {
+    return this.list().map(({ declared, partitions }) => ({
+      stream: declared.name,
+      partitions: partitions.map(({ start, durableEnd, durableWatermarkMs }) => ({
+        start,
+        end: durableEnd,
+        watermarkMs: durableWatermarkMs,
+      })),
+      bytes: partitions.reduce((sum, partition) => sum + partition.bytes, 0),
+    }))
   }
 
   *partitions(): Iterable<Partition> {
