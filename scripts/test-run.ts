@@ -7,6 +7,7 @@ import { availableParallelism } from 'node:os'
 import { relative } from 'node:path'
 import { run } from 'node:test'
 import { spec, type TestEvent } from 'node:test/reporters'
+import { stripVTControlCharacters } from 'node:util'
 import type { FileCoverage } from './coverage.ts'
 
 /** One test that did not run, with the reason that it gave. */
@@ -20,7 +21,7 @@ export interface SkippedTest {
 export interface TestReport {
   readonly passed: number
   readonly failed: number
-  /** Of each test or file that failed: its file and name. */
+  /** Of each test or file that failed: its file, its name, and what it said first. */
   readonly failures: readonly string[]
   readonly skipped: readonly SkippedTest[]
   /** Milliseconds of wall-clock time. */
@@ -31,6 +32,8 @@ export interface TestReport {
 
 /** Files that take at least this long are named above the summary. */
 const slowFileSeconds = 10
+/** Lines of a failed test's message that its report keeps. */
+const whyLines = 12
 
 /** Which tests to run. */
 export interface TestSelection {
@@ -113,8 +116,9 @@ function observe(event: TestEvent, tally: Tally): void {
       tally.coverage.push({ path, total, covered })
     }
   } else if (event.type === 'test:fail') {
-    const { file = '', name } = event.data
-    tally.failures.push(`${relative(process.cwd(), file)}: ${name}`)
+    const { file = '', name, details } = event.data
+    const why = whyOf(details.error).replaceAll('\n', '\n    ')
+    tally.failures.push(`${relative(process.cwd(), file)}: ${name}\n    ${why}`)
   } else if (event.type === 'test:pass' && (event.data.skip !== undefined || event.data.todo)) {
     const { skip, todo } = event.data
     tally.skipped.push({
@@ -138,6 +142,12 @@ function observe(event: TestEvent, tally: Tally): void {
     tally.passed = counts.passed
     tally.failed = success ? failed : Math.max(failed, 1)
   }
+}
+
+/** The message of what was thrown, which the runner wraps, without its stack and with few of its lines. */
+function whyOf(error: Error): string {
+  const thrown = error.cause instanceof Error ? error.cause : error
+  return stripVTControlCharacters(thrown.message).split('\n').slice(0, whyLines).join('\n')
 }
 
 function isSummaryStart(event: TestEvent): boolean {
