@@ -33,11 +33,11 @@ export async function rebuildKeys(
     const { lane } = laneRunner
     const different: string[] = []
     for (const key of keys) {
-      const state = await expectedState(ports, lane, key)
-      const isSame = state.failure === undefined && isEqual(state.bytes, lane.shard.encodeKey(key))
-      if (isSame) continue
-      different.push(key)
-      if (shouldReplace) applyState(lane, key, state)
+      await expectedState(ports, lane, key, state => {
+        if (state.failure === undefined && isEqual(state.bytes, lane.shard.encodeKey(key))) return
+        different.push(key)
+        if (shouldReplace) applyState(lane, key, state)
+      })
     }
     return { keys: keys.length, different }
   })

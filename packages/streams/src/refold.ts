@@ -42,16 +42,35 @@ export async function foldKey(
   // A copy before each record is dear; histories seldom need one.
   let isGuarded = false
   for (;;) {
+    const state = await besideOf(
+      lane,
+      beside => foldOnce(ports, { lane, beside }, key, to, isGuarded),
+      (_beside, folded) => {
+        if (folded !== undefined) take?.(folded)
+        return folded
+      },
+    )
+    if (state !== undefined) return state
+    isGuarded = true
+  }
+}
+
+/**
+ * Folds into an empty copy of a lane, and gives what `take` makes of it. The copy hears of table
+ * versions like the lane; when one comes of a row that was read there, it is folded once more. `take`
+ * is called in the turn in which nothing of that kind was missed.
+ */
+async function besideOf<Folded, Taken>(
+  lane: Lane,
+  fold: (beside: Lane) => Promise<Folded>,
+  take: (beside: Lane, folded: Folded) => Taken,
+): Promise<Taken> {
+  for (;;) {
     const copy: Beside = { lane: lane.createBeside(), stale: new Set() }
     lane.copies.add(copy)
     try {
-      const state = await foldOnce(ports, { lane, beside: copy.lane }, key, to, isGuarded)
-      if (state === undefined) {
-        isGuarded = true
-      } else if (!copy.stale.has(key)) {
-        take?.(state)
-        return state
-      }
+      const folded = await fold(copy.lane)
+      if (copy.stale.size === 0) return take(copy.lane, folded)
     } finally {
       lane.copies.delete(copy)
     }
@@ -165,29 +184,49 @@ export async function restoreFailed(ports: RefoldPorts, lane: Lane): Promise<voi
   if (failure === undefined) return
   const { keys, record } = failure
   for (const key of keys) {
-    const state = await foldKey(ports, lane, key, record.offset)
+    const state = await foldKey(ports, lane, key, record.offset, ({ bytes, failure: again }) => {
+      if (again === undefined) lane.replaceKey(key, bytes)
+    })
     if (state.failure !== undefined) {
       const { offset } = state.failure
       const reason = `it is not deterministic: the record at offset ${offset} failed when it was folded again`
       throw streamsErrors.create('FOLD_FAILED', { fold: lane.definition.name, reason })
     }
-    lane.replaceKey(key, state.bytes)
   }
   lane.leaveFailure()
 }
 
-/** The state that a key of the live lane should have; that of a parked key ends before the record at which it waits. */
+/**
+ * The state that a key of the live lane should have; that of a parked key ends before the record at
+ * which it waits. `take` is called with it as by `foldKey`.
+ */
 export async function expectedState(
   ports: RefoldPorts,
   lane: Lane,
   key: string,
+  take?: (state: KeyState) => void,
 ): Promise<KeyState> {
   const parked = lane.parked.get(key)
-  if (parked === undefined) return await foldKey(ports, lane, key, lane.consumed)
+  if (parked === undefined) return await foldKey(ports, lane, key, lane.consumed, take)
   const blamed = await blamedRecord(ports.log, lane, parked.offset)
-  const beside = lane.createBeside()
+  const waits = { key, blamed, to: parked.offset }
+  return await besideOf(
+    lane,
+    beside => foldWaits(ports, { lane, beside }, waits),
+    (_beside, state) => {
+      take?.(state)
+      return state
+    },
+  )
+}
+
+async function foldWaits(
+  ports: RefoldPorts,
+  { lane, beside }: { lane: Lane; beside: Lane },
+  { key, blamed, to }: { key: string; blamed: LogRecord; to: number },
+): Promise<KeyState> {
   const slices = new Slices(ports.clock, ports.sliceMs)
-  for await (const record of historyOf(ports.log, lane, key, 0, parked.offset)) {
+  for await (const record of historyOf(ports.log, lane, key, 0, to)) {
     beside.advanceTo(record)
     try {
       beside.foldOne(record)
@@ -218,9 +257,30 @@ export async function retryParked(
   if (entry === undefined) return false
   const group = [...entry.group].filter(member => lane.parked.has(member)).sort()
   const before = new Map(group.map(member => [member, lane.parked.get(member) as Parked]))
-  const beside = lane.createBeside()
-  beside.mutedBefore = isMuted ? Infinity : 0
-  beside.salt = `\nretry\n${group[0]}`
+  return await besideOf(
+    lane,
+    async beside => {
+      beside.mutedBefore = isMuted ? Infinity : 0
+      beside.salt = `\nretry\n${group[0]}`
+      return await foldParked(ports, lane, beside, before)
+    },
+    (beside, again) => {
+      for (const member of group) lane.replaceKey(member, beside.shard.encodeKey(member))
+      lane.release(group)
+      lane.parkAgain(again, before)
+      lane.emitted.push(...beside.emitted)
+      return !lane.parked.has(key)
+    },
+  )
+}
+
+/** Folds what waited for parked keys; gives those that failed again. */
+async function foldParked(
+  ports: RefoldPorts,
+  lane: Lane,
+  beside: Lane,
+  before: ReadonlyMap<string, Parked>,
+): Promise<Parked[]> {
   const records = new Map<number, LogRecord>()
   for (const [member, { offset }] of before) {
     beside.shard.decodeKey(member, lane.shard.encodeKey(member))
@@ -236,15 +296,10 @@ export async function retryParked(
   const failed = new Set(beside.parked.keys())
   const first = Math.min(...[...before.values()].map(({ offset }) => offset))
   beside.passTime(lane.watermarkMs, await blamedRecord(ports.log, lane, first))
-  const again = [...beside.parked.values()].map(parked =>
+  return [...beside.parked.values()].map(parked =>
     // Its timer failed behind its last record.
     failed.has(parked.key) ? parked : { ...parked, offset: lane.consumed },
   )
-  for (const member of group) lane.replaceKey(member, beside.shard.encodeKey(member))
-  lane.release(group)
-  lane.parkAgain(again, before)
-  lane.emitted.push(...beside.emitted)
-  return !lane.parked.has(key)
 }
 
 async function foldWaiting(

@@ -15,13 +15,11 @@ import {
   type AnyView,
 } from '@millrace/core'
 import { TICK_TYPE, type LogRecord, type NewEvent } from '@millrace/log'
-import { openMemoryLog } from '@millrace/log/memory'
 import type { FoldShard, ShardContext } from '../fold.ts'
 import { readAll } from '../testing/folds.ts'
-import { PARTITIONS, TestWorld, turn } from '../testing/world.ts'
+import { PARTITIONS, TestWorld } from '../testing/world.ts'
 import { compileViews, viewFoldName } from './compile.ts'
 import { createViewReader } from './reader.ts'
-import { tableFoldName } from './table-shard.ts'
 import { Timers } from './timers.ts'
 
 const Clip = item('clip', { topic: text() })
@@ -282,54 +280,6 @@ describe('joins', () => {
     assert.deepEqual(await valueOf(world, 'v', 'p'), { seen: ['old', 'new'] })
     await world.commit(put('newer', 50))
     assert.deepEqual(await valueOf(world, 'v', 'p'), { seen: ['old', 'new'] })
-    assert.deepEqual(await world.differences(), {})
-    await world.streams.close()
-  })
-
-  it('see a version that arrives while the key is folded again, of a row that it reads for the first time', async () => {
-    const chain = view({
-      from: [watched],
-      key: 'viewer',
-      join: { clip: Clip },
-      initial: () => ({ seen: '' }),
-      fold(state, e, { tables }) {
-        const next = tables.clip(e.data.clip)?.topic ?? 'none'
-        state.seen = `${next} ${tables.clip(next)?.topic ?? 'none'}`
-      },
-    })
-    const row = (id: string, topic: string, atMs: number): NewEvent => {
-      const data = { id, attributes: { topic } }
-      return { stream: 'clip', type: 'clip.put', key: id, eventTimeMs: atMs, data, id: `${id}-${topic}` } // prettier-ignore
-    }
-    let isLate = false
-    const { promise: isRead, resolve: reads } = Promise.withResolvers<void>()
-    const { promise: mayEnd, resolve: end } = Promise.withResolvers<void>()
-    const compiled = compileViews({ views: { v: chain }, partitions: PARTITIONS, latenessMs: 0 })
-    const world = new TestWorld(compiled.folds)
-    world.tables = compiled.tables
-    world.extraStreams = compiled.streams
-    world.openLog = options => {
-      const log = openMemoryLog(options)
-      const history = log.history.bind(log)
-      log.history = async function* (request) {
-        yield* history(request)
-        if (!isLate) return
-        reads()
-        await mayEnd
-      }
-      return log
-    }
-    await world.open()
-    await world.commit(row('c1', 'c2', 10), watch('p', 20))
-    assert.deepEqual(await valueOf(world, 'v', 'p'), { seen: 'c2 none' })
-    isLate = true
-    await world.commit(row('c1', 'c3', 15))
-    await isRead
-    await world.commit(row('c3', 'late', 12))
-    const table = world.streams.fold(tableFoldName('clip'))
-    while (table.shardOf('c3').encodeKey('c3') === undefined) await turn()
-    end()
-    assert.deepEqual(await valueOf(world, 'v', 'p'), { seen: 'c3 late' })
     assert.deepEqual(await world.differences(), {})
     await world.streams.close()
   })
