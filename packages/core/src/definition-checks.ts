@@ -60,7 +60,7 @@ export function checkInitial(view: AnyView, path: string, refuse: Refuse): void 
  * undefined for a value that is the same after it was written and read. Members that are undefined
  * are as good as absent.
  */
-function unlikeJson(value: unknown, path = ''): string | undefined {
+export function unlikeJson(value: unknown, path = ''): string | undefined {
   if (value === null || typeof value === 'boolean' || typeof value === 'string') return undefined
   if (typeof value === 'number') return Number.isFinite(value) ? undefined : told(path, `${value}`)
   if (typeof value !== 'object') return told(path, typeof value)

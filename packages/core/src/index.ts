@@ -32,6 +32,7 @@ export {
 export { durationMs, type Duration } from './duration.ts'
 export { Backoff, type BackoffPorts } from './backoff.ts'
 export { quietStack, quietText } from './quiet.ts'
+export { unlikeJson } from './definition-checks.ts'
 export {
   ID_PATTERN,
   bool,

@@ -141,8 +141,10 @@ type CommonKey<E extends EventDefinition> = [E] extends [EventDefinition]
  * Declares a view: a state per key, folded from events.
  *
  * `fold` may change the state in place or return a new one; it must be a pure function of its
- * arguments. The state must be JSON. A throw parks the key (`onFailure: 'park'`, the default) or
- * leaves the event out (`'pass'`).
+ * arguments. The state must be JSON, its numbers finite: it is looked at after every event (some ten
+ * nanoseconds a value), and one that a restart would change counts as a throw. A throw parks the key
+ * (`onFailure: 'park'`, the default) or leaves the event out (`'pass'`). What is emitted must fit its
+ * event.
  */
 export function view<
   const E extends EventDefinition,

@@ -38,6 +38,13 @@ export const streamsErrors = defineErrors({
     message: 'The fold {fold} cannot emit to {stream}: {reason}.',
     remedy: 'Correct the fold, then retry the key that it parked.',
   },
+  STATE_INVALID: {
+    status: 500,
+    retryable: false,
+    message: 'The state of the view {view} would be another one after a restart: it has {found}.',
+    remedy:
+      'Let the fold keep finite numbers, texts, booleans, null, lists and plain objects; then retry the key that it parked.',
+  },
   POSITION_NOT_REACHED: {
     status: 504,
     retryable: true,

@@ -3,7 +3,7 @@
  * by another field it reads a re-keyed stream, which is declared here together with the fold that
  * fills it. Views that join read the versioned tables of the item kinds.
  */
-import { coreErrors, deriveId } from '@millrace/core'
+import { compileSchema, coreErrors, deriveId, objectSchema } from '@millrace/core'
 import type { AnyView, EventDefinition } from '@millrace/core'
 import type { StreamSpec } from '@millrace/log'
 import type { FoldDefinition, FoldShard } from '../fold.ts'
@@ -83,7 +83,12 @@ function compileView(
     view,
     isRekeyed,
     packing: packingOf(() => view.initial()),
-    emits: new Map(view.emits.map(event => [event.name, event])),
+    emits: new Map(
+      view.emits.map(event => [
+        event.name,
+        { event, validator: compileSchema(objectSchema(event.fields)) },
+      ]),
+    ),
   }
   const { window } = view
   const joined = [...new Set(Object.values(view.join).map(item => item.name))].sort()

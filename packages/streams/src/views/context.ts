@@ -60,11 +60,12 @@ export class ViewContext implements AnyContext {
 
   emit(event: EventDefinition, data: unknown): void {
     const { name, emits } = this.#plan
-    if (emits.get(event.name) !== event) {
+    const known = emits.get(event.name)
+    if (known?.event !== event) {
       throw refusal(name, 'emits', `the event ${event.name} is not among them`)
     }
-    const key = (data as Readonly<Record<string, unknown>>)[event.key]
-    if (typeof key !== 'string') throw refusal(name, 'emits', `${event.name} has no ${event.key}`)
+    known.validator.assert(data, `The event ${event.name} that the view ${name} emits`)
+    const key = (data as Readonly<Record<string, string>>)[event.key] as string
     const emission = { stream: event.stream, type: event.name, key, data }
     if (this.#kept !== undefined) this.#kept.push({ ...emission, eventTimeMs: this.#atMs })
     else this.#output?.emit(emission)

@@ -7,6 +7,7 @@ import { ViewContext, eventOf } from './context.ts'
 import { keyIn, type ViewPlan } from './plan.ts'
 import { TableReads, type KeyReads } from './reads.ts'
 import type { ReadableShard } from './reader.ts'
+import { packFolded } from './states.ts'
 import { Timers, type DueTimer } from './timers.ts'
 
 /** A key's state with what belongs to it, as JSON. */
@@ -42,7 +43,7 @@ export class PlainShard implements FoldShard, ReadableShard {
     const state = this.#stateOf(key)
     this.#context.begin(key, record, output)
     const result = view.fold(state, eventOf(this.#plan, record), this.#context)
-    this.#put(key, result === undefined ? state : result)
+    this.#states.set(key, packFolded(this.#plan, result === undefined ? state : result))
     // A timer may have been set to a time that has come already.
     if (this.#timers !== undefined) this.#fireDue(this.#timers, output)
   }
@@ -148,7 +149,7 @@ export class PlainShard implements FoldShard, ReadableShard {
         const kept = this.#context.beginTimer(key, atMs)
         const state = this.#stateOf(key)
         const result = this.#plan.view.onTimer?.(state, name, this.#context)
-        this.#put(key, result === undefined ? state : result)
+        this.#states.set(key, packFolded(this.#plan, result === undefined ? state : result))
         for (const emission of kept) output.emit(emission)
       } catch (error) {
         this.#undoTimer(image, due)

@@ -1,5 +1,5 @@
 /** What the compiler found out about one view, and what its shards need to know. */
-import type { EventDefinition, ViewDefinition } from '@millrace/core'
+import type { EventDefinition, Validator, ViewDefinition } from '@millrace/core'
 import type { LogRecord } from '@millrace/log'
 import type { Packing } from './states.ts'
 
@@ -14,8 +14,11 @@ export interface ViewPlan<S = unknown> {
   /** True when it reads a re-keyed stream. */
   readonly isRekeyed: boolean
   readonly packing: Packing<S>
-  /** Events that it may emit, by name. */
-  readonly emits: ReadonlyMap<string, EventDefinition>
+  /** Events that it may emit, by name, with what checks their data. */
+  readonly emits: ReadonlyMap<
+    string,
+    { readonly event: EventDefinition; readonly validator: Validator }
+  >
 }
 
 const NO_KEYS: readonly string[] = []

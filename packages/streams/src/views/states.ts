@@ -2,6 +2,8 @@
  * States per key, without and with tiles of time. A state that is an object with one number, as
  * counts are, is kept as the number: half the memory, and nothing for the collector to trace.
  */
+import { unlikeJson } from '@millrace/core'
+import { streamsErrors } from '../errors.ts'
 import { canonicalText } from './canonical.ts'
 
 /** Makes and packs states of one view. */
@@ -35,6 +37,38 @@ export function packingOf<S>(initial: () => S): Packing<S> {
     },
     unpack: packed => (typeof packed === 'number' ? { [field]: packed } : packed) as S,
   }
+}
+
+/**
+ * Packs what a fold made, or refuses it: a number that is not finite, or anything else that JSON
+ * would change, would be another state after a restart. Looks at the whole state, each time: which
+ * record is refused may depend on nothing but the records. Throws STATE_INVALID.
+ */
+export function packFolded(
+  { name, packing }: { readonly name: string; readonly packing: Packing<unknown> },
+  state: unknown,
+): unknown {
+  const packed = packing.pack(state)
+  if (isJson(packed)) return packed
+  throw streamsErrors.create('STATE_INVALID', { view: name, found: unlikeJson(state) })
+}
+
+/** Whether `unlikeJson` finds nothing, without a thought for where: it is asked after every event. */
+function isJson(value: unknown): boolean {
+  if (typeof value === 'number') return Number.isFinite(value)
+  if (typeof value === 'string' || typeof value === 'boolean' || value === null) return true
+  if (typeof value !== 'object') return false
+  if (Array.isArray(value)) {
+    for (let index = 0; index < value.length; index++) if (!isJson(value[index])) return false
+    return true
+  }
+  const prototype: unknown = Object.getPrototypeOf(value)
+  if (prototype !== Object.prototype && prototype !== null) return false
+  for (const name in value) {
+    const member = (value as Readonly<Record<string, unknown>>)[name]
+    if (member !== undefined && !isJson(member)) return false
+  }
+  return true
 }
 
 /**

@@ -122,6 +122,70 @@ describe('windows', () => {
   })
 })
 
+describe('a state that a restart would change', () => {
+  const states: readonly (readonly [what: string, where: string, state: () => unknown])[] = [
+    ['NaN', '.n', () => ({ n: 0 / 0 })],
+    ['Infinity', '.of.a[1]', () => ({ n: 1, of: { a: [0, 1 / 0] } })],
+    ['undefined', '.list[0]', () => ({ list: [undefined] })],
+    ['Date', '.at', () => ({ at: new Date(0) })],
+    ['bigint', '.n', () => ({ n: 1n })],
+    ['Set', '', () => new Set(['a'])],
+  ]
+  const from = [watched] as const
+  for (const window of [undefined, tumbling(1_000, { keep: 10_000 })]) {
+    it(`parks its key, with the place: ${window === undefined ? 'plain' : 'windows'}`, async () => {
+      for (const [what, where, state] of states) {
+        const make = (isBroken: () => boolean): AnyView =>
+          view({
+            from,
+            key: 'viewer',
+            version: '1',
+            initial: (): unknown => ({ n: 0 }),
+            fold: (before, { data }) => (data.ms < 0 && isBroken() ? state() : { n: data.ms }),
+            ...(window === undefined ? {} : { window }),
+          }) as AnyView
+        let isBroken = true
+        const world = await openViews({ v: make(() => isBroken) })
+        await world.commit(watch('p', 1, { ms: 1 }), watch('p', 2, { ms: -1 }), watch('q', 3, { ms: 5 })) // prettier-ignore
+        await world.settle()
+        const [parked, ...others] = world.streams.fold('view.v').parked()
+        assert.deepEqual([parked?.key, others], ['p', []])
+        assert.ok(parked?.error.includes(`of the view v`), parked?.error)
+        assert.ok(parked?.error.includes(`it has ${what}${where === '' ? '' : ` at ${where}`}.`), parked?.error) // prettier-ignore
+        const valuesOf = async (): Promise<string[]> =>
+          await Promise.all(['p', 'q'].map(async key => JSON.stringify(await valueOf(world, 'v', key)))) // prettier-ignore
+        const before = await valuesOf()
+        assert.match(before[0] ?? '', /\{"n":1\}/)
+        assert.deepEqual(await world.differences(), {})
+        isBroken = false
+        assert.equal(await world.streams.retry({ fold: 'view.v', key: 'p' }), true)
+        assert.match((await valuesOf())[0] ?? '', /\{"n":-1\}/)
+        await world.streams.close()
+      }
+    })
+  }
+
+  it('made by a timer, parks the key as well', async () => {
+    const v = view({
+      from,
+      key: 'viewer',
+      initial: () => ({ n: 0 }),
+      fold(state, { atMs }, context) {
+        state.n += 1
+        context.timer('end', atMs + 10)
+      },
+      onTimer: () => ({ n: Number.NaN }),
+    })
+    const world = await openViews({ v })
+    await world.commit(watch('p', 1))
+    const [first] = await readAll(world.log, 'person', PARTITIONS)
+    await world.commit(tick(first?.partition ?? 0, 50))
+    assert.deepEqual(await valueOf(world, 'v', 'p'), { n: 1 })
+    assert.match(world.streams.fold('view.v').parked()[0]?.error ?? '', /NaN at \.n/)
+    await world.streams.close()
+  })
+})
+
 describe('timers', () => {
   const build = (isBroken: () => boolean, onFailure: 'park' | 'pass' = 'park'): AnyView =>
     view({
@@ -173,6 +237,28 @@ describe('timers', () => {
       await world.settle()
       const [parked] = world.streams.fold('view.v').parked()
       assert.ok(parked?.error.includes(`views.v.${member}`), parked?.error)
+      await world.streams.close()
+    }
+  })
+
+  it('emit what their event is declared to carry, or park the key', async () => {
+    for (const data of [{}, { person: 'p' }, { person: 'p', at: Number.NaN }]) {
+      const v = view({
+        from: [watched],
+        key: 'viewer',
+        emits: [noted],
+        initial: () => ({ n: 0 }),
+        fold: (_, __, context) => context.emit(noted, data as never),
+      })
+      const world = await openViews({ v })
+      await world.commit(watch('p', 100))
+      await world.settle()
+      const [parked] = world.streams.fold('view.v').parked()
+      assert.match(
+        parked?.error ?? 'nothing',
+        /The event noted that the view v emits .*(person|at)/,
+      )
+      assert.deepEqual((await readAll(world.log, 'person', PARTITIONS)).map(({ type }) => type), ['watched']) // prettier-ignore
       await world.streams.close()
     }
   })

@@ -16,7 +16,7 @@ import { decodeWatermark, encodeWatermark } from './plain-shard.ts'
 import { keyIn, lateWatermark, type ViewPlan } from './plan.ts'
 import type { ReadableShard, WindowValue } from './reader.ts'
 import { TableReads, type KeyReads } from './reads.ts'
-import { dropTiles, putTile, tileIndex, type Tiles } from './states.ts'
+import { dropTiles, packFolded, putTile, tileIndex, type Tiles } from './states.ts'
 
 interface Image {
   readonly tiles: readonly (readonly [start: number, state: unknown])[]
@@ -61,7 +61,7 @@ export class WindowShard implements FoldShard, ReadableShard {
     const state = isKnown ? packing.unpack(tiles.packed[index]) : packing.initial()
     this.#context.begin(key, record, output)
     const result = view.fold(state, eventOf(this.#plan, record), this.#context)
-    const packed = packing.pack(result === undefined ? state : result)
+    const packed = packFolded(this.#plan, result === undefined ? state : result)
     if (tiles === undefined) this.#keys.set(key, { starts: [start], packed: [packed] })
     else putTile(tiles, index, start, packed)
   }
