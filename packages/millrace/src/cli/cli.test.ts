@@ -270,9 +270,9 @@ test('init: a project whose user has an old Node brings a newer one along', asyn
     return JSON.parse(text) as Record<string, unknown>
   }
   const old = await manifest('by-20', 'npm/10.8.2 node/v20.20.2 linux x64 workspaces/false')
-  assert.deepEqual(old['devDependencies'], { node: '^24.0.0' })
+  assert.deepEqual(old['devDependencies'], { node: '^24.0.0', typescript: '^7.0.0' })
   const recent = await manifest('by-24', 'npm/11.0.0 node/v24.1.0 linux x64 workspaces/false')
-  assert.equal(recent['devDependencies'], undefined)
+  assert.deepEqual(recent['devDependencies'], { typescript: '^7.0.0' })
 })
 
 test('a host process: its owner is named until it announces where it answers', async () => {
@@ -463,6 +463,14 @@ test('keys: made once, then the server of the directory asks for them and its co
     [refused['exit'], (refused['error'] as { code: string }).code],
     [1, 'KEY_MISSING'],
   )
+  // With another folder's data, the port is a mistake: an option is believed, of two neither.
+  const own = await json(['log', 'stats', '--port', server.port, '--data', '.millrace'], folder)
+  assert.equal(own['exit'], 0)
+  const data = join(shop, '.millrace')
+  const both = await json(['log', 'stats', '--port', server.port, '--data', data], shop)
+  assert.equal((both['error'] as { code: string }).code, 'CLI_DATA_ELSEWHERE')
+  const PORT = { PORT: server.port }
+  assert.equal((await json(['view', '--data', data], shop, PORT))['exit'], 0)
   const ended = await json(['keys', 'revoke', String(made['id'])], folder)
   assert.notEqual(ended['revokedMs'], null)
   await server.stop()

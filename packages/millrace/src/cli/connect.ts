@@ -84,14 +84,35 @@ export async function connect(context: CommandContext): Promise<Connection> {
 /** A server that runs: on the port asked for, or of the data directory; undefined when none does. */
 export async function findServer(context: CommandContext): Promise<Server | undefined> {
   const { port, data } = context
-  if (port.isSet && port.number !== 0) {
-    const url = `http://127.0.0.1:${port.number}`
-    const reason = await whyNot(url)
-    if (reason === undefined) return { url, key: await keyFor(context, url) }
-    if (port.isExplicit) throw cliErrors.create('CLI_UNREACHABLE', { url, reason })
-  }
+  const named = port.isSet && port.number !== 0 ? await namedServer(context) : undefined
+  if (named !== undefined) return named
   const url = data === 'memory' ? undefined : await ownerUrl(context)
   return url === undefined ? undefined : { url, key: await keyFor(context, url) }
+}
+
+/**
+ * The server of the port asked for, unless `--data` names the folder of another one: then the port of
+ * the environment is passed over, which says less than an option, and `--port` is refused. Refuses
+ * with CLI_UNREACHABLE, CLI_DATA_ELSEWHERE.
+ */
+async function namedServer(context: CommandContext): Promise<Server | undefined> {
+  const { port, data, options, output } = context
+  const url = `http://127.0.0.1:${port.number}`
+  const reason = await whyNot(url)
+  if (reason !== undefined) {
+    if (port.isExplicit) throw cliErrors.create('CLI_UNREACHABLE', { url, reason })
+    return undefined
+  }
+  if (options.data !== undefined && !isOwnedAt(data, port.number)) {
+    if (!port.isExplicit) {
+      output.note(`PORT=${port.number} is the server of another folder than ${data}: not asked.`)
+      return undefined
+    }
+    if (data !== 'memory' && (await readIdentity(data)) !== undefined) {
+      throw cliErrors.create('CLI_DATA_ELSEWHERE', { url, directory: data })
+    }
+  }
+  return { url, key: await keyFor(context, url) }
 }
 
 /** The key that the environment gives, else the operator's token where the server is that of our data directory. */
@@ -100,6 +121,16 @@ async function keyFor({ key, data }: CommandContext, url: string): Promise<strin
   if (data === 'memory' || ownerOf(data)?.url !== url) return undefined
   const identity = await readIdentity(data)
   return identity === undefined ? undefined : operatorTokenOf(data, identity.secret)
+}
+
+/** Whether the process that owns the directory answers at that port, under whatever name of this machine. */
+function isOwnedAt(directory: string, port: number): boolean {
+  const url = directory === 'memory' ? undefined : ownerOf(directory)?.url
+  return url !== undefined && portOf(new URL(url)) === port
+}
+
+function portOf({ port, protocol }: URL): number {
+  return port === '' ? (protocol === 'https:' ? 443 : 80) : Number(port)
 }
 
 const OWNER_WAIT_MS = 3000

@@ -27,6 +27,12 @@ export const cliErrors = defineErrors({
     message: 'No Millrace answers at {url}: {reason}.',
     remedy: 'Start one with: millrace start; or check --port and --data.',
   },
+  CLI_DATA_ELSEWHERE: {
+    status: 409,
+    retryable: false,
+    message: 'The server at {url} is not that of {directory}.',
+    remedy: 'Leave one of --port and --data out: the first names a server, the second a folder.',
+  },
   CLI_OWNER_SILENT: {
     status: 409,
     retryable: true,

@@ -34,10 +34,12 @@ function manifest({ name, dependency, needsNode }: ProjectOptions): unknown {
       start: 'millrace start',
       dev: 'millrace dev',
       seed: 'millrace track --file events.ndjson',
+      check: 'tsc',
     },
     engines: { node: '>=24' },
     dependencies: { millrace: dependency },
-    ...(needsNode ? { devDependencies: { node: '^24.0.0' }, allowScripts: { node: true } } : {}),
+    devDependencies: { ...(needsNode ? { node: '^24.0.0' } : {}), typescript: '^7.0.0' },
+    ...(needsNode ? { allowScripts: { node: true } } : {}),
   }
 }
 
@@ -134,6 +136,7 @@ In another terminal:
     npx millrace recommend --surface home --person ada --explain
     npx millrace track read reader=ada article=a5 seconds=90
     npx millrace recommend --surface home --person ada --explain
+    npm run check      # types of app.ts
 
 - \`app.ts\` declares the product: events, items, signals, surfaces.
 - \`.millrace/\` holds the data; remove it to begin again.

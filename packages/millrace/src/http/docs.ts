@@ -9,7 +9,8 @@ import { PAGE_POLICY } from './security/headers.ts'
 export async function registerDocs(app: FastifyInstance, document: OpenApiDocument): Promise<void> {
   await app.register(fastifySwagger, {
     mode: 'static',
-    specification: { document: document as never },
+    // The page and its copies of the document are one step below the server.
+    specification: { document: { ...document, servers: [{ url: '../' }] } as never },
   })
   await app.register(swaggerUi, {
     routePrefix: '/docs',

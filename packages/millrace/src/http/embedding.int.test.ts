@@ -37,6 +37,13 @@ describe('inside a host process', () => {
       const position = answer.headers.get('millrace-position')
       const read = await send(url, `${mount}/v1/views/plays/c?atLeast=${position}`)
       assert.equal(read.json['value'], index + 1)
+      for (const [document, servers] of [
+        ['openapi.json', mount],
+        ['docs/json', '../'],
+      ]) {
+        const { json } = await send(url, `${mount}/${document}`)
+        assert.deepEqual(json['servers'], [{ url: servers }])
+      }
     }
     assert.equal((await send(url, '/plain/nothing')).json['code'], 'ROUTE_UNKNOWN')
     await closed(server)
@@ -51,6 +58,7 @@ describe('inside a host process', () => {
     await millrace.reached(tracked.position)
     assert.equal(millrace.view('plays').get('x').value, 1)
     assert.equal((await send(url, '/v1/views/plays/x')).json['value'], 1)
+    assert.deepEqual((await send(url, '/openapi.json')).json['servers'], [{ url: '/' }])
     await closed(server)
     await millrace.close()
   })

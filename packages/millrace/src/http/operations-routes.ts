@@ -1,8 +1,10 @@
 /** Health, readiness, metrics and the document of the API. */
+import type { IncomingMessage } from 'node:http'
 import type { JsonSchema } from '@millrace/core'
 import type { MetricDefinition } from '@millrace/product'
 import type { ServerContext } from './context.ts'
 import { ownMetrics, renderMetrics, type HttpMetrics } from './metrics.ts'
+import type { OpenApiDocument } from './openapi.ts'
 import type { Operation } from './operation.ts'
 
 const stateSchema = (states: readonly string[]): JsonSchema => ({
@@ -21,7 +23,7 @@ export function operationsOperations(
   context: ServerContext,
   metrics: HttpMetrics,
   moduleMetrics: readonly MetricDefinition[],
-  document: () => unknown,
+  document: () => OpenApiDocument,
 ): readonly Operation[] {
   return [
     {
@@ -80,12 +82,19 @@ export function operationsOperations(
       summary: 'This document: OpenAPI 3.1',
       isOutsideLog: true,
       media: { mediaType: 'application/json', schema: { type: 'object' } },
-      serve: ({ reply }) => {
+      serve: ({ request, reply }) => {
         reply.header('content-type', 'application/json; charset=utf-8')
-        return reply.send(JSON.stringify(document()))
+        const servers = [{ url: mountOf(request.raw) }]
+        return reply.send(JSON.stringify({ ...document(), servers }))
       },
     },
   ]
+}
+
+/** The path under which a host that says so, as Express does, serves us; `/` without one. */
+function mountOf({ url = '', originalUrl }: IncomingMessage & { originalUrl?: unknown }): string {
+  if (typeof originalUrl !== 'string' || !originalUrl.endsWith(url)) return '/'
+  return originalUrl.slice(0, originalUrl.length - url.length) || '/'
 }
 
 /** Why this process should get no requests; empty when it should. */

@@ -143,7 +143,7 @@ describe('a state that a restart would change', () => {
             initial: (): unknown => ({ n: 0 }),
             fold: (before, { data }) => (data.ms < 0 && isBroken() ? state() : { n: data.ms }),
             ...(window === undefined ? {} : { window }),
-          }) as AnyView
+          })
         let isBroken = true
         const world = await openViews({ v: make(() => isBroken) })
         await world.commit(watch('p', 1, { ms: 1 }), watch('p', 2, { ms: -1 }), watch('q', 3, { ms: 5 })) // prettier-ignore
