@@ -306,6 +306,40 @@ describe('a rebuild beside the live view', () => {
     await world.streams.close()
   })
 
+  it('ends while the definition lacks its view, and goes on when that is back', async () => {
+    const others = { others: countView({ from: [watched], key: 'viewer' }) }
+    const world = new ViewWorld({ plays, ...others })
+    await world.open()
+    await fill(world, 2_000)
+    await world.streams.rebuilds.start({ fold: 'view.plays' })
+    await world.streams.close()
+    const kept = world.streams.rebuilds.status('view.plays').open
+    assert.equal(kept?.build, 1)
+
+    world.define(others)
+    await world.open()
+    await world.commit(watch(2_001))
+    await world.settle()
+    const { rebuilds } = world.streams
+    assert.throws(() => rebuilds.status('view.plays'), refused('FOLD_UNKNOWN'))
+    await assert.rejects(rebuilds.drop('view.plays'), refused('FOLD_UNKNOWN'))
+    await rebuilds.start({ fold: 'view.others' })
+    assert.equal((await rebuilds.settled('view.others')).live.build, 1)
+    assert.equal(world.read('others', 'p1'), 51)
+    await world.streams.close()
+
+    world.define({ plays, ...others })
+    await world.open()
+    await world.settle()
+    assert.deepEqual(world.streams.rebuilds.status('view.plays').open, kept)
+    await world.streams.rebuilds.start({ fold: 'view.plays' })
+    const done = await world.streams.rebuilds.settled('view.plays')
+    assert.deepEqual([done.live.build, done.open, done.error], [1, undefined, undefined])
+    assert.equal(world.read('plays', 'p1'), 51)
+    assert.deepEqual(await world.differences(), {})
+    await world.streams.close()
+  })
+
   it('refuses what it cannot exchange', async () => {
     const world = new ViewWorld({ topic: view({ from: [watched], key: 'viewer', join: { clip: Clip }, initial: () => 0, fold: state => state + 1 }) }) // prettier-ignore
     await world.open()
