@@ -10,6 +10,7 @@
  * A partition without its end is not restored, so that a cut-off iteration leaves no half state.
  */
 import { streamsErrors } from './errors.ts'
+import type { FoldShard } from './fold.ts'
 import type { Lane } from './lane.ts'
 import type { Slices } from './slices.ts'
 
@@ -141,8 +142,7 @@ export async function* readLanes(
     const body = chunk.subarray(1)
     const tag = chunk[0]
     if (tag === HEADER) {
-      const header = JSON.parse(Buffer.from(body).toString('utf8')) as LaneHeader
-      image = { header, shared: undefined, keys: [] }
+      image = { header: headerIn(fold, body), shared: undefined, keys: [] }
       continue
     }
     if (image === undefined) throw unreadable(fold, 'a chunk stands outside of a partition')
@@ -163,21 +163,17 @@ export function restoreLane(lane: Lane, image: LaneImage): void {
 /** The same, a chunk at a time. */
 export function* restoring(lane: Lane, image: LaneImage): Generator<void, void> {
   const { shard } = lane
+  const { name } = lane.definition
+  const { shared } = image
   for (const chunk of image.keys) {
-    const view = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength)
-    for (let at = 0; at < view.length;) {
-      const keyEnd = at + 8 + view.readUInt32LE(at)
-      const stateEnd = keyEnd + view.readUInt32LE(at + 4)
-      shard.decodeKey(view.toString('utf8', at + 8, keyEnd), chunk.subarray(keyEnd, stateEnd))
-      at = stateEnd
-    }
+    decoding(name, 'the state of a key', () => restoreKeys(shard, chunk))
     yield
   }
-  if (image.shared !== undefined) {
+  if (shared !== undefined) {
     if (shard.decodeShared === undefined) {
-      throw unreadable(lane.definition.name, 'the shard cannot decode its shared state')
+      throw unreadable(name, 'the shard cannot decode its shared state')
     }
-    shard.decodeShared(image.shared)
+    decoding(name, 'the shared state', () => shard.decodeShared?.(shared))
   }
   const { header } = image
   lane.consumed = header.consumed
@@ -186,6 +182,52 @@ export function* restoring(lane: Lane, image: LaneImage): Generator<void, void> 
   for (const entry of header.parked) lane.regroup(entry.group)
 }
 
-function unreadable(fold: string, reason: string): Error {
-  return streamsErrors.create('SNAPSHOT_UNREADABLE', { fold, reason })
+function restoreKeys(shard: FoldShard, chunk: Uint8Array): void {
+  const view = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength)
+  for (let at = 0; at < view.length;) {
+    const keyEnd = at + 8 + view.readUInt32LE(at)
+    const stateEnd = keyEnd + view.readUInt32LE(at + 4)
+    if (stateEnd > view.length) throw new RangeError('a state ends behind its chunk')
+    shard.decodeKey(view.toString('utf8', at + 8, keyEnd), chunk.subarray(keyEnd, stateEnd))
+    at = stateEnd
+  }
+}
+
+function headerIn(fold: string, body: Uint8Array): LaneHeader {
+  return decoding(fold, 'the head of a partition', () => {
+    const header = JSON.parse(Buffer.from(body).toString('utf8')) as LaneHeader
+    const { partition, consumed, watermarkMs, parked, tables } = header
+    const isSane =
+      [partition, consumed, ...Object.values(tables)].every(isCount) &&
+      (watermarkMs === null || typeof watermarkMs === 'number') &&
+      parked.every(isParked)
+    if (!isSane) throw new TypeError('its members are not what they should be')
+    return header
+  })
+}
+
+function isParked(entry: LaneHeader['parked'][number]): boolean {
+  const { key, offset, error, attempts, waiting, sinceMs, group } = entry
+  return (
+    [offset, attempts, waiting].every(isCount) &&
+    Number.isFinite(sinceMs) &&
+    [key, error, ...group].every(text => typeof text === 'string')
+  )
+}
+
+function isCount(value: unknown): boolean {
+  return Number.isSafeInteger(value) && (value as number) >= 0
+}
+
+/** Decodes; whatever is thrown says what was decoded, and not what was in it. */
+function decoding<T>(fold: string, what: string, decode: () => T): T {
+  try {
+    return decode()
+  } catch (error) {
+    throw unreadable(fold, `${what} cannot be decoded`, error)
+  }
+}
+
+function unreadable(fold: string, reason: string, cause?: unknown): Error {
+  return streamsErrors.create('SNAPSHOT_UNREADABLE', { fold, reason }, cause)
 }

@@ -29,7 +29,7 @@ function createLogFile(
       random: createSeededRandom(7),
       logger: silentLogger,
       directory: 'log',
-      options: { firstSegmentBytes: 8192, segmentBytes: 8192, idMemoryBytesMax: 4 * 1024 * 1024 },
+      options: { firstSegmentBytes: 8192, segmentBytes: 8192, idMemoryBytesMax: 256 * 1024 },
     })
   let before: ReturnType<typeof disk.snapshot>
   let path = ''

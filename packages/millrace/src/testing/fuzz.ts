@@ -1,14 +1,23 @@
-/** What the fuzzer does to this package: bodies of requests, and files that are imported. */
-import { createSeededRandom } from '@millrace/core'
+/** What the fuzzer does to this package: requests, files and archives that are imported, and `export.json`. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parse } from 'node:querystring'
+import { gzipSync } from 'node:zlib'
+import { createSeededRandom, ID_PATTERN } from '@millrace/core'
 import { openMemoryLog } from '@millrace/log/memory'
 import { createSimClock, createSimDisk, type FuzzTarget, type SimClock } from '@millrace/sim'
+import { parseContents } from '../export/folder.ts'
+import { createQueryReader, querySchema } from '../http/query.ts'
 import { genericApp as app } from '../import/generic-app.ts'
 import { identityOf, type ImportFile } from '../import/import-file.ts'
 import { IMPORT_LIMITS } from '../import/limits.ts'
 import { planFile } from '../import/plan.ts'
 import { runImport } from '../import/run.ts'
 import { createLogSink } from '../import/sink.ts'
+import { listSources } from '../import/source.ts'
 import { createIngest, type Ingest } from '../ingest/ingest.ts'
+import { zipOf } from './archives.ts'
 
 const LIMITS = { eventsMax: 100, eventBytesMax: 4_000, depthMax: 8 }
 const CHUNK_BYTES = 700
@@ -108,9 +117,94 @@ function createImport(format: 'csv' | 'jsonl', valid: readonly string[]): FuzzTa
   }
 }
 
+const archive = (): Buffer =>
+  zipOf({ 'a/ratings.csv': Buffer.from(table), 'b.csv.gz': gzipSync(table), 'c.jsonl': Buffer.from(lines) }) // prettier-ignore
+const ARCHIVE_LIMITS = { ...IMPORT_LIMITS, entriesMax: 50, expandedBytesFree: 100_000 }
+
+/** Zip and gzip as an import opens them: by their first bytes, whatever the file is called. */
+function createArchives(): FuzzTarget {
+  const folder = mkdtempSync(join(tmpdir(), 'millrace-fuzz-'))
+  process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
+  const path = join(folder, 'input')
+  return {
+    name: 'archive',
+    shortRuns: 200,
+    corpus: () => ({
+      valid: [archive(), gzipSync(table), Buffer.concat([gzipSync(table), gzipSync(lines)])],
+      words: ['PK\u0001\u0002', 'PK\u0003\u0004', 'PK\u0005\u0006', '../', '\u001f', '\0'],
+    }),
+    async run(input) {
+      writeFileSync(path, input)
+      const { files } = await listSources(path, ARCHIVE_LIMITS)
+      for (const { read } of files) for await (const _ of read());
+    },
+  }
+}
+
+const everyType = {
+  type: 'object',
+  required: ['kind'],
+  properties: {
+    kind: { type: 'string', minLength: 1, maxLength: 64 },
+    limit: { type: 'integer', minimum: 1, maximum: 1000, default: 20 },
+    weight: { type: 'number' },
+    explain: { type: 'boolean' },
+    at: {
+      oneOf: [
+        { type: 'integer', minimum: 0 },
+        { type: 'string', format: 'date-time' },
+      ],
+    },
+    exclude: { type: 'array', items: { type: 'string', pattern: ID_PATTERN }, maxItems: 10 },
+    numbers: { type: 'array', items: { type: 'integer' } },
+  },
+}
+const readQuery = createQueryReader(querySchema(everyType, true))
+
+const contents = {
+  format: 1,
+  app: 'clips',
+  definition: 'abc',
+  takenMs: 1_767_607_200_000,
+  position: 'p',
+  recordFormat: 'jsonl',
+  personal: 'kept',
+  isWhole: true,
+  streams: [{ name: 'person', partitions: 2 }],
+  files: [0, 1].map(partition => ({
+    path: `records/person/${partition}.jsonl`,
+    stream: 'person',
+    partition,
+    from: 0,
+    records: 3,
+    outside: 2,
+    bytes: 99,
+    sha256: 'ab'.repeat(32),
+  })),
+}
+
 /** The targets. */
 export const targets: readonly FuzzTarget[] = [
   ...bodies,
   createImport('csv', [table, table.replaceAll(',', ';'), 'a::b::5::978300760\n']),
   createImport('jsonl', [lines, '{"person":"p","item":"i","at":1767607200}\n']),
+  createArchives(),
+  {
+    name: 'export-json',
+    shortRuns: 1_000,
+    corpus: () => ({
+      valid: [Buffer.from(JSON.stringify(contents))],
+      words: ['null', '[', '{', '"files":', '"streams":', '__proto__', '-1', '1e308', '../'],
+    }),
+    run: input => parseContents('a folder', input.toString()),
+  },
+  {
+    name: 'query',
+    shortRuns: 2_000,
+    corpus: () => ({
+      valid: ['kind=a&limit=5&weight=1.5&explain&at=2026-01-05T10:00:00Z', 'kind=b&exclude=a,b&exclude=c&numbers=1,2&at=7&atLeast=p', 'kind=a&timeoutMs=3'].map(text => Buffer.from(text)), // prettier-ignore
+      words: ['&', '=', 'exclude=', '&limit=', '%', '%00', '%ff', '__proto__=', 'toString=', ',', '1e999', '&at='], // prettier-ignore
+    }),
+    run: input => readQuery(parse(input.toString('latin1'))),
+  },
 ]

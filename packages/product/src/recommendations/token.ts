@@ -41,7 +41,11 @@ export function createTokenSigner(secret: Uint8Array): TokenSigner {
       if (given.length !== wanted.length || !timingSafeEqual(given, wanted)) {
         refuse('its signature is wrong')
       }
-      return JSON.parse(Buffer.from(parts[1] as string, 'base64url').toString('utf8')) as Exposure
+      try {
+        return JSON.parse(Buffer.from(parts[1] as string, 'base64url').toString('utf8')) as Exposure
+      } catch {
+        return refuse('it holds no exposure')
+      }
     },
   }
 }
