@@ -166,7 +166,7 @@ export function* restoring(lane: Lane, image: LaneImage): Generator<void, void> 
   const { name } = lane.definition
   const { shared } = image
   for (const chunk of image.keys) {
-    decoding(name, 'the state of a key', () => restoreKeys(shard, chunk))
+    decoding(name, 'the state of a key', () => restoreKeys(name, shard, chunk))
     yield
   }
   if (shared !== undefined) {
@@ -182,12 +182,12 @@ export function* restoring(lane: Lane, image: LaneImage): Generator<void, void> 
   for (const entry of header.parked) lane.regroup(entry.group)
 }
 
-function restoreKeys(shard: FoldShard, chunk: Uint8Array): void {
+function restoreKeys(fold: string, shard: FoldShard, chunk: Uint8Array): void {
   const view = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength)
   for (let at = 0; at < view.length;) {
     const keyEnd = at + 8 + view.readUInt32LE(at)
     const stateEnd = keyEnd + view.readUInt32LE(at + 4)
-    if (stateEnd > view.length) throw new RangeError('a state ends behind its chunk')
+    if (stateEnd > view.length) throw unreadable(fold, 'a state ends behind its chunk')
     shard.decodeKey(view.toString('utf8', at + 8, keyEnd), chunk.subarray(keyEnd, stateEnd))
     at = stateEnd
   }
@@ -201,7 +201,7 @@ function headerIn(fold: string, body: Uint8Array): LaneHeader {
       [partition, consumed, ...Object.values(tables)].every(isCount) &&
       (watermarkMs === null || typeof watermarkMs === 'number') &&
       parked.every(isParked)
-    if (!isSane) throw new TypeError('its members are not what they should be')
+    if (!isSane) throw unreadable(fold, 'a member has another type')
     return header
   })
 }

@@ -4,6 +4,7 @@
  * number of its ids, and optionally a step at which it kills itself.
  */
 import { writeSync } from 'node:fs'
+import { flushCompileCache } from 'node:module'
 import { createIdSource, silentLogger, systemClock, systemRandom } from '@millrace/core'
 import type { Disk, DiskFile } from '@millrace/core'
 import { openNodeDisk } from '../disk/index.ts'
@@ -127,5 +128,7 @@ const log = await openFileLog({
   options: CRASH_OPTIONS,
 })
 await log.declare([{ name: CRASH_STREAM, partitions: 4 }])
+// Who is killed leaves nothing to the next one otherwise.
+flushCompileCache()
 const newId = createIdSource({ clock: systemClock, random: systemRandom })
 await Promise.all(Array.from({ length: WRITERS }, (_, writer) => write(log, writer, newId)))

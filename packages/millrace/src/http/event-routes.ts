@@ -81,8 +81,7 @@ export function envelopeSchemas(app: App): Map<string, JsonSchema> {
         type: { type: 'string', const: name },
         id: {
           type: 'string',
-          minLength: 1,
-          maxLength: 128,
+          pattern: '^[^\\u0000-\\u001f\\u007f]{1,128}$',
           description: 'Recognises the event when it is sent again; a UUID of version 7 is best.',
         },
         at: {

@@ -130,6 +130,8 @@ function queryParameters(operation: Operation): unknown[] {
         ...(description === undefined ? {} : { description }),
         schema: rest,
         ...(property['type'] === 'array' ? { style: 'form', explode: false } : {}),
+        // `?explain`: a flag without a value means yes.
+        ...(property['type'] === 'boolean' ? { allowEmptyValue: true } : {}),
       }
     },
   )

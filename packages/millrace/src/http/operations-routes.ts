@@ -67,10 +67,9 @@ export function operationsOperations(
       isOutsideLog: true,
       media: { mediaType: METRICS_TYPE, schema: { type: 'string' } },
       serve: async ({ reply }) => {
-        reply.header('content-type', METRICS_TYPE)
         const ofTheProcess = await metrics.registry.metrics()
         const own = renderMetrics([...ownMetrics(context), ...moduleMetrics])
-        return reply.send(`${ofTheProcess}\n${own}`)
+        return reply.header('content-type', METRICS_TYPE).send(`${ofTheProcess}\n${own}`)
       },
     },
     {
@@ -83,8 +82,8 @@ export function operationsOperations(
       isOutsideLog: true,
       media: { mediaType: 'application/json', schema: { type: 'object' } },
       serve: ({ request, reply }) => {
-        reply.header('content-type', 'application/json; charset=utf-8')
         const servers = [{ url: mountOf(request.raw) }]
+        reply.header('content-type', 'application/json; charset=utf-8')
         return reply.send(JSON.stringify({ ...document(), servers }))
       },
     },

@@ -11,14 +11,14 @@ export interface ChildServer {
   stop(signal: 'SIGTERM' | 'SIGKILL'): Promise<number | null>
 }
 
-/** Starts the server on a data directory; resolves when it listens. */
+/** Starts the server on a data directory; resolves when it listens. It ends when this process does. */
 export async function startServer(
   directory: string,
   { app = 'clips', env = {} }: { app?: 'clips' | 'receipts'; env?: NodeJS.ProcessEnv } = {},
 ): Promise<ChildServer> {
   const script = fileURLToPath(new URL('./serve.ts', import.meta.url))
   const child = spawn(process.execPath, [script, directory, app], {
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['pipe', 'pipe', 'inherit'],
     env: { ...process.env, ...env },
   })
   const gone = new Promise<number | null>(resolve => child.once('exit', code => resolve(code)))

@@ -4,6 +4,7 @@
  * before left; then writes a line for each state of the rebuild, and for each batch that was
  * acknowledged the number of events.
  */
+import { flushCompileCache } from 'node:module'
 import { fileURLToPath } from 'node:url'
 import { silentLogger, systemClock } from '@millrace/core'
 import { openMillrace } from '../millrace.ts'
@@ -14,6 +15,8 @@ const [data = '', first = '0'] = process.argv.slice(2)
 const appFile = fileURLToPath(new URL('./next-posts.ts', import.meta.url))
 const millrace = await openMillrace({ app: nextApp, appFile, data, logger: silentLogger })
 await assertServed(millrace)
+// Who is killed leaves nothing to the next one otherwise.
+flushCompileCache()
 const say = (line: string): void => void process.stdout.write(`${line}\n`)
 const { rebuilds } = millrace.streams
 /** Leaves the processor to the thread that builds. */
