@@ -18,6 +18,7 @@ const layers = {
 /** Module of `product` -> the modules whose index.ts it may import. Anything else travels as an event. */
 const productModules = {
   catalogue: [],
+  changesets: [],
   recommendations: ['catalogue'],
   people: ['catalogue', 'recommendations'],
 }

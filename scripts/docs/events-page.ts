@@ -33,6 +33,14 @@ const MEANINGS: Readonly<Record<string, readonly [records: string, meaning: stri
     '`rebuild.started`, `rebuild.compared`, `rebuild.switched`, `rebuild.dropped`',
     'Which build of a view is served: [rebuilds](../rebuild.md).',
   ],
+  'product.changesets': [
+    '`changeset.planned`, `changeset.approved`, `changeset.begun`, `changeset.progress`, `changeset.paused`, `changeset.resumed`, `changeset.cancelled`, `changeset.ended`',
+    'What was decided about [changesets](../changesets.md), and how far they have come; the key is the changeset.',
+  ],
+  'product.changesets.items': [
+    '`changeset.chunk`',
+    'What the plans of changesets would change, in pieces.',
+  ],
   'millrace.schemas': [
     '`schema.registered`, `definition.registered`',
     'The versions of every event type, by which a changed definition is checked.',

@@ -6,7 +6,7 @@ import { sha256 } from '@noble/hashes/sha2.js'
 import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js'
 import stringify from 'safe-stable-stringify'
 import type { AppOptions, EventDefinition, ItemDefinition, PersonDefinition } from './definition.ts'
-import { checkInitial, checkMembers, type Refuse } from './definition-checks.ts'
+import { checkApprovals, checkInitial, checkMembers, type Refuse } from './definition-checks.ts'
 import { durationMs } from './duration.ts'
 import { coreErrors } from './errors.ts'
 import {
@@ -75,7 +75,7 @@ export interface App<O extends AppOptions = AppOptions> {
   /** Item kinds, and `person` when people have attributes. */
   readonly tables: ReadonlyMap<string, CompiledTable>
   readonly streams: readonly AppStream[]
-  /** Twelve hexadecimal digits of SHA-256 over all schemas: the definition version written into records. */
+  /** Twelve hexadecimal digits of SHA-256 over all schemas, and the rules of approvals: the definition version written into records. */
   readonly fingerprint: string
   /** Checks an event envelope `{type, id?, at?, data}` from outside; does not throw. */
   admit(envelope: unknown): AdmittedEvent | RefusedEvent
@@ -132,6 +132,7 @@ export function defineApp<const O extends AppOptions>(options: O): App<O> {
   const latenessMs = options.lateness === undefined ? 0 : durationMs(options.lateness)
 
   checkMembers(options, refuse)
+  checkApprovals(options, refuse)
   const tables = compileTables(options, refuse)
   const events = compileEvents(options, tables, refuse)
   checkSignals(options, events, tables, refuse)
@@ -150,7 +151,7 @@ export function defineApp<const O extends AppOptions>(options: O): App<O> {
     events,
     tables,
     streams,
-    fingerprint: fingerprintOf(events, tables),
+    fingerprint: fingerprintOf(options, events, tables),
     admit: envelope => admit(events, envelope),
   }
 }
@@ -372,12 +373,14 @@ function checkViews(
 }
 
 function fingerprintOf(
+  { approvals = [] }: AppOptions,
   events: ReadonlyMap<string, CompiledEvent>,
   tables: ReadonlyMap<string, CompiledTable>,
 ): string {
   const content = {
     events: [...events].map(([name, event]) => [name, event.definition.key, event.schema]).sort(),
     tables: [...tables].map(([name, table]) => [name, table.schema]).sort(),
+    ...(approvals.length === 0 ? {} : { approvals }),
   }
   return bytesToHex(sha256(utf8ToBytes(stringify(content)))).slice(0, 12)
 }

@@ -14,6 +14,7 @@ const MEMBERS: Readonly<Record<keyof AppOptions, 'one' | 'list' | 'record'>> = {
   surfaces: 'record',
   views: 'record',
   modules: 'list',
+  approvals: 'list',
   partitions: 'one',
   compatibility: 'one',
   lateness: 'one',
@@ -41,6 +42,22 @@ export function checkMembers(options: AppOptions, refuse: Refuse): void {
     }
   }
   if ((options.events as unknown) === undefined) refuse('events', 'there are none')
+}
+
+/** A rule that cannot be meant would let through what it is to stop. */
+export function checkApprovals(options: AppOptions, refuse: Refuse): void {
+  for (const [index, rule] of (options.approvals ?? []).entries()) {
+    const path = `approvals[${index}]`
+    if (typeof rule !== 'object' || rule === null) refuse(path, 'it is not an object')
+    const { kind, above, approvals = 1, ...others } = rule
+    if (kind !== undefined && typeof kind !== 'string') refuse(`${path}.kind`, 'it is not text')
+    if (!Number.isSafeInteger(above) || above < 0) refuse(`${path}.above`, 'it is not a count')
+    if (!Number.isSafeInteger(approvals) || approvals < 1) {
+      refuse(`${path}.approvals`, 'it is not a whole number from 1 on')
+    }
+    const [other] = Object.keys(others)
+    if (other !== undefined) refuse(`${path}.${other}`, 'a rule has kind, above and approvals')
+  }
 }
 
 /** A state that JSON cannot carry would be another one after a restart. */

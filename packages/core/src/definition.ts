@@ -201,6 +201,16 @@ export interface ModuleReference {
   readonly events?: readonly EventDefinition[]
 }
 
+/** When a changeset needs the approval of others before it is applied. */
+export interface ApprovalRule {
+  /** Changesets of this kind alone, such as `catalogue`. Default: all. */
+  readonly kind?: string
+  /** Those that change more values than this. */
+  readonly above: number
+  /** By so many others than who planned it. Default 1. */
+  readonly approvals?: number
+}
+
 /** What a team writes. */
 export interface AppOptions {
   /** Name of the product: `[a-z][a-z0-9-]*`. */
@@ -212,6 +222,8 @@ export interface AppOptions {
   readonly surfaces?: Readonly<Record<string, SurfaceDefinition>>
   readonly views?: Readonly<Record<string, AnyView>>
   readonly modules?: readonly ModuleReference[]
+  /** Who approves what changes many things at once. Default: nobody has to. A part of the fingerprint. */
+  readonly approvals?: readonly ApprovalRule[]
   /** Partitions of every stream. Default 4; fixed once a data directory exists. */
   readonly partitions?: number
   /** How far changed definitions must keep earlier events readable. Default BACKWARD_TRANSITIVE: every event, of every earlier version. */

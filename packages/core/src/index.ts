@@ -60,6 +60,7 @@ export {
   signal,
   surface,
   type AppOptions,
+  type ApprovalRule,
   type EventDefinition,
   type FilterName,
   type ItemDefinition,

@@ -22,6 +22,27 @@ export {
   type Catalogue,
   type ItemView,
 } from './catalogue/index.ts'
+export {
+  CHANGESET_ITEMS_STREAM,
+  CHANGESETS_STREAM,
+  changesetErrors,
+  createChangesets,
+  type ChangeKind,
+  type Changesets,
+  type ChangesetView,
+  type Consequence,
+  type DryRun,
+  type EntryView,
+  type PlannedChange,
+  type PlanRequest,
+  type Reading,
+  type RefusedRow,
+  type RunRequest,
+  type RunView,
+  type Write,
+  type WriteContext,
+  type Written,
+} from './changesets/index.ts'
 export { createPeople, type People, type PersonView } from './people/index.ts'
 export {
   createRecommendations,

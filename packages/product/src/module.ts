@@ -28,6 +28,8 @@ export interface ModuleContext {
   readonly newId: () => string
   /** Secret of this data directory, for signing tokens (32 bytes). */
   readonly secret: Uint8Array
+  /** True while this process is the one, of all that share the log, that carries out what is known under `name`. Absent: there is one process. */
+  readonly leads?: (name: string) => boolean
   /** The opened modules that this one declared in `uses`, by name. */
   readonly modules: ReadonlyMap<string, ModuleInstance>
 }
@@ -37,6 +39,8 @@ export interface RouteRequest {
   readonly params: Readonly<Record<string, string>>
   readonly query: Readonly<Record<string, unknown>>
   readonly body: unknown
+  /** Who calls, as the audit names them: `key:<id>`, `operator`, `local`, `host`. Absent where nobody was asked. */
+  readonly actor?: string
 }
 
 /** What a route answers. */

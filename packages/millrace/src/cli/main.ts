@@ -8,6 +8,7 @@ import { VERSION } from '../version.ts'
 import { standardModules } from '../wiring/modules.ts'
 import { findAppFile, loadApp } from './app-file.ts'
 import { addBackup } from './commands/backup.ts'
+import { addChangeset } from './commands/changeset.ts'
 import { addData } from './commands/data.ts'
 import { addDeadLetters } from './commands/dead-letters.ts'
 import { addDev } from './commands/dev.ts'
@@ -162,6 +163,7 @@ export function createProgram(ports: CliPorts, run: Run, isJson: boolean): Comma
   }
   addView(program, run)
   addLog(program, run)
+  addChangeset(program, run)
   addDeadLetters(program, run)
   addRebuild(program, run)
   addReplay(program, run)

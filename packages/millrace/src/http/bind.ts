@@ -157,16 +157,17 @@ class Answering implements TurnTask {
   #workOut(): RouteAnswer | Promise<RouteAnswer> | undefined {
     const { operation, isReading, binding, bodyValidator } = this.#bound
     const { params, query, folds } = this.#read()
+    const { actor } = this.#request.caller
     let body: unknown
     if (bodyValidator !== undefined) {
       body = jsonOf(this.#request.body as Buffer | undefined, binding.context.limits.depthMax)
       assertFits(bodyValidator, body, 'the body')
     }
     if (!isReading || query['atLeast'] === undefined) {
-      return operation.handle?.({ params, query, body })
+      return operation.handle?.({ params, query, body, actor })
     }
     return waitFor(folds, query, binding.context).then(
-      () => operation.handle?.({ params, query, body }) ?? { body: undefined },
+      () => operation.handle?.({ params, query, body, actor }) ?? { body: undefined },
     )
   }
 

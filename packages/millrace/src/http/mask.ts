@@ -6,6 +6,7 @@
 import { quietStack, type AnyView, type App } from '@millrace/core'
 import type { LogRecord } from '@millrace/log'
 import type { SchemaHistory } from '@millrace/log/schemas'
+import { CHANGESET_ITEMS_STREAM } from '@millrace/product'
 import { AMENDED_TYPE, AMENDMENTS_STREAM, viewFoldName } from '@millrace/streams'
 
 /** What stands in the place of a personal value. */
@@ -34,11 +35,18 @@ export function createMask(app: App, { versions, definitions }: SchemaHistory): 
     return own.reduce((value, one) => (one === undefined ? value : one(value)), data)
   }
   return ({ stream, type, definition, data }) => {
+    if (stream === CHANGESET_ITEMS_STREAM) return withoutValues(data)
     if (stream !== AMENDMENTS_STREAM || type !== AMENDED_TYPE) return hide(type, definition, data)
     const amended = data as { readonly type: string; readonly data?: unknown }
     if (amended.data === undefined) return data
     return { ...amended, data: hide(amended.type, undefined, amended.data) }
   }
+}
+
+/** A chunk of a changeset: what would be changed, without the values, of which `changeset show` gives what may be seen. */
+function withoutValues(data: unknown): unknown {
+  const { entries, ...place } = data as { readonly entries: readonly { readonly target: string }[] }
+  return { ...place, entries: entries.map(({ target }) => ({ target })) }
 }
 
 /** Event types of which a version that the log remembers has a personal field. */

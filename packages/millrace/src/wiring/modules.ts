@@ -2,6 +2,7 @@
 import type { App, Logger } from '@millrace/core'
 import {
   createCatalogue,
+  createChangesets,
   createPeople,
   createRecommendations,
   type ModuleContext,
@@ -18,7 +19,7 @@ export interface OpenedModule {
 
 /** The modules that every app has. */
 export function standardModules(): readonly ProductModule[] {
-  return [createCatalogue(), createRecommendations(), createPeople()]
+  return [createCatalogue(), createRecommendations(), createPeople(), createChangesets()]
 }
 
 /** The modules of an app: the built-in ones, then its own. */

@@ -2,6 +2,7 @@
 import { availableParallelism } from 'node:os'
 import {
   createIdSource,
+  partitionOf,
   type App,
   type Clock,
   type Logger,
@@ -88,7 +89,8 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
     })
     const running = streams
     const secret = identity.secret
-    const context = { app, log, streams, clock, random, logger, newId, secret }
+    const leads = (name: string): boolean => owns(partitionOf(name, app.partitions))
+    const context = { app, log, streams, clock, random, logger, newId, secret, leads }
     const modules = await openModules(declared, context)
     const ticker = startTicker({
       log,

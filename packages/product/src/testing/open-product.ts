@@ -15,7 +15,8 @@ import type { SnapshotStore } from '@millrace/store'
 import { createMemorySnapshotStore } from '@millrace/store/memory'
 import { openStreams, tableFoldName, type Streams } from '@millrace/streams'
 import { createCatalogue, type Catalogue } from '../catalogue/index.ts'
-import type { ModuleContext, ModuleInstance, RouteDefinition } from '../module.ts'
+import { createChangesets, type Changesets } from '../changesets/index.ts'
+import type { ModuleContext, ModuleInstance, ProductModule, RouteDefinition } from '../module.ts'
 import { createPeople, type People } from '../people/index.ts'
 import { createRecommendations, type Recommendations } from '../recommendations/index.ts'
 
@@ -44,6 +45,7 @@ export interface TestProduct {
   readonly clock: TestClock
   readonly catalogue: Catalogue
   readonly people: People
+  readonly changesets: Changesets
   readonly recommendations: Recommendations
   readonly routes: readonly RouteDefinition[]
   readonly modules: ReadonlyMap<string, ModuleInstance>
@@ -76,7 +78,12 @@ export async function openTestProduct(
   const clock = options.clock ?? createTestClock(1_800_000_000_000)
   const random = options.random ?? createSeededRandom(1)
   const log = options.log ?? openMemoryLog({ clock })
-  const declared = [createCatalogue(), createRecommendations(), createPeople()]
+  const declared: readonly ProductModule[] = [
+    createCatalogue(),
+    createRecommendations(),
+    createPeople(),
+    createChangesets(),
+  ]
   await log.declare([
     ...app.streams,
     ...[...app.tables.keys()].map(name => ({ name, partitions: app.partitions })),
@@ -117,6 +124,7 @@ export async function openTestProduct(
     clock,
     catalogue: modules.get('catalogue')?.api as Catalogue,
     people: modules.get('people')?.api as People,
+    changesets: modules.get('changesets')?.api as Changesets,
     recommendations: modules.get('recommendations')?.api as Recommendations,
     routes: [...modules.values()].flatMap(module => module.routes),
     modules,

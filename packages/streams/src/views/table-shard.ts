@@ -43,6 +43,11 @@ export class VersionedTable implements TableShard {
     return undefined
   }
 
+  /** Event time of the newest version, a removal too; undefined when there was none. */
+  newestMs(id: string): number | undefined {
+    return this.#versions.get(id)?.at(-1)?.[0]
+  }
+
   /** Event time of the first version since the row was last absent; undefined when it is absent now. */
   sinceMs(id: string): number | undefined {
     const versions = this.#versions.get(id) ?? []

@@ -1,0 +1,124 @@
+/**
+ * The entries of a plan in the log: written in chunks of bounded size, hashed as they are written,
+ * read again in order.
+ */
+import { createHash } from 'node:crypto'
+import type { Clock } from '@millrace/core'
+import type { EventLog } from '@millrace/log'
+import { CHANGESET_ITEMS_STREAM, type Chunk, type Entry } from './events.ts'
+
+/** Entries of one record at most. */
+export const CHUNK_ENTRIES_MAX = 100
+/** Characters of its entries, but for one entry alone. */
+const CHUNK_CHARACTERS_MAX = 128 * 1024
+
+const CHUNK_TYPE = 'changeset.chunk'
+
+/** Writes the entries of one plan. */
+export class EntryWriter {
+  readonly #ports: { readonly log: EventLog; readonly clock: Clock; readonly newId: () => string }
+  readonly #plan: string
+  readonly #hash: EntryHash
+  #chunk: Entry[] = []
+  #characters = 0
+  #chunks = 0
+  entries = 0
+  effects = 0
+  refused = 0
+
+  constructor(
+    ports: { readonly log: EventLog; readonly clock: Clock; readonly newId: () => string },
+    plan: string,
+    head: PlanHead,
+  ) {
+    this.#ports = ports
+    this.#plan = plan
+    this.#hash = new EntryHash(head)
+  }
+
+  async add(entry: Entry): Promise<void> {
+    const { length } = JSON.stringify(entry)
+    const isFull = this.#chunk.length === CHUNK_ENTRIES_MAX
+    const isBig = this.#characters + length > CHUNK_CHARACTERS_MAX && this.#chunk.length > 0
+    if (isFull || isBig) await this.#flush()
+    this.#chunk.push(entry)
+    this.#characters += length
+    this.#hash.add(entry)
+    if (entry.refused === undefined) this.effects += 1
+    else this.refused += 1
+  }
+
+  /** Writes what is left; gives the number of chunks, and the hash. */
+  async end(): Promise<{ readonly chunks: number; readonly hash: string }> {
+    await this.#flush()
+    return { chunks: this.#chunks, hash: this.#hash.hex() }
+  }
+
+  async #flush(): Promise<void> {
+    if (this.#chunk.length === 0) return
+    const { log, clock, newId } = this.#ports
+    const data: Chunk = { chunk: this.#chunks, first: this.entries, entries: this.#chunk }
+    const place = { stream: CHANGESET_ITEMS_STREAM, type: CHUNK_TYPE, key: this.#plan }
+    await log.commit({
+      events: [{ ...place, id: newId(), isUnique: true, eventTimeMs: clock.nowMs(), data }],
+    })
+    this.#chunks += 1
+    this.entries += this.#chunk.length
+    this.#chunk = []
+    this.#characters = 0
+  }
+}
+
+/** The chunks of a plan in order. */
+export async function* chunksOf(
+  log: EventLog,
+  { plan, chunks }: { readonly plan: string; readonly chunks: number },
+): AsyncGenerator<Chunk, void> {
+  if (chunks === 0) return
+  for await (const { data } of log.history({ stream: CHANGESET_ITEMS_STREAM, keys: [plan] })) {
+    yield data as Chunk
+  }
+}
+
+/** What a plan is of, as its hash covers it. */
+export interface PlanHead {
+  readonly kind: string
+  readonly position: string
+  readonly requestHash: string
+}
+
+/** SHA-256 over what a plan is of and what it would change. */
+export class EntryHash {
+  readonly #hash = createHash('sha256')
+
+  constructor({ kind, position, requestHash }: PlanHead) {
+    this.#hash.update(JSON.stringify([kind, position, requestHash]))
+  }
+
+  add({ target, before, after, refused }: Entry): void {
+    const text = JSON.stringify([target, before ?? null, after ?? null, refused?.code ?? null])
+    this.#hash.update(`\n${text}`)
+  }
+
+  hex(): string {
+    return this.#hash.digest('hex')
+  }
+}
+
+/** SHA-256 of a request. */
+export function hashOf(request: unknown): string {
+  return createHash('sha256')
+    .update(JSON.stringify(request) ?? 'null')
+    .digest('hex')
+}
+
+/** What an entry does, in one word; undefined for a refused row. */
+export function actionOf({
+  before,
+  after,
+  refused,
+}: Entry): 'add' | 'change' | 'remove' | undefined {
+  if (refused !== undefined) return undefined
+  if (before === undefined) return 'add'
+  return after === undefined ? 'remove' : 'change'
+}
