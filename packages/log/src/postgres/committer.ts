@@ -18,12 +18,13 @@ import { Draft, type Knowledge, type Unit } from './draft.ts'
 import type { PostgresLeases } from './leases.ts'
 import { patiently } from './patience.ts'
 import type { Reader } from './reader.ts'
+import type { Recent } from './recent.ts'
 
 const GROUP_EVENTS_MAX = 10_000
 const GROUP_BYTES_MAX = 16 * 1024 * 1024
 /** How long a closing log tries to bring out what it accepted. */
 const CLOSING_MS = 10_000
-const PARAMETERS = 35
+const PARAMETERS = 36
 const APPEND = `SELECT verdict, array_to_json(places), array_to_json(names), array_to_json(ends)
   FROM $schema.append(${Array.from({ length: PARAMETERS }, (_, index) => `$${index + 1}`).join(', ')})`
 
@@ -32,6 +33,8 @@ export interface CommitterOptions {
   readonly database: Database
   readonly catalog: Catalog
   readonly reader: Reader
+  /** Hears of what was appended. */
+  readonly recent: Recent
   readonly steps: StepBook
   readonly clock: Clock
   readonly logger: Logger
@@ -47,7 +50,7 @@ export interface CommitterOptions {
 
 interface Answer {
   readonly verdict: string
-  readonly places: readonly number[]
+  readonly places: readonly (number | null)[]
   readonly names: readonly string[]
   readonly ends: readonly number[]
   /** True when the same call was made before and its answer was lost. */
@@ -154,7 +157,7 @@ export class Committer {
           knowledge.stored.set(id, place)
         }
       } else if (answer.verdict === 'stale' || answer.verdict === 'lost') {
-        const refused = draft.unitsOfSteps(new Set(answer.places))
+        const refused = draft.unitsOfSteps(new Set(answer.places as readonly number[]))
         await this.#refuse(group, refused, answer.verdict === 'stale' ? staleStep : lostLease)
       } else if (answer.verdict === 'gone') {
         await this.#patiently(() => leases.enterAgain(member))
@@ -241,9 +244,16 @@ export class Committer {
     return this.#options.clock.monotonicMs() - this.#closingAtMs > CLOSING_MS
   }
 
-  async #settle(draft: Draft, bases: readonly number[], ends: readonly number[]): Promise<void> {
-    const { catalog, steps } = this.#options
+  async #settle(
+    draft: Draft,
+    bases: readonly (number | null)[],
+    ends: readonly number[],
+  ): Promise<void> {
+    const { catalog, steps, recent } = this.#options
     if (!draft.isEmpty) this.counters.syncs += 1
+    for (const { partition, records, bytes } of draft.appended(bases)) {
+      recent.add(partition, records, bytes)
+    }
     ends.forEach((end, index) => catalog.advance(index + 1, end))
     for (const { number, target } of draft.advances(bases)) {
       const { start, bytes } = target.partition

@@ -8,13 +8,13 @@ import { partitionOf } from '@millrace/core'
 import { dataOf, differenceOf, eventConflict, tenantKey, versionConflict } from '../admission.ts'
 import type { StoredContent } from '../admission.ts'
 import { DEFAULT_TENANT } from '../log.ts'
-import type { AppendResult, CommitRequest, CommitResult, NewEvent, Step } from '../log.ts'
+import type { AppendResult, CommitRequest, CommitResult, LogRecord, NewEvent, Step } from '../log.ts' // prettier-ignore
 import type { StepRecord } from '../step-book.ts'
 import { int4Array, int8Array, textArray } from './arrays.ts'
 import type { Catalog, TablePartition } from './catalog.ts'
 import type { Parameter } from './database.ts'
-import { extrasOf } from './record.ts'
-import { FLAG } from './schema.ts'
+import { extrasOf, recordOfEvent } from './record.ts'
+import { FLAG, KEY_PLACES_MAX } from './schema.ts'
 
 /** One commit that waits for its group. */
 export interface Unit {
@@ -55,6 +55,19 @@ interface Target {
   bytes: number
   /** The end that it must have; null for any. */
   expected: number | null
+  /** The newest row of each key that its records are found under and that is not their own. */
+  readonly keys: Map<string, KeyRow>
+}
+
+/** The records of a target that are found under a key. */
+interface KeyRow {
+  readonly target: Target
+  readonly key: string
+  /** Place of the first of them. */
+  readonly place: number
+  /** How far behind it the others are, ascending, with commas between. */
+  more: string
+  count: number
 }
 
 interface DraftRow {
@@ -65,6 +78,7 @@ interface DraftRow {
   readonly ingestMs: number
   readonly watermarkMs: number
   readonly flags: number
+  readonly extras: string | null
 }
 
 type DraftResult =
@@ -92,7 +106,7 @@ export class Draft {
   readonly #byId = new Map<string, DraftRow>()
   /** Newest row of a key in this group, for groups that expect versions. */
   readonly #newest = new Map<string, DraftRow>()
-  readonly #keyRows: { readonly row: DraftRow; readonly key: string }[] = []
+  readonly #keyRows: KeyRow[] = []
   readonly #hasVersions: boolean
 
   constructor(units: readonly Unit[], catalog: Catalog, knowledge: Knowledge) {
@@ -142,10 +156,11 @@ export class Draft {
       textArray(rows.map(row => row.event.id)),
       textArray(rows.map(row => row.event.definition ?? '')),
       textArray(rows.map(row => row.text)),
-      textArray(rows.map(row => extrasOf(row.event))),
-      int4Array(this.#keyRows.map(({ row }) => row.target.at)),
-      int8Array(this.#keyRows.map(({ row }) => row.place)),
+      textArray(rows.map(row => row.extras)),
+      int4Array(this.#keyRows.map(({ target }) => target.at)),
+      int8Array(this.#keyRows.map(({ place }) => place)),
       textArray(this.#keyRows.map(({ key }) => key)),
+      textArray(this.#keyRows.map(({ more }) => (more === '' ? null : `{${more}}`))),
       ...this.#stepParameters(),
     ]
   }
@@ -158,7 +173,7 @@ export class Draft {
   }
 
   /** The answer to each unit, and the ends after what it emitted, when `bases` are the ends before. */
-  outcomes(bases: readonly number[]): {
+  outcomes(bases: readonly (number | null)[]): {
     readonly unit: Unit
     readonly result: CommitResult
     readonly emitted: ReadonlyMap<string, number>
@@ -195,8 +210,38 @@ export class Draft {
     })
   }
 
+  /**
+   * What was appended to each target, by `places` of `append`: where the targets were, then the times
+   * of arrival and the watermarks that they had.
+   */
+  *appended(places: readonly (number | null)[]): Iterable<{
+    readonly partition: TablePartition
+    readonly records: readonly LogRecord[]
+    readonly bytes: number
+  }> {
+    const count = this.#sorted.length
+    const records = new Map<Target, LogRecord[]>(this.#sorted.map(target => [target, []]))
+    for (const { event, text, target, place, ingestMs, watermarkMs, flags, extras } of this.#rows) {
+      const least = (at: number): number => places[at + target.at - 1] ?? Number.NEGATIVE_INFINITY
+      records.get(target)?.push(
+        recordOfEvent(target.partition, event, {
+          offset: (places[target.at - 1] as number) + place,
+          ingestTimeMs: Math.max(ingestMs, least(count)),
+          watermarkMs: Math.max(watermarkMs, least(2 * count)),
+          flags,
+          // Bytes belong to whoever brought them.
+          text: typeof text === 'string' ? text : Buffer.from(text).toString(),
+          extras,
+        }),
+      )
+    }
+    for (const [{ partition, bytes }, list] of records) yield { partition, records: list, bytes }
+  }
+
   /** How far each target has come, when `bases` are the ends before. */
-  *advances(bases: readonly number[]): Iterable<{ number: number; end: number; target: Target }> {
+  *advances(
+    bases: readonly (number | null)[],
+  ): Iterable<{ number: number; end: number; target: Target }> {
     for (const target of this.#sorted) {
       const end = (bases[target.at - 1] as number) + target.count
       if (target.count > 0) yield { number: target.partition.number, end, target }
@@ -277,6 +322,7 @@ export class Draft {
         (event.isEnvelope === true && event.payload !== undefined ? FLAG.envelope : 0) |
         (isUnique ? FLAG.unique : 0) |
         (isOwnKey ? 0 : FLAG.keysApart),
+      extras: extrasOf(event),
     }
     target.count += 1
     this.#rows.push(row)
@@ -289,11 +335,24 @@ export class Draft {
     const { event, target } = row
     for (const key of new Set(event.keys ?? [event.key])) {
       if (partitionOf(key, partitions) !== target.partition.partition) continue
-      if (!isOwnKey) this.#keyRows.push({ row, key })
+      if (!isOwnKey) this.#notePlace(row, key)
       if (!this.#hasVersions) continue
       const name = versionKey(target.partition, event.tenant ?? DEFAULT_TENANT, key)
       this.#newest.set(name, row)
     }
+  }
+
+  #notePlace({ target, place }: DraftRow, key: string): void {
+    const row = target.keys.get(key)
+    if (row === undefined || row.count === KEY_PLACES_MAX) {
+      const first: KeyRow = { target, key, place, more: '', count: 1 }
+      target.keys.set(key, first)
+      this.#keyRows.push(first)
+      return
+    }
+    const distance = place - row.place
+    row.more = row.count === 1 ? `${distance}` : `${row.more},${distance}`
+    row.count += 1
   }
 
   #targetOf(partition: TablePartition): Target {
@@ -301,7 +360,7 @@ export class Draft {
     if (target === undefined) {
       const watermarkMs = Number.NEGATIVE_INFINITY
       const expected = this.#knowledge.bases.get(partition) ?? null
-      target = { partition, at: 0, count: 0, watermarkMs, bytes: 0, expected }
+      target = { partition, at: 0, count: 0, watermarkMs, bytes: 0, expected, keys: new Map() }
       this.#targets.set(partition, target)
     }
     return target

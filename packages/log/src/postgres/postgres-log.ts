@@ -36,6 +36,7 @@ import { migrate } from './migrations.ts'
 import { PostgresLeases } from './leases.ts'
 import { patiently } from './patience.ts'
 import { Reader } from './reader.ts'
+import { Recent } from './recent.ts'
 import { logMigrations } from './schema.ts'
 import { Tail } from './tail.ts'
 import { Upkeep } from './upkeep.ts'
@@ -131,9 +132,11 @@ class SharedLog implements PostgresLog {
     this.#queueBytesMax = options.queueBytesMax ?? QUEUE_BYTES_MAX_DEFAULT
     const catalog = this.#catalog
     const steps = this.#steps
+    const recent = new Recent()
     this.#reader = new Reader(
       { query: (text, parameters) => this.#readPatiently(() => database.query(text, parameters)) },
       catalog,
+      recent,
     )
     const onAdvance = (): void => this.#announce()
     const pollMs = options.pollMs ?? POLL_MS_DEFAULT
@@ -155,6 +158,7 @@ class SharedLog implements PostgresLog {
       database,
       catalog,
       reader: this.#reader,
+      recent,
       steps,
       clock,
       logger,

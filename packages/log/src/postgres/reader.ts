@@ -9,6 +9,7 @@ import type { Catalog, TablePartition } from './catalog.ts'
 import type { Database, Row } from './database.ts'
 import { versionKey, type StoredPlace } from './draft.ts'
 import { RECORD_COLUMNS, recordOf } from './record.ts'
+import type { Recent } from './recent.ts'
 import { FLAG } from './schema.ts'
 
 /** Records of a history that are fetched at a time. */
@@ -28,35 +29,42 @@ SELECT "offset", event_ms, id FROM $schema.records
   WHERE partition = $1 AND key = ANY ($2) AND tenant = $3 AND "offset" >= $4 AND "offset" < $5
     AND flags & ${FLAG.keysApart} = 0
 UNION
-SELECT r."offset", r.event_ms, r.id FROM $schema.record_keys k
-  JOIN $schema.records r ON r.partition = k.partition AND r."offset" = k."offset"
-  WHERE k.partition = $1 AND k.key = ANY ($2) AND r.tenant = $3 AND k."offset" >= $4
-    AND k."offset" < $5
+SELECT r."offset", r.event_ms, r.id FROM $schema.key_places k CROSS JOIN unnest(0 || k.more) distance
+  JOIN $schema.records r ON r.partition = $1 AND r."offset" = k.first_offset + distance
+  WHERE k.partition = $1 AND k.key = ANY ($2) AND r.tenant = $3 AND k.first_offset < $5
+    AND r."offset" >= $4 AND r."offset" < $5
 ORDER BY 1`
 
+/** Rows of one key do not overlap: the newest row with a record before the end has the newest record. */
 const VERSION = `
 SELECT greatest(
   (SELECT "offset" + 1 FROM $schema.records WHERE partition = $1 AND key = $2 AND tenant = $3
     AND "offset" < $4 AND flags & ${FLAG.keysApart} = 0 ORDER BY "offset" DESC LIMIT 1),
-  (SELECT k."offset" + 1 FROM $schema.record_keys k
-    JOIN $schema.records r ON r.partition = k.partition AND r."offset" = k."offset"
-    WHERE k.partition = $1 AND k.key = $2 AND r.tenant = $3 AND k."offset" < $4
-    ORDER BY k."offset" DESC LIMIT 1),
+  (SELECT r."offset" + 1 FROM $schema.key_places k
+    CROSS JOIN LATERAL (SELECT max(r."offset") AS "offset" FROM unnest(0 || k.more) distance
+      JOIN $schema.records r ON r.partition = $1 AND r."offset" = k.first_offset + distance
+      WHERE r."offset" < $4 AND r.tenant = $3) r
+    WHERE k.partition = $1 AND k.key = $2 AND k.first_offset < $4 AND r."offset" IS NOT NULL
+    ORDER BY k.first_offset DESC LIMIT 1),
   0)`
 
 /** See the head of the file. */
 export class Reader {
   readonly #database: Pick<Database, 'query'>
   readonly #catalog: Catalog
+  readonly #recent: Recent
 
-  constructor(database: Pick<Database, 'query'>, catalog: Catalog) {
+  constructor(database: Pick<Database, 'query'>, catalog: Catalog, recent: Recent) {
     this.#database = database
     this.#catalog = catalog
+    this.#recent = recent
   }
 
-  /** Records of a partition from `from` to before `to`. */
+  /** Records of a partition from `from` to before `to`, perhaps fewer, and at least one if it is there. */
   async read(partition: TablePartition, from: number, to: number): Promise<readonly LogRecord[]> {
     if (to <= from) return []
+    const recent = this.#recent.read(partition, from, to)
+    if (recent !== undefined) return recent
     const rows = await this.#database.query(
       `SELECT ${RECORD_COLUMNS} FROM $schema.records r
         WHERE r.partition = $1 AND r."offset" >= $2 AND r."offset" < $3 ORDER BY r."offset"`,

@@ -1,5 +1,6 @@
 /** A row of `records` as a record of the log. Text is decoded when somebody asks for it. */
 import { decodePayload } from '../admission.ts'
+import { DEFAULT_TENANT } from '../log.ts'
 import type { LogRecord, NewEvent, SealedPart } from '../log.ts'
 import type { Row } from './database.ts'
 import { FLAG } from './schema.ts'
@@ -36,7 +37,52 @@ export function extrasOf({ key, keys, headers, sealed }: NewEvent): string | nul
 
 /** Reads a row of `RECORD_COLUMNS`. */
 export function recordOf(place: TablePartition, row: Row): LogRecord {
-  return new TableRecord(place, row)
+  const [offset, eventMs, ingestMs, watermarkMs, generation, flags, ...texts] = row
+  const [tenant, type, key, id, definition, text] = texts as string[]
+  return new TableRecord(place, {
+    offset: Number(offset),
+    eventTimeMs: Number(eventMs),
+    ingestTimeMs: Number(ingestMs),
+    watermarkMs: Number(watermarkMs),
+    generation: Number(generation),
+    flags: Number(flags),
+    tenant: tenant as string,
+    type: type as string,
+    key: key as string,
+    id: id as string,
+    definition: definition as string,
+    text: text as string,
+    extras: texts[6] ?? null,
+  })
+}
+
+/** The same of an event that was appended, without asking for it. */
+export function recordOfEvent(
+  place: TablePartition,
+  event: NewEvent,
+  stored: Pick<Columns, 'offset' | 'ingestTimeMs' | 'watermarkMs' | 'flags' | 'text' | 'extras'>,
+): LogRecord {
+  const { eventTimeMs, generation = 0, tenant = DEFAULT_TENANT, type, key, id } = event
+  const { definition = '' } = event
+  const own = { eventTimeMs, generation, tenant, type, key, id, definition }
+  return new TableRecord(place, { ...own, ...stored })
+}
+
+/** The columns of a record. */
+interface Columns {
+  readonly offset: number
+  readonly eventTimeMs: number
+  readonly ingestTimeMs: number
+  readonly watermarkMs: number
+  readonly generation: number
+  readonly flags: number
+  readonly tenant: string
+  readonly type: string
+  readonly key: string
+  readonly id: string
+  readonly definition: string
+  readonly text: string
+  readonly extras: string | null
 }
 
 class TableRecord implements LogRecord {
@@ -61,24 +107,22 @@ class TableRecord implements LogRecord {
   #data: unknown
   #isDecoded = false
 
-  constructor({ stream, partition }: TablePartition, row: Row) {
-    const [offset, eventMs, ingestMs, watermarkMs, generation, flags, ...texts] = row
-    const [tenant, type, key, id, definition, payload, extras] = texts
+  constructor({ stream, partition }: TablePartition, columns: Columns) {
     this.stream = stream.declared.name
     this.partition = partition
-    this.offset = Number(offset)
-    this.eventTimeMs = Number(eventMs)
-    this.ingestTimeMs = Number(ingestMs)
-    this.watermarkMs = Number(watermarkMs)
-    this.generation = Number(generation)
-    this.#flags = Number(flags)
-    this.tenant = tenant as string
-    this.type = type as string
-    this.key = key as string
-    this.id = id as string
-    this.definition = definition as string
-    this.#text = payload as string
-    this.#extrasText = extras as string | null
+    this.offset = columns.offset
+    this.eventTimeMs = columns.eventTimeMs
+    this.ingestTimeMs = columns.ingestTimeMs
+    this.watermarkMs = columns.watermarkMs
+    this.generation = columns.generation
+    this.tenant = columns.tenant
+    this.type = columns.type
+    this.key = columns.key
+    this.id = columns.id
+    this.definition = columns.definition
+    this.#flags = columns.flags
+    this.#text = columns.text
+    this.#extrasText = columns.extras
   }
 
   get isHistory(): boolean {

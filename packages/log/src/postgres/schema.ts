@@ -4,7 +4,9 @@
  *   streams      the declared streams
  *   partitions   one row each: where it starts, where the next record goes, its watermark
  *   records      the log itself, by (partition, offset), in plain columns
- *   record_keys  the keys of records that are found under others than their own
+ *   key_places   where the records are that are found under other keys than their own: a row for each
+ *                key and group of units
+ *   record_keys  the same as a view, a row for each key and record
  *   ids          every event id ever appended (but those declared unique), also of removed records
  *   processors   the newest generation of each
  *   steps        how far a processor came on a source partition, and the keys that wait there
@@ -17,7 +19,8 @@
  * before it, and there are no gaps to wait for. All locks are taken and released inside of one
  * statement, so that a client that stops in the middle holds up nobody. It changes all or nothing:
  *
- *   done    committed; `places` are the offsets at which each partition went on
+ *   done    committed; `places` are the offsets at which each partition went on, then the times of
+ *           arrival and the watermarks that they had, null for none
  *   known   nothing was changed: `names` are ids that exist; the caller compares and comes again
  *   lost    nothing was changed: `places` are the indexes of steps whose lease went to another member
  *   stale   nothing was changed: `places` are the indexes of steps that do not follow
@@ -34,9 +37,12 @@ export const FLAG = {
   envelope: 2,
   /** Its id is not remembered. */
   unique: 4,
-  /** It is found under the keys in `record_keys` and not under its own. */
+  /** It is found under the keys in `key_places` and not under its own. */
   keysApart: 8,
 } as const
+
+/** Places in one row of `key_places` at most: it stays so small that it is neither moved out nor compressed. */
+export const KEY_PLACES_MAX = 256
 
 const TABLES = `
 CREATE TABLE $schema.settings (
@@ -130,7 +136,34 @@ const PLANNING = `
 SET search_path = $schema SET plan_cache_mode = force_generic_plan SET jit = off
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off`
 
-/** Parameters that steps under leases have, and what is done with them. */
+/** What `append` is given of keys and does with them, and the same of steps under leases. */
+interface AppendParts {
+  readonly keyParameters: string
+  readonly keepKeys: string
+  readonly parameters: string
+  readonly check: string
+  readonly tell: string
+}
+
+/** A row for each key of each record. */
+const KEYS_APART = {
+  keyParameters: 'k_at integer[], k_place bigint[], k_key text[],',
+  keepKeys: `INSERT INTO record_keys SELECT t_number[k.at], k.key, v_bases[k.at] + k.place
+      FROM unnest(k_at, k_key, k_place) k(at, key, place);`,
+  tell: '',
+} as const
+
+/** A row for each key, with the text of the array of its further places. */
+const KEYS_TOGETHER = {
+  keyParameters: 'k_at integer[], k_place bigint[], k_key text[], k_more text[],',
+  keepKeys: `INSERT INTO key_places
+      SELECT t_number[k.at], k.key, v_bases[k.at] + k.place, k.more::integer[]
+      FROM unnest(k_at, k_key, k_place, k_more) k(at, key, place, more);`,
+  tell: 'v_bases := v_bases || v_ingests || v_marks;',
+} as const
+
+const UNLEASED = { parameters: '', check: '' } as const
+
 const LEASED = {
   parameters: `,
   l_partition integer[], l_token bigint[]`,
@@ -155,7 +188,7 @@ CREATE FUNCTION $schema.append(
   r_at integer[], r_place bigint[], r_event bigint[], r_ingest bigint[], r_watermark bigint[],
   r_generation bigint[], r_flags integer[], r_tenant text[], r_type text[], r_key text[],
   r_id text[], r_definition text[], r_payload text[], r_extras text[],
-  k_at integer[], k_place bigint[], k_key text[],
+  $keyParameters
   s_processor text[], s_generation bigint[], s_source integer[], s_from bigint[], s_to bigint[],
   s_parked text[],
   e_step integer[], e_at integer[], e_place bigint[]$parameters
@@ -214,8 +247,7 @@ BEGIN
     INSERT INTO ids SELECT r.id, t_number[r.at], v_bases[r.at] + r.place
       FROM unnest(r_id, r_flags, r_at, r_place) r(id, flags, at, place)
       WHERE r.flags & ${FLAG.unique} = 0 ORDER BY r.id COLLATE "C";
-    INSERT INTO record_keys SELECT t_number[k.at], k.key, v_bases[k.at] + k.place
-      FROM unnest(k_at, k_key, k_place) k(at, key, place);
+    $keepKeys
     UPDATE partitions p SET next_offset = p.next_offset + t.count, bytes = p.bytes + t.bytes,
         watermark_ms = greatest(p.watermark_ms, t.watermark),
         ingest_ms = greatest(p.ingest_ms, (SELECT max(i) FROM unnest(r_ingest) i))
@@ -245,6 +277,7 @@ BEGIN
       FROM unnest(e_step, e_at, e_place) e(step, at, place)
       ON CONFLICT (processor, generation, partition, target)
       DO UPDATE SET end_offset = excluded.end_offset;
+    $tell
     UPDATE members m SET unit = a_unit, places = coalesce(v_bases, '{}'),
       seen_at = clock_timestamp() WHERE m.member = a_member;
   END IF;
@@ -271,8 +304,9 @@ BEGIN
   RETURN v_low;
 END $body$;`
 
-const RETAIN = `
-CREATE FUNCTION $schema.retain(a_partition integer, a_first bigint) RETURNS void
+function retain(forgetKeys: string): string {
+  return `
+CREATE OR REPLACE FUNCTION $schema.retain(a_partition integer, a_first bigint) RETURNS void
 LANGUAGE plpgsql ${PLANNING} AS $body$
 DECLARE
   v_first bigint;
@@ -285,10 +319,11 @@ BEGIN
     DELETE FROM records WHERE partition = a_partition AND "offset" < v_first
     RETURNING octet_length(payload) AS size)
   SELECT coalesce(sum(size), 0) INTO v_bytes FROM gone;
-  DELETE FROM record_keys WHERE partition = a_partition AND "offset" < v_first;
+  ${forgetKeys}
   UPDATE partitions SET first_offset = v_first, bytes = bytes - v_bytes
     WHERE number = a_partition;
 END $body$;`
+}
 
 const LEASES = `
 ALTER TABLE $schema.members
@@ -342,16 +377,90 @@ BEGIN
     RETURNING l.partition, l.token;
 END $body$;`
 
-function append({ parameters, check }: { parameters: string; check: string }): string {
-  return APPEND.replace('$parameters', () => parameters).replace('$check', () => check)
+function append({ keyParameters, keepKeys, parameters, check, tell }: AppendParts): string {
+  return APPEND.replace('$keyParameters', () => keyParameters)
+    .replace('$keepKeys', () => keepKeys)
+    .replace('$parameters', () => parameters)
+    .replace('$check', () => check)
+    .replace('$tell', () => tell)
 }
+
+/** Removes the one `append` that has a parameter of this name. */
+function dropAppend(parameter: string): string {
+  return `
+DO $do$ DECLARE v_function regprocedure; BEGIN
+  SELECT p.oid INTO STRICT v_function FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+    WHERE n.nspname = '$schema' AND p.proname = 'append' AND '${parameter}' = ANY (p.proargnames);
+  EXECUTE 'DROP FUNCTION ' || v_function;
+END $do$;`
+}
+
+const FORGET_APART = 'DELETE FROM record_keys WHERE partition = a_partition AND "offset" < v_first;'
+const FORGET_TOGETHER = `DELETE FROM key_places WHERE partition = a_partition
+    AND first_offset + coalesce(more[cardinality(more)], 0) < v_first;`
+
+/**
+ * Keys by place, and an index without what is found there. Nobody appends meanwhile. A process of the
+ * build before goes on: it reads the view, and writes to it.
+ */
+const KEY_PLACES = `
+LOCK TABLE $schema.partitions IN EXCLUSIVE MODE;
+ALTER TABLE $schema.record_keys RENAME TO former_keys;
+CREATE TABLE $schema.key_places (
+  partition integer NOT NULL,
+  key text COLLATE "C" NOT NULL,
+  first_offset bigint NOT NULL,
+  -- How far behind the first the others are, ascending; null for none.
+  more integer[]
+);
+INSERT INTO $schema.key_places
+  SELECT partition, key, first, array_agg((place - first)::integer ORDER BY place)
+    FILTER (WHERE place > first)
+  FROM (SELECT partition, key, place, min(place) OVER (PARTITION BY partition, key, era, part) AS first
+    FROM (SELECT partition, key, "offset" AS place, "offset" >> 30 AS era, (row_number()
+        OVER (PARTITION BY partition, key ORDER BY "offset") - 1) / ${KEY_PLACES_MAX} AS part
+      FROM $schema.former_keys) numbered) grouped
+  GROUP BY partition, key, first;
+ALTER TABLE $schema.key_places ADD PRIMARY KEY (partition, key, first_offset);
+DROP TABLE $schema.former_keys;
+CREATE VIEW $schema.record_keys AS
+  SELECT k.partition, k.key, k.first_offset + distance AS "offset"
+  FROM $schema.key_places k, unnest(0 || k.more) distance;
+CREATE FUNCTION $schema.keep_key() RETURNS trigger LANGUAGE plpgsql AS $body$
+BEGIN
+  INSERT INTO $schema.key_places VALUES (NEW.partition, NEW.key, NEW."offset");
+  RETURN NEW;
+END $body$;
+CREATE TRIGGER keep_key INSTEAD OF INSERT ON $schema.record_keys
+  FOR EACH ROW EXECUTE FUNCTION $schema.keep_key();
+DROP INDEX $schema.records_by_key;
+CREATE INDEX records_by_key ON $schema.records (partition, key, "offset")
+  WHERE flags & ${FLAG.keysApart} = 0;`
+
+const KEY_PLACES_BACK = `
+LOCK TABLE $schema.partitions IN EXCLUSIVE MODE;
+DROP INDEX $schema.records_by_key;
+CREATE INDEX records_by_key ON $schema.records (partition, key, "offset");
+CREATE TABLE $schema.former_keys (
+  partition integer NOT NULL,
+  key text COLLATE "C" NOT NULL,
+  "offset" bigint NOT NULL
+);
+INSERT INTO $schema.former_keys SELECT partition, key, "offset" FROM $schema.record_keys;
+DROP VIEW $schema.record_keys;
+DROP FUNCTION $schema.keep_key;
+DROP TABLE $schema.key_places;
+ALTER TABLE $schema.former_keys RENAME TO record_keys;
+ALTER TABLE $schema.record_keys ADD PRIMARY KEY (partition, key, "offset");`
 
 /** What the log needs; `migrate` applies it. */
 export const logMigrations: readonly Migration[] = [
   {
     part: 'log',
     number: 1,
-    forward: [TABLES, append({ parameters: '', check: '' }), SEEK, RETAIN].join('\n'),
+    forward: [TABLES, append({ ...KEYS_APART, ...UNLEASED }), SEEK, retain(FORGET_APART)].join(
+      '\n',
+    ),
     back: `
 DROP FUNCTION $schema.append, $schema.seek, $schema.retain;
 DROP TABLE $schema.settings, $schema.partitions, $schema.streams, $schema.records,
@@ -362,15 +471,18 @@ DROP TABLE $schema.settings, $schema.partitions, $schema.streams, $schema.record
     part: 'log',
     number: 2,
     // The former `append`, with fewer parameters, stays: processes of the build before go on.
-    forward: [LEASES, append(LEASED), BEAT, CLAIM].join('\n'),
-    back: `
-DO $do$ DECLARE v_function regprocedure; BEGIN
-  SELECT p.oid INTO STRICT v_function FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
-    WHERE n.nspname = '$schema' AND p.proname = 'append' AND 'l_token' = ANY (p.proargnames);
-  EXECUTE 'DROP FUNCTION ' || v_function;
-END $do$;
+    forward: [LEASES, append({ ...KEYS_APART, ...LEASED }), BEAT, CLAIM].join('\n'),
+    back: `${dropAppend('l_token')}
 DROP FUNCTION $schema.beat, $schema.claim;
 DROP TABLE $schema.leases;
 ALTER TABLE $schema.members DROP COLUMN joined, DROP COLUMN lineage, DROP COLUMN address;`,
+  },
+  {
+    part: 'log',
+    number: 3,
+    forward: [KEY_PLACES, append({ ...KEYS_TOGETHER, ...LEASED }), retain(FORGET_TOGETHER)].join(
+      '\n',
+    ),
+    back: [dropAppend('k_more'), retain(FORGET_APART), KEY_PLACES_BACK].join('\n'),
   },
 ]

@@ -1,10 +1,11 @@
 /** Several logs over one database, as several processes have them, and a database that goes away. */
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
-import { isError, silentLogger, systemClock } from '@millrace/core'
-import type { EventLog, LogRecord } from '../log.ts'
+import { isError, partitionOf, silentLogger, systemClock } from '@millrace/core'
+import type { EventLog, LogRecord, NewEvent } from '../log.ts'
 import { START_MS, event, historyOf } from '../suite/harness.ts'
 import { withPostgres, type TestDatabase } from '../testing/postgres.ts'
+import { KEY_PLACES_MAX } from './schema.ts'
 import { logMigrations, migrate, openPostgresLog, type Database } from './index.ts'
 
 const STREAM = 'clicks'
@@ -194,12 +195,13 @@ withPostgres('several processes on one PostgreSQL', create => {
     assert.deepEqual(await tables(), ['migrations'])
     await migrate(database, logMigrations)
     assert.deepEqual(await tables(), full)
-    const newer = { part: 'log', number: 3, forward: 'CREATE TABLE $schema.more ()', back: 'DROP TABLE $schema.more' } // prettier-ignore
+    const newest = logMigrations.length
+    const newer = { part: 'log', number: newest + 1, forward: 'CREATE TABLE $schema.more ()', back: 'DROP TABLE $schema.more' } // prettier-ignore
     await migrate(database, [...logMigrations, newer])
     await assert.rejects(migrate(database, logMigrations), error =>
       isError(error, 'LOG_FORMAT_UNKNOWN'),
     )
-    await migrate(database, logMigrations, { log: 2 })
+    await migrate(database, logMigrations, { log: newest })
     assert.deepEqual(await tables(), full)
     await migrate(database, logMigrations)
     const failing = { ...newer, forward: `${newer.forward}; SELECT 1 / 0` }
@@ -231,6 +233,62 @@ withPostgres('several processes on one PostgreSQL', create => {
     assert.deepEqual(results.map(({ status }) => status), ['duplicate', 'duplicate', 'duplicate']) // prettier-ignore
     await again.leases.stand({ lineage: 'same', onRelease: async () => undefined })
     assert.deepEqual(again.leases.list().map(({ isOwn }) => isOwn), [true, true, true]) // prettier-ignore
+    await again.close()
+    await context.dispose()
+  })
+
+  it('keys of records go back to the tables of the build before, and forward again', async () => {
+    const context = await create()
+    const { database } = context
+    const open = (): ReturnType<typeof openPostgresLog> =>
+      openPostgresLog({ database, clock: systemClock, logger: silentLogger })
+    const first = await open()
+    await first.declare([{ name: STREAM, partitions: PARTITIONS }])
+    const names = Array.from({ length: 50 }, (_, index) => `k${index}`)
+    const [home, ...others] = names.filter(name => partitionOf(name, PARTITIONS) === 0)
+    const keyed = (index: number, ...keys: string[]): NewEvent =>
+      event({ id: `keyed-${index}`, key: home as string, keys, partition: 0 })
+    const count = 2 * KEY_PLACES_MAX + 3
+    const [often, seldom, never] = others as [string, string, string]
+    await first.commit({
+      events: Array.from({ length: count }, (_, index) =>
+        keyed(index, often, ...(index % 100 === 7 ? [seldom] : [])),
+      ),
+    })
+    await first.commit({
+      events: [keyed(count, often, seldom), event({ key: never, partition: 0 })],
+    })
+    const read = async (log: EventLog): Promise<unknown> => ({
+      often: (await historyOf(log, [often])).map(({ offset }) => offset),
+      both: (await historyOf(log, [often, seldom])).length,
+      seldom: (await historyOf(log, [seldom], { from: 8, to: 208 })).map(({ offset }) => offset), // prettier-ignore
+      own: (await historyOf(log, [home as string])).length,
+      versions: await Promise.all([often, seldom, never].map(key => log.version({ stream: STREAM, key }))), // prettier-ignore
+    })
+    const expected = {
+      often: Array.from({ length: count + 1 }, (_, offset) => offset),
+      both: count + 1,
+      seldom: [107, 207],
+      own: 0,
+      versions: [count + 1, count + 1, count + 2],
+    }
+    assert.deepEqual(await read(first), expected)
+    const rowsOf = (table: string): Promise<readonly unknown[]> =>
+      database.query(`SELECT partition, key, "offset" FROM $schema.${table} ORDER BY 1, 2, 3`)
+    const rows = await rowsOf('record_keys')
+    assert.equal(rows.length, count + 1 + 7)
+    const together = await database.query('SELECT count(*) FROM $schema.key_places')
+    assert.deepEqual(together, [['6']])
+    await first.close()
+    await migrate(database, logMigrations, { log: 2 })
+    assert.deepEqual(await rowsOf('record_keys'), rows)
+    await migrate(database, logMigrations)
+    assert.deepEqual(await rowsOf('record_keys'), rows)
+    // As a process of the build before goes on to write.
+    await database.query('INSERT INTO $schema.record_keys SELECT partition, $1, "offset" FROM $schema.record_keys WHERE key = $2', [never, seldom]) // prettier-ignore
+    const again = await open()
+    assert.deepEqual(await read(again), expected)
+    assert.equal((await historyOf(again, [never])).length, 8)
     await again.close()
     await context.dispose()
   })
