@@ -127,6 +127,12 @@ export const logErrors = defineErrors({
     message: 'The database cannot be used: {reason}.',
     remedy: 'Correct the address of the database or its schema.',
   },
+  DATABASE_AWAY: {
+    status: 503,
+    retryable: true,
+    message: 'The database did not answer for {seconds} s.',
+    remedy: 'Try again when it is back; nothing was changed.',
+  },
   LEASE_LOST: {
     status: 503,
     retryable: true,

@@ -19,6 +19,7 @@ import type { EventLog, LogRecord } from '@millrace/log'
 import { errorText } from './lane.ts'
 import type { StreamsSettings } from './options.ts'
 import { restoreFailed, type RefoldPorts } from './refold.ts'
+import type { Retries } from './retries.ts'
 import type { FoldRunner, LaneRunner } from './runner.ts'
 import { Slices } from './slices.ts'
 import type { TableWatch } from './table-watch.ts'
@@ -51,6 +52,7 @@ export interface LoopOptions {
   readonly settings: StreamsSettings
   readonly runners: readonly FoldRunner[]
   readonly watch: TableWatch
+  readonly retries: Retries
   /** Called before each turn: what other processes did is taken over. */
   readonly onBegin: () => void
   /** Called after each turn and after each slice: tell listeners, look whether anybody's position was reached. */
@@ -284,7 +286,9 @@ export class ViewLoop {
       policy: runner.definition.onFailure,
     })
     try {
-      await laneRunner.exclusively(() => restoreFailed(this.#ports, laneRunner.lane))
+      await this.#options.retries.persist(runner, laneRunner, () =>
+        restoreFailed(this.#ports, laneRunner.lane),
+      )
     } catch (error) {
       this.#fail(runner, laneRunner, error)
     }

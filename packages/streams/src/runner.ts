@@ -13,7 +13,7 @@ export class LaneRunner {
   lane: Lane
   /** Present for folds with targets. */
   readonly writer: StepWriter | undefined
-  /** Why it stopped for good. */
+  /** Why it stopped: for good, or until the database is back (`Retries`). */
   error: unknown
   /** Keys that read a table of which a version came late. */
   readonly stale = new Set<string>()

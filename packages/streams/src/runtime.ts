@@ -26,6 +26,7 @@ import { BuildFollower } from './rebuilds/follower.ts'
 import { createRebuilds, type RebuildPorts } from './rebuilds/rebuilds.ts'
 import { replayRange, type Replayed, type ReplayRequest } from './rebuilds/replay.ts'
 import { retryParked, type RefoldPorts } from './refold.ts'
+import { Retries } from './retries.ts'
 import { Roles } from './roles.ts'
 import type { FoldRunner, LaneRunner } from './runner.ts'
 import { SnapshotWriter } from './snapshot-writer.ts'
@@ -68,6 +69,7 @@ class Runtime implements Streams {
   readonly #upstream = new Map<FoldRunner, readonly FoldRunner[]>()
   readonly #background = new Set<Promise<unknown>>()
   readonly #snapshots: SnapshotWriter
+  readonly #retries: Retries
   readonly rebuilds: Rebuilds
   #stopListening: () => void = () => undefined
   #snapshotTimer: { cancel(): void } | undefined
@@ -104,6 +106,7 @@ class Runtime implements Streams {
       const ports = { ...this.#ports, leases, amendments, random, logger, settle, wake }
       this.#roles = new Roles(ports, this.#all)
     }
+    this.#retries = new Retries({ clock, random, logger })
     this.#loop = new ViewLoop({
       log,
       clock,
@@ -112,6 +115,7 @@ class Runtime implements Streams {
       settings,
       runners: this.#all,
       watch: this.#watch,
+      retries: this.#retries,
       onBegin: () => {
         this.#roles?.begin()
         this.#follower?.begin()
@@ -304,6 +308,7 @@ class Runtime implements Streams {
     await this.#follower?.close()
     await this.#catchUp()
     this.#isClosed = true
+    this.#retries.close()
     this.#snapshotTimer?.cancel()
     this.#stopListening()
     await this.#loop.stop()
@@ -388,12 +393,17 @@ class Runtime implements Streams {
   #refoldStale(runner: FoldRunner, laneRunner: LaneRunner): void {
     const { stale } = laneRunner
     laneRunner.isRefolding = true
-    const refold = laneRunner.exclusively(async () => {
+    const refold = this.#retries.persist(runner, laneRunner, async () => {
       // Table versions that arrive meanwhile add to the set; it is emptied before the lane goes on.
       while (stale.size > 0) {
         const keys = [...stale]
         stale.clear()
-        await refoldKeys(this.#ports, laneRunner, keys)
+        try {
+          await refoldKeys(this.#ports, laneRunner, keys)
+        } catch (error) {
+          for (const key of keys) stale.add(key)
+          throw error
+        }
       }
       laneRunner.isRefolding = false
     })

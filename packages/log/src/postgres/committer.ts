@@ -8,7 +8,7 @@
  * the first time. So a failover is a pause. Only a refusal that time cannot heal makes the log
  * read-only.
  */
-import type { Clock, Logger } from '@millrace/core'
+import type { Clock, Logger, Random } from '@millrace/core'
 import { logErrors } from '../errors.ts'
 import { DEFAULT_TENANT } from '../log.ts'
 import type { StepBook } from '../step-book.ts'
@@ -37,6 +37,7 @@ export interface CommitterOptions {
   readonly recent: Recent
   readonly steps: StepBook
   readonly clock: Clock
+  readonly random: Random | undefined
   readonly logger: Logger
   /** The name of this process in the database, and how it gets another one when it was forgotten. */
   readonly leases: Pick<PostgresLeases, 'member' | 'enterAgain'>
@@ -226,9 +227,10 @@ export class Committer {
   }
 
   #patiently<T>(call: () => Promise<T>, onLost?: () => void): Promise<T> {
-    const { clock, logger } = this.#options
+    const { clock, random, logger } = this.#options
     return patiently(call, {
       clock,
+      random,
       logger,
       isTooLate: () => this.isTooLate(),
       onRetry: isLost => {

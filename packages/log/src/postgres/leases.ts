@@ -11,10 +11,10 @@
  * After an outage of the database nobody is forgotten before all had the time to show themselves: a
  * process forgets others only while its own signs of life come through without a break.
  */
-import type { Clock, Logger, Timer } from '@millrace/core'
+import { Backoff, type Clock, type Logger, type Random, type Timer } from '@millrace/core'
 import type { Candidacy, LeaseInfo, Leases, MemberInfo } from '../leases.ts'
 import { int4Array } from './arrays.ts'
-import type { Database } from './database.ts'
+import { isPassing, type Database } from './database.ts'
 import { planLeases, type Lease, type Member } from './lease-plan.ts'
 
 /** A lease is renewed so many times before it would be over. */
@@ -27,6 +27,7 @@ const ENTER = 'INSERT INTO $schema.members (member) VALUES (gen_random_uuid()) R
 export interface LeasesPorts {
   readonly database: Database
   readonly clock: Clock
+  readonly random: Random | undefined
   readonly logger: Logger
   /** How long a member may be silent, milliseconds. */
   readonly leaseMs: number
@@ -60,6 +61,9 @@ export class PostgresLeases implements Leases {
   #beating: Promise<void> | undefined
   #isWanted = false
   #entering: Promise<void> | undefined
+  /** A process that is not admitted asks ever more rarely, and shows no life meanwhile. */
+  readonly #refusals: Backoff
+  #refusal: unknown
   #lastBeatMs: number
   #isClosed = false
   readonly counters = { leasesTaken: 0, leasesGiven: 0, leasesLost: 0 }
@@ -73,6 +77,8 @@ export class PostgresLeases implements Leases {
     this.#ports = ports
     this.#member = member
     this.#beatMs = ports.leaseMs / RENEWALS
+    const { clock, random } = ports
+    this.#refusals = new Backoff({ clock, random, wake: () => void this.#showLife() })
     this.#lastBeatMs = ports.clock.monotonicMs()
   }
 
@@ -161,6 +167,7 @@ export class PostgresLeases implements Leases {
   /** The name was forgotten: enters again, unless that is done already. */
   async enterAgain(gone: string): Promise<void> {
     if (this.#member !== gone) return
+    if (this.#refusals.isPausing) throw this.#refusal
     this.#entering ??= this.#enter().finally(() => (this.#entering = undefined))
     await this.#entering
   }
@@ -169,6 +176,7 @@ export class PostgresLeases implements Leases {
   async close(): Promise<void> {
     this.#isClosed = true
     this.#timer?.cancel()
+    this.#refusals.stop()
     await this.#beating?.catch(() => undefined)
     const { database, logger } = this.#ports
     try {
@@ -303,7 +311,17 @@ export class PostgresLeases implements Leases {
 
   async #enter(): Promise<void> {
     const { logger } = this.#ports
-    const member = await enterBook(this.#ports)
+    let member: string
+    try {
+      member = await enterBook(this.#ports)
+    } catch (error) {
+      if (!isPassing(error)) {
+        this.#refusal = error
+        this.#refusals.fail()
+      }
+      throw error
+    }
+    this.#refusals.succeed()
     logger.warn('this process was silent for so long that the others took it for dead', {
       member: this.#member,
     })
@@ -315,12 +333,17 @@ export class PostgresLeases implements Leases {
 
   #schedule(): void {
     if (this.#isClosed) return
-    this.#timer = this.#ports.clock.after(this.#beatMs, () => {
-      void this.#quietly().then(() => this.#schedule())
-    })
+    this.#timer?.cancel()
+    this.#timer = this.#ports.clock.after(this.#beatMs, () => void this.#showLife())
+  }
+
+  async #showLife(): Promise<void> {
+    await this.#quietly()
+    if (!this.#refusals.isPausing) this.#schedule()
   }
 
   async #quietly(): Promise<void> {
+    if (this.#refusals.isPausing) return
     try {
       await this.beat()
     } catch (error) {

@@ -1,15 +1,19 @@
 /** Calls of the database that are made again until they are answered. */
-import type { Clock, Logger } from '@millrace/core'
+import type { Clock, Logger, Random } from '@millrace/core'
 import { isLostConnection, isPassing } from './database.ts'
 
 const RETRY_FIRST_MS = 20
 const RETRY_LAST_MS = 1_000
+/** The random part of a pause: what failed together does not come back together. */
+const SPREAD = 0.5
 /** Refusals in a row after which the fault is not somebody else's haste. */
 const RETRIES_MAX = 100
 
 /** How a call is made again. */
 export interface PatienceOptions {
   readonly clock: Clock
+  /** Default: pauses are not spread. */
+  readonly random?: Random | undefined
   readonly logger: Logger
   /** True when nobody should wait any longer. */
   readonly isTooLate: () => boolean
@@ -20,7 +24,7 @@ export interface PatienceOptions {
 /** Runs a call again until it is answered, unless the answer is a refusal that will stay. */
 export async function patiently<T>(
   call: () => Promise<T>,
-  { clock, logger, isTooLate, onRetry }: PatienceOptions,
+  { clock, random, logger, isTooLate, onRetry }: PatienceOptions,
 ): Promise<T> {
   let waitMs = RETRY_FIRST_MS
   for (let attempt = 1; ; attempt++) {
@@ -31,7 +35,8 @@ export async function patiently<T>(
       if (!isPassing(error) || (!isLost && attempt > RETRIES_MAX) || isTooLate()) throw error
       onRetry?.(isLost)
       if (isLost) logger.warn('the database is away: the call is made again', { waitMs, error })
-      await new Promise<void>(resolve => clock.after(waitMs, resolve))
+      const pauseMs = waitMs * (1 - SPREAD * (random?.next() ?? 0))
+      await new Promise<void>(resolve => clock.after(pauseMs, resolve))
       if (isLost) waitMs = Math.min(2 * waitMs, RETRY_LAST_MS)
     }
   }

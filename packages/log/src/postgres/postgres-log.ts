@@ -31,7 +31,7 @@ import { StepBook } from '../step-book.ts'
 import type { StepRecord } from '../step-book.ts'
 import { Catalog } from './catalog.ts'
 import { Committer } from './committer.ts'
-import type { Database } from './database.ts'
+import { isLostConnection, type Database } from './database.ts'
 import { migrate } from './migrations.ts'
 import { PostgresLeases } from './leases.ts'
 import { patiently } from './patience.ts'
@@ -100,6 +100,7 @@ export async function openPostgresLog(ports: PostgresLogPorts): Promise<Postgres
   const leases = await PostgresLeases.enter({
     database,
     clock,
+    random: ports.random,
     logger,
     leaseMs: options.leaseMs ?? LEASE_MS_DEFAULT,
     admit: options.admit ?? (async () => undefined),
@@ -161,6 +162,7 @@ class SharedLog implements PostgresLog {
       recent,
       steps,
       clock,
+      random,
       logger,
       leases,
       beforeCommit: options.beforeCommit ?? (async () => undefined),
@@ -379,13 +381,21 @@ class SharedLog implements PostgresLog {
     return texts
   }
 
-  /** A reader waits while the database fails over: a fold that cannot read its log would stop. */
-  #readPatiently<T>(read: () => Promise<T>): Promise<T> {
-    const { clock, logger } = this.#ports
-    const untilMs = clock.monotonicMs() + READ_PATIENCE_MS
+  /** A reader waits while the database fails over; in the end it is told that it is away (DATABASE_AWAY). */
+  async #readPatiently<T>(read: () => Promise<T>): Promise<T> {
+    const { clock, random, logger } = this.#ports
+    const startedMs = clock.monotonicMs()
     const isTooLate = (): boolean =>
-      this.#closing !== undefined || this.#committer.isTooLate() || clock.monotonicMs() > untilMs
-    return patiently(read, { clock, logger, isTooLate })
+      this.#closing !== undefined ||
+      this.#committer.isTooLate() ||
+      clock.monotonicMs() - startedMs > READ_PATIENCE_MS
+    try {
+      return await patiently(read, { clock, random, logger, isTooLate })
+    } catch (error) {
+      if (!isLostConnection(error)) throw error
+      const seconds = Math.round((clock.monotonicMs() - startedMs) / 1_000)
+      throw logErrors.create('DATABASE_AWAY', { seconds }, error)
+    }
   }
 
   #announce(): void {
