@@ -2,7 +2,8 @@
  * Two processes over one PostgreSQL, and all three killed again and again while clients send events:
  * every acknowledged event has its effect exactly once, in the views of both processes and in what
  * folds emitted, which equal a naive recomputation. MILLRACE_CRASH_RUNS sets the number of kills
- * (default 3), MILLRACE_CRASH_SEED who is killed when.
+ * (default 3), MILLRACE_CRASH_SEED who is killed when. Then they are restarted one after the other under
+ * the same load, of which the rest must not notice anything.
  */
 import assert from 'node:assert/strict'
 import { mkdtemp, rm } from 'node:fs/promises'
@@ -27,6 +28,8 @@ const BETWEEN_MAX = 60
 const STARTS_MAX = 100
 /** Looks at a view without a change, after which it is taken for settled. */
 const STILL_TURNS = 400
+/** Of every partition one. */
+const PEOPLE = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i', 'j', 'k', 'l']
 
 const postgres = await startPostgres({ isDurable: false })
 
@@ -36,53 +39,69 @@ if ('reason' in postgres) {
   const folder = await mkdtemp(join(tmpdir(), 'millrace-share-'))
   const places = ['one', 'other']
   let servers: ChildServer[] = []
+  /** True when a test failed whose clients go on. */
+  let isAbandoned = false
   after(async () => {
+    isAbandoned = true
     await Promise.all(servers.map(server => server.stop('SIGKILL')))
     await postgres.stop()
     await rm(folder, { recursive: true })
   })
 
+  process.env['DATABASE_URL'] = postgres.url
+  /** As a supervisor does: one that came while the database was down ends, and is started again. */
+  const start = async (index: number): Promise<void> => {
+    const data = join(folder, places[index] as string)
+    for (let attempt = 0; attempt < STARTS_MAX; attempt++) {
+      const server = await startServer(data).catch(() => undefined)
+      if (server !== undefined) return void (servers[index] = server)
+    }
+    assert.fail(`the process ended at once, ${STARTS_MAX} times`)
+  }
+  const acknowledged = new Map<string, Record<string, unknown>>()
+  /** Sends the same events again, here or there, until they are acknowledged. */
+  const client = async (load: { isOver: boolean }, number: number): Promise<void> => {
+    for (let round = 0; !load.isOver && !isAbandoned; round++) {
+      const events = Array.from({ length: BATCH }, (_, place) => {
+        const id = `${number}-${round}-${place}`
+        const at = 1_700_000_000_000 + round
+        return watchedBy(`p${number}-${place}`, `c${(round + place) % CLIPS}`, { id, at })
+      })
+      for (let attempt = number; !isAbandoned; attempt++) {
+        const { url } = servers[attempt % servers.length] as ChildServer
+        const answer = await send(url, '/v1/events', { body: events }).catch(() => undefined)
+        if (answer?.status === 200 && answer.json['failed'] !== BATCH) {
+          const { appended, duplicates } = answer.json as Record<string, number>
+          assert.equal((appended ?? 0) + (duplicates ?? 0), BATCH, answer.text)
+          break
+        }
+        assert.ok(answer === undefined || answer.status === 503, answer?.text)
+        await new Promise(resolve => setTimeout(resolve, 20))
+      }
+      for (const event of events) acknowledged.set(event['id'] as string, event)
+      // Processes that start have something of the processor, too.
+      await new Promise(resolve => setTimeout(resolve, 5))
+    }
+  }
+  /** Lets clients send until the returned function is called, which waits for their last answers. */
+  const startClients = (first: number): (() => Promise<void>) => {
+    const load = { isOver: false }
+    const clients = Promise.all(
+      Array.from({ length: CLIENTS }, (_, number) => client(load, first + number)),
+    )
+    return async () => {
+      load.isOver = true
+      await clients
+    }
+  }
+
   test(`kills of two processes and of their database lose and double nothing`, async t => {
     t.diagnostic(`seed ${SEED}, ${KILLS} kills`)
-    process.env['DATABASE_URL'] = postgres.url
     const random = createSeededRandom(SEED)
     const below = (limit: number): number => Math.floor(random.next() * limit)
-    /** As a supervisor does: one that came while the database was down ends, and is started again. */
-    const start = async (index: number): Promise<void> => {
-      const data = join(folder, places[index] as string)
-      for (let attempt = 0; attempt < STARTS_MAX; attempt++) {
-        const server = await startServer(data).catch(() => undefined)
-        if (server !== undefined) return void (servers[index] = server)
-      }
-      assert.fail(`the process ended at once, ${STARTS_MAX} times`)
-    }
     const starting = [start(0), start(1)]
     await Promise.all(starting)
-    const acknowledged = new Map<string, Record<string, unknown>>()
-    let isOver = false
-    /** Sends the same events again, here or there, until they are acknowledged. */
-    const client = async (number: number): Promise<void> => {
-      for (let round = 0; !isOver; round++) {
-        const events = Array.from({ length: BATCH }, (_, place) => {
-          const id = `${number}-${round}-${place}`
-          const at = 1_700_000_000_000 + round
-          return watchedBy(`p${number}-${place}`, `c${(round + place) % CLIPS}`, { id, at })
-        })
-        for (let attempt = number; ; attempt++) {
-          const { url } = servers[attempt % servers.length] as ChildServer
-          const answer = await send(url, '/v1/events', { body: events }).catch(() => undefined)
-          if (answer?.status === 200 && answer.json['failed'] !== BATCH) {
-            const { appended, duplicates } = answer.json as Record<string, number>
-            assert.equal((appended ?? 0) + (duplicates ?? 0), BATCH, answer.text)
-            break
-          }
-          assert.ok(answer === undefined || answer.status === 503, answer?.text)
-          await new Promise(resolve => setTimeout(resolve, 20))
-        }
-        for (const event of events) acknowledged.set(event['id'] as string, event)
-      }
-    }
-    const clients = Promise.all(Array.from({ length: CLIENTS }, (_, number) => client(number)))
+    const stopClients = startClients(0)
     for (let kill = 0; kill < KILLS; kill++) {
       const wanted = acknowledged.size + 1 + below(BETWEEN_MAX)
       while (acknowledged.size < wanted) await new Promise(resolve => setTimeout(resolve, 2))
@@ -98,8 +117,38 @@ if ('reason' in postgres) {
       starting[index] = start(index)
     }
     await Promise.all(starting)
-    isOver = true
-    await clients
+    await stopClients()
+    await verify(postgres.url, servers, acknowledged)
+    assert.deepEqual(await Promise.all(servers.map(server => server.stop('SIGTERM'))), [0, 0])
+    servers = []
+  })
+
+  test('a rolling restart under load loses and doubles nothing, and the rest goes on', async () => {
+    await Promise.all([start(0), start(1)])
+    const stopClients = startClients(CLIENTS)
+    for (const index of [0, 1]) {
+      const other = servers[1 - index] as ChildServer
+      const owners = async (): Promise<number> => {
+        const { json } = await send(other.url, '/v1/leases')
+        const leases = json['leases'] as { address: string | null }[]
+        return new Set(leases.map(({ address }) => address)).size
+      }
+      while ((await owners()) < 2) await new Promise(resolve => setTimeout(resolve, 20))
+      assert.equal(await servers[index]?.stop('SIGTERM'), 0)
+      // Of every partition an event, which has to come through a step of whoever leads it now.
+      const events = PEOPLE.map(viewer => watchedBy(viewer, 'c0', { id: `${index}-${viewer}` }))
+      const sent = await send(other.url, '/v1/events', { body: events })
+      assert.equal(sent.json['appended'], events.length, sent.text)
+      for (const event of events) acknowledged.set(event['id'] as string, event)
+      const path = `/v1/views/plays/c0?atLeast=${sent.headers.get('millrace-position')}`
+      let reached = await send(other.url, path)
+      for (let again = 0; again < 10 && reached.status === 504; again++) {
+        reached = await send(other.url, path)
+      }
+      assert.equal(reached.status, 200, reached.text)
+      await start(index)
+    }
+    await stopClients()
     await verify(postgres.url, servers, acknowledged)
     assert.deepEqual(await Promise.all(servers.map(server => server.stop('SIGTERM'))), [0, 0])
     servers = []
