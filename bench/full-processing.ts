@@ -7,9 +7,12 @@
  * Memory is read all along.
  * Server, load and probe are three processes on the same cores. Prints one JSON object.
  *
- *   node bench/full-processing.ts [--rate 30000] [--seconds 60] [--processes 2]
+ *   node bench/full-processing.ts [--rate 30000] [--seconds 60] [--postgres] [--processes 2] [--leave SIGKILL]
  *
- * With DATABASE_URL, which names an empty database, the log is there; several processes need it.
+ * With `--postgres` the log is in a PostgreSQL of its own, whose processor time and journal are
+ * measured, too; several processes need it. With `--leave` the first process gets this signal at half
+ * time: `handOverMs` is the time from then until an event of each partition, sent after it, is in a view
+ * of the last process behind what a fold emitted; then the first one starts again.
  */
 import { execFile } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -18,9 +21,11 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { parseArgs, promisify } from 'node:util'
+import { partitionOf } from '@millrace/core'
 import type { App } from 'millrace'
 import { createClient } from 'millrace/client'
 import type { product } from '../apps/demo/src/app.ts'
+import { startBenchDatabase } from './http/database.ts'
 import type { AudienceLoad, AudienceLoadReport } from './http/audience-load.ts'
 import {
   machineCpuSeconds,
@@ -36,18 +41,24 @@ const { values } = parseArgs({
     seconds: { type: 'string', default: '60' },
     people: { type: 'string', default: '20000' },
     clips: { type: 'string', default: '5000' },
+    postgres: { type: 'boolean', default: false },
     processes: { type: 'string', default: '1' },
+    leave: { type: 'string' },
     directory: { type: 'string', default: tmpdir() },
   },
 })
 const PROBE_EVERY_MS = 100
 const INNER_EVERY_MS = 5_000
 const WARM_MS = 60_000
+/** Partitions of each stream. */
+const PARTITIONS = 4
 const seconds = Number(values.seconds)
 const directory = mkdtempSync(join(values.directory, 'millrace-bench-'))
 const processes = Number(values.processes)
+const database = values.postgres ? await startBenchDatabase() : undefined
+const dataOf = (index: number): string => join(directory, `${index}`)
 const servers = await Promise.all(
-  Array.from({ length: processes }, (_, at) => startBenchServer(join(directory, `${at}`), 'demo')),
+  Array.from({ length: processes }, (_, index) => startBenchServer(dataOf(index), 'demo')),
 )
 // The probe asks the last one, the load goes to all.
 const server = servers.at(-1) as BenchServer
@@ -68,8 +79,12 @@ const lags: { readonly atMs: number; readonly ms: number }[] = []
 const resident: number[] = []
 const inner: Record<string, number>[] = []
 let keys: InnerReport['keys'] = {}
+/** Of processes that left. */
+let leftCpuSeconds = 0
 const machineBefore = machineCpuSeconds() - ownCpuSeconds() - serversCpuSeconds()
+const databaseBefore = { cpu: database?.cpuSeconds() ?? 0, wal: (await database?.walBytes()) ?? 0 }
 const startedMs = performance.now()
+const leaving = values.leave === undefined ? undefined : leave(values.leave as 'SIGKILL')
 for (let probe = 0; !isOver; probe++) {
   const person = `probe-${probe}`
   const data = { viewer: person, clip: `clip-${(probe % 1000) + 1}`, watchedMs: 60_000 }
@@ -99,16 +114,48 @@ for (let probe = 0; !isOver; probe++) {
 }
 const wallSeconds = (performance.now() - startedMs) / 1000
 const report = JSON.parse((await load).stdout) as AudienceLoadReport
+const handOverMs = await leaving
+const databaseSeconds = (database?.cpuSeconds() ?? 0) - databaseBefore.cpu
+const databaseCosts = database && {
+  cpuMicrosecondsPerEvent: short((databaseSeconds / report.events) * 1e6),
+  walBytesPerEvent: Math.round(((await database.walBytes()) - databaseBefore.wal) / report.events),
+}
 const cpuSeconds = serversCpuSeconds()
 const others =
-  machineCpuSeconds() - ownCpuSeconds() - cpuSeconds - report.cpuSeconds - machineBefore
+  machineCpuSeconds() -
+  ownCpuSeconds() -
+  cpuSeconds -
+  report.cpuSeconds -
+  databaseSeconds -
+  machineBefore
 const { mainThreadSeconds } = await server.inner()
 await client.close()
 for (const one of servers) await one.stop()
+await database?.stop()
 rmSync(directory, { recursive: true, force: true })
 
 function serversCpuSeconds(): number {
-  return servers.reduce((sum, one) => sum + one.cpuSeconds(), 0)
+  return servers.reduce((sum, one) => sum + one.cpuSeconds(), leftCpuSeconds)
+}
+
+/** Sends the first process away at half time, and gives how long its partitions stood still. */
+async function leave(signal: 'SIGTERM' | 'SIGKILL'): Promise<number> {
+  await sleep(seconds * 500)
+  const first = servers[0] as BenchServer
+  leftCpuSeconds = first.cpuSeconds()
+  const leftMs = performance.now()
+  const gone = first.stop(signal)
+  for (let partition = 0, number = 0; partition < PARTITIONS; number++) {
+    const viewer = `leaving-${number}`
+    if (partitionOf(viewer, PARTITIONS) !== partition) continue
+    const { position } = await client.track('watched', { viewer, clip: 'clip-1', watchedMs: 1 })
+    await client.view('plays').get('clip-1', { atLeast: position, timeoutMs: 60_000 })
+    partition += 1
+  }
+  const handOverMs = Math.round(performance.now() - leftMs)
+  await gone
+  servers[0] = await startBenchServer(dataOf(0), 'demo', first.port)
+  return handOverMs
 }
 
 function ownCpuSeconds(): number {
@@ -136,6 +183,8 @@ process.stdout.write(
     ingestP99Ms: short(report.p99Ms),
     retries: report.retries,
     lagMs: lagFrom(0),
+    ...(handOverMs === undefined ? {} : { leave: values.leave, handOverMs }),
+    ...(databaseCosts === undefined ? {} : { database: databaseCosts }),
     ...(seconds > WARM_MS / 1000 ? { warmLagMs: lagFrom(WARM_MS) } : {}),
     residentMiB: {
       quarter: memoryAt(0.25),

@@ -9,7 +9,7 @@ import { createAudience, type AudienceBatch } from '@millrace/sim/audience'
 
 /** What to send, and how fast. */
 export interface AudienceLoad {
-  /** Where the servers listen; requests go to them in turn. */
+  /** Where the servers listen; requests go to them in turn, and to the next when one is gone. */
   readonly ports: readonly number[]
   readonly eventsPerSecond: number
   readonly seconds: number
@@ -22,7 +22,7 @@ export interface AudienceLoadReport {
   readonly events: number
   readonly seconds: number
   readonly eventsPerSecond: number
-  /** Requests refused because the log was full, and sent again. */
+  /** Requests refused because the log was full, or a server gone, and sent again. */
   readonly retries: number
   readonly p99Ms: number
   /** Processor time of the generator. */
@@ -46,6 +46,7 @@ function linesOf(batch: AudienceBatch): Buffer {
   return Buffer.from(`${rows.map(row => JSON.stringify(row)).join('\n')}\n`)
 }
 
+/** The status of the answer; 0 when there is none. */
 function post(port: number, body: Buffer): Promise<number> {
   return new Promise((resolve, reject) => {
     const sent = request(
@@ -68,7 +69,7 @@ function post(port: number, body: Buffer): Promise<number> {
         })
       },
     )
-    sent.on('error', reject)
+    sent.on('error', () => resolve(0))
     sent.end(body)
   })
 }
@@ -90,8 +91,10 @@ async function send(load: AudienceLoad): Promise<AudienceLoadReport> {
   const deliver = async (batch: AudienceBatch): Promise<void> => {
     const body = linesOf(batch)
     const beganMs = performance.now()
-    const port = load.ports[requests++ % load.ports.length] as number
-    while ((await post(port, body)) === 503) {
+    for (;;) {
+      const status = await post(load.ports[requests++ % load.ports.length] as number, body)
+      if (status !== 503 && status !== 0) break
+      if (status === 0 && load.ports.length === 1) throw new Error('the server is gone')
       retries += 1
       await sleep(50)
     }

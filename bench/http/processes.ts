@@ -36,17 +36,18 @@ export interface BenchServer {
   inner(): Promise<InnerReport>
   /** Processor time of all its threads so far, seconds: what other processes on the machine disturb less than the clock. */
   cpuSeconds(): number
-  stop(): Promise<void>
+  stop(signal?: 'SIGTERM' | 'SIGKILL'): Promise<void>
 }
 
 const pathOf = (name: string): string => fileURLToPath(new URL(name, import.meta.url))
 
-/** Starts a server on a data directory. */
+/** Starts a server on a data directory; on a port that is free unless one is named. */
 export function startBenchServer(
   directory: string,
   app: 'product' | 'bare' | 'demo',
+  port = 0,
 ): Promise<BenchServer> {
-  return startServer([pathOf('serve.ts'), directory, app])
+  return startServer([pathOf('serve.ts'), directory, app, String(port)])
 }
 
 /** Starts a bare node:http server that reads each body and answers a constant, of so many bytes if told. */
@@ -89,8 +90,8 @@ export async function startServer<More = object>(
       const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
       return (Number(fields[11]) + Number(fields[12])) / 100
     },
-    stop() {
-      child.kill('SIGTERM')
+    stop(signal = 'SIGTERM') {
+      child.kill(signal)
       return gone
     },
   }

@@ -1,4 +1,4 @@
-/** The server under measurement, in a process of its own: `node serve.ts <directory> <product|bare|demo>`. Prints its address. */
+/** The server under measurement, in a process of its own: `node serve.ts <directory> <product|bare|demo> [port]`. Prints its address. */
 import { defineApp, openMillrace } from 'millrace'
 import { product as demo } from '../../apps/demo/src/app.ts'
 import { bare, product } from './product.ts'
@@ -10,7 +10,7 @@ const millrace = await openMillrace({
   app,
   data: process.argv[2] ?? 'memory',
   logLevel: 'error',
-  port: 0,
+  port: Number(process.argv[4] ?? 0),
 })
 const { url, port } = await millrace.listen()
 const readyMs = performance.now() - startedMs
