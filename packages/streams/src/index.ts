@@ -1,3 +1,4 @@
+export { Slices } from './slices.ts'
 export { streamsErrors } from './errors.ts'
 export { openStreams } from './runtime.ts'
 export type { StreamsOptions, StreamsSettings } from './options.ts'

@@ -20,6 +20,8 @@ const POOL_BUFFERS = 4
 const POOL_BUFFER_BYTES_FIRST = 256 * 1024
 const POOL_BUFFER_BYTES_MAX = 8 * 1024 * 1024
 const DRAIN_WEIGHT = 0.2
+/** The share of the active segment that is filled when the next one is preallocated. */
+const PREPARE_AT = 1 / 8
 const PREALLOCATE_RETRY_MS = 1_000
 const RETRY_MS_MIN = 5
 const RETRY_MS_MAX = 5_000
@@ -85,7 +87,7 @@ export class Journal {
     this.durableIngestMs = options.lastIngestMs
     this.#next = options.spare
     this.#filling = this.#createGroup()
-    this.#preallocate()
+    this.#prepare()
   }
 
   get active(): Segment {
@@ -206,7 +208,7 @@ export class Journal {
     this.#filling = this.#createGroup()
     this.#filling.beginUnit()
     this.#events.onSegment(this.#filling)
-    this.#preallocate()
+    this.#prepare()
   }
 
   /** Puts the group being filled behind the others; a unit being framed moves to its successor. */
@@ -282,6 +284,7 @@ export class Journal {
     group.segment.durableTo = group.position + group.at
     this.#events.onDurable(group)
     for (const waiter of group.waiters) waiter.resolve()
+    this.#prepare()
     if (!group.segment.isBegun) {
       group.segment.isBegun = true
       const before = this.segments[this.segments.indexOf(group.segment) - 1]
@@ -290,6 +293,12 @@ export class Journal {
     if (this.#pool.length < POOL_BUFFERS && group.bytes.u8.length <= POOL_BUFFER_BYTES_MAX) {
       this.#pool.push(group.bytes)
     }
+  }
+
+  /** Preallocates the next segment in time: a small log, or one that is only read, needs none. */
+  #prepare(): void {
+    const { fill, capacity } = this.active
+    if (fill >= capacity * PREPARE_AT) this.#preallocate()
   }
 
   #preallocate(): void {

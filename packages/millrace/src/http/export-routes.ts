@@ -2,6 +2,7 @@
 import { Readable } from 'node:stream'
 import { encodePosition, partitionName, type JsonSchema, type Position } from '@millrace/core'
 import { logErrors } from '@millrace/log'
+import { Slices } from '@millrace/streams'
 import { exportedRecord, type ExportHead } from '../export/index.ts'
 import type { ServerContext } from './context.ts'
 import { createMask } from './mask.ts'
@@ -9,6 +10,8 @@ import type { Exchange, Operation } from './operation.ts'
 
 const NDJSON = 'application/x-ndjson'
 const BATCH_RECORDS = 500
+/** How long the records of an export may hold the loop before other requests get their turn. */
+const SLICE_MS = 2
 
 /** A partition with the offsets to export. */
 interface Range {
@@ -105,14 +108,15 @@ function planOf(
   }
 }
 
-/** The answer, a batch of records at a time: the next is read when the reader has room. */
+/** The answer, a slice of records at a time: the next is made when the reader has room, and others had their turn. */
 async function* chunks(
-  { log, isClosing }: ServerContext,
+  { log, clock, isClosing }: ServerContext,
   { ranges, isMasked, head }: Plan,
   mask: ReturnType<typeof createMask>,
 ): AsyncGenerator<string, void> {
   yield `${JSON.stringify({ export: head })}\n`
   let sent = 0
+  const slices = new Slices(clock, SLICE_MS)
   for (const { stream, partition, from, to } of ranges) {
     for (let next = from; next < to;) {
       // Without its last line the answer is not whole, which is what the reader must see.
@@ -123,6 +127,10 @@ async function* chunks(
       for (const record of records) {
         const data = isMasked ? mask(record) : record.data
         text += `${JSON.stringify({ record: exportedRecord(record, { data, isMasked }) })}\n`
+        if (!slices.isOver()) continue
+        yield text
+        text = ''
+        await slices.next()
       }
       next = (records.at(-1)?.offset ?? to) + 1
       sent += records.length

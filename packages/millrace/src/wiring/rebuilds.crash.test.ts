@@ -1,86 +1,10 @@
-/**
- * A server that rebuilds a view on threads, switches to it and goes back, again and again while events
- * come, is killed at random moments of it. Each one that starts after it serves the build that the log
- * names, whole, and goes on.
- */
-import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
-import { it } from 'node:test'
-import { fileURLToPath } from 'node:url'
-import { createSeededRandom, silentLogger } from '@millrace/core'
-import { openMillrace } from '../millrace.ts'
-import { nextApp } from '../testing/posts.ts'
-import { assertServed, FOLD, recordsOf } from '../testing/rebuilt.ts'
+import { rebuildCrashSuite } from '../testing/rebuild-crash-suite.ts'
 
-const ROUNDS = Math.min(Number(process.env['MILLRACE_CRASH_RUNS'] ?? 3), 20)
-const SEED = Number(process.env['MILLRACE_CRASH_SEED'] ?? 1)
-const WORKER = fileURLToPath(new URL('../testing/rebuild-crash-worker.ts', import.meta.url))
-/** A rebuild and the way back have so many states. */
-const STATES = 7
-const TURNS_MAX = 300
-
-it(`a rebuild survives ${ROUNDS} kills (seed ${SEED})`, async () => {
-  const random = createSeededRandom(SEED)
-  const data = await mkdtemp(join(tmpdir(), 'millrace-rebuild-crash-'))
-  try {
-    let acknowledged = 0
-    const ended = new Set<string>()
-    for (let round = 0; round < ROUNDS; round++) {
-      const states = 1 + Math.floor(random.next() * STATES)
-      const turns = Math.floor(random.next() * TURNS_MAX)
-      const end = await runAndKill(data, acknowledged, { states, turns })
-      acknowledged = end.acknowledged
-      ended.add(end.state)
-    }
-    assert.ok(ended.size > 1, [...ended].join())
-    const millrace = await openMillrace({ app: nextApp, data, logger: silentLogger })
-    await assertServed(millrace)
-    const kept = new Set((await recordsOf(millrace, 'person')).map(({ id }) => id))
-    for (let number = 0; number < acknowledged; number++) assert.ok(kept.has(`c${number}`))
-    const { rebuilds } = millrace.streams
-    await rebuilds.start({ fold: FOLD, maxDifferences: Number.MAX_SAFE_INTEGER })
-    const { error } = await rebuilds.settled(FOLD)
-    assert.equal(error, undefined, error?.message)
-    assert.ok(millrace.streams.fold(FOLD).definition.replaces)
-    await assertServed(millrace)
-    await millrace.close()
-  } finally {
-    await rm(data, { recursive: true, force: true })
-  }
+rebuildCrashSuite('data in a directory', 20, async run => {
+  const directory = await mkdtemp(join(tmpdir(), 'millrace-rebuild-crash-'))
+  await run(directory)
+  await rm(directory, { recursive: true })
 })
-
-/** Kills the worker a few turns after its rebuild came into so many states. */
-async function runAndKill(
-  data: string,
-  first: number,
-  moment: { readonly states: number; readonly turns: number },
-): Promise<{ readonly acknowledged: number; readonly state: string }> {
-  const child = spawn(process.execPath, [WORKER, data, `${first}`], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
-  const closed = once(child, 'close')
-  let acknowledged = first
-  let states = 0
-  let state = ''
-  for await (const line of createInterface({ input: child.stdout })) {
-    if (/^\d+$/.test(line)) {
-      acknowledged = Number(line)
-      continue
-    }
-    state = line.split(' ')[0] as string
-    states += 1
-    if (states !== moment.states) continue
-    for (let turn = 0; turn < moment.turns; turn++) {
-      await new Promise<void>(resolve => setImmediate(resolve))
-    }
-    child.kill('SIGKILL')
-  }
-  const [code, signal] = (await closed) as [number | null, string | null]
-  assert.equal(signal, 'SIGKILL', `the worker ended by itself with ${code}`)
-  return { acknowledged, state }
-}

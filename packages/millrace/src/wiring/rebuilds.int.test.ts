@@ -8,6 +8,7 @@ import { silentLogger, systemClock, type App } from '@millrace/core'
 import { openMillrace, type Millrace } from '../millrace.ts'
 import { withDatabase } from '../testing/database.ts'
 import { app, nextApp } from '../testing/posts.ts'
+import { rebuildCrashSuite } from '../testing/rebuild-crash-suite.ts'
 import { assertServed, commentsFrom, FOLD } from '../testing/rebuilt.ts'
 
 const server = process.env['MILLRACE_TEST_POSTGRES']
@@ -39,6 +40,8 @@ async function send(millrace: Millrace, first: number): Promise<void> {
 if (server === undefined) {
   test('a rebuild on PostgreSQL', { skip: reason }, () => assert.ok(server))
 } else {
+  rebuildCrashSuite('data in PostgreSQL', 3, run => withDatabase(server, run))
+
   test('a rebuild on PostgreSQL finds what was planted, and is followed by all processes, there and back', () =>
     withDatabase(server, async directory => {
       const first = await open(app, join(directory, 'first'), 'posts')
