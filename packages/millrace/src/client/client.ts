@@ -19,6 +19,7 @@ import {
   type ViewNames,
   type ViewValue,
 } from '@millrace/core'
+import { createChangesetsClient, type ChangesetsClient } from './changesets.ts'
 import { createEventQueue, type Acknowledged, type QueueOptions } from './event-queue.ts'
 import { watchMessages } from './event-stream.ts'
 import { createTransport, type Fetch, type RetryPolicy, type Transport } from './transport.ts'
@@ -140,6 +141,8 @@ export interface Client<A extends App> {
   ): Promise<RecommendAnswer<ShownAttributes<A, S>>>
   items<K extends ItemNames<A>>(kind: K): ItemsClient<ItemAttributes<A, K>>
   view<V extends ViewNames<A>>(name: V): ViewClient<ViewValue<A, V>>
+  /** Many changes as one; for a key of scope `admin`. */
+  readonly changesets: ChangesetsClient
   /** Sends what is queued, then takes no more. */
   close(): Promise<void>
 }
@@ -179,6 +182,7 @@ export function createClient<A extends App>(options: ClientOptions): Client<A> {
     recommend: (surface, request = {}) => recommend(transport, surface, request),
     items: kind => createItems(transport, kind),
     view: name => createView(transport, name, clock),
+    changesets: createChangesetsClient(transport),
     close: () => queue.close(),
   }
 }

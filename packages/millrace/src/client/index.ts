@@ -1,3 +1,4 @@
+export type { ChangesetsClient } from './changesets.ts'
 export {
   createClient,
   type Client,

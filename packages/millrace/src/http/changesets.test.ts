@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
-import { defineApp } from '@millrace/core'
+import { defineApp, isError } from '@millrace/core'
 import type { Changesets } from '@millrace/product'
+import { createClient } from '../client/index.ts'
 import type { Millrace } from '../millrace.ts'
 import { clips, openForTest } from '../testing/clips.ts'
 import { send, type TestAnswer } from '../testing/http.ts'
@@ -75,6 +76,33 @@ describe('changesets over HTTP', () => {
       .filter(({ type }) => type === 'act.begun')
       .map(({ data }) => data.operation)
     assert.deepEqual(begun_.slice(3), ['planChangeset', 'applyChangeset', 'approveChangeset', 'approveChangeset', 'applyChangeset', 'undoChangeset', 'pauseChangeset', 'resumeChangeset', 'cancelChangeset']) // prettier-ignore
+  })
+
+  it('are planned, run and read through the typed client', async () => {
+    const { changesets } = createClient<typeof app>({ url, key: keys.ana })
+    const rest = rows.slice(0, 1)
+    const request = { table: 'person', rows: rest }
+    const { hash, approvalsNeeded } = await changesets.plan({
+      id: 'one',
+      kind: 'catalogue',
+      request,
+    })
+    assert.equal(approvalsNeeded, 0)
+    assert.equal((await changesets.dryRun('one', { samples: 0 })).adds, 1)
+    await changesets.apply('one', { hash })
+    await millrace.module<Changesets>('changesets').settled('one')
+    assert.equal((await changesets.get('one')).applied, 1)
+    const targets: string[] = []
+    for await (const { target } of changesets.entries('one')) targets.push(target)
+    assert.deepEqual(targets, ['person/ada'])
+    await changesets.undo('one')
+    await millrace.module<Changesets>('changesets').settled('one')
+    assert.deepEqual((await changesets.list({ limit: 1 })).map(({ id, state }) => [id, state]), [['one', 'undone']]) // prettier-ignore
+    const ben = createClient<typeof app>({ url, key: keys.ben }).changesets
+    assert.equal((await ben.approve('one', hash)).approvals.length, 1)
+    for (const act of [ben.pause, ben.resume, ben.cancel]) {
+      await assert.rejects(act('one'), (error: unknown) => isError(error, 'CHANGESET_STATE'))
+    }
   })
 
   it('refuse what is no request, with its place', async () => {

@@ -216,7 +216,7 @@ class Tables {
       const change = kinds.reduce((sum, kind) => sum + (by.get(kind) ?? 0), 0)
       if (change === 0) return []
       const before = kinds.reduce((sum, kind) => sum + this.#countOf(kind), 0)
-      return [{ what: `items that the surface ${name} chooses from`, before, after: before + change }] // prettier-ignore
+      return [{ what: `items that the surface ${name} chooses from`, before, count: before + change }] // prettier-ignore
     })
   }
 

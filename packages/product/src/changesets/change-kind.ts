@@ -46,6 +46,10 @@ export interface Write {
 /** What a run says of itself to those who keep the writes. */
 export interface WriteContext {
   readonly changeset: string
+  /** What people call it; may be empty. */
+  readonly title: string
+  /** Who began the run. */
+  readonly actor: string
   /** When the run began, milliseconds since the epoch. */
   readonly atMs: number
 }
@@ -53,11 +57,14 @@ export interface WriteContext {
 /** What became of a write; `moved`: the version is another one by now. */
 export type Written = 'written' | 'moved' | { readonly refused: Refusal }
 
-/** A consequence of a changeset beyond its values, as a count before and after it. */
+/** A consequence of a changeset beyond its values. */
 export interface Consequence {
   readonly what: string
-  readonly before: number
-  readonly after: number
+  readonly count: number
+  /** What the count is without the changeset; absent where there is nothing to compare. */
+  readonly before?: number
+  /** Some of what is counted. */
+  readonly samples?: readonly string[]
 }
 
 /** See the head of the file. */
@@ -66,6 +73,8 @@ export interface ChangeKind {
   readonly name: string
   /** JSON Schema of the requests. */
   readonly request: JsonSchema
+  /** Values that are read, and written, together. Default 100. */
+  readonly writesMax?: number
   /** The rows that a request means, a target at most once. Throws CHANGESET_INVALID for a request that means nothing. */
   plan(request: unknown): AsyncIterable<PlannedChange | RefusedRow> | Iterable<PlannedChange | RefusedRow> // prettier-ignore
   /** Values of targets, in order, no older than the call. */

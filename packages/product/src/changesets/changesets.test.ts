@@ -7,6 +7,8 @@ import { clips, clipsApp } from '../testing/clips-app.ts'
 import { createTestClock, openTestProduct, type TestProduct } from '../testing/open-product.ts'
 import type { ChangeKind } from './change-kind.ts'
 import type { PlanRequest } from './changesets.ts'
+import { createCatalogueKind } from './catalogue-kind.ts'
+import { changeKindSuite } from './suite.ts'
 
 const ANA = 'key:ana'
 const BEN = 'key:ben'
@@ -97,7 +99,7 @@ describe('changesets of the catalogue', () => {
     const { consequences, removes } = await changesets.dryRun('list')
     assert.equal(removes, 1)
     const what = 'items that the surface home chooses from'
-    assert.deepEqual(consequences[0], { what, before: 40, after: 39 })
+    assert.deepEqual(consequences[0], { what, before: 40, count: 39 })
     await changesets.cancel('list', ANA)
     assert.equal(changesets.show('list').state, 'cancelled')
     await assert.rejects(changesets.apply('list', {}, ANA), has('CHANGESET_STATE'))
@@ -182,10 +184,10 @@ describe('changesets of the catalogue', () => {
   it('that change the same as one under way are refused, by its name', async () => {
     const { changesets } = product
     const remove = (ids: readonly string[]): object => ({ table: 'clip', do: 'remove', rows: ids.map(id => ({ id })) }) // prettier-ignore
-    await changesets.plan(catalogue('one', remove(['c30', 'c31'])), ANA)
+    await changesets.plan(catalogue('one', remove(['c30', 'c31', 'c35', 'c36', 'c37', 'c38'])), ANA)
     await changesets.plan(catalogue('two', remove(['c31', 'c32'])), ANA)
     await changesets.plan(catalogue('three', remove(['c33'])), ANA)
-    await changesets.apply('one', { perSecond: 1 }, ANA)
+    await changesets.apply('one', { perSecond: 5 }, ANA)
     await changesets.pause('one', BEN)
     assert.equal(changesets.show('one').run?.isPaused, true)
     await assert.rejects(changesets.apply('two', { onMoved: 'skip' }, ANA), (error: unknown) => {
@@ -211,7 +213,7 @@ describe('changesets of the catalogue', () => {
     const { changesets } = product
     const before_ = titles(product, clips(40).map(({ id }) => id)) // prettier-ignore
     await changesets.plan(catalogue('cut', { table: 'clip', do: 'remove', where: {} }), ANA)
-    await changesets.apply('cut', { perSecond: 100 }, ANA)
+    await changesets.apply('cut', { perSecond: 20 }, ANA)
     await changesets.cancel('cut', BEN)
     await changesets.cancel('cut', BEN)
     const cut = await changesets.settled('cut')
@@ -380,4 +382,15 @@ describe('a kind of change of a team', () => {
     assert.deepEqual([values.get('a')?.value, values.get('b')?.value], [1, undefined])
     await product.close()
   })
+})
+
+changeKindSuite('catalogue', async () => {
+  const product = await openTestProduct(clipsApp())
+  await product.catalogue.put('clip', clips(2))
+  const rows = [{ id: 'c0', do: 'remove' }, { id: 'c9', attributes: clips(1)[0]?.attributes }, { id: 'c1' }] // prettier-ignore
+  return {
+    kind: createCatalogueKind(product),
+    request: { table: 'clip', rows },
+    close: () => product.close(),
+  }
 })

@@ -7,8 +7,8 @@ import type { Clock } from '@millrace/core'
 import type { EventLog } from '@millrace/log'
 import { CHANGESET_ITEMS_STREAM, type Chunk, type Entry } from './events.ts'
 
-/** Entries of one record at most. */
-export const CHUNK_ENTRIES_MAX = 100
+/** Entries of one record at most, unless the kind of change says another number. */
+export const WRITES_MAX_DEFAULT = 100
 /** Characters of its entries, but for one entry alone. */
 const CHUNK_CHARACTERS_MAX = 128 * 1024
 
@@ -18,6 +18,7 @@ const CHUNK_TYPE = 'changeset.chunk'
 export class EntryWriter {
   readonly #ports: { readonly log: EventLog; readonly clock: Clock; readonly newId: () => string }
   readonly #plan: string
+  readonly #entriesMax: number
   readonly #hash: EntryHash
   #chunk: Entry[] = []
   #characters = 0
@@ -28,17 +29,21 @@ export class EntryWriter {
 
   constructor(
     ports: { readonly log: EventLog; readonly clock: Clock; readonly newId: () => string },
-    plan: string,
-    head: PlanHead,
+    {
+      plan,
+      entriesMax,
+      ...head
+    }: PlanHead & { readonly plan: string; readonly entriesMax: number },
   ) {
     this.#ports = ports
     this.#plan = plan
+    this.#entriesMax = entriesMax
     this.#hash = new EntryHash(head)
   }
 
   async add(entry: Entry): Promise<void> {
     const { length } = JSON.stringify(entry)
-    const isFull = this.#chunk.length === CHUNK_ENTRIES_MAX
+    const isFull = this.#chunk.length === this.#entriesMax
     const isBig = this.#characters + length > CHUNK_CHARACTERS_MAX && this.#chunk.length > 0
     if (isFull || isBig) await this.#flush()
     this.#chunk.push(entry)

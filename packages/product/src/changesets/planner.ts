@@ -8,7 +8,7 @@ import {
   type PlannedChange,
   type RefusedRow,
 } from './change-kind.ts'
-import { CHUNK_ENTRIES_MAX, EntryWriter } from './entries.ts'
+import { EntryWriter, WRITES_MAX_DEFAULT } from './entries.ts'
 import { changesetErrors } from './errors.ts'
 import type { Entry, Plan } from './events.ts'
 
@@ -26,11 +26,18 @@ export async function planOf(
 ): Promise<Plan> {
   const position = encodePosition(new Map(context.log.ends()))
   const plan = context.newId()
-  const writer = new EntryWriter(context, plan, { kind: kind.name, position, requestHash })
+  const entriesMax = kind.writesMax ?? WRITES_MAX_DEFAULT
+  const writer = new EntryWriter(context, {
+    plan,
+    entriesMax,
+    kind: kind.name,
+    position,
+    requestHash,
+  })
   const seen = new Set<string>()
   let unchanged = 0
   let refusal: Entry | undefined
-  for await (const rows of inParts(kind.plan(request))) {
+  for await (const rows of inParts(kind.plan(request), entriesMax)) {
     const values = await kind.read(rows.flatMap(row => (isRefusedRow(row) ? [] : [row.target])))
     let next = 0
     for (const row of rows) {
@@ -63,11 +70,12 @@ export async function planOf(
 /** The rows of a plan, as many at a time as are read together. */
 async function* inParts(
   rows: AsyncIterable<PlannedChange | RefusedRow> | Iterable<PlannedChange | RefusedRow>,
+  most: number,
 ): AsyncGenerator<readonly (PlannedChange | RefusedRow)[], void> {
   let part: (PlannedChange | RefusedRow)[] = []
   for await (const row of rows) {
     part.push(row)
-    if (part.length < CHUNK_ENTRIES_MAX) continue
+    if (part.length < most) continue
     yield part
     part = []
   }

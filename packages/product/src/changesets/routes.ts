@@ -88,8 +88,13 @@ const dryRun: JsonSchema = {
       type: 'array',
       items: {
         type: 'object',
-        properties: { what: text, before: { type: 'number' }, after: { type: 'number' } },
-        required: ['what', 'before', 'after'],
+        properties: {
+          what: text,
+          count: { type: 'number' },
+          before: { type: 'number', description: 'without the changeset' },
+          samples: { type: 'array', items: text, description: 'some of what is counted' },
+        },
+        required: ['what', 'count'],
       },
     },
     moved: {

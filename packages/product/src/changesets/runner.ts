@@ -226,7 +226,8 @@ export class Runner {
         }
       }
       if (writes.length === 0) continue
-      const given = await kind.write(writes, { changeset: id, atMs: run.begunMs })
+      const context = { changeset: id, title: plan.title, actor: run.actor, atMs: run.begunMs }
+      const given = await kind.write(writes, context)
       for (const [index, { number }] of writes.entries()) {
         const result = given[index]
         if (result === 'moved' || result === undefined) continue

@@ -331,9 +331,11 @@ function describeDifferences(dry: DryRun, columns: number): string {
   return [
     `${count(adds)} added, ${count(changes)} changed, ${count(removes)} removed.`,
     ...(names.length === 0 ? [] : [`Fields: ${names.join(', ')}.`]),
-    ...consequences.map(
-      ({ what, before, after }) => `${what}: ${count(before)} -> ${count(after)}.`,
-    ),
+    ...consequences.map(({ what, before, count: number, samples: some = [] }) => {
+      const was = before === undefined ? '' : `${count(before)} -> `
+      const names = some.length === 0 ? '' : `, such as ${some.slice(0, 3).join(', ')}`
+      return `${what}: ${was}${count(number)}${names}.`
+    }),
     ...(rows.length === 0 ? [] : [table(rows, columns)]),
     ...(moved.count === 0 ? [] : [`Stale: ${count(moved.count)} were changed by others since: ${moved.targets.join(', ')}`]), // prettier-ignore
     ...(overlaps.length === 0 ? [] : [`Under way and about the same: ${overlaps.join(', ')}`]),
