@@ -15,6 +15,9 @@ import type { LogState } from './state.ts'
 /** Bytes read for a single record before its length is known. */
 const SINGLE_READ_BYTES = 2_048
 const SCRATCH_BUFFERS = 4
+/** The history of a key reads so many records at once, and one in so many of them at least is the key's. */
+const RUN_RECORDS_MAX = 256
+const RUN_SPARSENESS_MAX = 16
 
 /** See the head of the file. */
 export class Reader {
@@ -124,20 +127,52 @@ export class Reader {
     for (const key of new Set(keys)) {
       const partition = partitions[partitionOf(key, partitions.length)] as Partition
       const end = Math.min(to, partition.durableEnd)
-      for (const offset of await this.offsetsOf(partition, { tenant, key, from, to: end })) {
-        const name = `${partition.number}/${offset}`
-        if (isMerged && seen.has(name)) continue
-        const record = await this.recordAt(partition, offset)
-        if (record === undefined || !hasKey(record, tenant, key)) continue
+      const offsets = await this.offsetsOf(partition, { tenant, key, from, to: end })
+      for await (const record of this.#recordsAt(partition, offsets)) {
+        if (!hasKey(record, tenant, key)) continue
         if (!isMerged) {
           yield record
           continue
         }
+        const name = `${partition.number}/${record.offset}`
+        if (seen.has(name)) continue
         seen.add(name)
         merged.push(record)
       }
     }
     yield* merged.sort(compareByTime)
+  }
+
+  /** The records at ascending offsets; where these lie close together, one read serves many. */
+  async *#recordsAt(partition: Partition, offsets: readonly number[]): AsyncGenerator<LogRecord> {
+    for (let at = 0; at < offsets.length;) {
+      const first = offsets[at] as number
+      let end = at + 1
+      for (; end < offsets.length; end++) {
+        const span = (offsets[end] as number) - first
+        if (span >= RUN_RECORDS_MAX || span >= (end - at + 1) * RUN_SPARSENESS_MAX) break
+      }
+      if (end - at === 1) {
+        const record = await this.recordAt(partition, first)
+        if (record !== undefined) yield record
+      } else {
+        yield* await this.#recordsAmong(partition, offsets.slice(at, end))
+      }
+      at = end
+    }
+  }
+
+  async #recordsAmong(partition: Partition, wanted: readonly number[]): Promise<LogRecord[]> {
+    const offsets = new Set(wanted)
+    const end = (wanted.at(-1) as number) + 1
+    const found: LogRecord[] = []
+    for (let from = wanted[0] as number; from < end;) {
+      // Retention may have removed the first of them meanwhile.
+      const records = await this.read(partition, Math.max(from, partition.start), end)
+      for (const record of records) if (offsets.has(record.offset)) found.push(record)
+      from = (records.at(-1)?.offset ?? end) + 1
+    }
+    return found
   }
 
   /** The first durable offset whose ingest time is at or after a time. */

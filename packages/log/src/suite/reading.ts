@@ -87,6 +87,31 @@ export function historySuite(factory: LogFactory): void {
       assert.deepEqual(await historyOf(bench.log, ['never']), [])
     }))
 
+  it('gives the history of keys that are often, seldom and once among others', () =>
+    withLog(factory, async bench => {
+      const keys = Array.from({ length: 60 }, (_, number) => `k${number}`)
+      const own = keys.filter(key => partitionOf(key, PARTITIONS) === partitionOf('k0', PARTITIONS))
+      const [often = '', seldom = '', once = '', other = ''] = own
+      const keyAt = (index: number): string => {
+        if (index === 333) return once
+        if (index % 97 === 0) return seldom
+        return index % 3 === 0 || (index > 100 && index < 140) ? often : other
+      }
+      for (let start = 0; start < 600; start += 100) {
+        const batch = Array.from({ length: 100 }, (_, at) => event({ key: keyAt(start + at) }))
+        await bench.log.commit({ events: batch })
+        if (start === 300) await bench.reopen()
+      }
+      const all = await readAll(bench.log, partitionOf(often, PARTITIONS))
+      for (const key of [often, seldom, once, other]) {
+        const wanted = all.filter(record => record['key'] === key)
+        assert.deepEqual(await historyOf(bench.log, [key]), wanted)
+        const inside = wanted.filter(({ offset }) => Number(offset) >= 50 && Number(offset) < 400)
+        assert.deepEqual(await historyOf(bench.log, [key], { from: 50, to: 400 }), inside)
+      }
+      assert.equal((await historyOf(bench.log, [often, other])).length, 600 - 7 - 1)
+    }))
+
   it('finds a record under each of its keys once', () =>
     withLog(factory, async bench => {
       const keys = ['p', 'q', 'r', 's', 't', 'u', 'v'].filter(
