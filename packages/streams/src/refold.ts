@@ -44,7 +44,15 @@ export async function foldKey(
   for (;;) {
     const state = await besideOf(
       lane,
-      beside => foldOnce(ports, { lane, beside }, key, to, isGuarded),
+      beside => {
+        const span: Span = {
+          records: historyOf(ports.log, lane, key, lane.options.from ?? 0, to),
+          to,
+          watermarkMs: lane.watermarkMs,
+          isParked: lane.parked.has(key),
+        }
+        return foldSpan(ports, beside, key, span, isGuarded)
+      },
       (_beside, folded) => {
         if (folded !== undefined) take?.(folded)
         return folded
@@ -77,17 +85,32 @@ async function besideOf<Folded, Taken>(
   }
 }
 
-async function foldOnce(
+/** What of a key's history is folded, and the moment that its state is wanted of. */
+export interface Span {
+  readonly records: AsyncIterable<LogRecord>
+  /** Records at or after this offset are not among them. */
+  readonly to: number
+  /** The time that passes behind the last record. */
+  readonly watermarkMs: number
+  /** True when the key waits at `to`: its timers do not fire. */
+  readonly isParked: boolean
+}
+
+/**
+ * Folds a span of a key's history into an empty lane. Undefined: a record failed, and the state
+ * before it is lost; with `isGuarded` a copy is kept before each record, which is dear.
+ */
+export async function foldSpan(
   ports: RefoldPorts,
-  { lane, beside }: { lane: Lane; beside: Lane },
+  beside: Lane,
   key: string,
-  to: number,
+  span: Span,
   isGuarded: boolean,
 ): Promise<KeyState | undefined> {
   const slices = new Slices(ports.clock, ports.sliceMs)
   let last: LogRecord | undefined
   let failure: KeyState['failure']
-  for await (const record of historyOf(ports.log, lane, key, lane.options.from ?? 0, to)) {
+  for await (const record of span.records) {
     if (failure !== undefined) {
       failure = { ...failure, waiting: failure.waiting + 1 }
       continue
@@ -99,17 +122,21 @@ async function foldOnce(
     if (fault !== undefined) {
       if (!isGuarded) return undefined
       beside.shard.decodeKey(key, before)
-      if (lane.definition.onFailure === 'park') {
+      if (beside.definition.onFailure === 'park') {
         beside.shard.hold?.(key)
         failure = failureAt(record, fault.reason)
       }
     }
     await slices.pause()
   }
-  passTime(beside, lane, key, last)
+  // A key without records has no timers either.
+  if (last !== undefined) {
+    if (span.isParked) beside.shard.hold?.(key)
+    beside.passTime(span.watermarkMs, last)
+  }
   const late = beside.parked.get(key)
-  if (failure === undefined && late !== undefined && !lane.parked.has(key)) {
-    failure = { offset: to, reason: late.error, waiting: 0, sinceMs: late.sinceMs }
+  if (failure === undefined && late !== undefined && !span.isParked) {
+    failure = { offset: span.to, reason: late.error, waiting: 0, sinceMs: late.sinceMs }
   }
   const bytes = beside.shard.encodeKey(key)
   return failure === undefined ? { bytes } : { bytes, failure }
@@ -129,14 +156,6 @@ function faultOf(beside: Lane, key: string, record: LogRecord): { reason: string
 
 function failureAt(record: LogRecord, reason: string): Parking {
   return { offset: record.offset, reason, waiting: 1, sinceMs: record.ingestTimeMs }
-}
-
-function passTime(beside: Lane, lane: Lane, key: string, last: LogRecord | undefined): void {
-  // A key without records has no timers either.
-  if (last === undefined) return
-  const parked = lane.parked.get(key)
-  if (parked !== undefined) beside.shard.hold?.(key)
-  beside.passTime(lane.watermarkMs, last)
 }
 
 /** The records of one key that the fold wants, in log order. */
