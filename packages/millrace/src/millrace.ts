@@ -27,11 +27,12 @@ import {
   type RecommendOptions,
   type RowsWritten,
 } from '@millrace/product'
-import { createViewReader, type Streams, type ViewReader } from '@millrace/streams'
+import { createViewReader, type Moment, type Streams, type ViewReader } from '@millrace/streams'
 import { readConfig, type ConfigOverrides } from './config.ts'
 import { serverErrors } from './errors.ts'
 import { backupOperations } from './http/backup-routes.ts'
 import { exportOperations } from './http/export-routes.ts'
+import { changeOperations } from './http/change-routes.ts'
 import { deadLetterOperations } from './http/dead-letter-routes.ts'
 import { createGate } from './http/security/gate.ts'
 import { openKeyBook, type KeyBook } from './http/security/key-book.ts'
@@ -95,6 +96,8 @@ export interface Items<Attributes> {
   put(id: string, attributes: Attributes): Promise<Position>
   /** Undefined when there is no such item. */
   get(id: string): Attributes | undefined
+  /** The items as they were at a time of arrival or a position. Rejects with MOMENT_AHEAD, MOMENT_EMPTY, MOMENT_GONE. */
+  at(moment: Moment): { get(id: string): Promise<Attributes | undefined> }
   remove(id: string): Promise<Position>
 }
 
@@ -272,6 +275,10 @@ function createItems<Attributes>(catalogue: Catalogue, kind: string): Items<Attr
       return written.position
     },
     get: id => catalogue.get(kind, id)?.attributes as Attributes | undefined,
+    at: moment => ({
+      get: async id =>
+        (await catalogue.getAt(kind, id, moment))?.attributes as Attributes | undefined,
+    }),
     async remove(id) {
       const written = await catalogue.remove(kind, { id })
       assertWritten(written)
@@ -332,6 +339,7 @@ function openServer<A extends App>(
         instance.routes.map(route => operationOf(route, module.name)),
       ),
       ...viewOperations(context, subscriptions),
+      ...changeOperations(context),
       ...logOperations(context, subscriptions),
       ...deadLetterOperations(context),
       ...rebuildOperations(context),

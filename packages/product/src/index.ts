@@ -13,6 +13,7 @@ export {
   type RouteScope,
 } from './module.ts'
 export { productErrors } from './errors.ts'
+export { atParameter, MOMENT_ERRORS, momentIn, momentParameter } from './moment.ts'
 export {
   createCatalogue,
   ItemIndex,

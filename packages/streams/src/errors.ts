@@ -133,6 +133,37 @@ export const streamsErrors = defineErrors({
     message: 'The range cannot be folded by {fold}: {reason}.',
     remedy: 'Name a range that begins before it ends.',
   },
+  MOMENT_AHEAD: {
+    status: 400,
+    retryable: false,
+    message: 'The log has not come to {moment}.',
+    remedy: 'Name a moment that has been; without one the answer is as of now.',
+  },
+  MOMENT_EMPTY: {
+    status: 404,
+    retryable: false,
+    message: 'Nothing had arrived on {stream} then, from which {fold} is made.',
+    remedy: 'Name a later moment: the time of arrival counts, not that of the event.',
+  },
+  MOMENT_GONE: {
+    status: 410,
+    retryable: false,
+    message: 'The past cannot be read: {stream} keeps its records from offset {start} on.',
+    remedy: 'Read it as of now, or keep the stream: a transient one loses its history.',
+  },
+  MOMENT_UNSUPPORTED: {
+    status: 501,
+    retryable: false,
+    message:
+      '{fold} cannot be read as of a moment: {stream} does not tell what caused its records.',
+    remedy: 'Read it as of now.',
+  },
+  PAST_BUSY: {
+    status: 503,
+    retryable: true,
+    message: '{waiting} reads of the past wait already.',
+    remedy: 'Try again in a moment, and ask for fewer at a time.',
+  },
   SNAPSHOT_UNREADABLE: {
     status: 500,
     retryable: true,

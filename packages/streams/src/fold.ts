@@ -87,6 +87,13 @@ export interface TableShard extends FoldShard {
   asOf(id: string, timeMs: number): unknown
 }
 
+/** The record that an emission carries on under another key. */
+export interface Cause {
+  readonly id: string
+  /** Its key in the source of the fold that emitted it. */
+  readonly key: string
+}
+
 /** A fold as the runtime runs it. */
 export interface FoldDefinition<Shard extends FoldShard = FoldShard> {
   /** `[a-z][a-zA-Z0-9._-]*`, at most 60 characters; names its snapshots, its steps and its metrics. */
@@ -107,6 +114,12 @@ export interface FoldDefinition<Shard extends FoldShard = FoldShard> {
   /** The version before, of the same name and source: it runs until a rebuild of this one is switched to. Neither has targets. */
   readonly replaces?: FoldDefinition
   createShard(context: ShardContext): Shard
+  /**
+   * Of a fold that re-keys: what made it emit `record`; undefined for one that it did not emit.
+   * Records of one partition of its source cause emissions in their order. With it, what is behind
+   * the fold can be read as of a moment.
+   */
+  readonly causeOf?: (record: LogRecord) => Cause | undefined
   /** What a read of a key gives, for the comparison of two versions; undefined when it has nothing. */
   readKey?(shard: FoldShard, key: string): unknown
 }

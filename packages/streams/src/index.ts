@@ -25,6 +25,8 @@ export {
 } from './rebuilds/builder.ts'
 export { joinComparisons, NO_ROWS, type Comparison, type Difference } from './rebuilds/compare.ts'
 export { REBUILDS_STREAM } from './rebuilds/events.ts'
+export type { Moment } from './past/moment.ts'
+export type { Change, Changes, ChangesRequest, Past, PastRequest, PastState } from './past/past.ts'
 export type { Rebuilds, RebuildStatus } from './rebuilds/contract.ts'
 export type { Replayed, ReplayRequest } from './rebuilds/replay.ts'
 export { GENERATIONS_STREAM } from './generations.ts'
@@ -33,6 +35,8 @@ export { startTicker, type TickerOptions } from './ticker.ts'
 export { compileViews, viewFoldName, type CompiledViews } from './views/compile.ts'
 export {
   createViewReader,
+  type PastValue,
+  type PastViewReader,
   type ViewReader,
   type ViewValue,
   type WindowValue,

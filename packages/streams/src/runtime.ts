@@ -17,6 +17,7 @@ import type { Lane } from './lane.ts'
 import { loadFold } from './load.ts'
 import { ViewLoop } from './loop.ts'
 import { SETTINGS_DEFAULT, type StreamsOptions, type StreamsSettings } from './options.ts'
+import { createPast, type Past } from './past/past.ts'
 import { carryBack, carryForward, hasConsumed, upstreamOf } from './reach.ts'
 import { rebuildKeys, rebuildLane, refoldKeys, type Rebuilt } from './rebuild.ts'
 import { openBuilder, type OpenBuilder } from './rebuilds/builder.ts'
@@ -70,6 +71,7 @@ class Runtime implements Streams {
   readonly #background = new Set<Promise<unknown>>()
   readonly #snapshots: SnapshotWriter
   readonly #retries: Retries
+  readonly past: Past
   readonly rebuilds: Rebuilds
   #stopListening: () => void = () => undefined
   #snapshotTimer: { cancel(): void } | undefined
@@ -124,6 +126,10 @@ class Runtime implements Streams {
     })
     this.#decisions = new Decisions({ log, logger, retry: at => this.#retry(at) }, this.#all)
     for (const runner of this.#all) this.#upstream.set(runner, upstreamOf([runner], this.#all))
+    this.past = createPast(
+      { ...this.#ports, runners: this.#all, watch: this.#watch, reached: at => this.reached(at) },
+      name => this.#runner(name),
+    )
     const ports = this.#rebuildPorts(book, amendments)
     const rebuilds = createRebuilds(ports)
     this.rebuilds = rebuilds

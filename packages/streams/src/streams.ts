@@ -3,6 +3,7 @@ import type { Position } from '@millrace/core'
 import type { LogRecord } from '@millrace/log'
 import type { Amendment } from './amendments.ts'
 import type { FoldDefinition, FoldShard, ParkedInfo } from './fold.ts'
+import type { Past } from './past/past.ts'
 import type { Replayed, ReplayRequest } from './rebuilds/replay.ts'
 import type { Rebuilds } from './rebuilds/contract.ts'
 
@@ -69,6 +70,8 @@ export interface Streams {
     keys?: readonly string[]
     replace?: boolean
   }): Promise<{ readonly keys: number; readonly different: readonly string[] }>
+  /** Reads of one key as of a moment of the past. */
+  readonly past: Past
   /** Rebuilds of declared views beside the live ones, and the switch to them. */
   readonly rebuilds: Rebuilds
   /** Folds a range of a fold's source into a fresh state, beside the live one. Throws REPLAY_INVALID. */

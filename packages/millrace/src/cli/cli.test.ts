@@ -241,11 +241,27 @@ test('views: their list, a key, pages and the greatest; a wrong name is refused'
   assert.deepEqual(await entries(['-n', '1', '--top']), [['b', 2]])
   assert.equal((await json(['view', 'plays', '--key', 'c/d'], folder))['value'], 1)
   assert.equal((await json(['view', 'plays', '--key', 'z'], folder))['value'], null)
+  const moment = new Date().toISOString()
+  const early = '2020-01-01T00:00:00Z'
+  const then = await json(['view', 'plays', '--key', 'c/d', '--at', moment], folder)
+  assert.equal(then['value'], 1)
+  const changes = await json(['changes', 'plays', 'c/d', '--to', moment], folder)
+  assert.deepEqual(
+    (changes['changes'] as { before: unknown; after: unknown }[]).map(({ before, after }) => [before, after]), // prettier-ignore
+    [[null, 1]],
+  )
+  const explained = await launch(['changes', 'plays', 'c/d'], folder).ran
+  assert.match(explained.out, /^when +what +before +after\n\S+ \S+ +seen +nothing +1\n$/)
+  const unmoved = await launch(['changes', 'plays', 'z', '-n', '1'], folder).ran
+  assert.match(unmoved.out, /^Nothing changed it\.$/m)
   const text = await launch(['view', 'plays'], folder).ran
   assert.equal(text.out, 'key  value\na        1\nb        2\nc/d      1\n')
   for (const [words, exit, code] of [
     [['view', 'play'], 1, 'VIEW_UNKNOWN'],
     [['view', '--key', 'a'], 2, 'CLI_USAGE'],
+    [['view', 'plays', '--at', early], 2, 'CLI_USAGE'],
+    [['view', 'plays', '--key', 'a', '--at', early], 1, 'MOMENT_EMPTY'],
+    [['changes', 'plays', 'a', '--from', '2999-01-01T00:00:00Z'], 1, 'MOMENT_AHEAD'],
     [['view', 'plays', '-n', 'x'], 1, 'REQUEST_INVALID'],
     [['view', 'last', '--top'], 1, 'REQUEST_INVALID'],
   ] as const) {

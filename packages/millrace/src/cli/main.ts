@@ -9,6 +9,7 @@ import { standardModules } from '../wiring/modules.ts'
 import { findAppFile, loadApp } from './app-file.ts'
 import { addBackup } from './commands/backup.ts'
 import { addChangeset } from './commands/changeset.ts'
+import { addChanges } from './commands/changes.ts'
 import { addData } from './commands/data.ts'
 import { addDeadLetters } from './commands/dead-letters.ts'
 import { addDev } from './commands/dev.ts'
@@ -162,6 +163,7 @@ export function createProgram(ports: CliPorts, run: Run, isJson: boolean): Comma
     for (const definition of commands ?? []) addModuleCommand(program, definition, run)
   }
   addView(program, run)
+  addChanges(program, run)
   addLog(program, run)
   addChangeset(program, run)
   addDeadLetters(program, run)

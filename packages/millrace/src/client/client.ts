@@ -22,7 +22,13 @@ import {
 import { createChangesetsClient, type ChangesetsClient } from './changesets.ts'
 import { createEventQueue, type Acknowledged, type QueueOptions } from './event-queue.ts'
 import { watchMessages } from './event-stream.ts'
-import { createTransport, type Fetch, type RetryPolicy, type Transport } from './transport.ts'
+import {
+  createTransport,
+  type ClientRequest,
+  type Fetch,
+  type RetryPolicy,
+  type Transport,
+} from './transport.ts'
 
 /** How to reach a server. All but the address has a default. */
 export interface ClientOptions {
@@ -51,6 +57,15 @@ export interface ReadOptions {
   readonly atLeast?: string | undefined
   /** How long to wait for it. Default 5,000. */
   readonly timeoutMs?: number
+}
+
+/** What a read of one thing may ask for. */
+export interface PastOptions extends ReadOptions {
+  /**
+   * As it was then: a time of arrival (milliseconds since the epoch, RFC 3339 text or a date), or the
+   * position of an earlier answer. Rejects with MOMENT_AHEAD, MOMENT_EMPTY, MOMENT_GONE.
+   */
+  readonly at?: number | string | Date
 }
 
 /** A value with the position that it reflects. */
@@ -109,13 +124,13 @@ export interface ItemsClient<Attributes> {
   /** Puts an item: all its attributes. Gives the position that contains it. */
   put(id: string, attributes: Attributes): Promise<{ readonly position: string | undefined }>
   /** Undefined when there is no such item. */
-  get(id: string, options?: ReadOptions): Promise<Attributes | undefined>
+  get(id: string, options?: PastOptions): Promise<Attributes | undefined>
   remove(id: string): Promise<{ readonly position: string | undefined }>
 }
 
 /** One view. */
 export interface ViewClient<Value> {
-  get(key: string, options?: ReadOptions): Promise<ViewAnswer<Value>>
+  get(key: string, options?: PastOptions): Promise<ViewAnswer<Value>>
   /** Keys and values in the order of the keys. */
   list(options?: { readonly after?: string; readonly limit?: number }): Promise<{
     readonly entries: readonly (ViewAnswer<Value> & { readonly key: string })[]
@@ -200,6 +215,11 @@ async function recommend<A>(
   return body as RecommendAnswer<A>
 }
 
+function queryOf({ at, ...request }: PastOptions): NonNullable<ClientRequest['query']> {
+  if (at === undefined) return request
+  return { ...request, at: at instanceof Date ? at.getTime() : at }
+}
+
 function createItems<Attributes>(transport: Transport, kind: string): ItemsClient<Attributes> {
   const pathOf = (id: string): string =>
     `/v1/items/${encodeURIComponent(kind)}/${encodeURIComponent(id)}`
@@ -217,7 +237,7 @@ function createItems<Attributes>(transport: Transport, kind: string): ItemsClien
         const { body } = await transport.send({
           method: 'GET',
           path: pathOf(id),
-          query: { ...request },
+          query: queryOf(request),
         })
         return (body as { attributes: Attributes }).attributes
       } catch (error) {
@@ -245,7 +265,7 @@ function createView<Value>(transport: Transport, name: string, clock: Clock): Vi
       const answer = await transport.send({
         method: 'GET',
         path: `${path}/${encodeURIComponent(key)}`,
-        query: { ...request },
+        query: queryOf(request),
       })
       const { value, isParked } = answer.body as Entry<Value>
       return { value, isParked, position: answer.position }

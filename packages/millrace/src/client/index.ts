@@ -4,6 +4,7 @@ export {
   type Client,
   type ClientOptions,
   type ItemsClient,
+  type PastOptions,
   type ReadOptions,
   type RecommendAnswer,
   type RecommendedItem,

@@ -1,7 +1,20 @@
 /** Declared views over HTTP: one key, pages, the greatest, and a key as it changes. */
 import { encodePosition, type AnyView, type JsonSchema } from '@millrace/core'
-import { productErrors, type RouteAnswer, type RouteRequest } from '@millrace/product'
-import { createViewReader, viewFoldName, type ViewReader, type ViewValue } from '@millrace/streams'
+import {
+  atParameter,
+  MOMENT_ERRORS,
+  momentIn,
+  productErrors,
+  type RouteAnswer,
+  type RouteRequest,
+} from '@millrace/product'
+import {
+  createViewReader,
+  viewFoldName,
+  type PastViewReader,
+  type ViewReader,
+  type ViewValue,
+} from '@millrace/streams'
 import { serverErrors } from '../errors.ts'
 import { idParams } from './bind.ts'
 import type { ServerContext } from './context.ts'
@@ -119,17 +132,26 @@ function readOperation(find: FindView): Operation {
     operation: 'readView',
     scope: 'server',
     tag: 'views',
-    summary: 'The value of a key',
-    description: 'A key without events has the value null.',
+    summary: 'The value of a key, as it is or as it was',
+    description:
+      'A key without events has the value null. With `at` the value that the key had: made again from its own events, so that it costs as much as there are of them.',
     params: idParams('view', 'key'),
+    query: { type: 'object', properties: { at: atParameter } },
     foldsOf: params => [find(params).fold],
     response: { ...entrySchema, properties: { view: { type: 'string' }, ...properties } },
-    errors,
-    handle({ params }) {
+    errors: [...errors, ...MOMENT_ERRORS],
+    handle({ params, query }) {
       const { name, reader } = find(params)
+      const at = momentIn(query, 'at')
+      if (at !== undefined) return readPast(name, reader.at(at), params['key'] as string)
       return { body: { view: name, ...entryJson(reader.get(params['key'] as string)) } }
     },
   }
+}
+
+async function readPast(view: string, reader: PastViewReader, key: string): Promise<RouteAnswer> {
+  const { position, ...entry } = await reader.get(key)
+  return { body: { view, ...entryJson(entry) }, position }
 }
 
 function listOperation(find: FindView): Operation {

@@ -1,6 +1,6 @@
 /** The catalogue module: items of all declared kinds, changed by events, read in O(1). */
-import type { CompiledTable } from '@millrace/core'
-import { tableFold } from '@millrace/streams'
+import type { CompiledTable, Position } from '@millrace/core'
+import { tableFold, tableFoldName, type Moment, type VersionedTable } from '@millrace/streams'
 import { productErrors } from '../errors.ts'
 import { defineModule, type ModuleContext, type ProductModule } from '../module.ts'
 import { TableWriter, type RowPut, type RowsWritten } from '../table-writer.ts'
@@ -16,12 +16,20 @@ export interface ItemView {
   readonly attributes: Attributes
 }
 
+/** An item as it was. */
+export interface PastItem extends ItemView {
+  /** The moment as a position of the stream of items. */
+  readonly position: Position
+}
+
 /** What other modules and the host process may call. */
 export interface Catalogue {
   /** The dense index, brought up to date. */
   index(): ItemIndex
   /** A current item; undefined when there is none. Throws KIND_UNKNOWN. */
   get(kind: string, id: string): ItemView | undefined
+  /** An item as it was at a moment; undefined when there was none. Throws KIND_UNKNOWN; rejects as `streams.past`. */
+  getAt(kind: string, id: string, at: Moment): Promise<PastItem | undefined>
   /** Items after `after` in the order of their ids. */
   page(
     kind: string,
@@ -90,6 +98,13 @@ function createApi(context: ModuleContext, index: ItemIndex): Catalogue {
       tableOf(kind)
       index.refresh()
       return view(kind, id)
+    },
+    async getAt(kind, id, at) {
+      tableOf(kind)
+      const request = { fold: tableFoldName(kind), key: id, at }
+      const { shard, position } = await context.streams.past.state<VersionedTable>(request)
+      const attributes = shard.asOf(id, Number.MAX_SAFE_INTEGER) as Attributes | undefined
+      return attributes === undefined ? undefined : { kind, id, attributes, position }
     },
     page(kind, options) {
       tableOf(kind)

@@ -1,8 +1,9 @@
 /** HTTP operations on items: one set of paths for all kinds. */
 import { ID_PATTERN, type App, type CompiledTable, type JsonSchema } from '@millrace/core'
-import { tableFoldName } from '@millrace/streams'
+import { tableFoldName, type Moment } from '@millrace/streams'
 import { productErrors } from '../errors.ts'
-import type { ModuleContext, RouteDefinition } from '../module.ts'
+import type { ModuleContext, RouteAnswer, RouteDefinition } from '../module.ts'
+import { atParameter, MOMENT_ERRORS, momentIn } from '../moment.ts'
 import { bulkBody, bulkResponse, changeQuery, changeResponse, rowBody } from '../row-schemas.ts'
 import { singleResult, type RowPut } from '../table-writer.ts'
 import type { Catalogue } from './catalogue.ts'
@@ -102,18 +103,33 @@ function getItem({ catalogue, itemParams, folds }: Shared): RouteDefinition {
     path: '/v1/items/:kind/:id',
     operation: 'getItem',
     scope: 'server',
-    summary: 'Reads an item',
+    summary: 'Reads an item, as it is or as it was',
     params: itemParams,
+    query: { type: 'object', properties: { at: atParameter } },
     response: itemSchema,
     folds,
-    errors: ['KIND_UNKNOWN', 'ITEM_UNKNOWN'],
-    handle({ params }) {
+    errors: ['KIND_UNKNOWN', 'ITEM_UNKNOWN', ...MOMENT_ERRORS],
+    handle({ params, query }) {
       const { kind = '', id = '' } = params
+      const at = momentIn(query, 'at')
+      if (at !== undefined) return getItemAt(catalogue, kind, id, at)
       const found = catalogue.get(kind, id)
       if (found === undefined) throw productErrors.create('ITEM_UNKNOWN', { kind, id })
       return { body: found }
     },
   }
+}
+
+async function getItemAt(
+  catalogue: Catalogue,
+  kind: string,
+  id: string,
+  at: Moment,
+): Promise<RouteAnswer> {
+  const found = await catalogue.getAt(kind, id, at)
+  if (found === undefined) throw productErrors.create('ITEM_UNKNOWN', { kind, id })
+  const { position, ...body } = found
+  return { body, position }
 }
 
 function removeItem({ catalogue, itemParams }: Shared): RouteDefinition {

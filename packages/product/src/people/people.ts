@@ -1,10 +1,21 @@
 /** The people module: attributes of people, and what the log knows about their interests. */
-import type { CompiledTable } from '@millrace/core'
-import { tableFold, tableFoldName, type FoldHandle, type VersionedTable } from '@millrace/streams'
+import type { CompiledTable, Position } from '@millrace/core'
+import {
+  tableFold,
+  tableFoldName,
+  type FoldHandle,
+  type Moment,
+  type VersionedTable,
+} from '@millrace/streams'
 import type { Attributes } from '../catalogue/index.ts'
 import { productErrors } from '../errors.ts'
 import { defineModule, type ModuleContext, type ProductModule } from '../module.ts'
-import { PROFILE_FOLD, type Recommendations } from '../recommendations/index.ts'
+import {
+  PROFILE_FOLD,
+  type ProfileShard,
+  type ProfileView,
+  type Recommendations,
+} from '../recommendations/index.ts'
 import { TableWriter, type RowPut, type RowsWritten } from '../table-writer.ts'
 import { peopleRoutes } from './routes.ts'
 
@@ -28,10 +39,18 @@ export interface PersonView {
   }[]
 }
 
+/** What was known about a person. */
+export interface PastPerson extends PersonView {
+  /** The moment as a position of the stream of people. */
+  readonly position: Position
+}
+
 /** What other modules and the host process may call. */
 export interface People {
   /** Undefined for a person of whom nothing is known. */
   get(id: string): PersonView | undefined
+  /** What was known of a person at a moment; titles are those of today. Rejects as `streams.past`. */
+  getAt(id: string, at: Moment): Promise<PastPerson | undefined>
   put(row: RowPut): Promise<RowsWritten>
   remove(row: Omit<RowPut, 'attributes'>): Promise<RowsWritten>
 }
@@ -66,16 +85,32 @@ function createApi(context: ModuleContext): People {
   const rows: FoldHandle<VersionedTable> | undefined =
     declared === undefined ? undefined : streams.fold(tableFoldName('person'))
   const writer = new TableWriter(context)
+  const viewOf = (id: string, attributes: unknown, profile: ProfileView): PersonView | undefined =>
+    attributes === undefined && profile.signals === 0
+      ? undefined
+      : {
+          id,
+          ...(attributes === undefined ? {} : { attributes: attributes as Attributes }),
+          ...profile,
+        }
+  const rowAt = async (id: string, at: Moment): Promise<unknown> => {
+    if (rows === undefined) return undefined
+    const request = { fold: tableFoldName('person'), key: id, at }
+    const { shard } = await streams.past.state<VersionedTable>(request)
+    return shard.asOf(id, Number.MAX_SAFE_INTEGER)
+  }
   return {
-    get(id) {
-      const attributes = rows?.shardOf(id).asOf(id, Number.MAX_SAFE_INTEGER)
-      const profile = recommendations.profile(id, INTERESTS_MAX)
-      if (attributes === undefined && profile.signals === 0) return undefined
-      return {
+    get: id =>
+      viewOf(
         id,
-        ...(attributes === undefined ? {} : { attributes: attributes as Attributes }),
-        ...profile,
-      }
+        rows?.shardOf(id).asOf(id, Number.MAX_SAFE_INTEGER),
+        recommendations.profile(id, INTERESTS_MAX),
+      ),
+    async getAt(id, at) {
+      const profile = await streams.past.state<ProfileShard>({ fold: PROFILE_FOLD, key: id, at })
+      const known = recommendations.profileIn(profile.shard, id, INTERESTS_MAX)
+      const found = viewOf(id, await rowAt(id, at), known)
+      return found === undefined ? undefined : { ...found, position: profile.position }
     },
     put: async row => writer.put(table(), [row]),
     remove: async row => writer.remove(table(), row),

@@ -1,7 +1,9 @@
 /** HTTP operations on people. */
 import { ID_PATTERN, type JsonSchema } from '@millrace/core'
+import type { Moment } from '@millrace/streams'
 import { productErrors } from '../errors.ts'
-import type { RouteDefinition } from '../module.ts'
+import type { RouteAnswer, RouteDefinition } from '../module.ts'
+import { atParameter, MOMENT_ERRORS, momentIn } from '../moment.ts'
 import { changeQuery, changeResponse, rowBody } from '../row-schemas.ts'
 import { singleResult } from '../table-writer.ts'
 import type { People } from './people.ts'
@@ -68,12 +70,15 @@ export function peopleRoutes(
       path: '/v1/people/:id',
       operation: 'getPerson',
       scope: 'server',
-      summary: 'Reads what is known about a person',
+      summary: 'Reads what is known about a person, or what was',
       params,
+      query: { type: 'object', properties: { at: atParameter } },
       response: person,
       folds,
-      errors: ['PERSON_UNKNOWN'],
-      handle({ params: { id = '' } }) {
+      errors: ['PERSON_UNKNOWN', ...MOMENT_ERRORS],
+      handle({ params: { id = '' }, query }) {
+        const at = momentIn(query, 'at')
+        if (at !== undefined) return getPersonAt(people, id, at)
         const found = people.get(id)
         if (found === undefined) throw productErrors.create('PERSON_UNKNOWN')
         return { body: found }
@@ -99,4 +104,11 @@ export function peopleRoutes(
       },
     },
   ]
+}
+
+async function getPersonAt(people: People, id: string, at: Moment): Promise<RouteAnswer> {
+  const found = await people.getAt(id, at)
+  if (found === undefined) throw productErrors.create('PERSON_UNKNOWN')
+  const { position, ...body } = found
+  return { body, position }
 }

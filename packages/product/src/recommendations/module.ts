@@ -13,6 +13,7 @@ import { recommendationStreams, type Exposure } from './events.ts'
 import { itemStatsFold } from './item-stats-fold.ts'
 import { explainAnswer, type PastAnswer } from './past-answers.ts'
 import { profileFold } from './profile-fold.ts'
+import type { ProfileShard } from './profile-shard.ts'
 import {
   Recommender,
   type ListAnswer,
@@ -30,6 +31,8 @@ export interface Recommendations {
   popular(kind: string, options?: { n?: number | undefined }): ListAnswer
   /** What a person did last. */
   profile(person: string, limit: number): ProfileView
+  /** The same from a shard of the profile fold, as of a moment for instance. */
+  profileIn(shard: ProfileShard, person: string, limit: number): ProfileView
   /** Explains a past answer from its exposure; rejects with ANSWER_UNKNOWN. */
   explainAnswer(answerId: string, person?: string): Promise<PastAnswer>
   /** The exposure of an answer's token; throws TOKEN_INVALID. */
@@ -78,6 +81,7 @@ function createApi(context: ModuleContext, recommender: Recommender): Recommenda
     trending: (kind, options) => recommender.trending(kind, options),
     popular: (kind, options) => recommender.popular(kind, options),
     profile: (person, limit) => recommender.profile(person, limit),
+    profileIn: (shard, person, limit) => recommender.profileIn(shard, person, limit),
     async explainAnswer(answerId, person) {
       // The answer in question may have been given a moment ago.
       await recommender.exposures.flush()

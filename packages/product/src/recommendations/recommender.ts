@@ -409,8 +409,11 @@ export class Recommender {
 
   /** What a person did last, by title. */
   profile(person: string, limit: number): ProfileView {
+    return this.profileIn(this.#profiles.shardOf(person), person, limit)
+  }
+
+  profileIn(shard: ProfileShard, person: string, limit: number): ProfileView {
     this.#catalogue.index()
-    const shard = this.#profiles.shardOf(person)
     return {
       signals: shard.signalsOf(person),
       interests: shard.interactions(person, limit).map(({ item, weight, atMs }) => ({

@@ -1,6 +1,8 @@
 /** Reads of declared views, for requests: one key, pages of keys, the first by a number. */
+import type { Position } from '@millrace/core'
 import type { FoldHandle, Streams } from '../streams.ts'
 import type { FoldShard } from '../fold.ts'
+import type { Moment } from '../past/moment.ts'
 import { viewFoldName } from './compile.ts'
 
 /** What the reader asks of a shard. */
@@ -28,6 +30,22 @@ export interface ViewValue<Out = unknown> {
   readonly watermarkMs: number
 }
 
+/** The value that a key had. */
+export interface PastValue<Out = unknown> extends ViewValue<Out> {
+  /** The moment as a position of the streams that the view is made from. */
+  readonly position: Position
+}
+
+/** Reads one declared view as it was at a moment. */
+export interface PastViewReader<Out = unknown> {
+  /**
+   * The value that the key had: what the events say that had arrived by then, at the time that it
+   * was. Rejects with MOMENT_AHEAD, MOMENT_EMPTY or MOMENT_GONE. Its cost is that of the key's own
+   * events before.
+   */
+  get(key: string): Promise<PastValue<Out>>
+}
+
 /** Reads one declared view. Values are those of the live state: neither change nor keep them. */
 export interface ViewReader<Out = unknown> {
   get(key: string): ViewValue<Out>
@@ -38,11 +56,14 @@ export interface ViewReader<Out = unknown> {
   }
   /** The `n` keys with the greatest numbers, greatest first, ties by key. Looks at every key once per change of the view. */
   top(request: { n: number; by: (value: Out) => number }): readonly ViewValue<Out>[]
+  /** The view as it was at a time of arrival or a position. */
+  at(moment: Moment): PastViewReader<Out>
 }
 
 /** Creates the reader of a view; throws FOLD_UNKNOWN when the runtime has no such view. */
 export function createViewReader<Out = unknown>(streams: Streams, view: string): ViewReader<Out> {
-  const handle = streams.fold<FoldShard & ReadableShard>(viewFoldName(view))
+  const fold = viewFoldName(view)
+  const handle = streams.fold<FoldShard & ReadableShard>(fold)
   const get = (key: string): ViewValue<Out> => ({
     key,
     value: handle.shardOf(key).read(key) as Out | undefined,
@@ -76,6 +97,14 @@ export function createViewReader<Out = unknown>(streams: Streams, view: string):
       }
       return best.map(({ key }) => get(key))
     },
+    at: moment => ({
+      async get(key) {
+        const past = await streams.past.state<FoldShard & ReadableShard>({ fold, key, at: moment })
+        const { shard, isParked, watermarkMs, position } = past
+        const value = shard.read(key) as Out | undefined
+        return { key, value, isParked, watermarkMs, position }
+      },
+    }),
   }
 }
 

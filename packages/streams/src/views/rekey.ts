@@ -6,7 +6,7 @@
  */
 import { deriveId, partitionOf, type EventDefinition } from '@millrace/core'
 import type { LogRecord, StreamSpec } from '@millrace/log'
-import type { Emission, FoldDefinition, FoldOutput, FoldShard } from '../fold.ts'
+import type { Cause, Emission, FoldDefinition, FoldOutput, FoldShard } from '../fold.ts'
 import { canonicalText } from './canonical.ts'
 import { CAUSE_HEADER, WATERMARK_HEADER } from './plan.ts'
 
@@ -20,6 +20,8 @@ export class RekeyRule {
   readonly kind: string
   readonly source: string
   readonly #fields = new Map<string, Set<string>>()
+  /** The field that gives the key in the source, by event. */
+  readonly #keys = new Map<string, string>()
 
   constructor(kind: string, source: string) {
     this.kind = kind
@@ -27,6 +29,7 @@ export class RekeyRule {
   }
 
   add(event: EventDefinition, field: string): void {
+    this.#keys.set(event.name, event.key)
     const fields = this.#fields.get(event.name)
     if (fields === undefined) this.#fields.set(event.name, new Set([field]))
     else fields.add(field)
@@ -47,7 +50,15 @@ export class RekeyRule {
       targets: [target],
       onFailure: 'park',
       createShard: () => new RekeyShard(target, partitions, fields),
+      causeOf: record => this.#causeOf(record),
     }
+  }
+
+  #causeOf({ type, headers, data }: LogRecord): Cause | undefined {
+    const id = headers[CAUSE_HEADER]
+    const field = this.#keys.get(type)
+    if (id === undefined || field === undefined) return undefined
+    return { id, key: (data as Readonly<Record<string, unknown>>)[field] as string }
   }
 }
 

@@ -10,6 +10,7 @@ interface ViewOptions {
   readonly n?: string
   readonly after?: string
   readonly top?: boolean
+  readonly at?: string
 }
 
 interface ViewJson {
@@ -34,6 +35,7 @@ Examples:
   millrace view                    # the declared views
   millrace view plays --top -n 5   # the greatest values
   millrace view plays --key c1     # the value of one key
+  millrace view plays --key c1 --at 2026-01-05T10:00:00Z   # the value that it had then
 `
 
 /** `view`: what a declared view holds. */
@@ -46,6 +48,7 @@ export function addView(program: Command, run: Run): void {
     )
     .argument('[name]', 'the view, as the app definition names it')
     .option('--key <key>', 'the value of this key alone')
+    .option('--at <moment>', 'with --key: as it was, at a time of arrival or a position')
     .option('-n, --n <count>', 'at most so many keys; default 20')
     .option('--after <key>', 'go on behind this key')
     .addOption(new Option('--top', 'the greatest values first').conflicts('after'))
@@ -64,15 +67,22 @@ async function view(
       next: 'millrace view <name> ...; without anything, millrace view lists the views.',
     })
   }
+  if (options.at !== undefined && options.key === undefined) {
+    throw cliErrors.create('CLI_USAGE', {
+      reason: 'The past is read key by key, and no key is named.',
+      next: 'Name one with --key; millrace replay --processor <view> --to <moment> folds them all.',
+    })
+  }
   const connection = await connect(context)
   const get = async (path: string, query: Record<string, string> = {}): Promise<unknown> =>
     (await connection.request({ method: 'GET', path, query })).body
   try {
     if (name === undefined) return printViews(context, await get('/v1/views'))
     const path = `/v1/views/${encodeURIComponent(name)}`
-    const { key, n = '20', after, top } = options
+    const { key, n = '20', after, top, at } = options
     if (key !== undefined) {
-      return printEntry(context, await get(`${path}/${encodeURIComponent(key)}`))
+      const query: Record<string, string> = at === undefined ? {} : { at }
+      return printEntry(context, await get(`${path}/${encodeURIComponent(key)}`, query))
     }
     const page = { limit: n, ...(after === undefined ? {} : { after }) }
     printEntries(context, await get(path, top === true ? { ...page, top: 'true' } : page))
@@ -81,7 +91,7 @@ async function view(
   }
 }
 
-const isOwn = (option: string): boolean => ['key', 'n', 'after', 'top'].includes(option)
+const isOwn = (option: string): boolean => ['key', 'n', 'after', 'top', 'at'].includes(option)
 
 function printViews({ output }: CommandContext, body: unknown): void {
   const { views } = body as { views: readonly ViewJson[] }
@@ -119,8 +129,11 @@ function printEntries({ output }: CommandContext, body: unknown): void {
 }
 
 /** A value for people: numbers as they are, anything else as JSON. */
+export function valueText(value: unknown): string {
+  return value === null ? 'nothing' : typeof value === 'string' ? value : JSON.stringify(value)
+}
+
 function textOf(value: unknown, isParked: boolean): string {
-  const text =
-    value === null ? 'nothing' : typeof value === 'string' ? value : JSON.stringify(value)
+  const text = valueText(value)
   return isParked ? `${text} (parked: older than it seems)` : text
 }

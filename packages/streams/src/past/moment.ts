@@ -1,0 +1,133 @@
+/**
+ * Moments of the past. A moment says what was known: the records that the log had taken by then, in
+ * the order in which it took them, whatever their event times. It is a position of the streams that
+ * come from outside, or a time, which stands for the position that the log had at that time.
+ */
+import { isError, partitionName, type Clock, type Position } from '@millrace/core'
+import type { EventLog } from '@millrace/log'
+import { streamsErrors } from '../errors.ts'
+import type { FoldRunner } from '../runner.ts'
+import type { TableWatch } from '../table-watch.ts'
+
+/** A time of arrival in milliseconds since the epoch, what arrived then included; or a position. */
+export type Moment = { readonly timeMs: number } | { readonly position: Position }
+
+/** What reading the past needs. */
+export interface PastPorts {
+  readonly log: EventLog
+  readonly clock: Clock
+  readonly sliceMs: number
+  readonly runners: readonly FoldRunner[]
+  readonly watch: Pick<TableWatch, 'tablesOf' | 'kindsOf'>
+  reached(request: {
+    position: Position
+    folds: readonly string[]
+    timeoutMs: number
+  }): Promise<void>
+}
+
+/** A moment in terms of the streams that a fold reads through. */
+export interface Instant {
+  /** End offsets of the streams from outside; a missing one is 0. */
+  readonly position: Position
+  /** When the newest of these records had arrived. */
+  readonly timeMs: number
+}
+
+/** The fold that re-keys what `runner` reads; undefined when that comes from outside. Throws MOMENT_UNSUPPORTED. */
+export function hopBefore(ports: PastPorts, runner: FoldRunner): FoldRunner | undefined {
+  const { source } = runner.definition
+  const emitters = ports.runners.filter(({ definition }) => definition.targets?.includes(source))
+  const hop = emitters.find(({ definition }) => definition.causeOf !== undefined)
+  if (hop !== undefined) return hop
+  if (!source.includes('.')) return undefined
+  throw streamsErrors.create('MOMENT_UNSUPPORTED', { fold: runner.name, stream: source })
+}
+
+/**
+ * The offsets of a moment in the streams that a fold depends on. Throws MOMENT_AHEAD for one that the
+ * log has not come to, MOMENT_EMPTY when nothing that the fold reads had arrived.
+ */
+export async function instantOf(
+  ports: PastPorts,
+  runner: FoldRunner,
+  moment: Moment,
+): Promise<Instant> {
+  const { log, clock } = ports
+  if ('timeMs' in moment && moment.timeMs > clock.nowMs()) {
+    throw streamsErrors.create('MOMENT_AHEAD', { moment: timeText(moment.timeMs) })
+  }
+  const first = hopBefore(ports, runner) ?? runner
+  const position = new Map<string, number>()
+  let timeMs = 'timeMs' in moment ? moment.timeMs : Number.NEGATIVE_INFINITY
+  let known = 0
+  for (const { definition, lanes } of [first, ...ports.watch.tablesOf(runner)]) {
+    const stream = definition.source
+    for (const { lane } of lanes) {
+      const { partition } = lane
+      const name = partitionName(stream, partition)
+      const offset = await offsetAt(log, { stream, partition, name }, moment)
+      position.set(name, offset)
+      if (definition === first.definition) known += offset
+      if ('timeMs' in moment || offset === 0) continue
+      const last = await recordBefore(log, stream, partition, offset)
+      timeMs = Math.max(timeMs, last?.ingestTimeMs ?? timeMs)
+    }
+  }
+  if (known === 0) {
+    const stream = first.definition.source
+    throw streamsErrors.create('MOMENT_EMPTY', { fold: runner.name, stream })
+  }
+  return { position, timeMs }
+}
+
+async function offsetAt(
+  log: EventLog,
+  { stream, partition, name }: { stream: string; partition: number; name: string },
+  moment: Moment,
+): Promise<number> {
+  if ('timeMs' in moment) {
+    return await log.seek({ stream, partition, timeMs: moment.timeMs + 1 })
+  }
+  const offset = moment.position.get(name) ?? 0
+  const end = log.ends().get(name) ?? 0
+  if (offset <= end) return offset
+  const moments = `${name} at ${offset}, and its end is ${end}`
+  throw streamsErrors.create('MOMENT_AHEAD', { moment: moments })
+}
+
+/** The record before an offset. Throws MOMENT_GONE when its stream keeps it no longer. */
+export async function recordBefore(
+  log: Pick<EventLog, 'read'>,
+  stream: string,
+  partition: number,
+  offset: number,
+): Promise<{ readonly watermarkMs: number; readonly ingestTimeMs: number } | undefined> {
+  if (offset === 0) return undefined
+  const request = { stream, partition, from: offset - 1, recordsMax: 1 }
+  const [record] = await keptOnly(stream, () => log.read(request))
+  return record
+}
+
+/** Throws MOMENT_GONE when a stream has lost its first records: a state is made of all of them. */
+export async function assertKept(
+  log: Pick<EventLog, 'read'>,
+  stream: string,
+  partition: number,
+): Promise<void> {
+  await keptOnly(stream, () => log.read({ stream, partition, from: 0, recordsMax: 1 }))
+}
+
+async function keptOnly<T>(stream: string, read: () => Promise<T>): Promise<T> {
+  try {
+    return await read()
+  } catch (error) {
+    if (!isError(error, 'LOG_OFFSET_GONE')) throw error
+    throw streamsErrors.create('MOMENT_GONE', { stream, start: Number(error.details['start']) })
+  }
+}
+
+function timeText(timeMs: number): string {
+  const date = new Date(timeMs)
+  return Number.isNaN(date.getTime()) ? `${timeMs}` : date.toISOString()
+}
