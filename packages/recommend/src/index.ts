@@ -10,3 +10,11 @@ export { historyShare, popularityShare, RowSum, rowShare, weightOf } from './int
 export { contentAffinity, similarity, traitSum } from './similar.ts'
 export { SlateFiller, type SlateRequest } from './slate.ts'
 export { coverageAt, exposureGini, ndcgAt, precisionAt, recallAt } from './evaluation.ts'
+export {
+  estimateOffPolicy,
+  type Interval,
+  type LoggedChoices,
+  type OffPolicyEstimate,
+  type OffPolicyEstimator,
+  type WeightFigures,
+} from './off-policy.ts'
