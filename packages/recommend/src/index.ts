@@ -8,6 +8,7 @@ export { TopSelector } from './top.ts'
 export { transitionWeight } from './context.ts'
 export { historyShare, popularityShare, RowSum, rowShare, weightOf } from './interest.ts'
 export { contentAffinity, similarity, traitSum } from './similar.ts'
+export { drawSeedOf, type DrawSeed } from './draw.ts'
 export { SlateFiller, type SlateRequest } from './slate.ts'
 export { coverageAt, exposureGini, ndcgAt, precisionAt, recallAt } from './evaluation.ts'
 export {

@@ -116,12 +116,16 @@ function simulate(random: Random, rows: number, rowsPerCluster: number): World {
   return { choices, truth: valueOf(target, means), logged: valueOf(logging, means) }
 }
 
-test('200 simulated policies: the 95 % intervals of each estimator hold, and signs are right', () => {
+const POLICIES = 500
+/** 92 to 98 % of the intervals hold: three deviations of a coverage of 95 % to each side, so no seed is lucky. */
+const isRight = (held: number): boolean => held >= 0.92 * POLICIES && held <= 0.98 * POLICIES
+
+test('500 simulated policies: the 95 % intervals of each estimator hold, and signs are right', t => {
   const random = createSeededRandom(5)
   const found = ESTIMATORS.map(estimator => ({ estimator, target: 0, change: 0, right: 0 }))
   let large = 0
-  for (let policy = 0; policy < 200; policy++) {
-    const { choices, truth, logged } = simulate(random, 5_000, 1)
+  for (let policy = 0; policy < POLICIES; policy++) {
+    const { choices, truth, logged } = simulate(random, 2_000, 1)
     const isLarge = Math.abs(truth - logged) > 0.02 * logged
     if (isLarge) large += 1
     for (const counts of found) {
@@ -131,11 +135,12 @@ test('200 simulated policies: the 95 % intervals of each estimator hold, and sig
       if (isLarge && Math.sign(change.value) === Math.sign(truth - logged)) counts.right += 1
     }
   }
-  assert.ok(large > 80)
+  assert.ok(large > 0.4 * POLICIES)
   for (const counts of found) {
     const told = JSON.stringify({ ...counts, large })
-    assert.ok(counts.target >= 184 && counts.target <= 196, told)
-    assert.ok(counts.change >= 184 && counts.change <= 196, told)
+    t.diagnostic(told)
+    assert.ok(isRight(counts.target), told)
+    assert.ok(isRight(counts.change), told)
     assert.ok(counts.right >= 0.9 * large, told)
   }
 })
@@ -143,8 +148,8 @@ test('200 simulated policies: the 95 % intervals of each estimator hold, and sig
 test('where people differ, intervals by person hold, and those by choice do not', () => {
   const random = createSeededRandom(8)
   const found = ESTIMATORS.map(estimator => ({ estimator, byPerson: 0, byChoice: 0 }))
-  for (let policy = 0; policy < 200; policy++) {
-    const { choices, truth } = simulate(random, 2_000, 20)
+  for (let policy = 0; policy < 60; policy++) {
+    const { choices, truth } = simulate(random, 4_000, 40)
     const { clusters: _, ...alone } = choices
     for (const counts of found) {
       if (covers(estimateOffPolicy(choices, counts).target, truth)) counts.byPerson += 1
@@ -153,8 +158,8 @@ test('where people differ, intervals by person hold, and those by choice do not'
   }
   for (const counts of found) {
     const told = JSON.stringify(counts)
-    assert.ok(counts.byPerson >= 184 && counts.byPerson <= 196, told)
-    assert.ok(counts.byChoice < 175, told)
+    assert.ok(counts.byPerson >= 52, told)
+    assert.ok(counts.byChoice < counts.byPerson - 5, told)
   }
 })
 

@@ -1,8 +1,19 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { createSeededRandom } from '@millrace/core'
 import fc from 'fast-check'
+import { drawSeedOf, type DrawSeed } from './draw.ts'
 import { SlateFiller, type SlateRequest } from './slate.ts'
+
+const seedOf = (number: number): DrawSeed => drawSeedOf(`answer ${number}`)
+
+/** As the product has them: two hashes of each key. */
+const hashesOf = (items: number): Int32Array =>
+  Int32Array.from(
+    Array.from({ length: items }, (_, item) => drawSeedOf(`clip/c${item}`)).flatMap(({ a, b }) => [
+      a,
+      b,
+    ]),
+  )
 
 function request(change: Partial<SlateRequest> & { items: number }): SlateRequest {
   const pool = Int32Array.from({ length: change.items }, (_, item) => item)
@@ -18,7 +29,8 @@ function request(change: Partial<SlateRequest> & { items: number }): SlateReques
     reservedFirst: 0,
     slots: 3,
     explore: 0,
-    random: createSeededRandom(1),
+    seed: seedOf(1),
+    hashes: hashesOf(change.items),
     isBlocked: () => false,
     onPlaced: () => undefined,
     ...change,
@@ -38,20 +50,18 @@ function distribution(
   draws: number,
   seed: number,
 ): Map<string, { count: number; declared: number }> {
-  const random = createSeededRandom(seed)
   const filler = new SlateFiller()
   const found = new Map<string, { count: number; declared: number }>()
   const taken: number[] = []
   const base = request({
     ...change,
-    random,
     // One item of each pair (0 1), (2 3), ... a slate.
     isBlocked: item => taken.includes(item ^ 1),
     onPlaced: item => void taken.push(item),
   })
   for (let draw = 0; draw < draws; draw++) {
     taken.length = 0
-    filler.fill(base)
+    filler.fill({ ...base, seed: seedOf(seed * draws + draw) })
     const slate = [...filler.items.subarray(0, filler.size)].join(' ')
     const declared = filler.propensities.subarray(0, filler.size).reduce((a, b) => a * b, 1)
     const entry = found.get(slate) ?? { count: 0, declared }
@@ -66,7 +76,7 @@ function distribution(
 }
 
 test('propensities are the frequencies: chi-square over all slates with limits and reserved slots', () => {
-  const draws = 80_000
+  const draws = 100_000
   for (const [place, explore] of [0.1, 0.5, 1].entries()) {
     const reserved = Int32Array.from([7, 6])
     const found = distribution(
@@ -124,7 +134,7 @@ test('a slate holds no candidate twice, keeps the limits, and is short only when
             slots,
             explore,
             rankedSize: Math.min(items, 5),
-            random: createSeededRandom(seed),
+            seed: seedOf(seed),
             isBlocked: item => (counts.get(item % 5) ?? 0) >= max,
             onPlaced: item => void counts.set(item % 5, (counts.get(item % 5) ?? 0) + 1),
           }),
@@ -167,7 +177,7 @@ test('without limits a slate is the one of limits that forbid nothing', () => {
           reservedSize: reserved.length,
           reservedEvery: 3,
           reservedFirst: 1,
-          random: createSeededRandom(seed),
+          seed: seedOf(seed),
           isBlocked,
         }),
       )
@@ -177,5 +187,32 @@ test('without limits a slate is the one of limits that forbid nothing', () => {
       )
     })
     assert.deepEqual(slates[0], slates[1], `seed ${seed}`)
+  }
+})
+
+test('a slate does not depend on the order of the pool, nor an explored slot on candidates that did not win it', () => {
+  const slateOf = (seed: number, pool: readonly number[]): readonly number[] => {
+    const filler = new SlateFiller()
+    filler.fill(
+      request({
+        items: 30,
+        pool: Int32Array.from(pool),
+        poolSize: pool.length,
+        ranked: Int32Array.of(0, 1, 2, 3, 4),
+        rankedSize: 5,
+        scores: new Float64Array(30),
+        slots: 5,
+        explore: 0.5,
+        seed: seedOf(seed),
+      }),
+    )
+    return [...filler.items.subarray(0, filler.size)]
+  }
+  const all = Array.from({ length: 30 }, (_, item) => item)
+  for (let seed = 0; seed < 200; seed++) {
+    const slate = slateOf(seed, all)
+    assert.deepEqual(slateOf(seed, all.toReversed()), slate)
+    const others = all.filter(item => item < 5 || slate.includes(item) || item % 3 === 0)
+    assert.deepEqual(slateOf(seed, others), slate)
   }
 })

@@ -13,8 +13,13 @@
  * Candidates are all that a source proposed and no filter removed, not only the ranked ones: every
  * one of them has a chance above 0 at each slot where the limits admit it. Slots after a hole
  * (nothing may stand there) stay empty: the slate is shorter.
+ *
+ * What is drawn depends on the seed, the slot and the keys of the items, not on the order of the
+ * pool: an explored slot goes to the alternative whose hash with seed and slot is the least. So the
+ * same seed makes the same slate in any process, and where a changed pipeline takes candidates away,
+ * the slots that those had not won are drawn as before.
  */
-import type { Random } from '@millrace/core'
+import { SlotDraw, type DrawSeed } from './draw.ts'
 
 /** A slate to fill. */
 export interface SlateRequest {
@@ -34,9 +39,16 @@ export interface SlateRequest {
   readonly reservedFirst: number
   readonly slots: number
   readonly explore: number
-  readonly random: Random
+  readonly seed: DrawSeed
+  /** Two hashes of each item's key, one behind the other, by item: what makes draws independent of numbers. */
+  readonly hashes: Int32Array
   /** True when the limits forbid the item in the next slot, given what was placed. Absent without limits: alternatives need not be counted then. */
   readonly isBlocked?: ((item: number) => boolean) | undefined
+  /**
+   * What another policy placed, slot by slot: it is placed in place of what would be drawn, and
+   * `propensities` are the chances that this one gives it, 0 where it could not stand there.
+   */
+  readonly shown?: Int32Array | undefined
   /** Called for each placed item, in order. */
   readonly onPlaced: (item: number) => void
 }
@@ -54,6 +66,8 @@ export class SlateFiller {
   /** Placed in the current slate: the value is its number. */
   #placed = new Int32Array(256)
   #slate = 0
+  readonly #draw = new SlotDraw()
+  #drawn = -1
 
   /** Fills one slate; the result is in the fields until the next call. Returns the number placed. */
   fill(request: SlateRequest): number {
@@ -72,8 +86,9 @@ export class SlateFiller {
         best = this.#firstAllowed(request, request.ranked, nextRanked, request.rankedSize)
       }
       if (best < 0) best = this.#bestOfPool(request)
-      if (best < 0) break
-      this.#fillSlot(request, slot, best, explore)
+      if (request.shown !== undefined) this.#judgeSlot(request, slot, best)
+      else if (best < 0) break
+      else this.#fillSlot(request, slot, best, explore)
     }
     return this.size
   }
@@ -84,23 +99,47 @@ export class SlateFiller {
     let isExplored = false
     let alternatives = 0
     if (explore > 0) {
-      if (request.random.next() < explore) {
-        alternatives = this.#countOthers(request, best, request.poolSize)
+      this.#draw.begin(request.seed, slot)
+      if (this.#draw.coin < explore) {
+        alternatives = this.#drawOther(request, best)
         if (alternatives > 0) {
-          const chosen = Math.floor(request.random.next() * alternatives)
-          item = this.#otherAt(request, best, chosen)
+          item = this.#drawn
           propensity = explore / alternatives
           isExplored = true
         }
       } else if (this.#countOthers(request, best, 1) > 0) propensity = 1 - explore
     }
-    this.items[slot] = item
-    this.propensities[slot] = propensity
     this.explored[slot] = isExplored ? 1 : 0
     this.alternatives[slot] = alternatives
+    this.#place(request, slot, item, propensity)
+  }
+
+  #place(request: SlateRequest, slot: number, item: number, propensity: number): void {
+    this.items[slot] = item
+    this.propensities[slot] = propensity
     this.size = slot + 1
     this.#placed[item] = this.#slate
     request.onPlaced(item)
+  }
+
+  #judgeSlot(request: SlateRequest, slot: number, best: number): void {
+    const { pool, poolSize, explore, shown = pool } = request
+    const item = shown[slot] as number
+    let chance = item === best ? 1 : 0
+    if (explore > 0 && best >= 0) {
+      let others = 0
+      let isOther = false
+      for (let at = 0; at < poolSize; at++) {
+        const other = pool[at] as number
+        if (other === best || !this.#isOpen(request, other)) continue
+        others += 1
+        isOther ||= other === item
+        if (item === best) break
+      }
+      if (others > 0 && item === best) chance = 1 - explore
+      else if (isOther) chance = explore / others
+    }
+    this.#place(request, slot, item, chance)
   }
 
   #begin(request: SlateRequest): void {
@@ -137,9 +176,7 @@ export class SlateFiller {
     let best = -1
     for (let at = 0; at < request.poolSize; at++) {
       const item = request.pool[at] as number
-      const isBetter =
-        best < 0 || (request.scores[item] as number) > (request.scores[best] as number)
-      if (isBetter && this.#isOpen(request, item)) best = item
+      if ((best < 0 || isBetter(request, item, best)) && this.#isOpen(request, item)) best = item
     }
     return best
   }
@@ -160,12 +197,28 @@ export class SlateFiller {
     return count
   }
 
-  #otherAt(request: SlateRequest, best: number, wanted: number): number {
-    let at = -1
-    for (let left = wanted; left >= 0; left--) {
-      do at += 1
-      while (request.pool[at] === best || !this.#isOpen(request, request.pool[at] as number))
+  /** Draws one of the candidates beside `best` that may stand in the next slot into `#drawn`; gives how many there are. */
+  #drawOther(request: SlateRequest, best: number): number {
+    const { pool, poolSize, hashes } = request
+    const draw = this.#draw
+    let count = 0
+    let least = Infinity
+    for (let at = 0; at < poolSize; at++) {
+      const item = pool[at] as number
+      if (item === best || !this.#isOpen(request, item)) continue
+      count += 1
+      const drawn = draw.of(hashes[item * 2] as number, hashes[item * 2 + 1] as number)
+      if (drawn < least) {
+        least = drawn
+        this.#drawn = item
+      }
     }
-    return request.pool[at] as number
+    return count
   }
+}
+
+/** By score; of equals the one with the lesser hash, which is the same in every process. */
+function isBetter({ scores, hashes }: SlateRequest, item: number, best: number): boolean {
+  const more = (scores[item] as number) - (scores[best] as number)
+  return more > 0 || (more === 0 && (hashes[item * 2] as number) < (hashes[best * 2] as number))
 }
