@@ -143,6 +143,7 @@ function handleOf(definition: FoldDefinition, revision: () => number): FoldHandl
     shards: () => shards,
     shardOf: (key: string) => shards[partitionOf(key, 1)] as FoldShard,
     position: () => new Map(),
+    consumed: () => 0,
     revision,
     parked: () => [],
     isParked: () => false,

@@ -20,6 +20,13 @@ export const streamsErrors = defineErrors({
     message: 'The fold {fold} stopped: {reason}.',
     remedy: 'Remove the cause, then restart; the fold goes on from its last step.',
   },
+  SWEEP_IMPOSSIBLE: {
+    status: 409,
+    retryable: false,
+    message: 'The past of the fold {fold} cannot be folded again: {reason}.',
+    remedy:
+      'Name a later moment, or a definition that has the fold as it was; surfaces may differ, signals may not.',
+  },
   KEY_NOT_PARKED: {
     status: 404,
     retryable: false,

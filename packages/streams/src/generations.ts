@@ -126,13 +126,21 @@ export function emittersOf(
   return folds.filter(fold => fold.targets?.includes(stream) === true)
 }
 
+/** Under which identity a fold started last, and the generation of what it emits since. */
 interface Known {
   readonly identity: string
   readonly generation: number
 }
 
-async function readKnown(log: EventLog): Promise<Map<string, Known>> {
+async function readKnown(log: EventLog): Promise<ReadonlyMap<string, Known>> {
   await log.declare([{ name: GENERATIONS_STREAM, partitions: 1 }])
+  return await readGenerations(log)
+}
+
+/** What the log says of the folds that emit, by name. The stream of it is declared. */
+export async function readGenerations(
+  log: Pick<EventLog, 'read'>,
+): Promise<ReadonlyMap<string, Known>> {
   const known = new Map<string, Known>()
   for (let from = 0; ;) {
     const records = await log.read({ stream: GENERATIONS_STREAM, partition: 0, from })

@@ -31,6 +31,7 @@ export type { Rebuilds, RebuildStatus } from './rebuilds/contract.ts'
 export type { Replayed, ReplayRequest } from './rebuilds/replay.ts'
 export { GENERATIONS_STREAM } from './generations.ts'
 export { SHARED_NAME } from './rebuild.ts'
+export { openSweep, type Sweep } from './sweep.ts'
 export { startTicker, type TickerOptions } from './ticker.ts'
 export { compileViews, viewFoldName, type CompiledViews } from './views/compile.ts'
 export {

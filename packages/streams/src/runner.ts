@@ -259,6 +259,7 @@ export class FoldRunner {
       shards: () => this.#shards as readonly Shard[],
       shardOf: key => this.#shards[this.#partitionOf(key)] as Shard,
       position: () => this.position(),
+      consumed: partition => (this.lanes[partition] as LaneRunner).lane.consumed,
       revision: () => this.revision(),
       parked: () => this.parked(),
       isParked: key => this.laneOf(key).lane.parked.has(key),

@@ -16,6 +16,8 @@ export interface FoldHandle<Shard extends FoldShard = FoldShard> {
   shardOf(key: string): Shard
   /** Consumed end offsets of its source partitions. */
   position(): Position
+  /** Consumed end offset of one of them: what its shard reflects now. */
+  consumed(partition: number): number
   /** A counter that grows with every step that changed something: the cache key of derived reads. */
   revision(): number
   parked(): readonly ParkedInfo[]

@@ -1,3 +1,3 @@
 export { createCatalogue, type Catalogue, type ItemView } from './catalogue.ts'
-export { ItemIndex, type Attributes, type ItemKind } from './item-index.ts'
+export { ItemIndex, offsetsOf, type Attributes, type ItemKind } from './item-index.ts'
 export { itemKey, itemSpaceOf, partsOfKey, type ItemSpace } from './item-space.ts'

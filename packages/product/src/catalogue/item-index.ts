@@ -53,6 +53,9 @@ interface KindState extends ItemKind {
   isScanned: boolean
   scannedRevision: number
   nextScanMs: number
+  /** What of its table the index reflects: JSON numbers by partition, and the revision for which they hold. */
+  offsets: string
+  offsetsRevision: number
 }
 
 /** Scans of a table that does not note its changes take at most this part of the time. */
@@ -62,6 +65,11 @@ const TIME_MAX = Number.MAX_SAFE_INTEGER
 const JSON_ITEMS_MAX = 50_000
 /** Codes of items: twice the place of the kind, plus 1 when it is listed. */
 const CODE_NONE = 0xffff
+
+/** Consumed offsets of a fold by partition, as a JSON array. */
+export function offsetsOf(handle: FoldHandle): string {
+  return `[${Array.from(handle.shards(), (_, partition) => handle.consumed(partition)).join(',')}]`
+}
 
 /** See the head of the file. */
 export class ItemIndex {
@@ -76,9 +84,10 @@ export class ItemIndex {
   #json: (ItemJson | undefined)[] = []
   #jsonItems = 0
   #revision = 0
+  #offsets = '[]'
   readonly #clock: Clock
 
-  constructor(ports: { app: App; streams: Streams; clock: Clock }) {
+  constructor(ports: { app: App; streams: Pick<Streams, 'fold'>; clock: Clock }) {
     const { app, streams } = ports
     this.#clock = ports.clock
     this.space = itemSpaceOf(app)
@@ -98,6 +107,8 @@ export class ItemIndex {
         isNoted: notesChanges(handle.definition),
         scannedRevision: -1,
         nextScanMs: -Infinity,
+        offsets: '',
+        offsetsRevision: -1,
         changes: subscribeTable(app, definition.name),
         ids: new SortedIds(),
         isScanned: false,
@@ -122,6 +133,7 @@ export class ItemIndex {
       else if (kind.changes.size > 0) {
         for (const id of kind.changes.take()) this.#update(kind, id)
       }
+      if (kind.isNoted) this.#note(kind)
     }
     if (this.#coded < this.space.size) this.#code()
   }
@@ -133,6 +145,20 @@ export class ItemIndex {
     for (const shard of kind.handle.shards()) {
       for (const id of shard.keys()) this.#update(kind, id)
     }
+    this.#note(kind)
+  }
+
+  #note(kind: KindState): void {
+    const revision = kind.handle.revision()
+    if (revision === kind.offsetsRevision) return
+    kind.offsetsRevision = revision
+    kind.offsets = offsetsOf(kind.handle).slice(1, -1)
+    this.#offsets = `[${[...this.#kinds.values()].map(({ offsets }) => offsets).join(',')}]`
+  }
+
+  /** Consumed offsets of the tables that it reflects as a JSON array: by kind, then by partition. */
+  get offsets(): string {
+    return this.#offsets
   }
 
   /** Scans again when the table changed, so rarely that it takes a small share of the time. */

@@ -4,6 +4,7 @@
  * part of state, snapshots or answers.
  */
 import type { App } from '@millrace/core'
+import { drawSeedOf } from '@millrace/recommend'
 
 /** The key of an item among items of all kinds. A kind holds no slash, so keys do not collide. */
 export function itemKey(kind: string, id: string): string {
@@ -32,6 +33,7 @@ export class ItemSpace {
   readonly #numbers = new Map<string, number>()
   readonly #keys: string[] = []
   readonly #hashes: number[] = []
+  #draws = new Int32Array(512)
 
   /** The number of a key; a new one when it was never met. */
   intern(key: string): number {
@@ -40,6 +42,7 @@ export class ItemSpace {
     const number = this.#keys.length
     this.#keys.push(key)
     this.#hashes.push(hashOfText(key))
+    this.#setDraws(number, key)
     this.#numbers.set(key, number)
     return number
   }
@@ -57,6 +60,23 @@ export class ItemSpace {
   /** 32 bits of the key of a number that `intern` gave: unlike the number, the same in every process. */
   hashOf(number: number): number {
     return this.#hashes[number] as number
+  }
+
+  /** Two more hashes of the keys, one behind the other, by number: what is drawn from items does not depend on their numbers. */
+  get draws(): Int32Array {
+    return this.#draws
+  }
+
+  #setDraws(number: number, key: string): void {
+    const at = number * 2
+    if (at >= this.#draws.length) {
+      const wider = new Int32Array(at * 2)
+      wider.set(this.#draws)
+      this.#draws = wider
+    }
+    const { a, b } = drawSeedOf(key)
+    this.#draws[at] = a
+    this.#draws[at + 1] = b
   }
 
   /** Numbers are below this. */

@@ -12,6 +12,9 @@ const POSTINGS_MAX = 5_000
 /** Longer values are texts, not labels. */
 const VALUE_LENGTH_MAX = 100
 
+/** Weights are multiples of this, so that sums of them are exact and do not depend on the order in which traits were met. */
+const WEIGHT_UNIT = 2 ** -24
+
 const NO_TRAITS = new Int32Array(0)
 const NOT_PUT = -1
 
@@ -135,7 +138,8 @@ export class TraitIndex {
   readonly weightOf = (trait: number): number => {
     if (this.#weighedAt[trait] !== this.#changes) {
       const frequency = Math.max(this.#frequencies[trait] as number, 1)
-      this.#weights[trait] = Math.log1p(this.#items / frequency)
+      const weight = Math.log1p(this.#items / frequency)
+      this.#weights[trait] = Math.round(weight / WEIGHT_UNIT) * WEIGHT_UNIT
       this.#weighedAt[trait] = this.#changes
     }
     return this.#weights[trait] as number

@@ -7,7 +7,8 @@ import type { ItemIndex } from '../catalogue/index.ts'
 import { mainSource } from './answer-builder.ts'
 import { SOURCES_MAX, type CompiledSurface } from './compiled-surface.ts'
 import { JsonBytes } from './json-bytes.ts'
-import type { RankRequest, Ranker } from './ranker.ts'
+import type { Ranker } from './ranker.ts'
+import type { PreparedRequest } from './requests.ts'
 
 /** An answer with the position that it reflects. */
 export interface AnswerBytes {
@@ -86,15 +87,17 @@ export class AnswerWriter {
 
   /** JSON of the exposure (`Exposure`) of the slate that the ranker found. */
   exposure(
-    { surface, person }: RankRequest,
-    head: { readonly answerId: string; readonly position: string },
+    { surface, person, answerId, asked }: PreparedRequest,
+    head: { readonly position: string; /** `ExposedState` as JSON. */ readonly state: string },
   ): Buffer {
     const json = this.#json.begin()
     const pieces = this.#piecesOf(surface)
     const { slate, poolSize } = this.#ranker
-    json.ascii(`{"a":"${head.answerId}","s":`).text(pieces.name)
+    json.ascii(`{"a":"${answerId}","s":`).text(pieces.name)
     if (person !== undefined) json.text(`,"p":${JSON.stringify(person)}`)
-    json.text(pieces.about).ascii(`${head.position}","n":${poolSize}`).text(pieces.sources)
+    json.text(pieces.about).ascii(`${head.position}","n":${poolSize},"x":${head.state}`)
+    if (asked !== undefined) json.text(`,"q":${JSON.stringify(asked)}`)
+    json.text(pieces.sources)
     for (let slot = 0; slot < slate.size; slot++) {
       const item = slate.items[slot] as number
       const source = mainSource(surface, this.#ranker, item)
@@ -109,7 +112,7 @@ export class AnswerWriter {
   }
 
   /** The bytes (`AnswerBytes.json`) of the answer without an explanation. Call `exposure` for the same slate before. */
-  answer({ surface, person }: RankRequest, head: AnswerHead, token: string): string {
+  answer({ surface, person }: PreparedRequest, head: AnswerHead, token: string): string {
     const json = this.#json.begin()
     const { slate } = this.#ranker
     json.ascii(`{"answerId":"${head.answerId}","surface":`).text(this.#piecesOf(surface).name)

@@ -81,6 +81,30 @@ export type ExposedSlot = readonly [
   explored: 0 | 1,
 ]
 
+/**
+ * Up to which offsets the state was folded that answered: of the person's partition of the stream
+ * `person`, of the partitions of `item-signals`, of the same when the lists that everybody shares
+ * were made, of the tables of items (by kind, then by partition), and of these when the lists were
+ * made, if they had other offsets then.
+ */
+export type ExposedState = readonly [
+  person: number,
+  signals: readonly number[],
+  listSignals: readonly number[],
+  items: readonly number[],
+  listItems?: readonly number[],
+]
+
+/** What was asked, as far as it was not the usual. */
+export interface ExposedRequest {
+  /** Number of items. */
+  readonly n?: number
+  /** Keys of items that must not appear. */
+  readonly x?: readonly string[]
+  /** Key of the item that the person looked at. */
+  readonly i?: string
+}
+
 /** Data of an `exposed` record; short names, since there is one for every answer. */
 export interface Exposure {
   /** Answer id; also the id of the record. */
@@ -101,5 +125,8 @@ export interface Exposure {
   readonly n: number
   /** Names of the surface's sources. */
   readonly c: readonly string[]
+  /** With the id of the answer, whose hash is the seed of all that was drawn, enough to answer it again; absent from answers of older versions. */
+  readonly x?: ExposedState
+  readonly q?: ExposedRequest
   readonly i: readonly ExposedSlot[]
 }

@@ -8,7 +8,7 @@
 import type { Clock } from '@millrace/core'
 import { TopSelector } from '@millrace/recommend'
 import type { FoldHandle } from '@millrace/streams'
-import type { ItemIndex } from '../catalogue/index.ts'
+import { offsetsOf, type ItemIndex } from '../catalogue/index.ts'
 import type { ItemStatsShard } from './item-stats-shard.ts'
 
 /** Items in the popular and the trending list of a kind. */
@@ -36,6 +36,14 @@ export interface KindLists {
   readonly fresh: ItemList
 }
 
+/** Offsets up to which state was folded, as JSON arrays with a number for each partition. */
+export interface StateOffsets {
+  /** Of the statistics of items. */
+  readonly signals: string
+  /** Of the tables of items: one kind behind the other. */
+  readonly items: string
+}
+
 const EMPTY: ItemList = { items: new Int32Array(0), scores: new Float64Array(0) }
 
 /** Keeps the lists of all kinds. */
@@ -48,6 +56,7 @@ export class ListCache {
   #statsRevision = -1
   #indexRevision = -1
   #nextMs = -Infinity
+  #madeFrom: StateOffsets = { signals: '[]', items: '[]' }
   #ranks = new Float64Array(0)
   #pool = new Int32Array(0)
 
@@ -57,22 +66,34 @@ export class ListCache {
     this.#clock = ports.clock
   }
 
-  /** The lists of a kind. The index must be fresh. */
-  of(kind: string): KindLists {
+  /** Makes the lists again when that is due; between two calls they stay as they are. The index must be fresh. */
+  refresh(): void {
     const isChanged =
       this.#stats.revision() !== this.#statsRevision || this.#index.revision !== this.#indexRevision
-    if (isChanged) {
-      const nowMs = this.#clock.monotonicMs()
-      if (nowMs >= this.#nextMs) {
-        this.#make()
-        const tookMs = this.#clock.monotonicMs() - nowMs
-        this.#nextMs = nowMs + tookMs + Math.max(KEEP_MIN_MS, tookMs * KEEP_SHARE)
-      }
-    }
+    if (!isChanged) return
+    const nowMs = this.#clock.monotonicMs()
+    if (nowMs < this.#nextMs) return
+    this.make()
+    const tookMs = this.#clock.monotonicMs() - nowMs
+    this.#nextMs = nowMs + tookMs + Math.max(KEEP_MIN_MS, tookMs * KEEP_SHARE)
+  }
+
+  /** The lists of a kind. */
+  of(kind: string): KindLists {
     return this.#lists.get(kind) ?? { popular: EMPTY, trending: EMPTY, fresh: EMPTY }
   }
 
-  #make(): void {
+  /** What the lists were made from. */
+  get madeFrom(): StateOffsets {
+    return this.#madeFrom
+  }
+
+  /** Makes the lists now. */
+  make(): void {
+    this.#madeFrom = {
+      signals: offsetsOf(this.#stats),
+      items: this.#index.offsets,
+    }
     this.#statsRevision = this.#stats.revision()
     this.#indexRevision = this.#index.revision
     const { space } = this.#index

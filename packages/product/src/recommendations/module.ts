@@ -14,12 +14,8 @@ import { itemStatsFold } from './item-stats-fold.ts'
 import { explainAnswer, type PastAnswer } from './past-answers.ts'
 import { profileFold } from './profile-fold.ts'
 import type { ProfileShard } from './profile-shard.ts'
-import {
-  Recommender,
-  type ListAnswer,
-  type ProfileView,
-  type RecommendOptions,
-} from './recommender.ts'
+import { Recommender, type ListAnswer, type ProfileView } from './recommender.ts'
+import type { RecommendOptions } from './requests.ts'
 import { recommendationRoutes } from './routes.ts'
 
 /** What other modules and the host process may call. */

@@ -3,8 +3,7 @@
  * per candidate. One ranker serves one request at a time; what it found stays readable until
  * `release`, for the answer and its explanation.
  */
-import type { Random } from '@millrace/core'
-import { SlateFiller, SparseScores, TopSelector } from '@millrace/recommend'
+import { SlateFiller, SparseScores, TopSelector, type DrawSeed } from '@millrace/recommend'
 import type { ItemIndex } from '../catalogue/index.ts'
 import { partsOfKey } from '../catalogue/index.ts'
 import { Accounting } from './accounting.ts'
@@ -31,7 +30,8 @@ export interface RankRequest extends SourceRequest {
   /** Numbers of items that must not appear. */
   readonly exclude: readonly number[]
   readonly context: StageContext
-  readonly random: Random
+  /** What is drawn follows from it. */
+  readonly seed: DrawSeed
 }
 
 /** See the head of the file. */
@@ -48,6 +48,8 @@ export class Ranker {
   readonly #freshSelector = new TopSelector()
   readonly #groups = new Map<CompiledSurface, readonly FieldGroups[]>()
   readonly #isBefore: (a: number, b: number) => boolean
+  #ranked: Int32Array = new Int32Array(0)
+  #rankedSize = 0
   #totals = new Float64Array(0)
   #pool = new Int32Array(0)
   #poolSize = 0
@@ -87,7 +89,27 @@ export class Ranker {
     for (let place = 0; place < surface.sources.length; place++) this.#propose(request, place)
     this.#filter(request)
     this.#score(request)
+    this.#order(request)
     this.#fill(request)
+  }
+
+  /** The chance that `rank` gave each of these to stand where it is, after those before it. Call it after `rank` for the same request; `slate` is another then. */
+  chancesOf(request: RankRequest, shown: Int32Array): Float64Array {
+    this.#fill({ ...request, size: shown.length }, shown)
+    return this.slate.propensities.slice(0, shown.length)
+  }
+
+  /** The stage that kept an item out of the slate that `rank` filled: `sources` where none proposed it, a filter, a limit, or `ranking`. */
+  fateOf({ surface, context }: RankRequest, item: number): string {
+    const block = (this.#blocks[item] as number) - this.#request * 4
+    if (block > 0) return `filter ${['seen', 'disliked', 'excluded'][block - 1] as string}`
+    if (surface.allowed[this.#index.codes[item] as number] !== 1) return 'catalogue'
+    if (this.#pooled[item] !== this.#request) return 'sources'
+    const filter = surface.filters.find(({ keep }) => !keep(this.candidate(item), context))
+    if (filter !== undefined) return `filter ${filter.name}`
+    const groups = this.#groupsOf(surface)
+    const limit = surface.limits.find(({ max }, at) => groups[at]?.isFull(item, max) === true)
+    return limit === undefined ? 'ranking' : `limit on ${limit.field}`
   }
 
   /** Forgets what was found. */
@@ -252,7 +274,8 @@ export class Ranker {
     }
   }
 
-  #fill(request: RankRequest): void {
+  /** Puts the best candidates into `#ranked`. */
+  #order(request: RankRequest): void {
     const { surface, size } = request
     const isSpared = surface.limits.length > 0 || surface.rerankers.length > 0
     const wanted = isSpared ? size * 2 + RANK_SPARE : size
@@ -271,21 +294,29 @@ export class Ranker {
       ranked = moved
       rankedSize = moved.length
     }
+    this.#ranked = ranked
+    this.#rankedSize = rankedSize
+  }
+
+  #fill(request: RankRequest, shown?: Int32Array): void {
+    const { surface, size } = request
     const groups = this.#groupsOf(surface)
     for (const group of groups) group.begin()
     this.slate.fill({
       pool: this.#pool,
       poolSize: this.#poolSize,
       scores: this.#totals,
-      ranked,
-      rankedSize,
+      ranked: this.#ranked,
+      rankedSize: this.#rankedSize,
+      shown,
       reserved: this.#freshSelector.items,
       reservedSize: this.#claims(surface),
       reservedEvery: surface.freshSource < 0 ? 0 : FRESH_EVERY,
       reservedFirst: FRESH_SLOT,
       slots: size,
       explore: surface.definition.explore,
-      random: request.random,
+      seed: request.seed,
+      hashes: this.#index.space.draws,
       isBlocked: groups.length === 0 ? undefined : item => this.#isFull(surface, groups, item),
       onPlaced: item => {
         for (const group of groups) group.take(item)

@@ -1,9 +1,10 @@
 /** Answers of surfaces, and lists of related, trending and popular items. In process and synchronous. */
-import { quietText, type Position } from '@millrace/core'
+import { partitionOf, quietText, type Position } from '@millrace/core'
 import { SparseScores, TopSelector } from '@millrace/recommend'
 import type { FoldHandle } from '@millrace/streams'
 import {
   itemKey,
+  offsetsOf,
   partsOfKey,
   type Attributes,
   type Catalogue,
@@ -21,31 +22,18 @@ import type { ItemStatsShard } from './item-stats-shard.ts'
 import { ListCache } from './lists.ts'
 import { PROFILE_FOLD } from './profile-fold.ts'
 import type { ProfileShard } from './profile-shard.ts'
-import { Ranker, type RankRequest } from './ranker.ts'
+import { Ranker } from './ranker.ts'
 import { ReflectedPosition } from './reflected.ts'
-import { addRelated, type ShardOf } from './related.ts'
-import { RequestContext } from './request-context.ts'
+import { addRelated, createShardOf, type ShardOf } from './related.ts'
+import { Requests, type PreparedRequest, type RecommendOptions } from './requests.ts'
 import type { StageContext } from './stages.ts'
 import { createTokenSigner, type TokenSigner } from './token.ts'
 
 /** Version of the scoring, written into exposures. */
 export const SCORING_VERSION = 'r1'
-const EXCLUDE_MAX = 1_000
 const LIST_SIZE_DEFAULT = 20
 const LIST_SIZE_MAX = 100
 const ID_LENGTH_MAX = 256
-
-/** A request to a surface. */
-export interface RecommendOptions {
-  readonly person?: string | undefined
-  /** Number of items; default and maximum are the surface's. */
-  readonly n?: number | undefined
-  readonly explain?: boolean | undefined
-  /** Ids, or `kind/id`, of items that must not appear; at most 1,000. */
-  readonly exclude?: readonly string[] | undefined
-  /** The item that the person looks at: id, or `kind/id`. */
-  readonly item?: string | undefined
-}
 
 /** An item of a list. */
 export interface ListItem {
@@ -98,6 +86,10 @@ export class Recommender {
   readonly #catalogue: Catalogue
   readonly #index: ItemIndex
   readonly #profiles: FoldHandle<ProfileShard>
+  readonly #stats: FoldHandle<ItemStatsShard>
+  #signals = '[]'
+  #signalsRevision = -1
+  readonly #requests: Requests
   readonly #shardOf: ShardOf
   readonly #lists: ListCache
   readonly #ranker: Ranker
@@ -115,7 +107,9 @@ export class Recommender {
     const index = catalogue.index()
     this.#index = index
     this.#profiles = streams.fold<ProfileShard>(PROFILE_FOLD)
+    this.#requests = new Requests({ index, profiles: this.#profiles })
     const stats = streams.fold<ItemStatsShard>(ITEM_STATS_FOLD)
+    this.#stats = stats
     this.#shardOf = createShardOf(stats, index)
     this.#lists = new ListCache({ index, stats, clock })
     const ports = { index, lists: this.#lists, shardOf: this.#shardOf }
@@ -147,9 +141,7 @@ export class Recommender {
   /** Answers a surface, and logs what was served. Throws SURFACE_UNKNOWN, REQUEST_INVALID. */
   recommend(surfaceName: string, options: RecommendOptions = {}): Answer {
     const surface = this.#surface(surfaceName)
-    this.#catalogue.index()
-    this.#reflected.refresh()
-    const request = this.#request(surface, options)
+    const request = this.#prepare(surface, options)
     const ranker = this.#ranker
     ranker.rank(request)
     try {
@@ -178,9 +170,7 @@ export class Recommender {
       const json = Buffer.from(JSON.stringify({ ...rest, token })).toString('latin1')
       return { json, position: positionVector }
     }
-    this.#catalogue.index()
-    this.#reflected.refresh()
-    const request = this.#request(surface, options)
+    const request = this.#prepare(surface, options)
     const ranker = this.#ranker
     ranker.rank(request)
     try {
@@ -202,68 +192,26 @@ export class Recommender {
     return surface
   }
 
-  #request(surface: CompiledSurface, options: RecommendOptions): RankRequest {
-    const { person, exclude = [] } = options
-    const { size } = surface.definition
-    const count = options.n ?? size.default
-    const refuse = (name: string, reason: string): never => {
-      throw productErrors.create('REQUEST_INVALID', { name, reason })
-    }
-    if (!Number.isInteger(count) || count < 1 || count > size.max) {
-      refuse('n', `it is a whole number from 1 to ${size.max}`)
-    }
-    if (person !== undefined && (person === '' || person.length > ID_LENGTH_MAX)) {
-      refuse('person', `an id has 1 to ${ID_LENGTH_MAX} characters`)
-    }
-    if (exclude.length > EXCLUDE_MAX) refuse('exclude', `at most ${EXCLUDE_MAX} ids`)
-    const profile = person === undefined ? undefined : this.#profiles.shardOf(person)
-    const row = profile === undefined || person === undefined ? -1 : profile.row(person)
-    const item = options.item === undefined ? [] : this.#numbersOf(surface, options.item)
-    return {
-      surface,
-      person,
-      profile,
-      row,
-      item: item[0] ?? -1,
-      size: count,
-      exclude: exclude.flatMap(id => this.#numbersOf(surface, id)),
-      context: new RequestContext({
-        index: this.#index,
-        clock: this.#context.clock,
-        surface: surface.name,
-        person,
-        profile,
-        itemNumber: item[0] ?? -1,
-        size: count,
-      }),
-      random: this.#context.random,
-      isExplained: options.explain === true,
-    }
-  }
-
-  /** Numbers of the items that `text` names: `kind/id`, or an id of any kind of the surface. */
-  #numbersOf(surface: CompiledSurface, text: string): number[] {
-    const numbers: number[] = []
-    const { space } = this.#index
-    for (const { name } of surface.kinds) {
-      const key = text.startsWith(`${name}/`) ? text : itemKey(name, text)
-      const number = space.find(key)
-      if (number >= 0) numbers.push(number)
-    }
-    return numbers
+  /** Everything that the answer depends on is settled here. */
+  #prepare(surface: CompiledSurface, options: RecommendOptions): PreparedRequest {
+    this.#catalogue.index()
+    this.#reflected.refresh()
+    this.#lists.refresh()
+    const { newId, clock } = this.#context
+    const moment = { answerId: newId(), atMs: clock.nowMs() }
+    return this.#requests.prepare(surface, options, moment)
   }
 
   /** Logs what is served, and gives what the answer says beside its items. */
-  #expose(request: RankRequest): AnswerHead {
-    const { person, profile, row } = request
-    const { app, newId, clock } = this.#context
-    const answerId = newId()
+  #expose(request: PreparedRequest): AnswerHead {
+    const { person, profile, row, answerId, atMs } = request
+    const { app } = this.#context
     const position = this.#reflected.token
-    const exposure = this.#writer.exposure(request, { answerId, position })
+    const exposure = this.#writer.exposure(request, { position, state: this.#stateOf(person) })
     this.exposures.write({
       key: person ?? answerId,
       answerId,
-      atMs: clock.nowMs(),
+      atMs,
       definition: app.fingerprint,
       payload: exposure,
     })
@@ -277,8 +225,27 @@ export class Recommender {
     }
   }
 
+  /** `ExposedState` of an answer, as JSON. */
+  #stateOf(person: string | undefined): string {
+    const stats = this.#stats
+    if (this.#signalsRevision !== stats.revision()) {
+      this.#signalsRevision = stats.revision()
+      this.#signals = offsetsOf(stats)
+    }
+    const at = person === undefined ? 0 : this.#consumedFor(person)
+    const items = this.#index.offsets
+    const { madeFrom } = this.#lists
+    const lists = madeFrom.items === items ? '' : `,${madeFrom.items}`
+    return `[${at},${this.#signals},${madeFrom.signals},${items}${lists}]`
+  }
+
+  #consumedFor(person: string): number {
+    const profiles = this.#profiles
+    return profiles.consumed(partitionOf(person, profiles.shards().length))
+  }
+
   #answer(
-    { surface, person }: RankRequest,
+    { surface, person }: PreparedRequest,
     head: AnswerHead,
     items: Answer['items'],
     explanation: Answer['explanation'],
@@ -366,6 +333,7 @@ export class Recommender {
     const size = listSize(n)
     this.#catalogue.page(kind, { limit: 0 })
     this.#reflected.refresh()
+    this.#lists.refresh()
     const { items, scores } = this.#lists.of(kind)[list]
     const shown: ListItem[] = []
     for (let place = 0; place < items.length && shown.length < size; place++) {
@@ -447,12 +415,6 @@ export class Recommender {
       profiles: this.#profiles.shards().reduce((sum, shard) => sum + shard.bytes, 0),
     }
   }
-}
-
-function createShardOf(stats: FoldHandle<ItemStatsShard>, index: ItemIndex): ShardOf {
-  const [only, ...others] = stats.shards()
-  if (only !== undefined && others.length === 0) return () => only
-  return item => stats.shardOf(index.space.keyOf(item))
 }
 
 function listSize(n: number | undefined): number {

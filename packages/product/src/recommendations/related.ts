@@ -3,6 +3,7 @@
  * by what the items say about themselves.
  */
 import { similarity, type SparseScores } from '@millrace/recommend'
+import type { FoldHandle } from '@millrace/streams'
 import type { ItemIndex } from '../catalogue/index.ts'
 import type { ItemStatsShard } from './item-stats-shard.ts'
 
@@ -17,6 +18,13 @@ const TRAITS_READ_MAX = 4
 
 /** Finds the shard that holds an item's statistics. */
 export type ShardOf = (item: number) => ItemStatsShard
+
+/** From an item to the shard that has its statistics. */
+export function createShardOf(stats: FoldHandle<ItemStatsShard>, index: ItemIndex): ShardOf {
+  const [only, ...others] = stats.shards()
+  if (only !== undefined && others.length === 0) return () => only
+  return item => stats.shardOf(index.space.keyOf(item))
+}
 
 /** Adds the items related to `seed` to `target`, with scores in (0, 1.3]. */
 export function addRelated(

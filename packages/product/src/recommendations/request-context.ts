@@ -1,5 +1,4 @@
 /** What the stages of a request may look at, read when a stage asks: most requests have no such stage. */
-import type { Clock } from '@millrace/core'
 import { itemKey, partsOfKey, type Attributes, type ItemIndex } from '../catalogue/index.ts'
 import { RECENT_MAX, type Interaction, type ProfileShard } from './profile-shard.ts'
 import type { ItemRef, StageContext } from './stages.ts'
@@ -7,7 +6,8 @@ import type { ItemRef, StageContext } from './stages.ts'
 /** What a context is made from. */
 export interface RequestParts {
   readonly index: ItemIndex
-  readonly clock: Clock
+  /** When it was asked, milliseconds since the epoch. */
+  readonly nowMs: number
   readonly surface: string
   readonly person: string | undefined
   readonly profile: ProfileShard | undefined
@@ -43,7 +43,7 @@ export class RequestContext implements StageContext {
   }
 
   get nowMs(): number {
-    return this.#parts.clock.nowMs()
+    return this.#parts.nowMs
   }
 
   history(): readonly Interaction[] {

@@ -49,6 +49,7 @@ export interface BlockedItems {
 export class Sources {
   readonly #ports: SourcePorts
   readonly #sum = new RowSum()
+  /** By trait: how many of the newest items have it. */
   #taste = new Float64Array(0)
   readonly #tasteTraits: number[] = []
 
@@ -149,6 +150,7 @@ export class Sources {
         const item = items[place] as number
         let taste = 0
         for (const trait of traits.of(item)) taste += this.#taste[trait] as number
+        taste /= TASTE_ITEMS
         const turn = mix(personHash, place) / 2 ** 32
         target.add(item, (scores[place] as number) * (0.5 + 0.5 * turn) * (1 + taste))
       }
@@ -166,7 +168,7 @@ export class Sources {
     const first = begin + Math.max(0, length - TASTE_ITEMS)
     for (let slot = first; slot < begin + length; slot++) {
       for (const trait of traits.of(profile.recent.pool.ids[slot] as number)) {
-        this.#taste[trait] = (this.#taste[trait] as number) + 1 / TASTE_ITEMS
+        this.#taste[trait] = (this.#taste[trait] as number) + 1
         this.#tasteTraits.push(trait)
       }
     }

@@ -1,0 +1,161 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { createSeededRandom, isError, surface, systemClock, type App } from '@millrace/core'
+import { createMemorySnapshotStore } from '@millrace/store/memory'
+import { createCatalogue } from '../../catalogue/index.ts'
+import { audience, Clip, clips, clipsApp } from '../../testing/clips-app.ts'
+import { createTestClock, openTestProduct, type TestProduct } from '../../testing/open-product.ts'
+import { createRecommendations } from '../module.ts'
+import { defineFilter } from '../stages.ts'
+import { backtest, type BacktestOptions, type BacktestReport } from './backtest.ts'
+import type { AnswerDifference } from './differences.ts'
+
+const CLIPS = 120
+const PEOPLE = 40
+const EVENTS = audience({ events: 1_800, people: PEOPLE, clips: CLIPS, seed: 11 })
+const surfaces = {
+  new: surface({ items: Clip, sources: ['fresh', 'because', 'popular'], explore: 0.2 }),
+}
+
+/** A product that answers while people act, items change and the process restarts. */
+async function live(): Promise<TestProduct> {
+  const clock = createTestClock(1_799_000_000_000)
+  const snapshots = createMemorySnapshotStore()
+  const open = (log?: TestProduct['log']): Promise<TestProduct> =>
+    openTestProduct(clipsApp(surfaces), { clock, snapshots, ...(log === undefined ? {} : { log }) })
+  let product = await open()
+  const random = createSeededRandom(9)
+  const pick = (below: number): number => Math.floor(random.next() * below)
+  await product.catalogue.put('clip', clips(CLIPS - 20))
+  for (let from = 0; from < EVENTS.length; from += 30) {
+    const batch = EVENTS.slice(from, from + 30)
+    clock.timeMs = Math.max(clock.timeMs, batch.at(-1)?.atMs ?? 0)
+    await product.track(batch)
+    // Answers come while the folds are somewhere on the way.
+    if (pick(2) === 0)
+      await product.streams.reached({ position: new Map(product.log.ends()), timeoutMs: 60_000 })
+    for (let count = pick(12); count > 0; count--) {
+      clock.timeMs += pick(90)
+      const person = pick(10) === 0 ? undefined : `p${pick(PEOPLE + 3)}`
+      const special =
+        pick(4) === 0
+          ? { n: 1 + pick(20), exclude: [`c${pick(CLIPS)}`, 'c3'], item: `c${pick(CLIPS)}` }
+          : {}
+      product.recommendations.recommend(pick(4) === 0 ? 'new' : 'home', { person, ...special })
+    }
+    if (from % 300 === 0) {
+      const put = clips(CLIPS)[CLIPS - 20 + from / 300]
+      if (put !== undefined) await product.catalogue.put('clip', [put])
+      if (from % 900 === 0) await product.catalogue.remove('clip', { id: `c${pick(50)}` })
+    }
+    if (from === 900) {
+      await product.settle()
+      await product.recommendations.flush()
+      await product.streams.snapshot()
+      const { log } = product
+      for (const module of [...product.modules.values()].reverse()) await module.close?.()
+      await product.streams.close()
+      product = await open(log)
+    }
+  }
+  await product.settle()
+  await product.recommendations.flush()
+  return product
+}
+
+const foldsOf = (app: App) =>
+  [createCatalogue(), createRecommendations()].flatMap(module => module.folds?.(app) ?? [])
+
+async function run(
+  { log }: TestProduct,
+  app: App,
+  options: Partial<BacktestOptions> = {},
+): Promise<{ readonly report: BacktestReport; readonly differences: readonly AnswerDifference[] }> {
+  const differences: AnswerDifference[] = []
+  const report = await backtest(
+    { app, folds: foldsOf(app), log, clock: systemClock },
+    { surface: 'home', onDifference: difference => void differences.push(difference), ...options },
+  )
+  return { report, differences }
+}
+
+test('past answers are given again: exactly by the same definition, otherwise by another', async t => {
+  const product = await live()
+  t.after(() => product.close())
+
+  await t.test('the definition that answered gives every answer again', async () => {
+    for (const name of ['home', 'new']) {
+      const { report, differences } = await run(product, clipsApp(surfaces), { surface: name })
+      assert.deepEqual(differences.slice(0, 3), [])
+      const { answered, different, withoutState, outOfOrder, refused } = report.requests
+      assert.deepEqual(
+        { different, withoutState, outOfOrder, refused },
+        { different: 0, withoutState: 0, outOfOrder: 0, refused: 0 },
+      )
+      assert.ok(answered > 50, `${name}: ${answered}`)
+      assert.deepEqual([report.stages, report.losing, report.winning], [[], [], []])
+      const { earnings } = report
+      assert.ok(earnings !== undefined && earnings.logged > 0)
+      assert.ok(Math.abs(earnings.inversePropensity.change.value) < 1e-12)
+      assert.ok(Math.abs(earnings.inversePropensity.weights.mean - 1) < 1e-12)
+    }
+  })
+
+  await t.test('a rule that is added takes its slots, and says whose', async () => {
+    const without = defineFilter({
+      name: 'without creator 1',
+      keep: item => item.attributes?.['creator'] !== 'creator 1',
+    })
+    const home = surface({
+      items: Clip,
+      limits: [{ field: 'creator', max: 3 }],
+      explore: 0.1,
+      filters: ['seen', 'disliked', without],
+    })
+    const { report, differences } = await run(product, clipsApp({ ...surfaces, home }))
+    const [first] = report.stages
+    assert.equal(first?.stage, 'filter without creator 1')
+    const [most] = report.losing.filter(({ field }) => field === 'creator')
+    assert.deepEqual([most?.value, most?.after], ['creator 1', 0])
+    assert.equal(first.dropped, most?.before)
+    assert.equal(first.share, first.dropped / report.slots.shown)
+    assert.equal(report.requests.different, differences.length)
+    const dropped = differences.flatMap(difference => difference.dropped)
+    assert.equal(dropped.length, report.slots.dropped)
+    assert.ok(report.slots.added > 0 && report.slots.moved > 0)
+    assert.ok(
+      report.requests.peopleDifferent > 0 &&
+        report.requests.peopleDifferent <= report.requests.people,
+    )
+    const weights = report.earnings?.selfNormalised.weights
+    assert.ok(weights !== undefined && weights.mean < 1)
+  })
+
+  await t.test('a span, or one answer, is answered alone', async () => {
+    const all = await run(
+      product,
+      clipsApp({ home: surface({ items: Clip, sources: ['popular'] }) }),
+    )
+    const [one] = all.differences
+    assert.ok(one !== undefined)
+    const alone = await run(product, clipsApp(surfaces), { answerId: one.answerId })
+    assert.deepEqual([alone.report.requests.answered, alone.report.requests.different], [1, 0])
+    const { report } = await run(product, clipsApp(surfaces), {
+      fromMs: one.atMs,
+      toMs: one.atMs + 1,
+    })
+    assert.ok(
+      report.requests.answered >= 1 && report.requests.answered < all.report.requests.answered,
+    )
+    assert.equal(report.requests.different, 0)
+  })
+
+  await t.test('what cannot be answered again is refused or counted', async () => {
+    await assert.rejects(run(product, clipsApp(surfaces), { surface: 'missing' }), error =>
+      isError(error, 'SURFACE_UNKNOWN'),
+    )
+    const small = surface({ items: Clip, size: { default: 2, max: 3 } })
+    const { report } = await run(product, clipsApp({ ...surfaces, home: small }))
+    assert.ok(report.requests.refused > 0)
+  })
+})

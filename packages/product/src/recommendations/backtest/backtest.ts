@@ -1,0 +1,363 @@
+/**
+ * Past requests of a surface, answered again by another definition as of their own moments.
+ *
+ * One sweep over the log: the state of profiles, statistics and items is folded up to the offsets
+ * that each exposure names, shared lists are made where they were made, and the request is answered
+ * by the code that serves, with the draws of its own id. The definition that answered gives the very
+ * same answers. Memory is that of the state, and of the slots that are judged.
+ *
+ * Surfaces may differ; signals may not, for what they emitted is in the log (SWEEP_IMPOSSIBLE).
+ */
+import { isError, partitionOf, type App, type Clock } from '@millrace/core'
+import type { EventLog } from '@millrace/log'
+import { estimateOffPolicy, type OffPolicyEstimate } from '@millrace/recommend'
+import { openSweep, tableFoldName, type FoldDefinition, type Sweep } from '@millrace/streams'
+import { productErrors } from '../../errors.ts'
+import { mainSource } from '../answer-builder.ts'
+import type { CompiledSurface } from '../compiled-surface.ts'
+import type { ExposedState, Exposure } from '../events.ts'
+import { ITEM_STATS_FOLD } from '../item-stats-fold.ts'
+import { PROFILE_FOLD } from '../profile-fold.ts'
+import type { PreparedRequest } from '../requests.ts'
+import { AnswersAgain } from './again.ts'
+import { moves, Segments, type AnswerDifference, type GroupSlots } from './differences.ts'
+import { Outcomes } from './outcomes.ts'
+import { offsetAt, partitionsOf, pastRequests } from './past-requests.ts'
+
+const WITHIN_MS_DEFAULT = 60 * 60_000
+/** Requests between two reports of progress. */
+const PROGRESS_EVERY = 1_000
+
+/** What is answered again. */
+export interface BacktestOptions {
+  readonly surface: string
+  /** Answered at or after... */
+  readonly fromMs?: number | undefined
+  /** ...and before. */
+  readonly toMs?: number | undefined
+  /** Only this answer. */
+  readonly answerId?: string | undefined
+  /** A slot earns when its person acts on its item within this time. Default: an hour. */
+  readonly withinMs?: number | undefined
+  /** Hears of each answer that would have been another, in the order of the answers. */
+  readonly onDifference?: ((difference: AnswerDifference) => void | Promise<void>) | undefined
+  /** Hears how many requests were answered, now and then. */
+  readonly onProgress?: ((answered: number) => void) | undefined
+}
+
+/** What a backtest stands on. */
+export interface BacktestPorts {
+  readonly app: App
+  /** The folds of the app, as they run. */
+  readonly folds: readonly FoldDefinition[]
+  readonly log: Pick<EventLog, 'read' | 'history' | 'ends' | 'stats'>
+  readonly clock: Clock
+}
+
+/** Shares of slots are of those that were shown then. */
+export interface BacktestReport {
+  readonly surface: string
+  readonly requests: {
+    readonly answered: number
+    readonly different: number
+    /** People whose answers differ, of how many. */
+    readonly peopleDifferent: number
+    readonly people: number
+    /** Not answered again: logged by a version that did not note the state... */
+    readonly withoutState: number
+    /** ...by a process that was behind another one of the same log... */
+    readonly outOfOrder: number
+    /** ...or not allowed by the definition any more. */
+    readonly refused: number
+  }
+  readonly slots: {
+    readonly shown: number
+    readonly again: number
+    readonly dropped: number
+    readonly added: number
+    readonly moved: number
+    readonly newBefore: number
+    readonly newAfter: number
+  }
+  /** How many of the slots shown each stage takes away, the most first. */
+  readonly stages: readonly {
+    readonly stage: string
+    readonly dropped: number
+    readonly share: number
+  }[]
+  readonly losing: readonly GroupSlots[]
+  readonly winning: readonly GroupSlots[]
+  /** What people do in a slot: each slot judged after those above it as they were shown. Absent without two slots of people. */
+  readonly earnings?: {
+    readonly withinMs: number
+    readonly logged: number
+    readonly inversePropensity: OffPolicyEstimate
+    readonly selfNormalised: OffPolicyEstimate
+  }
+}
+
+/** Runs a backtest. Rejects with SURFACE_UNKNOWN, SWEEP_IMPOSSIBLE. */
+export async function backtest(
+  ports: BacktestPorts,
+  options: BacktestOptions,
+): Promise<BacktestReport> {
+  const { app, log, clock } = ports
+  const outcomes = new Outcomes(app, options.withinMs ?? WITHIN_MS_DEFAULT)
+  const kinds = (app.options.items ?? []).map(({ name }) => name)
+  const names = [PROFILE_FOLD, ITEM_STATS_FOLD, ...kinds.map(tableFoldName)]
+  const folds = names.map(name => ports.folds.find(fold => fold.name === name) as FoldDefinition)
+  const onRecord = outcomes.note
+  const sweep = await openSweep({ log, clock, onRecord }, folds)
+  const again = new AnswersAgain(app, sweep)
+  try {
+    const surface = again.surface(options.surface)
+    if (surface === undefined) {
+      const known = Object.keys(app.options.surfaces ?? {}).join(', ')
+      throw productErrors.create('SURFACE_UNKNOWN', { surface: options.surface, known })
+    }
+    return await new Backtest(ports, { options, sweep, again, surface, outcomes, kinds }).run()
+  } finally {
+    again.close()
+  }
+}
+
+interface Parts {
+  readonly options: BacktestOptions
+  readonly sweep: Sweep
+  readonly again: AnswersAgain
+  readonly surface: CompiledSurface
+  readonly outcomes: Outcomes
+  readonly kinds: readonly string[]
+}
+
+class Backtest {
+  readonly #ports: BacktestPorts
+  readonly #parts: Parts
+  readonly #segments: Segments
+  readonly #requests = { answered: 0, different: 0, withoutState: 0, outOfOrder: 0, refused: 0 }
+  readonly #slots = {
+    shown: 0,
+    again: 0,
+    dropped: 0,
+    added: 0,
+    moved: 0,
+    newBefore: 0,
+    newAfter: 0,
+  }
+  readonly #stages = new Map<string, number>()
+  readonly #people = new Map<string, boolean>()
+  /** State from which the lists were made. */
+  #lists = ''
+
+  constructor(ports: BacktestPorts, parts: Parts) {
+    this.#ports = ports
+    this.#parts = parts
+    this.#segments = new Segments(parts.again.index)
+  }
+
+  async run(): Promise<BacktestReport> {
+    const { log } = this.#ports
+    const { options } = this.#parts
+    const { surface, answerId, fromMs = 0, toMs = Number.MAX_SAFE_INTEGER } = options
+    let lastMs = 0
+    for await (const { exposure, atMs } of pastRequests(log, { surface, answerId, fromMs, toMs })) {
+      lastMs = Math.max(lastMs, atMs)
+      if (exposure.x === undefined) {
+        this.#requests.withoutState += 1
+        continue
+      }
+      if (!(await this.#moveTo(exposure, exposure.x))) {
+        this.#requests.outOfOrder += 1
+        continue
+      }
+      const difference = this.#answer(exposure, atMs)
+      if (difference !== undefined) {
+        this.#sumUp(difference)
+        await options.onDifference?.(difference)
+      }
+      if (this.#requests.answered % PROGRESS_EVERY === 0)
+        options.onProgress?.(this.#requests.answered)
+    }
+    await this.#hearOut(lastMs)
+    return this.#report()
+  }
+
+  /** Folds up to what an answer saw; false when the state is past it. */
+  async #moveTo({ p }: Exposure, state: ExposedState): Promise<boolean> {
+    const [person, signals, listSignals, items, listItems = items] = state
+    const { sweep, again } = this.#parts
+    const lists = JSON.stringify([listSignals, listItems])
+    const areOther = lists !== this.#lists
+    const home = p === undefined ? -1 : this.#partitionOfPerson(p)
+    const before = areOther ? [...listSignals, ...listItems] : [...signals, ...items]
+    const isPast = this.#consumed().some((offset, at) => offset > (before[at] as number))
+    if (isPast || (home >= 0 && sweep.fold(PROFILE_FOLD).consumed(home) > person)) return false
+    if (areOther) {
+      await this.#fold(listSignals, listItems)
+      again.makeLists()
+      this.#lists = lists
+    }
+    await this.#fold(signals, items)
+    if (home >= 0) await sweep.advance(PROFILE_FOLD, home, person)
+    return true
+  }
+
+  #partitionOfPerson(person: string): number {
+    return partitionOf(person, this.#parts.sweep.fold(PROFILE_FOLD).shards().length)
+  }
+
+  /** The folds that answers share, with the place of their offsets among those of signals and items. */
+  *#shared(): Generator<{ readonly fold: string; readonly partition: number }> {
+    const { sweep, kinds } = this.#parts
+    for (const fold of [ITEM_STATS_FOLD, ...kinds.map(tableFoldName)]) {
+      for (const partition of sweep.fold(fold).shards().keys()) yield { fold, partition }
+    }
+  }
+
+  #consumed(): readonly number[] {
+    const { sweep } = this.#parts
+    return Array.from(this.#shared(), ({ fold, partition }) => sweep.fold(fold).consumed(partition))
+  }
+
+  async #fold(signals: readonly number[], items: readonly number[]): Promise<void> {
+    const offsets = [...signals, ...items]
+    let at = 0
+    for (const { fold, partition } of this.#shared()) {
+      const moving = this.#parts.sweep.advance(fold, partition, offsets[at++] as number)
+      if (moving !== undefined) await moving
+    }
+  }
+
+  #answer(exposure: Exposure, atMs: number): AnswerDifference | undefined {
+    const { again, surface, outcomes } = this.#parts
+    const { ranker, index } = again
+    const shown = Int32Array.from(exposure.i, ([key]) => index.space.intern(key))
+    let request: PreparedRequest
+    try {
+      request = again.rank(surface, exposure, atMs)
+    } catch (error) {
+      if (!isError(error, 'REQUEST_INVALID')) throw error
+      this.#requests.refused += 1
+      return undefined
+    }
+    try {
+      const slate = ranker.slate.items.slice(0, ranker.slate.size)
+      const difference = this.#compare({ exposure, atMs, request }, shown, slate)
+      this.#count(exposure, difference !== undefined, { shown, slate })
+      if (exposure.p !== undefined && outcomes.isOpen) {
+        outcomes.add(exposure, atMs, ranker.chancesOf(request, shown))
+      }
+      return difference
+    } finally {
+      ranker.release()
+    }
+  }
+
+  #compare(
+    { exposure, atMs, request }: { exposure: Exposure; atMs: number; request: PreparedRequest },
+    shown: Int32Array,
+    slate: Int32Array,
+  ): AnswerDifference | undefined {
+    if (shown.length === slate.length && shown.every((item, slot) => item === slate[slot])) {
+      return undefined
+    }
+    const { surface, again } = this.#parts
+    const { ranker, index } = again
+    const { space } = index
+    const keys = (items: Int32Array): string[] => Array.from(items, item => space.keyOf(item))
+    const { dropped, added, moved } = moves(keys(shown), keys(slate))
+    return {
+      answerId: exposure.a,
+      ...(exposure.p === undefined ? {} : { person: exposure.p }),
+      atMs,
+      dropped: dropped.map(drop => ({
+        ...drop,
+        stage: ranker.fateOf(request, space.find(drop.item)),
+      })),
+      added: added.map(add => {
+        const source = mainSource(surface, ranker, space.find(add.item))
+        return { ...add, source: surface.sources[source]?.name ?? '' }
+      }),
+      moved,
+    }
+  }
+
+  #count(
+    { p: person }: Exposure,
+    isDifferent: boolean,
+    { shown, slate }: { readonly shown: Int32Array; readonly slate: Int32Array },
+  ): void {
+    const { again, surface } = this.#parts
+    const slots = this.#slots
+    this.#requests.answered += 1
+    if (isDifferent) this.#requests.different += 1
+    if (person !== undefined) {
+      this.#people.set(person, isDifferent || this.#people.get(person) === true)
+    }
+    const fresh = again.newItems(surface)
+    slots.shown += shown.length
+    slots.again += slate.length
+    for (const item of shown) {
+      this.#segments.count(item, 'before')
+      if (fresh.has(item)) slots.newBefore += 1
+    }
+    for (const item of slate) {
+      this.#segments.count(item, 'after')
+      if (fresh.has(item)) slots.newAfter += 1
+    }
+  }
+
+  /** Reads on until nothing that is done can belong to an answer any more. */
+  async #hearOut(lastMs: number): Promise<void> {
+    const { sweep, outcomes } = this.#parts
+    const { log } = this.#ports
+    const { source } = sweep.fold(PROFILE_FOLD).definition
+    for (const partition of partitionsOf(log, source).keys()) {
+      const place = { stream: source, partition }
+      const to = await offsetAt(log, place, lastMs + outcomes.withinMs)
+      if (to > sweep.fold(PROFILE_FOLD).consumed(partition)) {
+        await sweep.advance(PROFILE_FOLD, partition, to)
+      }
+    }
+  }
+
+  #report(): BacktestReport {
+    const { options, outcomes } = this.#parts
+    const stages = [...this.#stages]
+      .map(([stage, dropped]) => ({ stage, dropped, share: dropped / this.#slots.shown }))
+      .sort((a, b) => b.dropped - a.dropped)
+    const people = [...this.#people.values()]
+    const choices = outcomes.choices()
+    const { rewards } = choices
+    return {
+      surface: options.surface,
+      requests: {
+        ...this.#requests,
+        people: people.length,
+        peopleDifferent: people.filter(Boolean).length,
+      },
+      slots: { ...this.#slots },
+      stages,
+      ...this.#segments.changed(),
+      ...(rewards.length < 2
+        ? {}
+        : {
+            earnings: {
+              withinMs: outcomes.withinMs,
+              logged: rewards.reduce((sum, reward) => sum + reward, 0) / rewards.length,
+              inversePropensity: estimateOffPolicy(choices, { estimator: 'inversePropensity' }),
+              selfNormalised: estimateOffPolicy(choices, { estimator: 'selfNormalised' }),
+            },
+          }),
+    }
+  }
+
+  /** Adds an answer that differs to the sums. */
+  #sumUp({ dropped, added, moved }: AnswerDifference): void {
+    const slots = this.#slots
+    slots.dropped += dropped.length
+    slots.added += added.length
+    slots.moved += moved.length
+    for (const { stage } of dropped) this.#stages.set(stage, (this.#stages.get(stage) ?? 0) + 1)
+  }
+}

@@ -1,0 +1,116 @@
+/** Requests to surfaces: checked, and prepared for the ranker. The same for an answer and for its repetition. */
+import { drawSeedOf } from '@millrace/recommend'
+import type { FoldHandle } from '@millrace/streams'
+import { itemKey, type ItemIndex } from '../catalogue/index.ts'
+import { productErrors } from '../errors.ts'
+import type { CompiledSurface } from './compiled-surface.ts'
+import type { ExposedRequest } from './events.ts'
+import type { ProfileShard } from './profile-shard.ts'
+import type { RankRequest } from './ranker.ts'
+import { RequestContext } from './request-context.ts'
+
+const EXCLUDE_MAX = 1_000
+const ID_LENGTH_MAX = 256
+
+/** A request to a surface. */
+export interface RecommendOptions {
+  readonly person?: string | undefined
+  /** Number of items; default and maximum are the surface's. */
+  readonly n?: number | undefined
+  readonly explain?: boolean | undefined
+  /** Ids, or `kind/id`, of items that must not appear; at most 1,000. */
+  readonly exclude?: readonly string[] | undefined
+  /** The item that the person looks at: id, or `kind/id`. */
+  readonly item?: string | undefined
+}
+
+/** A request, ready to be answered. */
+export interface PreparedRequest extends RankRequest {
+  readonly answerId: string
+  readonly atMs: number
+  /** What an exposure says of it; undefined when it asked for nothing special. */
+  readonly asked: ExposedRequest | undefined
+}
+
+/** See the head of the file. */
+export class Requests {
+  readonly #index: ItemIndex
+  readonly #profiles: FoldHandle<ProfileShard>
+
+  constructor(ports: { readonly index: ItemIndex; readonly profiles: FoldHandle<ProfileShard> }) {
+    this.#index = ports.index
+    this.#profiles = ports.profiles
+  }
+
+  /** Prepares a request; throws REQUEST_INVALID. The index must be fresh. */
+  prepare(
+    surface: CompiledSurface,
+    options: RecommendOptions,
+    { answerId, atMs }: { readonly answerId: string; readonly atMs: number },
+  ): PreparedRequest {
+    const { person, exclude = [] } = options
+    const { size } = surface.definition
+    const count = options.n ?? size.default
+    const refuse = (name: string, reason: string): never => {
+      throw productErrors.create('REQUEST_INVALID', { name, reason })
+    }
+    if (!Number.isInteger(count) || count < 1 || count > size.max) {
+      refuse('n', `it is a whole number from 1 to ${size.max}`)
+    }
+    if (person !== undefined && (person === '' || person.length > ID_LENGTH_MAX)) {
+      refuse('person', `an id has 1 to ${ID_LENGTH_MAX} characters`)
+    }
+    if (exclude.length > EXCLUDE_MAX) refuse('exclude', `at most ${EXCLUDE_MAX} ids`)
+    const profile = person === undefined ? undefined : this.#profiles.shardOf(person)
+    const row = profile === undefined || person === undefined ? -1 : profile.row(person)
+    const item = options.item === undefined ? -1 : (this.#numbersOf(surface, options.item)[0] ?? -1)
+    const excluded = exclude.flatMap(id => this.#numbersOf(surface, id))
+    return {
+      answerId,
+      atMs,
+      surface,
+      person,
+      profile,
+      row,
+      item,
+      size: count,
+      exclude: excluded,
+      context: new RequestContext({
+        index: this.#index,
+        nowMs: atMs,
+        surface: surface.name,
+        person,
+        profile,
+        itemNumber: item,
+        size: count,
+      }),
+      seed: drawSeedOf(answerId),
+      isExplained: options.explain === true,
+      asked:
+        options.n === undefined && item < 0 && excluded.length === 0
+          ? undefined
+          : this.#asked(options.n, excluded, item),
+    }
+  }
+
+  #asked(n: number | undefined, exclude: readonly number[], item: number): ExposedRequest {
+    const { space } = this.#index
+    return {
+      ...(n === undefined ? {} : { n }),
+      ...(exclude.length === 0 ? {} : { x: exclude.map(number => space.keyOf(number)) }),
+      ...(item < 0 ? {} : { i: space.keyOf(item) }),
+    }
+  }
+
+  /** Numbers of the items that `text` names: `kind/id`, or an id of any kind of the surface. */
+  #numbersOf(surface: CompiledSurface, text: string): number[] {
+    const numbers: number[] = []
+    const { space } = this.#index
+    for (const { name } of surface.kinds) {
+      const key = text.startsWith(`${name}/`) ? text : itemKey(name, text)
+      const number = space.find(key)
+      if (number >= 0) numbers.push(number)
+    }
+    return numbers
+  }
+}
