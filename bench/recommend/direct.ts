@@ -47,8 +47,18 @@ export interface DirectProduct {
   shards(fold: string): readonly FoldShard[]
 }
 
+/** What the home surface is made of. */
+interface HomeParts {
+  readonly item: ReturnType<typeof item>
+  readonly size: { readonly default: number; readonly max: number }
+}
+
 /** The app of the measurements: films, one signal, one surface per question. */
-export function measuredApp(explore: number): App {
+export function measuredApp(
+  explore: number,
+  homeOf: (parts: HomeParts) => ReturnType<typeof surface> = ({ item, size }) =>
+    surface({ items: item, explore, size }),
+): App {
   const Film = item('film', { title: text(), genres: text().many() })
   const watched = event('watched', { viewer: id('person'), film: id('film') }, { key: 'viewer' })
   const size = { default: 20, max: 100 }
@@ -58,7 +68,7 @@ export function measuredApp(explore: number): App {
     events: [watched],
     signals: [signal(watched, { item: 'film' })],
     surfaces: {
-      home: surface({ items: Film, explore, size }),
+      home: homeOf({ item: Film, size }),
       forYou: surface({ items: Film, sources: ['forYou', 'popular'], size }),
       popular: surface({ items: Film, sources: ['popular'], size }),
     },

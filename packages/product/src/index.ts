@@ -46,6 +46,7 @@ export {
 } from './changesets/index.ts'
 export { createPeople, type People, type PersonView } from './people/index.ts'
 export {
+  backtest,
   createRecommendations,
   defineEffect,
   defineFilter,
@@ -63,7 +64,10 @@ export {
   profileFold,
   ProfileShard,
   type Answer,
+  type AnswerDifference,
   type AnswerItem,
+  type BacktestOptions,
+  type BacktestReport,
   type Candidate,
   type EffectStage,
   type Explanation,

@@ -8,6 +8,7 @@ import { VERSION } from '../version.ts'
 import { standardModules } from '../wiring/modules.ts'
 import { findAppFile, loadApp } from './app-file.ts'
 import { addBackup } from './commands/backup.ts'
+import { addBacktest } from './commands/backtest.ts'
 import { addChangeset } from './commands/changeset.ts'
 import { addChanges } from './commands/changes.ts'
 import { addData } from './commands/data.ts'
@@ -169,6 +170,7 @@ export function createProgram(ports: CliPorts, run: Run, isJson: boolean): Comma
   addDeadLetters(program, run)
   addRebuild(program, run)
   addReplay(program, run)
+  addBacktest(program, run)
   addKeys(program, run)
   addSchemas(program, run)
   addMove(program, run)

@@ -301,6 +301,22 @@ export async function openDatabaseForReading(
   }
 }
 
+/** The log of a data directory or of a database, read beside whoever owns it. */
+export async function openBeside(options: {
+  readonly data: string
+  /** The address of a database that holds the log; empty for none. */
+  readonly database: string
+  readonly clock: Clock
+}): Promise<{
+  readonly log: Pick<EventLog, 'read' | 'history' | 'ends' | 'stats'>
+  close(): Promise<void>
+}> {
+  const { data, database, clock } = options
+  if (database !== '') return await openDatabaseForReading(database, clock)
+  const log = await openFileLogView({ disk: openNodeDisk(data), directory: 'log' })
+  return { log, close: () => log.close() }
+}
+
 /**
  * Log and snapshots for a thread that makes a build while another one owns them: the log is read
  * alone, and the thread writes snapshots of names that are its own. Never closed: they end with it.

@@ -1,4 +1,5 @@
 /** From a filled slate to an answer, with reasons and explanation where wanted. */
+import type { App } from '@millrace/core'
 import type { SparseScores } from '@millrace/recommend'
 import { partsOfKey, type Attributes, type ItemIndex } from '../catalogue/index.ts'
 import type { AnswerItem, Explanation, ScoreTerm } from './answer.ts'
@@ -17,6 +18,12 @@ export interface BuilderPorts {
   readonly shardOf: ShardOf
   /** What people did, when the app has one signal: "watched". */
   readonly verb: string | undefined
+}
+
+/** What people do in an app with one signal, by the name of its event. */
+export function verbOf(app: App): string | undefined {
+  const names = new Set((app.options.signals ?? []).map(signal => signal.event.name))
+  return names.size === 1 ? [...names][0] : undefined
 }
 
 /** A name of an item for people: a title-like attribute, or the id. */

@@ -31,10 +31,5 @@ export { PROFILE_FOLD, profileFold } from './profile-fold.ts'
 export { ProfileShard, type Interaction } from './profile-shard.ts'
 export type { ListAnswer, ListItem, ProfileView } from './recommender.ts'
 export type { RecommendOptions } from './requests.ts'
-export {
-  backtest,
-  type BacktestOptions,
-  type BacktestPorts,
-  type BacktestReport,
-} from './backtest/backtest.ts'
-export type { AnswerDifference, GroupSlots } from './backtest/differences.ts'
+export { backtest, type BacktestOptions, type BacktestReport } from './backtest/backtest.ts'
+export type { AnswerDifference } from './backtest/differences.ts'

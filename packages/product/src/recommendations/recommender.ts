@@ -12,7 +12,7 @@ import {
 } from '../catalogue/index.ts'
 import { productErrors } from '../errors.ts'
 import type { ModuleContext } from '../module.ts'
-import { AnswerBuilder, titleOf } from './answer-builder.ts'
+import { AnswerBuilder, titleOf, verbOf } from './answer-builder.ts'
 import { AnswerWriter, type AnswerBytes, type AnswerHead } from './answer-bytes.ts'
 import type { Answer } from './answer.ts'
 import { compileSurfaces, type CompiledSurface } from './compiled-surface.ts'
@@ -114,9 +114,7 @@ export class Recommender {
     this.#lists = new ListCache({ index, stats, clock })
     const ports = { index, lists: this.#lists, shardOf: this.#shardOf }
     this.#ranker = new Ranker(ports)
-    const signals = new Set((app.options.signals ?? []).map(signal => signal.event.name))
-    const verb = signals.size === 1 ? [...signals][0] : undefined
-    this.#builder = new AnswerBuilder({ index, shardOf: this.#shardOf, verb })
+    this.#builder = new AnswerBuilder({ index, shardOf: this.#shardOf, verb: verbOf(app) })
     this.#writer = new AnswerWriter({
       index,
       ranker: this.#ranker,

@@ -2,6 +2,8 @@
 import type { App } from '@millrace/core'
 import type { Sweep } from '@millrace/streams'
 import { ItemIndex } from '../../catalogue/index.ts'
+import { AnswerBuilder, verbOf } from '../answer-builder.ts'
+import type { Answer } from '../answer.ts'
 import { compileSurfaces, type CompiledSurface } from '../compiled-surface.ts'
 import type { Exposure } from '../events.ts'
 import { ITEM_STATS_FOLD } from '../item-stats-fold.ts'
@@ -25,6 +27,7 @@ const STILL = {
 export class AnswersAgain {
   readonly index: ItemIndex
   readonly ranker: Ranker
+  readonly #builder: AnswerBuilder
   readonly #lists: ListCache
   readonly #requests: Requests
   #fresh: ReadonlySet<number> | undefined
@@ -35,7 +38,9 @@ export class AnswersAgain {
     const stats = sweep.fold<ItemStatsShard>(ITEM_STATS_FOLD)
     this.index = index
     this.#lists = new ListCache({ index, stats, clock: STILL })
-    this.ranker = new Ranker({ index, lists: this.#lists, shardOf: createShardOf(stats, index) })
+    const shardOf = createShardOf(stats, index)
+    this.ranker = new Ranker({ index, lists: this.#lists, shardOf })
+    this.#builder = new AnswerBuilder({ index, shardOf, verb: verbOf(app) })
     this.#requests = new Requests({ index, profiles: sweep.fold<ProfileShard>(PROFILE_FOLD) })
     this.#surfaces = compileSurfaces(app, index)
   }
@@ -61,18 +66,28 @@ export class AnswersAgain {
   }
 
   /** Fills the slate of the ranker; release it before the next. Throws REQUEST_INVALID. */
-  rank(surface: CompiledSurface, exposure: Exposure, atMs: number): PreparedRequest {
+  rank(
+    surface: CompiledSurface,
+    exposure: Exposure,
+    { atMs, isExplained = false }: { readonly atMs: number; readonly isExplained?: boolean },
+  ): PreparedRequest {
     this.index.refresh()
     const { a: answerId, p: person, q: { n, x: exclude, i: item } = {} } = exposure
     // Known then, whether or not it was met here.
     if (item !== undefined) this.index.space.intern(item)
     const request = this.#requests.prepare(
       surface,
-      { person, n, exclude, item },
+      { person, n, exclude, item, explain: isExplained },
       { answerId, atMs },
     )
     this.ranker.rank(request)
     return request
+  }
+
+  /** The slate that was ranked, with reasons and terms where it was to be explained. */
+  explained(request: PreparedRequest): Pick<Answer, 'items' | 'explanation'> {
+    const items = this.#builder.items(this.ranker, request)
+    return { items, explanation: this.#builder.explanation(this.ranker, request, items) }
   }
 
   close(): void {

@@ -140,6 +140,13 @@ test('past answers are given again: exactly by the same definition, otherwise by
     assert.ok(one !== undefined)
     const alone = await run(product, clipsApp(surfaces), { answerId: one.answerId })
     assert.deepEqual([alone.report.requests.answered, alone.report.requests.different], [1, 0])
+    const { answer } = alone.report
+    assert.ok(answer?.isSame === true && answer.definition === answer.definitionNow)
+    for (const { score, terms = [] } of answer.items) {
+      const sum = terms.reduce((total, term) => total + term.weight * term.score, 0)
+      assert.ok(terms.length > 0 && Math.abs(sum - score) < 1e-12)
+    }
+    assert.ok((answer.explanation?.sources.length ?? 0) > 0)
     const { report } = await run(product, clipsApp(surfaces), {
       fromMs: one.atMs,
       toMs: one.atMs + 1,

@@ -14,6 +14,7 @@ import { estimateOffPolicy, type OffPolicyEstimate } from '@millrace/recommend'
 import { openSweep, tableFoldName, type FoldDefinition, type Sweep } from '@millrace/streams'
 import { productErrors } from '../../errors.ts'
 import { mainSource } from '../answer-builder.ts'
+import type { Answer } from '../answer.ts'
 import type { CompiledSurface } from '../compiled-surface.ts'
 import type { ExposedState, Exposure } from '../events.ts'
 import { ITEM_STATS_FOLD } from '../item-stats-fold.ts'
@@ -87,6 +88,13 @@ export interface BacktestReport {
   }[]
   readonly losing: readonly GroupSlots[]
   readonly winning: readonly GroupSlots[]
+  /** The answer that was asked for, as it is given again, with reasons, terms and stages. */
+  readonly answer?: Pick<Answer, 'items' | 'explanation'> & {
+    readonly isSame: boolean
+    /** Fingerprints of the definition that answered, and of this one. */
+    readonly definition: string
+    readonly definitionNow: string
+  }
   /** What people do in a slot: each slot judged after those above it as they were shown. Absent without two slots of people. */
   readonly earnings?: {
     readonly withinMs: number
@@ -146,6 +154,7 @@ class Backtest {
   }
   readonly #stages = new Map<string, number>()
   readonly #people = new Map<string, boolean>()
+  #answered: BacktestReport['answer']
   /** State from which the lists were made. */
   #lists = ''
 
@@ -229,12 +238,13 @@ class Backtest {
   }
 
   #answer(exposure: Exposure, atMs: number): AnswerDifference | undefined {
-    const { again, surface, outcomes } = this.#parts
+    const { again, surface, outcomes, options } = this.#parts
     const { ranker, index } = again
     const shown = Int32Array.from(exposure.i, ([key]) => index.space.intern(key))
+    const isExplained = options.answerId !== undefined
     let request: PreparedRequest
     try {
-      request = again.rank(surface, exposure, atMs)
+      request = again.rank(surface, exposure, { atMs, isExplained })
     } catch (error) {
       if (!isError(error, 'REQUEST_INVALID')) throw error
       this.#requests.refused += 1
@@ -244,6 +254,14 @@ class Backtest {
       const slate = ranker.slate.items.slice(0, ranker.slate.size)
       const difference = this.#compare({ exposure, atMs, request }, shown, slate)
       this.#count(exposure, difference !== undefined, { shown, slate })
+      if (isExplained) {
+        this.#answered = {
+          isSame: difference === undefined,
+          definition: exposure.d,
+          definitionNow: this.#ports.app.fingerprint,
+          ...again.explained(request),
+        }
+      }
       if (exposure.p !== undefined && outcomes.isOpen) {
         outcomes.add(exposure, atMs, ranker.chancesOf(request, shown))
       }
@@ -339,6 +357,7 @@ class Backtest {
       slots: { ...this.#slots },
       stages,
       ...this.#segments.changed(),
+      ...(this.#answered === undefined ? {} : { answer: this.#answered }),
       ...(rewards.length < 2
         ? {}
         : {

@@ -1,0 +1,15 @@
+# #region past
+npx millrace import csv clips.csv --items clip
+npx millrace track --file views.ndjson
+for person in ana ben eva; do npx millrace recommend --surface home --person $person; done
+npx millrace track watched viewer=ana clip=floods watchedMs=7000
+# #endregion
+# #region same
+npx millrace backtest --surface home
+# #endregion
+# #region changed
+npx millrace backtest --surface home --app changed.ts --out differences.jsonl
+# #endregion
+# #region one
+npx millrace backtest --surface home --answer "$ANSWER"
+# #endregion
