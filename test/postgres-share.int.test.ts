@@ -53,7 +53,7 @@ if ('reason' in postgres) {
   const start = async (index: number): Promise<void> => {
     const data = join(folder, places[index] as string)
     for (let attempt = 0; attempt < STARTS_MAX; attempt++) {
-      const server = await startServer(data).catch(() => undefined)
+      const server = await startServer(data, { isToBeKilled: true }).catch(() => undefined)
       if (server !== undefined) return void (servers[index] = server)
     }
     assert.fail(`the process ended at once, ${STARTS_MAX} times`)

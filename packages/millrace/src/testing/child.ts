@@ -11,15 +11,27 @@ export interface ChildServer {
   stop(signal: 'SIGTERM' | 'SIGKILL'): Promise<number | null>
 }
 
+/** For a process that ends by SIGKILL: it would count covered lines, slowly, and never tell them. */
+const UNCOVERED: NodeJS.ProcessEnv = {
+  NODE_V8_COVERAGE: undefined,
+  NODE_COMPILE_CACHE:
+    process.env['NODE_COMPILE_CACHE'] ??
+    fileURLToPath(new URL('../../../../node_modules/.cache/node', import.meta.url)),
+}
+
 /** Starts the server on a data directory; resolves when it listens. It ends when this process does. */
 export async function startServer(
   directory: string,
-  { app = 'clips', env = {} }: { app?: 'clips' | 'receipts'; env?: NodeJS.ProcessEnv } = {},
+  {
+    app = 'clips',
+    env = {},
+    isToBeKilled = false,
+  }: { app?: 'clips' | 'receipts'; env?: NodeJS.ProcessEnv; isToBeKilled?: boolean } = {},
 ): Promise<ChildServer> {
   const script = fileURLToPath(new URL('./serve.ts', import.meta.url))
   const child = spawn(process.execPath, [script, directory, app], {
     stdio: ['pipe', 'pipe', 'inherit'],
-    env: { ...process.env, ...env },
+    env: { ...process.env, ...(isToBeKilled ? UNCOVERED : {}), ...env },
   })
   const gone = new Promise<number | null>(resolve => child.once('exit', code => resolve(code)))
   const url = await new Promise<string>((resolve, reject) => {

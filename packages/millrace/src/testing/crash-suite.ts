@@ -135,7 +135,7 @@ async function killAgainAndAgain(
 ): Promise<void> {
   const ledger = emptyLedger()
   for (let round = 0; round < rounds; round++) {
-    const server = await startServer(directory)
+    const server = await startServer(directory, { isToBeKilled: true })
     const sending = sendUntilGone(server, ledger, round)
     await acknowledgements(ledger, 50 + Math.floor(next() * 500))
     await server.stop('SIGKILL')
