@@ -37,6 +37,7 @@ try {
     database,
     clock: systemClock,
     logger: silentLogger,
+    options: { recentBytesMax: 0 },
   })
   await log.declare([{ name: STREAM, partitions: 4 }])
   const appends = []

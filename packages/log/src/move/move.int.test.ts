@@ -98,7 +98,8 @@ const stepsOf = (log: EventLog): unknown =>
 withPostgres('a log moves between a directory and PostgreSQL', create => {
   const withLog = async (run: (log: PostgresLog) => Promise<void>): Promise<void> => {
     const { database, dispose } = await create()
-    const log = await openPostgresLog({ database, clock: systemClock, logger: silentLogger })
+    const options = { recentBytesMax: 0 }
+    const log = await openPostgresLog({ database, clock: systemClock, logger: silentLogger, options }) // prettier-ignore
     try {
       await run(log)
     } finally {

@@ -10,7 +10,8 @@ import { openPostgresLog } from './index.ts'
 withPooler('the log through PgBouncer in transaction mode', create => {
   logSuite('postgres, pooled', async ({ clock, beforeSync, queueBytesMax }) => {
     const { database, dispose } = await create()
-    const options = { queueBytesMax, beforeCommit: beforeSync }
+    // Here the suite reads from the database what it appended.
+    const options = { queueBytesMax, beforeCommit: beforeSync, recentBytesMax: 0 }
     return {
       open: () => openPostgresLog({ database, clock, logger: silentLogger, options }),
       dispose,

@@ -61,6 +61,11 @@ export interface PostgresLogPorts {
   readonly options?: {
     /** Bytes that may wait to be committed before commits are refused (LOG_OVERLOADED). Default 64 MiB. */
     readonly queueBytesMax?: number
+    /**
+     * Bytes of what this process appended of late that are read from its memory. Default 16 MiB; 0: every
+     * record is read from the database, as whoever checks what is there must.
+     */
+    readonly recentBytesMax?: number
     /** How long an append of another process may stay unheard of when notifications fail. Default 250. */
     readonly pollMs?: number
     /** How long another process that shares the log may be silent before it is taken for dead. Default 2,000. */
@@ -133,7 +138,7 @@ class SharedLog implements PostgresLog {
     this.#queueBytesMax = options.queueBytesMax ?? QUEUE_BYTES_MAX_DEFAULT
     const catalog = this.#catalog
     const steps = this.#steps
-    const recent = new Recent()
+    const recent = new Recent(options.recentBytesMax)
     this.#reader = new Reader(
       { query: (text, parameters) => this.#readPatiently(() => database.query(text, parameters)) },
       catalog,

@@ -293,6 +293,27 @@ withPostgres('several processes on one PostgreSQL', create => {
     await context.dispose()
   })
 
+  it('what a process appended itself is read from its memory, or from the database when that is asked for', async () => {
+    const context = await create()
+    const { database } = context
+    for (const [recentBytesMax, expected] of [
+      [undefined, { n: 1 }],
+      [0, { n: 2 }],
+    ] as const) {
+      // prettier-ignore
+      const options = recentBytesMax === undefined ? {} : { recentBytesMax }
+      const log = await openPostgresLog({ database, clock: systemClock, logger: silentLogger, options }) // prettier-ignore
+      await log.declare([{ name: STREAM, partitions: PARTITIONS }])
+      const { results } = await log.commit({ events: [event({ partition: 0, data: { n: 1 } })] })
+      const from = results[0]?.status === 'appended' ? results[0].offset : assert.fail()
+      await database.query(`UPDATE $schema.records SET payload = '{"n":2}'`)
+      const [record] = await log.read({ stream: STREAM, partition: 0, from })
+      assert.deepEqual(record?.data, expected)
+      await log.close()
+    }
+    await context.dispose()
+  })
+
   it('old records of a transient stream are removed for everybody; their ids stay known', async () => {
     const context = await create()
     const { database } = context

@@ -101,7 +101,10 @@ export async function databaseHome(url: string, { clock }: HomePorts): Promise<M
     return opened
   }
   const openLog = async (): Promise<PostgresLog> =>
-    kept(await postgres.openPostgresLog({ database, clock, logger }))
+    // What was moved is compared with what the database gives back.
+    kept(
+      await postgres.openPostgresLog({ database, clock, logger, options: { recentBytesMax: 0 } }),
+    )
   const putMark = (mark: MoveMark | undefined): Promise<void> =>
     markDatabase(postgres, database, mark)
   return {
