@@ -77,16 +77,18 @@ class Hop {
   }
 
   async bound(): Promise<Bound> {
-    const ends: number[] = []
-    let sourceMs = Number.NEGATIVE_INFINITY
-    for (const { lane } of this.#hop.lanes) {
-      const { partition } = lane
-      const { source } = this.#hop.definition
-      const offset = this.#instant.position.get(partitionName(source, partition)) ?? 0
-      const last = await recordBefore(this.#log, source, partition, offset)
-      sourceMs = Math.max(sourceMs, last?.watermarkMs ?? sourceMs)
-      ends.push(await this.#firstUnknown(partition, offset))
-    }
+    const { source } = this.#hop.definition
+    // Side by side: it is waiting for reads, most of all.
+    const found = await Promise.all(
+      this.#hop.lanes.map(async ({ lane: { partition } }) => {
+        const offset = this.#instant.position.get(partitionName(source, partition)) ?? 0
+        const last = await recordBefore(this.#log, source, partition, offset)
+        const end = await this.#firstUnknown(partition, offset)
+        return { end, watermarkMs: last?.watermarkMs ?? Number.NEGATIVE_INFINITY }
+      }),
+    )
+    const ends = found.map(({ end }) => end)
+    const sourceMs = Math.max(...found.map(({ watermarkMs }) => watermarkMs))
     const has = (record: LogRecord): boolean => {
       const cause = this.#causeOf(record)
       return cause !== undefined && record.offset < (ends[this.#placeOf(cause)] as number)

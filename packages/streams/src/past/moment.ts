@@ -58,27 +58,33 @@ export async function instantOf(
     throw streamsErrors.create('MOMENT_AHEAD', { moment: timeText(moment.timeMs) })
   }
   const first = hopBefore(ports, runner) ?? runner
-  const position = new Map<string, number>()
-  let timeMs = 'timeMs' in moment ? moment.timeMs : Number.NEGATIVE_INFINITY
-  let known = 0
-  for (const { definition, lanes } of [first, ...ports.watch.tablesOf(runner)]) {
-    const stream = definition.source
-    for (const { lane } of lanes) {
-      const { partition } = lane
-      const name = partitionName(stream, partition)
-      const offset = await offsetAt(log, { stream, partition, name }, moment)
-      position.set(name, offset)
-      if (definition === first.definition) known += offset
-      if ('timeMs' in moment || offset === 0) continue
-      const last = await recordBefore(log, stream, partition, offset)
-      timeMs = Math.max(timeMs, last?.ingestTimeMs ?? timeMs)
-    }
-  }
-  if (known === 0) {
+  const folds = [first, ...ports.watch.tablesOf(runner)]
+  const places = folds.flatMap(({ definition: { source: stream }, lanes }) =>
+    lanes.map(({ lane: { partition } }) => ({ stream, partition })),
+  )
+  // Side by side: it is waiting for reads, most of all.
+  const found = await Promise.all(places.map(place => placeAt(log, place, moment)))
+  if (found.slice(0, first.lanes.length).every(({ offset }) => offset === 0)) {
     const stream = first.definition.source
     throw streamsErrors.create('MOMENT_EMPTY', { fold: runner.name, stream })
   }
-  return { position, timeMs }
+  return {
+    position: new Map(found.map(({ name, offset }) => [name, offset])),
+    timeMs: Math.max(...found.map(({ timeMs }) => timeMs)),
+  }
+}
+
+/** The offset of a moment in one partition, and when the record before it had arrived. */
+async function placeAt(
+  log: EventLog,
+  { stream, partition }: { readonly stream: string; readonly partition: number },
+  moment: Moment,
+): Promise<{ readonly name: string; readonly offset: number; readonly timeMs: number }> {
+  const name = partitionName(stream, partition)
+  const offset = await offsetAt(log, { stream, partition, name }, moment)
+  if ('timeMs' in moment) return { name, offset, timeMs: moment.timeMs }
+  const last = await recordBefore(log, stream, partition, offset)
+  return { name, offset, timeMs: last?.ingestTimeMs ?? Number.NEGATIVE_INFINITY }
 }
 
 async function offsetAt(

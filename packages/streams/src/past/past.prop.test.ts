@@ -8,13 +8,18 @@ import { it } from 'node:test'
 import fc from 'fast-check'
 import { systemClock, type Position } from '@millrace/core'
 import { compiled, views } from '../testing/oracle.ts'
-import { OracleWorld, oracleCommand } from '../testing/oracle-world.ts'
+import { OracleWorld, oracleCommand, type OracleCommand } from '../testing/oracle-world.ts'
 import { canonicalText } from '../views/canonical.ts'
 import { createViewReader, type ViewReader } from '../views/reader.ts'
 
 const KEYS = [...Array(6).keys()].map(number => `p${number}`).concat(['c0', 'c1', 'c2', 'c3', 'c4'])
 
 interface Seen {
+  /**
+   * False when time came to a re-keyed stream alone since the newest event: a position names the
+   * streams from outside, and so the moment of that event.
+   */
+  readonly isPosition: boolean
   readonly timeMs: number
   readonly position: Position
   readonly values: ReadonlyMap<string, string>
@@ -22,10 +27,17 @@ interface Seen {
 
 class PastWorld extends OracleWorld {
   readonly seen: Seen[] = []
+  #isPosition = true
 
   constructor() {
     super()
     this.clock = { ...systemClock, nowMs: () => this.nowMs }
+  }
+
+  override async run(step: OracleCommand): Promise<void> {
+    await super.run(step)
+    if (step.kind === 'tick') this.#isPosition = step.stream === 0
+    if (step.kind === 'watch') this.#isPosition = true
   }
 
   readers(): readonly (readonly [string, ViewReader])[] {
@@ -38,7 +50,7 @@ class PastWorld extends OracleWorld {
       for (const key of KEYS) values.set(`${name} ${key}`, told(reader.get(key)))
     }
     const position = new Map(this.log.ends())
-    this.seen.push({ timeMs: this.nowMs, position, values })
+    this.seen.push({ timeMs: this.nowMs, position, isPosition: this.#isPosition, values })
   }
 }
 
@@ -57,7 +69,7 @@ it('reads what was read then, by time and by position, of every kind of view', a
         world.look()
       }
       await world.settle()
-      for (const { timeMs, position, values } of world.seen) {
+      for (const { timeMs, position, isPosition, values } of world.seen) {
         for (const [name, reader] of world.readers()) {
           const { source } = world.streams.fold(`view.${name}`).definition
           const stream = source.split('.from-').at(-1) as string
@@ -68,9 +80,11 @@ it('reads what was read then, by time and by position, of every kind of view', a
             const before = values.get(`${name} ${key}`)
             const byTime = await reader.at({ timeMs }).get(key)
             assert.equal(told(byTime), before, `${name} ${key} at the time ${timeMs}`)
+            compared += 1
+            if (!isPosition) continue
             const byPosition = await reader.at({ position }).get(key)
             assert.equal(told(byPosition), before, `${name} ${key} at the position of ${timeMs}`)
-            compared += 2
+            compared += 1
           }
         }
       }
