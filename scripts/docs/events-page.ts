@@ -29,6 +29,10 @@ const MEANINGS: Readonly<Record<string, readonly [records: string, meaning: stri
     '`amended`',
     'What was decided about events that a fold could not take: [dead letters](../dead-letters.md).',
   ],
+  'streams.corrections': [
+    '`corrected`',
+    'Events that are retracted, held, corrected or restored, for every view: [corrections](../corrections.md).',
+  ],
   'streams.rebuilds': [
     '`rebuild.started`, `rebuild.compared`, `rebuild.switched`, `rebuild.dropped`',
     'Which build of a view is served: [rebuilds](../rebuild.md).',

@@ -113,6 +113,8 @@ export interface ViewDefinition<S = unknown, Out = unknown> {
   fold(state: S, event: FoldEvent<EventDefinition>, context: FoldContext<{}>): S | void
   /** Takes an event out again so that the bytes of the state are as if it had never been; absent: the key is folded again. */
   invert?(state: S, event: FoldEvent<EventDefinition>): S | void
+  /** True when the order in which events are folded makes no difference to the bytes: one that comes back after a correction is then folded alone. */
+  readonly isOrderFree: boolean
   /** Joins the states of two tiles, the earlier first. Needed by sliding windows. */
   merge?(a: S, b: S): S
   onTimer?(state: S, name: string, context: FoldContext<{}>): S | void
@@ -157,6 +159,8 @@ export function view<
   initial: () => S
   fold: (state: S, event: FoldEvent<E>, context: FoldContext<J>) => S | void
   invert?: (state: S, event: FoldEvent<E>) => S | void
+  /** The order of events makes no difference to the bytes of the state. Default: it may. */
+  isOrderFree?: boolean
   merge?: (a: S, b: S) => S
   onTimer?: (state: S, name: string, context: FoldContext<J>) => S | void
   read?: (state: S) => Out
@@ -183,6 +187,7 @@ export function view<
     initial: options.initial,
     fold: options.fold,
     invert: options.invert,
+    isOrderFree: options.isOrderFree ?? false,
     merge: options.merge,
     onTimer: options.onTimer,
     read: options.read ?? (state => state as unknown as Out),
@@ -208,6 +213,7 @@ export function countView<const E extends EventDefinition>(options: {
     fold(state: { count: number }, e: FoldEvent<E>) {
       if (where === undefined || where(e)) state.count += 1
     },
+    isOrderFree: true,
     invert(state: { count: number }, e: FoldEvent<E>) {
       if (where === undefined || where(e)) state.count -= 1
     },

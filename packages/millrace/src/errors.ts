@@ -111,6 +111,12 @@ export const serverErrors = defineErrors({
     message: 'The key has the scope {scope}; this needs {needed}.',
     remedy: 'Use a key with the scope {needed}.',
   },
+  CORRECTION_UNKNOWN: {
+    status: 404,
+    retryable: false,
+    message: 'Nothing was ever corrected of the event {event}.',
+    remedy: '`millrace corrections list` shows what was corrected.',
+  },
   KEY_ID_UNKNOWN: {
     status: 404,
     retryable: false,

@@ -33,6 +33,7 @@ import { serverErrors } from './errors.ts'
 import { backupOperations } from './http/backup-routes.ts'
 import { exportOperations } from './http/export-routes.ts'
 import { changeOperations } from './http/change-routes.ts'
+import { correctionOperations } from './http/correction-routes.ts'
 import { deadLetterOperations } from './http/dead-letter-routes.ts'
 import { createGate } from './http/security/gate.ts'
 import { openKeyBook, type KeyBook } from './http/security/key-book.ts'
@@ -342,6 +343,7 @@ function openServer<A extends App>(
       ...changeOperations(context),
       ...logOperations(context, subscriptions),
       ...deadLetterOperations(context),
+      ...correctionOperations(context),
       ...rebuildOperations(context),
       ...replayOperations(context),
       ...keyOperations(keys),

@@ -2,6 +2,7 @@
 import { partitionOf } from '@millrace/core'
 import type { SnapshotStore } from '@millrace/store'
 import type { Amendments } from './amendments.ts'
+import type { CorrectionBook } from './corrections/book.ts'
 import { EmissionIds } from './emission-id.ts'
 import { streamsErrors } from './errors.ts'
 import type { FoldDefinition, TableLookup, TableShard } from './fold.ts'
@@ -20,11 +21,17 @@ export interface Assembled {
   readonly book: BuildBook
 }
 
+/** What was decided about records. */
+export interface Decided {
+  readonly amendments: Amendments
+  readonly corrections: CorrectionBook
+}
+
 /** Makes the runners of all folds; nothing is folded yet. */
 export async function assemble(
   options: StreamsOptions,
   settings: StreamsSettings,
-  { amendments, onSettled }: { readonly amendments: Amendments; readonly onSettled: () => void },
+  { amendments, corrections, onSettled }: Decided & { readonly onSettled: () => void },
 ): Promise<Assembled> {
   const { log, clock, folds } = options
   const partitions = new Map<string, number>()
@@ -65,6 +72,7 @@ export async function assemble(
         generations,
         tables,
         amendments: amendments.of(definition.name),
+        corrections: corrections.head(),
         isPersonal: seesPersonal(definition, options.personalTypes),
       })
       const writer =

@@ -39,6 +39,12 @@ export const streamsErrors = defineErrors({
     message: 'Nothing was decided on the key {key} of the fold {fold}: {reason}.',
     remedy: 'Show the records that wait for the key, and name one of them.',
   },
+  CORRECTION_INVALID: {
+    status: 400,
+    retryable: false,
+    message: 'Nothing was corrected: {reason}.',
+    remedy: 'Say which events, what is to become of each, why, and who says so.',
+  },
   EMISSION_INVALID: {
     status: 500,
     retryable: false,

@@ -65,6 +65,8 @@ export interface FoldShard {
   readonly isSteadyInTime?: boolean
   /** Takes the effect of a record out again such that the bytes equal those of a fold without it; false when it cannot (the key is folded again). */
   invert?(record: LogRecord): boolean
+  /** Folds a record at its place, whatever was folded since, such that the bytes equal those of a fold with it there; false when it cannot (the key is folded again). */
+  insert?(record: LogRecord): boolean
   /** Keys that have state. */
   keys(): Iterable<string>
   /** How many, when it is known without counting. */
@@ -106,6 +108,8 @@ export interface FoldDefinition<Shard extends FoldShard = FoldShard> {
   readonly types?: readonly string[]
   /** Streams it may emit to. */
   readonly targets?: readonly string[]
+  /** True when it has no state and emits each record as it is under other keys, with its id in the header `cause`: corrections hold for what it emits, not for it. */
+  readonly isRekeying?: true
   /** Item kinds whose versioned tables it reads as of event time. Its shards record what was read (`readersOf`). */
   readonly tables?: readonly string[]
   /** Keys that a record touches, all of them among `record.keys` (by which its history is found); default `record.keys`. */

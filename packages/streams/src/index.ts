@@ -15,6 +15,27 @@ export type {
 } from './fold.ts'
 export { AMENDED_TYPE, AMENDMENTS_STREAM, type Amendment } from './amendments.ts'
 export {
+  CORRECTED_TYPE,
+  CORRECTIONS_STREAM,
+  layerCorrections,
+  NO_CORRECTIONS,
+  type CorrectedEvent,
+  type Correction,
+  type CorrectionAction,
+  type CorrectionData,
+  type Corrections,
+} from './corrections/contract.ts'
+export type {
+  AffectedFold,
+  CorrectionControl,
+  CorrectionProgress,
+  CorrectionResult,
+  CorrectionSet,
+  ListedCorrection,
+  RequestedCorrection,
+} from './corrections/control.ts'
+export {
+  correctionsOf,
   decisionsOf,
   openBuilder,
   type Builder,

@@ -10,8 +10,10 @@ import { isError, quietText } from '@millrace/core'
 import type { LogRecord, NewEvent, ParkedKey } from '@millrace/log'
 import { TICK_TYPE } from '@millrace/log'
 import { eventIdOf, withData, type Amendment, type FoldAmendments } from './amendments.ts'
+import { CORRECTION_HEADER, NO_CORRECTIONS, type Corrections } from './corrections/contract.ts'
 import { toEvent, type Emitter } from './emission.ts'
 import type { FoldDefinition, FoldOutput, FoldShard, TableLookup } from './fold.ts'
+import { OUTSIDE } from './generations.ts'
 
 /** What a lane is made with. */
 export interface LaneOptions<Shard extends FoldShard = FoldShard> {
@@ -25,6 +27,8 @@ export interface LaneOptions<Shard extends FoldShard = FoldShard> {
   readonly tables: TableLookup
   /** What was decided about records that this fold cannot fold; grows while it runs. */
   readonly amendments: FoldAmendments
+  /** What was corrected, for every fold, when the lane begins. */
+  readonly corrections: Corrections
   /** True when the fold sees personal data: what its code throws is kept and told without its message. */
   readonly isPersonal: boolean
   /** Where its records begin, for a lane that folds a range. Default 0. */
@@ -88,6 +92,8 @@ export class Lane<Shard extends FoldShard = FoldShard> {
   /** Offset of the next record to fold. */
   consumed = 0
   watermarkMs = Number.NEGATIVE_INFINITY
+  /** What its state reflects of what was corrected; one that re-keys passes corrected events on as they are. */
+  corrections: Corrections
   /** Emissions caused by records before this offset are in the log already, or unwanted. */
   mutedBefore = 0
   readonly parked = new Map<string, Parked>()
@@ -120,6 +126,7 @@ export class Lane<Shard extends FoldShard = FoldShard> {
     this.options = options
     this.definition = options.definition
     this.partition = options.partition
+    this.corrections = options.definition.isRekeying === true ? NO_CORRECTIONS : options.corrections
     this.shard = this.createShard()
     const { types } = options.definition
     this.#types = types === undefined ? undefined : new Set(types)
@@ -163,6 +170,7 @@ export class Lane<Shard extends FoldShard = FoldShard> {
   reset(): void {
     this.shard = this.createShard()
     this.consumed = 0
+    this.corrections = this.corrections.at(Infinity)
     this.watermarkMs = Number.NEGATIVE_INFINITY
     this.parked.clear()
     this.failure = undefined
@@ -178,7 +186,7 @@ export class Lane<Shard extends FoldShard = FoldShard> {
 
   /** An empty lane beside this one: same fold, same partition, silent. */
   createBeside(): Lane<Shard> {
-    const lane = new Lane(this.options)
+    const lane = new Lane({ ...this.options, corrections: this.corrections })
     lane.mutedBefore = Infinity
     return lane
   }
@@ -189,16 +197,23 @@ export class Lane<Shard extends FoldShard = FoldShard> {
 
   /** True when `fold` is called for such a record. */
   wants(record: LogRecord): boolean {
+    return this.takes(record) && !this.#isVoid(record)
+  }
+
+  /** The same if nothing was corrected. */
+  takes(record: LogRecord): boolean {
     const { type } = record
     if (this.#types === undefined ? type === TICK_TYPE : !this.#types.has(type)) return false
     if (this.#amendmentOf(record)?.kind === 'skip') return false
     return this.options.generations.has(record.generation) && record.tenant === this.options.tenant
   }
 
-  /** The record as it is folded: with other data when that was decided. */
+  /** The record as it is folded: with other data when that was decided; for this fold before all. */
   amended(record: LogRecord): LogRecord {
     const amendment = this.#amendmentOf(record)
-    return amendment?.kind === 'fix' ? withData(record, amendment.data) : record
+    if (amendment?.kind === 'fix') return withData(record, amendment.data)
+    const correction = this.corrections.of(record)
+    return correction?.action === 'correct' ? withData(record, correction.data) : record
   }
 
   /**
@@ -335,6 +350,15 @@ export class Lane<Shard extends FoldShard = FoldShard> {
       this.#pass(failure.keys)
     }
     this.consumed = failure.record.offset + 1
+  }
+
+  /** True for a record that is retracted or held, and for a stand-in of a correction that is not in force. */
+  #isVoid(record: LogRecord): boolean {
+    const correction = this.corrections.of(record)
+    if (correction !== undefined && correction.action !== 'correct') return true
+    if (record.generation === OUTSIDE || record.isUnique) return false
+    const standing = record.headers[CORRECTION_HEADER]
+    return standing !== undefined && standing !== correction?.source
   }
 
   #amendmentOf(record: LogRecord): Amendment | undefined {

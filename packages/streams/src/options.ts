@@ -1,5 +1,5 @@
 import type { Clock, Logger, Random } from '@millrace/core'
-import { DEFAULT_TENANT, type EventLog, type Leases } from '@millrace/log'
+import { DEFAULT_TENANT, type EventLog, type Leases, type LogRecord } from '@millrace/log'
 import type { SnapshotStore } from '@millrace/store'
 import type { FoldDefinition } from './fold.ts'
 import type { DifferencesSink, OpenBuilder } from './rebuilds/builder.ts'
@@ -34,6 +34,8 @@ export interface StreamsOptions {
   readonly tables?: Readonly<Record<string, string>>
   /** The definition that folds emit under. Default: that of the record which caused the emission. */
   readonly definition?: string
+  /** Why `data` cannot take the place of an event's own; undefined when it can. Default: any may. */
+  readonly checkCorrection?: (record: LogRecord, data: unknown) => string | undefined
   /** Event types with personal data. What a fold of them throws is kept and told without its message. */
   readonly personalTypes?: ReadonlySet<string>
   /** Makes builds on threads of their own. Default: in slices of the loop. */

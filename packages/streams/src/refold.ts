@@ -169,7 +169,8 @@ export async function* historyOf(
   const { definition, options } = lane
   const request = { stream: definition.source, tenant: options.tenant, keys: [key], from, to }
   for await (const record of log.history(request)) {
-    if (lane.wants(record) && lane.keysOf(record).includes(key)) yield lane.amended(record)
+    const amended = lane.amended(record)
+    if (lane.wants(amended) && lane.keysOf(amended).includes(key)) yield amended
   }
 }
 

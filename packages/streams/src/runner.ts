@@ -20,6 +20,8 @@ export class LaneRunner {
   /** True while such keys are folded again. */
   isRefolding = false
   readonly besides = new Set<Beside>()
+  /** True while what it emitted does not reflect corrections that its state reflects: it emits nothing more until then. */
+  owesEmissions: (() => boolean) | undefined
   #holders = 0
   #tail: Promise<unknown> = Promise.resolve()
 
@@ -40,7 +42,8 @@ export class LaneRunner {
 
   /** The offset that it may not fold: another process commits its steps. */
   get limit(): number {
-    return this.writer?.limit ?? Infinity
+    const limit = this.writer?.limit ?? Infinity
+    return this.owesEmissions?.() === true ? Math.min(limit, this.lane.mutedBefore) : limit
   }
 
   /** Runs `work` while the lane stands still; one after the other. */

@@ -8,7 +8,10 @@
 import { partitionName, type Position } from '@millrace/core'
 import type { EventLog, LogRecord } from '@millrace/log'
 import { Amendments, type Amendment } from './amendments.ts'
-import { assemble, type Assembled } from './assemble.ts'
+import { CorrectionBook } from './corrections/book.ts'
+import { Corrector } from './corrections/corrector.ts'
+import { CorrectionRequests, type CorrectionControl } from './corrections/control.ts'
+import { assemble, type Assembled, type Decided } from './assemble.ts'
 import { amend, waitingRecords } from './dead-letters.ts'
 import { Decisions, isReplaying } from './decisions.ts'
 import { streamsErrors } from './errors.ts'
@@ -33,6 +36,7 @@ import type { FoldRunner, LaneRunner } from './runner.ts'
 import { SnapshotWriter } from './snapshot-writer.ts'
 import type { FoldHandle, FoldStatus, Streams } from './streams.ts'
 import { TableWatch } from './table-watch.ts'
+import { Waiters } from './waiters.ts'
 
 /**
  * Opens the runtime: restores every fold and starts to fold. The streams that the folds name are
@@ -43,15 +47,12 @@ export async function openStreams(options: StreamsOptions): Promise<Streams> {
   const runtime: { current?: Runtime } = {}
   const amendments = await Amendments.open(options.log)
   const onSettled = (): void => runtime.current?.wake()
-  const assembled = await assemble(options, settings, { amendments, onSettled })
-  runtime.current = new Runtime(options, settings, { ...assembled, amendments })
+  const corrections = await CorrectionBook.open(options.log)
+  const decided = { amendments, corrections }
+  const assembled = await assemble(options, settings, { ...decided, onSettled })
+  runtime.current = new Runtime(options, settings, { ...assembled, ...decided })
   await runtime.current.load()
   return runtime.current
-}
-
-interface Waiter {
-  /** True when it was answered. */
-  readonly check: () => boolean
 }
 
 class Runtime implements Streams {
@@ -62,17 +63,19 @@ class Runtime implements Streams {
   readonly #watch: TableWatch
   readonly #loop: ViewLoop
   readonly #decisions: Decisions
+  readonly #corrector: Corrector
   /** Absent where one process runs the folds. */
   readonly #roles: Roles | undefined
   readonly #follower: BuildFollower | undefined
   readonly #ports: RefoldPorts & { readonly log: EventLog }
-  readonly #waiters = new Set<Waiter>()
+  readonly #waiters: Waiters
   readonly #upstream = new Map<FoldRunner, readonly FoldRunner[]>()
   readonly #background = new Set<Promise<unknown>>()
   readonly #snapshots: SnapshotWriter
   readonly #retries: Retries
   readonly past: Past
   readonly rebuilds: Rebuilds
+  readonly corrections: CorrectionControl
   #stopListening: () => void = () => undefined
   #snapshotTimer: { cancel(): void } | undefined
   #isClosed = false
@@ -80,7 +83,7 @@ class Runtime implements Streams {
   constructor(
     options: StreamsOptions,
     settings: StreamsSettings,
-    { runners, book, amendments }: Assembled & { readonly amendments: Amendments },
+    { runners, book, amendments, corrections }: Assembled & Decided,
   ) {
     this.#options = options
     this.#settings = settings
@@ -88,6 +91,9 @@ class Runtime implements Streams {
     this.#all = [...runners.values()]
     const { log, clock, random, logger, leases } = options
     this.#ports = { log, clock, sliceMs: settings.sliceMs }
+    this.#waiters = new Waiters(clock)
+    const wake = (): void => this.wake()
+    const track = (work: Promise<unknown>): void => this.#track(work)
     this.#watch = new TableWatch(runners, options.tables ?? {}, (runner, laneRunner) =>
       this.#refoldStale(runner, laneRunner),
     )
@@ -98,45 +104,56 @@ class Runtime implements Streams {
       settings,
       watch: this.#watch,
       amendments,
-      track: work => this.#track(work),
-      wake: () => this.#loop.wake(),
+      track,
+      wake,
     })
-    if (leases !== undefined) {
-      const settle = (runner: FoldRunner, laneRunner: LaneRunner): Promise<void> =>
-        this.#snapshots.settle(runner, laneRunner)
-      const wake = (): void => this.wake()
-      const ports = { ...this.#ports, leases, amendments, random, logger, settle, wake }
-      this.#roles = new Roles(ports, this.#all)
-    }
+    const settle = (runner: FoldRunner, laneRunner: LaneRunner): Promise<void> =>
+      this.#snapshots.settle(runner, laneRunner)
     this.#retries = new Retries({ clock, random, logger })
-    this.#loop = new ViewLoop({
-      log,
-      clock,
-      random,
-      logger,
-      settings,
-      runners: this.#all,
-      watch: this.#watch,
-      retries: this.#retries,
-      onBegin: () => {
-        this.#roles?.begin()
-        this.#follower?.begin()
-      },
-      onTurn: () => this.#afterTurn(),
-    })
+    const shared = { ...this.#ports, random, logger, settle, wake, retries: this.#retries }
+    const reached = (at: { position: Position; timeoutMs: number }): Promise<void> =>
+      this.reached(at)
+    const own = { book: corrections, watch: this.#watch, check: options.checkCorrection }
+    this.#corrector = new Corrector({ ...shared, ...own, track }, this.#all)
+    const asked = { ...shared, ...own, corrector: this.#corrector, runners: this.#all, reached }
+    this.corrections = new CorrectionRequests(asked)
+    if (leases !== undefined) {
+      this.#roles = new Roles({ ...shared, leases, amendments }, this.#all)
+    }
+    this.#loop = this.#createLoop()
     this.#decisions = new Decisions({ log, logger, retry: at => this.#retry(at) }, this.#all)
     for (const runner of this.#all) this.#upstream.set(runner, upstreamOf([runner], this.#all))
     this.past = createPast(
-      { ...this.#ports, runners: this.#all, watch: this.#watch, reached: at => this.reached(at) },
+      { ...this.#ports, runners: this.#all, watch: this.#watch, reached },
       name => this.#runner(name),
     )
-    const ports = this.#rebuildPorts(book, amendments)
+    const ports = this.#rebuildPorts(book, { amendments, corrections })
     const rebuilds = createRebuilds(ports)
     this.rebuilds = rebuilds
     if (leases !== undefined) {
       const isAtWork = (fold: string): boolean => rebuilds.isAtWork(fold)
       this.#follower = new BuildFollower({ ...ports, leases, isAtWork }, this.#all)
     }
+  }
+
+  #createLoop(): ViewLoop {
+    const { log, clock, random, logger } = this.#options
+    return new ViewLoop({
+      log,
+      clock,
+      random,
+      logger,
+      settings: this.#settings,
+      runners: this.#all,
+      watch: this.#watch,
+      retries: this.#retries,
+      onBegin: () => {
+        this.#roles?.begin()
+        this.#follower?.begin()
+        this.#corrector.begin()
+      },
+      onTurn: () => this.#afterTurn(),
+    })
   }
 
   async load(): Promise<void> {
@@ -179,28 +196,12 @@ class Runtime implements Streams {
     const isReached = (): boolean => folds.every(runner => this.#hasReached(runner, position))
     if (isReached()) return
     this.#assertOpen()
-    await new Promise<void>((resolve, reject) => {
-      const timer = this.#options.clock.after(timeoutMs, () => {
-        this.#waiters.delete(waiter)
-        const late = folds.filter(runner => !this.#hasReached(runner, position))
-        const details = {
-          timeoutMs,
-          folds: late.map(runner => runner.name).join(', '),
-          progress: late.map(runner => ({ fold: runner.name, at: [...runner.position()] })),
-        }
-        reject(streamsErrors.create('POSITION_NOT_REACHED', details))
-      })
-      const waiter: Waiter = {
-        check: () => {
-          const isClosed = this.#isClosed
-          if (!isClosed && !isReached()) return false
-          timer.cancel()
-          if (isClosed) reject(streamsErrors.create('STREAMS_CLOSED'))
-          else resolve()
-          return true
-        },
+    await this.#waiters.within(timeoutMs, isReached, () => {
+      const late = folds.filter(runner => !this.#hasReached(runner, position))
+      return {
+        folds: late.map(runner => runner.name).join(', '),
+        progress: late.map(runner => ({ fold: runner.name, at: [...runner.position()] })),
       }
-      this.#waiters.add(waiter)
     })
   }
 
@@ -279,7 +280,7 @@ class Runtime implements Streams {
     this.#assertOpen()
     const laneRunner = runner.laneOf(key)
     this.#roles?.assertLeads(runner, laneRunner)
-    await this.#until(() => this.#isClosed || !isReplaying(laneRunner))
+    await this.#waiters.until(() => this.#isClosed || !isReplaying(laneRunner))
     const isReleased = await laneRunner.exclusively(async () => {
       const { lane } = laneRunner
       this.#roles?.assertLeads(runner, laneRunner)
@@ -315,6 +316,7 @@ class Runtime implements Streams {
     await this.#catchUp()
     this.#isClosed = true
     this.#retries.close()
+    this.#corrector.close()
     this.#snapshotTimer?.cancel()
     this.#stopListening()
     await this.#loop.stop()
@@ -322,7 +324,7 @@ class Runtime implements Streams {
     // The others go on while this process writes what it leaves behind.
     await this.#roles?.leave()
     await Promise.allSettled(this.#background)
-    for (const waiter of this.#waiters) if (waiter.check()) this.#waiters.delete(waiter)
+    this.#waiters.close()
     if (!writesSnapshots) return
     for (const runner of this.#all) {
       if (runner.consumed() !== runner.foldedAtSnapshot) await this.#snapshots.write(runner)
@@ -353,15 +355,7 @@ class Runtime implements Streams {
         })
       })
     this.#loop.wake()
-    await this.#until(isDone)
-  }
-
-  /** Resolves at the end of the turn of the loop in which it is so. */
-  async #until(isSo: () => boolean): Promise<void> {
-    if (isSo()) return
-    await new Promise<void>(resolve => {
-      this.#waiters.add({ check: () => isSo() && (resolve(), true) })
-    })
+    await this.#waiters.until(isDone)
   }
 
   #hasReached(runner: FoldRunner, position: Position): boolean {
@@ -370,12 +364,13 @@ class Runtime implements Streams {
     const tables = this.#watch.tablesOf(runner)
     if (tables.some(table => !this.#hasReached(table, position))) return false
     const upstream = this.#upstream.get(runner) ?? []
+    if (!this.#corrector.hasReached(runner, position, upstream)) return false
     const needed = upstream.length === 0 ? position : carryForward(position, upstream)
     return needed !== undefined && hasConsumed(runner, needed)
   }
 
   #afterTurn(): void {
-    for (const waiter of this.#waiters) if (waiter.check()) this.#waiters.delete(waiter)
+    this.#waiters.check()
     for (const runner of this.#all) {
       if (runner.listeners.size === 0) continue
       const revision = runner.revision()
@@ -385,10 +380,8 @@ class Runtime implements Streams {
         try {
           listener()
         } catch (error) {
-          this.#options.logger.error('a listener failed', {
-            fold: runner.name,
-            reason: runner.stopText(error),
-          })
+          const reason = runner.stopText(error)
+          this.#options.logger.error('a listener failed', { fold: runner.name, reason })
         }
       }
     }
@@ -416,10 +409,8 @@ class Runtime implements Streams {
     this.#track(
       refold.catch((error: unknown) => {
         laneRunner.error = error
-        this.#options.logger.error('a fold stopped', {
-          fold: runner.name,
-          reason: laneRunner.lane.stopText(error),
-        })
+        const reason = laneRunner.lane.stopText(error)
+        this.#options.logger.error('a fold stopped', { fold: runner.name, reason })
       }),
     )
   }
@@ -445,7 +436,7 @@ class Runtime implements Streams {
     return leases === undefined || leases.tokenOf(0) !== undefined
   }
 
-  #rebuildPorts(book: BuildBook, amendments: Amendments): RebuildPorts {
+  #rebuildPorts(book: BuildBook, { amendments, corrections }: Decided): RebuildPorts {
     const { log, snapshots, clock, logger, leases } = this.#options
     const { openBuilder: openElsewhere, differences } = this.#options
     const { sliceMs, tenant } = this.#settings
@@ -455,7 +446,16 @@ class Runtime implements Streams {
     const sink = differences === undefined ? {} : { differences }
     const here: OpenBuilder = (job, consumed) =>
       openBuilder(
-        { log, snapshots, clock, sliceMs, definitionOf, amendments, ...sink },
+        {
+          log,
+          snapshots,
+          clock,
+          sliceMs,
+          definitionOf,
+          amendments,
+          corrections: corrections.head(),
+          ...sink,
+        },
         job,
         consumed,
       )
@@ -471,11 +471,14 @@ class Runtime implements Streams {
       watch: this.#watch,
       refold: this.#ports,
       amendments,
+      corrections,
       openBuilder: openElsewhere ?? here,
       differences,
       runner: name => this.#runner(name),
       cuts: this.#snapshots,
       refoldStale: (runner, laneRunner) => this.#refoldStale(runner, laneRunner),
+      correctBeside: (runner, laneRunner, beside) =>
+        this.#corrector.correctBeside(runner, laneRunner, beside),
       wake: () => this.#loop.wake(),
     }
   }

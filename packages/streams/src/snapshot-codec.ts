@@ -2,7 +2,7 @@
  * The layout of a fold's snapshot. Each chunk starts with a byte that tells what it is; partitions
  * follow one another, each a consistent cut of its own:
  *
- *   1 | JSON {partition, consumed, watermarkMs, parked, tables}     begins a partition
+ *   1 | JSON {partition, consumed, corrected, watermarkMs, parked, tables}  begins a partition
  *   2 | bytes of encodeShared                                       at most once
  *   3 | { u32 key bytes | u32 state bytes | key UTF-8 | state }...  keys, little endian
  *   4 |                                                             ends a partition
@@ -23,6 +23,8 @@ const END = 4
 export interface LaneHeader {
   readonly partition: number
   readonly consumed: number
+  /** How many records of corrections the state reflects; absent: none. */
+  readonly corrected?: number
   /** Null before the first record: JSON has no infinity. */
   readonly watermarkMs: number | null
   readonly parked: readonly {
@@ -119,6 +121,7 @@ function headerOf(lane: Lane, tables: Readonly<Record<string, number>>): LaneHea
   return {
     partition: lane.partition,
     consumed: lane.consumed,
+    corrected: lane.corrections.position,
     watermarkMs: Number.isFinite(lane.watermarkMs) ? lane.watermarkMs : null,
     parked: [...lane.parked.values()].map(entry => ({ ...entry, group: [...entry.group] })),
     tables,
@@ -164,7 +167,14 @@ export function restoreLane(lane: Lane, image: LaneImage): void {
 export function* restoring(lane: Lane, image: LaneImage): Generator<void, void> {
   const { shard } = lane
   const { name } = lane.definition
-  const { shared } = image
+  const { header, shared } = image
+  const { corrected = 0 } = header
+  // What the log does not hold was corrected in another past of it.
+  const corrections = lane.corrections.at(corrected)
+  if (corrections.position !== corrected) {
+    throw unreadable(name, `it reflects ${corrected} corrections`)
+  }
+  lane.corrections = corrections
   for (const chunk of image.keys) {
     decoding(name, 'the state of a key', () => restoreKeys(name, shard, chunk))
     yield
@@ -175,7 +185,6 @@ export function* restoring(lane: Lane, image: LaneImage): Generator<void, void> 
     }
     decoding(name, 'the shared state', () => shard.decodeShared?.(shared))
   }
-  const { header } = image
   lane.consumed = header.consumed
   lane.watermarkMs = header.watermarkMs ?? Number.NEGATIVE_INFINITY
   for (const entry of header.parked) lane.restoreParked(entry, entry)
@@ -196,9 +205,9 @@ function restoreKeys(fold: string, shard: FoldShard, chunk: Uint8Array): void {
 function headerIn(fold: string, body: Uint8Array): LaneHeader {
   return decoding(fold, 'the head of a partition', () => {
     const header = JSON.parse(Buffer.from(body).toString('utf8')) as LaneHeader
-    const { partition, consumed, watermarkMs, parked, tables } = header
+    const { partition, consumed, corrected = 0, watermarkMs, parked, tables } = header
     const isSane =
-      [partition, consumed, ...Object.values(tables)].every(isCount) &&
+      [partition, consumed, corrected, ...Object.values(tables)].every(isCount) &&
       (watermarkMs === null || typeof watermarkMs === 'number') &&
       parked.every(isParked)
     if (!isSane) throw unreadable(fold, 'a member has another type')

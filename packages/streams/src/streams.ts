@@ -2,6 +2,7 @@
 import type { Position } from '@millrace/core'
 import type { LogRecord } from '@millrace/log'
 import type { Amendment } from './amendments.ts'
+import type { CorrectionControl } from './corrections/control.ts'
 import type { FoldDefinition, FoldShard, ParkedInfo } from './fold.ts'
 import type { Past } from './past/past.ts'
 import type { Replayed, ReplayRequest } from './rebuilds/replay.ts'
@@ -74,6 +75,8 @@ export interface Streams {
   }): Promise<{ readonly keys: number; readonly different: readonly string[] }>
   /** Reads of one key as of a moment of the past. */
   readonly past: Past
+  /** Corrections of events: retracted, held, with other data, and taken back. */
+  readonly corrections: CorrectionControl
   /** Rebuilds of declared views beside the live ones, and the switch to them. */
   readonly rebuilds: Rebuilds
   /** Folds a range of a fold's source into a fresh state, beside the live one. Throws REPLAY_INVALID. */

@@ -5,6 +5,7 @@
 import { partitionName, partitionOf, type Clock, type Position } from '@millrace/core'
 import { DEFAULT_TENANT, type EventLog, type LogRecord } from '@millrace/log'
 import { Amendments } from './amendments.ts'
+import { CorrectionBook } from './corrections/book.ts'
 import { EmissionIds } from './emission-id.ts'
 import { streamsErrors } from './errors.ts'
 import type { FoldDefinition, FoldShard } from './fold.ts'
@@ -38,6 +39,7 @@ export async function openSweep(
 ): Promise<Sweep> {
   const { log } = ports
   const amendments = await Amendments.read(log)
+  const corrections = (await CorrectionBook.read(log)).head()
   const generations = await readGenerations(log)
   const counts = new Map(
     log.stats().streams.map(({ stream, partitions }) => [stream, partitions.length]),
@@ -75,6 +77,7 @@ export async function openSweep(
         generations: reads,
         tables: { asOf: () => refuse('it reads tables') },
         amendments: amendments.of(name),
+        corrections,
         isPersonal: true,
       })
       lane.mutedBefore = Infinity

@@ -12,6 +12,7 @@ import { addBacktest } from './commands/backtest.ts'
 import { addChangeset } from './commands/changeset.ts'
 import { addChanges } from './commands/changes.ts'
 import { addData } from './commands/data.ts'
+import { addCorrections } from './commands/corrections.ts'
 import { addDeadLetters } from './commands/dead-letters.ts'
 import { addDev } from './commands/dev.ts'
 import { addDoctor } from './commands/doctor.ts'
@@ -168,6 +169,7 @@ export function createProgram(ports: CliPorts, run: Run, isJson: boolean): Comma
   addLog(program, run)
   addChangeset(program, run)
   addDeadLetters(program, run)
+  addCorrections(program, run)
   addRebuild(program, run)
   addReplay(program, run)
   addBacktest(program, run)

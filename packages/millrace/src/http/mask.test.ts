@@ -56,6 +56,17 @@ describe('the mask of the log', () => {
     assert.deepEqual(mask(amended(decision)), decision)
   })
 
+  it('hides what corrections put in place of events, and what folds had emitted', () => {
+    const mask = createMask(before, historyOf([before]))
+    const facts = { action: 'correct', reason: 'a slip', by: 'ana' }
+    const corrected = (data: unknown): LogRecord => {
+      const event = { id: 'e', stream: 'person', type: 'asked', data, emitted: { key: 'k', data } }
+      const whole = { ...facts, events: [event, { id: 'f', stream: 'person', type: 'asked' }] }
+      return { stream: 'streams.corrections', type: 'corrected', data: whole } as LogRecord
+    }
+    assert.deepEqual(mask(corrected(sent)), corrected(hidden).data)
+  })
+
   it('leaves what is no object, and types of Millrace itself', () => {
     const mask = createMask(before, historyOf([before]))
     assert.equal(mask(recordOf(before.fingerprint, 'text')), 'text')

@@ -7,7 +7,14 @@ import { quietStack, type AnyView, type App } from '@millrace/core'
 import type { LogRecord } from '@millrace/log'
 import type { SchemaHistory } from '@millrace/log/schemas'
 import { CHANGESET_ITEMS_STREAM } from '@millrace/product'
-import { AMENDED_TYPE, AMENDMENTS_STREAM, viewFoldName } from '@millrace/streams'
+import {
+  AMENDED_TYPE,
+  AMENDMENTS_STREAM,
+  CORRECTED_TYPE,
+  CORRECTIONS_STREAM,
+  viewFoldName,
+  type CorrectionData,
+} from '@millrace/streams'
 
 /** What stands in the place of a personal value. */
 export const MASKED = '[personal]'
@@ -34,12 +41,22 @@ export function createMask(app: App, { versions, definitions }: SchemaHistory): 
     const own = version === undefined ? all : [all[version - 1], all[(today?.[type] ?? 0) - 1]]
     return own.reduce((value, one) => (one === undefined ? value : one(value)), data)
   }
+  const hideIn = <T extends { readonly data?: unknown }>(type: string, value: T): T =>
+    value.data === undefined ? value : { ...value, data: hide(type, undefined, value.data) }
   return ({ stream, type, definition, data }) => {
+    if (stream === CORRECTIONS_STREAM && type === CORRECTED_TYPE) {
+      const correction = data as CorrectionData
+      const events = correction.events.map(event => {
+        const { emitted } = event
+        const own = hideIn(event.type, event)
+        return emitted === undefined ? own : { ...own, emitted: hideIn(event.type, emitted) }
+      })
+      return { ...correction, events }
+    }
     if (stream === CHANGESET_ITEMS_STREAM) return withoutValues(data)
     if (stream !== AMENDMENTS_STREAM || type !== AMENDED_TYPE) return hide(type, definition, data)
     const amended = data as { readonly type: string; readonly data?: unknown }
-    if (amended.data === undefined) return data
-    return { ...amended, data: hide(amended.type, undefined, amended.data) }
+    return hideIn(amended.type, amended)
   }
 }
 

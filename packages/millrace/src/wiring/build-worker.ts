@@ -6,7 +6,13 @@ import { pathToFileURL } from 'node:url'
 import { parentPort, workerData } from 'node:worker_threads'
 import { isError, systemClock, type App } from '@millrace/core'
 import { planEvolution, readSchemaHistory, upcastingReads } from '@millrace/log/schemas'
-import { decisionsOf, openBuilder, type Builder, type FoldDefinition } from '@millrace/streams'
+import {
+  correctionsOf,
+  decisionsOf,
+  openBuilder,
+  type Builder,
+  type FoldDefinition,
+} from '@millrace/streams'
 import { serverErrors } from '../errors.ts'
 import { openForBuilding } from './backends.ts'
 import type { BuildCall, BuildReply, BuildThreadData } from './build-threads.ts'
@@ -37,6 +43,7 @@ async function open({ appFile, data, database, job, consumed }: BuildThreadData)
     clock: systemClock,
     sliceMs: SLICE_MS,
     amendments: await decisionsOf(stored, job),
+    corrections: await correctionsOf(stored, job),
     differences: differencesIn(data, app),
     definitionOf: (fold: string, version: string) => definitionIn(folds, fold, version),
   }

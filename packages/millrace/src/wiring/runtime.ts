@@ -19,6 +19,7 @@ import { differencesIn } from './differences.ts'
 import { openBackends, type Backends } from './backends.ts'
 import { planHouse } from './house.ts'
 import { admitDefinition } from './schemas.ts'
+import { correctionCheck } from './correction-check.ts'
 import { closeModules, modulesOf, openModules, orderModules, type OpenedModule } from './modules.ts'
 
 /** An app over its backends, running. */
@@ -81,6 +82,7 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
       tables,
       definition,
       personalTypes: personalTypes(schemas),
+      checkCorrection: correctionCheck(app),
       ...shared,
       differences: differencesIn(data, app),
       ...(appFile === undefined || data === 'memory'

@@ -55,7 +55,12 @@ export async function foldToBound(
   const to = isParked ? parked.offset : bound.to
   // A copy before each record is dear; histories seldom need one.
   for (let isGuarded = false; ; isGuarded = true) {
-    const beside = new Lane({ ...lane.options, definition: lane.definition, tables })
+    const beside = new Lane({
+      ...lane.options,
+      definition: lane.definition,
+      corrections: lane.corrections,
+      tables,
+    })
     beside.mutedBefore = Infinity
     const watcher = createWatcher?.()
     let count = 0

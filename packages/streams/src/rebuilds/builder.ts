@@ -8,6 +8,8 @@ import type { Clock } from '@millrace/core'
 import type { EventLog, ParkedKey } from '@millrace/log'
 import type { SnapshotStore } from '@millrace/store'
 import { Amendments, type FoldAmendments } from '../amendments.ts'
+import { CorrectionBook } from '../corrections/book.ts'
+import type { Corrections } from '../corrections/contract.ts'
 import { EmissionIds } from '../emission-id.ts'
 import { streamsErrors } from '../errors.ts'
 import { foldLane } from '../fold-lane.ts'
@@ -52,6 +54,8 @@ export interface BuildJob {
   readonly partitions: readonly number[]
   /** What was decided on dead letters of these folds: `decisionsDigest`. */
   readonly decisions: string
+  /** How many records of corrections the build reflects. */
+  readonly corrected: number
   /** Keys that wait in the live state of the same version, by partition; they wait in the build too. */
   readonly parked: readonly (readonly ParkedKey[])[]
 }
@@ -73,6 +77,7 @@ export interface BuildPorts {
   /** The definition of a fold in a version. Throws what the thread cannot load. */
   definitionOf(fold: string, version: string): FoldDefinition
   readonly amendments: DecidedOf
+  readonly corrections: Corrections
   readonly differences?: DifferencesSink
 }
 
@@ -128,6 +133,16 @@ export async function decisionsOf(
 ): Promise<DecidedOf> {
   const decided = await Amendments.read(log)
   if (decisionsDigest(decided, foldsOf(job)) === job.decisions) return decided
+  throw streamsErrors.create('REBUILD_OUTDATED', { fold: job.built.fold })
+}
+
+/** What a builder of `job` must know of the corrections; throws REBUILD_OUTDATED when the log has not those of the job. */
+export async function correctionsOf(
+  log: Pick<EventLog, 'read' | 'ends'>,
+  job: BuildJob,
+): Promise<Corrections> {
+  const corrections = (await CorrectionBook.read(log)).at(job.corrected)
+  if (corrections.position === job.corrected) return corrections
   throw streamsErrors.create('REBUILD_OUTDATED', { fold: job.built.fold })
 }
 
@@ -308,7 +323,7 @@ class LocalBuilder implements Builder {
 
   /** Its partitions in a snapshot that fits; none when there is no such snapshot. */
   async *#imagesIn(name: string, identity: string): AsyncGenerator<LaneImage> {
-    const { decisions: decided, partitions, built } = this.#job
+    const { decisions: decided, partitions, built, corrected } = this.#job
     const snapshot = await this.#ports.snapshots.load(name)
     if (snapshot === undefined || snapshot.meta.version !== identity) return
     // One that was folded before something was decided on its dead letters is of no use.
@@ -316,7 +331,10 @@ class LocalBuilder implements Builder {
     const { decisions = nothing } = snapshot.meta.info as { readonly decisions?: string }
     if (decisions !== decided) return
     for await (const image of readLanes(built.fold, snapshot.chunks)) {
-      if (partitions.includes(image.header.partition)) yield image
+      const { header } = image
+      // Of other corrections it is of no use either.
+      if ((header.corrected ?? 0) !== corrected) continue
+      if (partitions.includes(header.partition)) yield image
     }
   }
 
@@ -324,7 +342,7 @@ class LocalBuilder implements Builder {
     { fold, version, generation, reads, isPersonal }: LaneFacts,
     partition: number,
   ): Lane {
-    const { definitionOf, amendments } = this.#ports
+    const { definitionOf, amendments, corrections } = this.#ports
     const definition = definitionOf(fold, version)
     const targets = (definition.targets ?? []).map(
       name => [name, this.#partitionsOf(name)] as const,
@@ -340,6 +358,7 @@ class LocalBuilder implements Builder {
       generations: new Set(reads),
       tables: this.#tables,
       amendments: amendments.of(fold),
+      corrections: corrections.at(this.#job.corrected),
       isPersonal,
     })
     lane.mutedBefore = Infinity

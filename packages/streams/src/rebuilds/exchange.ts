@@ -28,6 +28,8 @@ export interface ExchangePorts {
   readonly cuts: SnapshotWriter
   /** Keys of a lane wait to be folded again. */
   refoldStale(runner: FoldRunner, laneRunner: LaneRunner): void
+  /** Brings a build beside a lane to the corrections that the lane reflects: what they touch is stale. */
+  correctBeside(runner: FoldRunner, laneRunner: LaneRunner, beside: Beside): Promise<void>
   wake(): void
 }
 
@@ -141,7 +143,11 @@ async function createBeside(
   { version, job }: What,
   image: LaneImage | undefined,
 ): Promise<Beside> {
-  const lane = new Lane({ ...laneRunner.lane.options, definition: version.definition })
+  const lane = new Lane({
+    ...laneRunner.lane.options,
+    definition: version.definition,
+    corrections: laneRunner.lane.corrections,
+  })
   lane.mutedBefore = Infinity
   const slices = new Slices(ports.clock, ports.sliceMs)
   if (image !== undefined) {
@@ -152,6 +158,7 @@ async function createBeside(
   // From now on it hears of late versions; those that came before are looked up.
   laneRunner.besides.add(beside)
   await ports.watch.catchUpBeside(ports.log, runner, beside, image?.header.tables ?? {})
+  await ports.correctBeside(runner, laneRunner, beside)
   return beside
 }
 

@@ -1,5 +1,6 @@
 /** What a builder is told about a fold, as it stands when the work begins. */
 import { partitionName, type Position } from '@millrace/core'
+import type { CorrectionBook } from '../corrections/book.ts'
 import type { Lane } from '../lane.ts'
 import type { FoldRunner, FoldVersion } from '../runner.ts'
 import type { TableWatch } from '../table-watch.ts'
@@ -17,11 +18,12 @@ export interface JobPorts {
   readonly tenant: string
   readonly watch: TableWatch
   readonly amendments: DecidedOf
+  readonly corrections: Pick<CorrectionBook, 'position'>
 }
 
 /** The job of making `build` of a fold with the code of `version`. */
 export function jobOf(
-  { watch, tenant, amendments }: JobPorts,
+  { watch, tenant, amendments, corrections }: JobPorts,
   runner: FoldRunner,
   { build }: Pick<Build, 'build'>,
   version: FoldVersion,
@@ -40,6 +42,7 @@ export function jobOf(
     tenant,
     partitions: runner.lanes.map(({ lane }) => lane.partition),
     decisions: decisionsDigest(amendments, foldsOf({ built, tables })),
+    corrected: corrections.position,
     parked:
       built.version === live.version
         ? runner.lanes.map(({ lane }) =>

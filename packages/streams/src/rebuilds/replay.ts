@@ -54,7 +54,12 @@ export async function replayRange(
       const reason = `partition ${live.partition} would end at ${to}, before it begins at ${from}`
       throw streamsErrors.create('REPLAY_INVALID', { fold: runner.name, reason })
     }
-    const lane = new Lane({ ...live.options, definition: live.definition, from })
+    const lane = new Lane({
+      ...live.options,
+      definition: live.definition,
+      corrections: live.corrections,
+      from,
+    })
     lane.mutedBefore = Infinity
     lane.skipTo(from)
     lanes.push(lane)

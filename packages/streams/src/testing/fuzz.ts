@@ -1,6 +1,7 @@
 /** What the fuzzer does to this package: the snapshots of folds. */
 import { countView, event, id, int, item, text, tumbling, view } from '@millrace/core'
 import type { FuzzTarget } from '@millrace/sim'
+import { NO_CORRECTIONS } from '../corrections/contract.ts'
 import { Lane } from '../lane.ts'
 import { LaneCapture, readLanes, restoring } from '../snapshot-codec.ts'
 import { compileViews, viewFoldName } from '../views/compile.ts'
@@ -60,6 +61,7 @@ function createSnapshots(name: string): FuzzTarget {
       generations: new Set([0]),
       tables: { asOf: () => undefined },
       amendments: new Map(),
+      corrections: NO_CORRECTIONS,
       isPersonal: false,
     })
   return {

@@ -5,6 +5,8 @@
 import assert from 'node:assert/strict'
 import { countView, event, id, int, item, sliding, text, tumbling, view } from '@millrace/core'
 import type { EventLog, LogRecord } from '@millrace/log'
+import { withData } from '../amendments.ts'
+import { CORRECTIONS_STREAM, type CorrectionData } from '../corrections/contract.ts'
 import type { Streams } from '../streams.ts'
 import { canonicalText } from '../views/canonical.ts'
 import { compileViews } from '../views/compile.ts'
@@ -29,6 +31,8 @@ const ended = event(
   { person: id('person'), clip: id('clip'), count: int() },
   { key: 'person' },
 )
+
+const moved = event('moved', { clip: id('clip'), to: id('clip') }, { key: 'clip' })
 
 /** Two hops lie before `endedPerClip`: sessions emit, and what they emit is re-keyed. */
 export const views = {
@@ -88,6 +92,23 @@ export const views = {
     },
     read: ({ open, closed }) => ({ open, closed }),
   }),
+  /** Emits under a key that depends on the events before. */
+  chain: view({
+    from: [watched],
+    key: 'viewer',
+    emits: [moved],
+    initial: () => ({ last: '' }),
+    fold(state, e, context) {
+      if (state.last !== '') context.emit(moved, { clip: state.last, to: e.data.clip })
+      state.last = e.data.clip
+    },
+  }),
+  moves: view({
+    from: [moved],
+    key: 'clip',
+    initial: () => ({ to: {} as Record<string, number> }),
+    fold: (state, e) => void (state.to[e.data.to] = (state.to[e.data.to] ?? 0) + 1),
+  }),
   endedPerClip: countView({ from: [ended], key: 'clip' }),
 }
 
@@ -104,9 +125,12 @@ interface Watched {
 /** What every view should say, computed from the records of the log. */
 export async function expected(log: EventLog): Promise<Map<string, unknown>> {
   const answers = new Map<string, unknown>()
-  const people = await readAll(log, 'person', PARTITIONS)
-  const clips = await readAll(log, 'clip.from-person', PARTITIONS)
-  const puts = await readAll(log, 'clip', PARTITIONS)
+  const corrections = await correctionsIn(log)
+  const counted = async (stream: string): Promise<LogRecord[]> =>
+    (await readAll(log, stream, PARTITIONS)).map(record => asCounted(record, corrections))
+  const people = await counted('person')
+  const clips = await counted('clip.from-person')
+  const puts = await counted('clip')
   const origins = new Map(people.map(record => [record.id, record]))
   const isWatched = (record: LogRecord): boolean => record.type === 'watched'
   const dataOf = (record: LogRecord): Watched => record.data as Watched
@@ -129,6 +153,7 @@ export async function expected(log: EventLog): Promise<Map<string, unknown>> {
     const name = `byClip ${record.key}`
     answers.set(name, [...((answers.get(name) as string[]) ?? []), record.headers['cause']])
   }
+  chainOf(answers, people.filter(isWatched))
   for (const key of new Set(people.map(record => record.key))) {
     slideOf(answers, key, people, watermarks(people))
     sessionOf(answers, key, people)
@@ -140,13 +165,63 @@ export async function expected(log: EventLog): Promise<Map<string, unknown>> {
   return answers
 }
 
+interface InForce {
+  readonly action: string
+  readonly source: string
+  readonly data: unknown
+}
+
+/** The last correction of each event. */
+async function correctionsIn(log: EventLog): Promise<ReadonlyMap<string, InForce>> {
+  const found = new Map<string, InForce>()
+  for (const { id: source, data } of await readAll(log, CORRECTIONS_STREAM, 1)) {
+    const { action, events } = data as CorrectionData
+    for (const event of events) found.set(event.id, { action, source, data: event.data })
+  }
+  return found
+}
+
+/** A record with what holds in its place; one that does not count still passes time. */
+function asCounted(record: LogRecord, corrections: ReadonlyMap<string, InForce>): LogRecord {
+  const known = corrections.get(record.headers['cause'] ?? record.id)
+  const { correction } = record.headers
+  const isStanding = correction === undefined || correction === known?.source
+  if (known?.action === 'retract' || known?.action === 'hold' || !isStanding) {
+    return withType(record, 'void')
+  }
+  if (known?.action !== 'correct') return record
+  const { clip } = known.data as Partial<Watched>
+  const isElsewhere = record.stream === 'clip.from-person' && record.key !== clip
+  return withType(withData(record, known.data), isElsewhere ? 'void' : record.type)
+}
+
+function withType(record: LogRecord, type: string): LogRecord {
+  return { ...withData(record, record.data), type }
+}
+
 function topicAt(puts: readonly LogRecord[], clip: string, atMs: number): string {
   const versions = puts
+    .filter(({ type }) => type.startsWith('clip.'))
     .filter(record => record.key === clip && record.eventTimeMs <= atMs)
     .sort((a, b) => a.eventTimeMs - b.eventTimeMs || a.offset - b.offset)
   const last = versions.at(-1)
   if (last === undefined || last.type === 'clip.removed') return 'unknown'
   return (last.data as { attributes: { topic: string } }).attributes.topic
+}
+
+function chainOf(answers: Map<string, unknown>, records: readonly LogRecord[]): void {
+  const last = new Map<string, string>()
+  const moves = new Map<string, Record<string, number>>()
+  for (const { key, data } of records) {
+    const { clip: to } = data as Watched
+    const from = last.get(key)
+    last.set(key, to)
+    if (from === undefined) continue
+    const counts = moves.get(from) ?? {}
+    moves.set(from, { ...counts, [to]: (counts[to] ?? 0) + 1 })
+  }
+  for (const [key, clip] of last) answers.set(`chain ${key}`, { last: clip })
+  for (const [key, to] of moves) answers.set(`moves ${key}`, { to })
 }
 
 const floor = (time: number, step: number): number => Math.floor(time / step) * step
@@ -214,7 +289,10 @@ function sessionOf(answers: Map<string, unknown>, key: string, people: readonly 
     endMs = Math.max(record.eventTimeMs, record.watermarkMs) + SESSION_MS
   }
   if (found) answers.set(`sessions ${key}`, { open, closed })
-  const emitted = people.filter(record => record.key === key && record.type === 'ended')
+  // What stands in for an emission that was corrected comes later in the log.
+  const emitted = people
+    .filter(record => record.key === key && record.type === 'ended')
+    .sort((a, b) => a.eventTimeMs - b.eventTimeMs)
   assert.deepEqual(emitted.map(record => (record.data as { count: number }).count), closed) // prettier-ignore
 }
 
@@ -249,7 +327,8 @@ export async function assertExact(log: EventLog, streams: Streams): Promise<void
     ['clip.from-person', ['watched', 'ended']],
     ['person.from-person', ['watched']],
   ] as const) {
-    const records = await readAll(log, stream, PARTITIONS)
+    const all = await readAll(log, stream, PARTITIONS)
+    const records = all.filter(({ headers }) => headers['correction'] === undefined)
     const causes = records.flatMap(record => record.headers['cause'] ?? [])
     const sources = people.filter(({ type }) => (types as readonly string[]).includes(type))
     assert.deepEqual(causes.sort(), sources.map(record => record.id).sort(), stream)

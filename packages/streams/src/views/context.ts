@@ -7,6 +7,9 @@ import { CAUSE_HEADER, type ViewPlan } from './plan.ts'
 import type { TableReads } from './reads.ts'
 import type { Timers } from './timers.ts'
 
+/** For a fold that emits nothing. */
+export const NO_OUTPUT: FoldOutput = { emit: () => undefined, fail: () => undefined }
+
 type AnyContext = FoldContext<{}>
 
 /** See the head of the file. */

@@ -3,7 +3,7 @@ import type { FoldOutput, FoldShard, ShardContext } from '../fold.ts'
 import type { LogRecord } from '@millrace/log'
 import { streamsErrors } from '../errors.ts'
 import { canonicalBytes, parseBytes } from './canonical.ts'
-import { ViewContext, eventOf } from './context.ts'
+import { NO_OUTPUT, ViewContext, eventOf } from './context.ts'
 import { keyIn, type ViewPlan } from './plan.ts'
 import { TableReads, type KeyReads } from './reads.ts'
 import type { ReadableShard } from './reader.ts'
@@ -68,6 +68,14 @@ export class PlainShard implements FoldShard, ReadableShard {
     const result = view.invert(state, eventOf(this.#plan, record))
     this.#put(key, result === undefined ? state : result)
     if (this.encodeKey(key) === undefined) this.#states.delete(key)
+    return true
+  }
+
+  insert(record: LogRecord): boolean {
+    const { view, emits } = this.#plan
+    const isAlone = this.#timers === undefined && this.#reads === undefined && emits.size === 0
+    if (!view.isOrderFree || !isAlone) return false
+    this.fold(record, NO_OUTPUT)
     return true
   }
 

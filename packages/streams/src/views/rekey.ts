@@ -48,6 +48,7 @@ export class RekeyRule {
       source: this.source,
       types: [...fields.keys()],
       targets: [target],
+      isRekeying: true,
       onFailure: 'park',
       createShard: () => new RekeyShard(target, partitions, fields),
       causeOf: record => this.#causeOf(record),

@@ -11,7 +11,7 @@ import type { WindowDefinition } from '@millrace/core'
 import type { LogRecord } from '@millrace/log'
 import type { FoldOutput, FoldShard, ShardContext } from '../fold.ts'
 import { canonicalBytes, parseBytes } from './canonical.ts'
-import { ViewContext, eventOf } from './context.ts'
+import { NO_OUTPUT, ViewContext, eventOf } from './context.ts'
 import { decodeWatermark, encodeWatermark } from './plain-shard.ts'
 import { keyIn, lateWatermark, type ViewPlan } from './plan.ts'
 import type { ReadableShard, WindowValue } from './reader.ts'
@@ -79,6 +79,16 @@ export class WindowShard implements FoldShard, ReadableShard {
     const state = this.#stateOf(key, start)
     const result = view.invert(state, eventOf(this.#plan, record))
     this.#put(key, start, result === undefined ? state : result)
+    return true
+  }
+
+  insert(record: LogRecord): boolean {
+    const { view, emits } = this.#plan
+    if (!view.isOrderFree || this.#reads !== undefined || emits.size > 0) return false
+    const counters = { ...this.counters }
+    this.fold(record, NO_OUTPUT)
+    // It was counted when it came.
+    Object.assign(this.counters, counters)
     return true
   }
 

@@ -1,0 +1,335 @@
+/** What people ask of corrections: to make them, to see first what they would touch, to look at them. */
+import { canonicalText } from '../views/canonical.ts'
+import { partitionName, type Clock, type Position } from '@millrace/core'
+import { TICK_TYPE, type EventLog, type LogRecord } from '@millrace/log'
+import { streamsErrors } from '../errors.ts'
+import type { FoldRunner } from '../runner.ts'
+import { correctionAt, type CorrectionBook, type CorrectionChange } from './book.ts'
+import {
+  CORRECTED_TYPE,
+  CORRECTIONS_STREAM,
+  type Correction,
+  type CorrectionAction,
+  type CorrectionData,
+} from './contract.ts'
+import type { Corrector } from './corrector.ts'
+import { keysOf } from './lane-changes.ts'
+import { copyOf, Originals } from './originals.ts'
+import { batchesOf, correctionEvents, type CorrectedItem } from './records.ts'
+
+/** What is to become of one event. */
+export interface RequestedCorrection {
+  readonly id: string
+  readonly action: CorrectionAction
+  /** Where it is in the log, when that is known: it need not be looked for. */
+  readonly place?: { readonly stream: string; readonly partition: number; readonly offset: number }
+  /** The new data of `correct`. */
+  readonly data?: unknown
+}
+
+/** Corrections that belong together. */
+export interface CorrectionSet {
+  /** How the caller names them. */
+  readonly changeset?: string
+  readonly corrections: readonly RequestedCorrection[]
+  readonly reason: string
+  readonly by: string
+}
+
+/** What becomes of one of them. */
+export interface CorrectionResult {
+  readonly id: string
+  /** `unchanged`: it is so already. */
+  readonly status: 'corrected' | 'unchanged' | 'refused'
+  /** Why it is refused. */
+  readonly reason?: string
+}
+
+/** What a set touches in one fold. */
+export interface AffectedFold {
+  readonly fold: string
+  /** Records that it would fold otherwise. */
+  readonly records: number
+  readonly keys: number
+  /** Some of the keys. */
+  readonly samples: readonly string[]
+  /** True when it emits: what is behind it may change as well. */
+  readonly emits: boolean
+}
+
+/** How far the folds are with what was corrected. */
+export interface CorrectionProgress {
+  /** Keys that are being folded again now, and how many of them are done. */
+  readonly keys: number
+  readonly done: number
+}
+
+/** One correction of the log. */
+export interface ListedCorrection extends CorrectionData {
+  readonly id: string
+  /** Offset in `streams.corrections`. */
+  readonly offset: number
+  readonly atMs: number
+}
+
+/** Corrections of events; see `contract.ts`. */
+export interface CorrectionControl {
+  /**
+   * Puts the corrections of a set on the log, in one unit, and resolves when all views reflect them.
+   * Events that are unknown, or already so, are told item by item and hold up no other. Throws
+   * CORRECTION_INVALID, POSITION_NOT_REACHED.
+   */
+  apply(
+    set: CorrectionSet,
+    options?: {
+      readonly onProgress?: (progress: CorrectionProgress) => void
+      /** How long to wait for the views. Default: an hour. */
+      readonly timeoutMs?: number
+    },
+  ): Promise<{ readonly results: readonly CorrectionResult[]; readonly position: Position }>
+  /** What `apply` would do, and to which folds; nothing is changed. */
+  affected(set: CorrectionSet): Promise<{
+    readonly results: readonly CorrectionResult[]
+    readonly folds: readonly AffectedFold[]
+  }>
+  /** What is in force for an event, and what was before, oldest first. */
+  of(id: string): readonly (Correction | undefined)[]
+  /** Corrections in the order of the log, from an offset of `streams.corrections` on. */
+  list(request: {
+    readonly from?: number
+    readonly limit: number
+  }): Promise<readonly ListedCorrection[]>
+}
+
+/** What they stand on. */
+export interface CorrectionControlPorts {
+  readonly log: EventLog
+  readonly clock: Clock
+  readonly book: CorrectionBook
+  readonly corrector: Corrector
+  readonly runners: readonly FoldRunner[]
+  /** Why data cannot take the place of an event's; undefined when it can. */
+  readonly check: ((record: LogRecord, data: unknown) => string | undefined) | undefined
+  readonly reached: (request: { position: Position; timeoutMs: number }) => Promise<void>
+}
+
+const TIMEOUT_MS = 3_600_000
+const PROGRESS_MS = 200
+const SAMPLES_MAX = 20
+const FINDS_AT_ONCE = 64
+
+interface Plan {
+  readonly results: readonly CorrectionResult[]
+  readonly events: readonly CorrectedItem[]
+  readonly records: ReadonlyMap<string, LogRecord>
+}
+
+/** See `CorrectionControl`. */
+export class CorrectionRequests implements CorrectionControl {
+  readonly #ports: CorrectionControlPorts
+
+  constructor(ports: CorrectionControlPorts) {
+    this.#ports = ports
+  }
+
+  async apply(
+    set: CorrectionSet,
+    options: {
+      readonly onProgress?: (progress: CorrectionProgress) => void
+      readonly timeoutMs?: number
+    } = {},
+  ): Promise<{ readonly results: readonly CorrectionResult[]; readonly position: Position }> {
+    const { log, clock, book } = this.#ports
+    const { results, events } = await this.#plan(set)
+    const { changeset, reason, by } = set
+    const facts = { ...(changeset === undefined ? {} : { changeset }), reason, by }
+    const records = correctionEvents(facts, batchesOf(events), clock.nowMs(), book.position)
+    if (records.length > 0) await log.commit({ events: records })
+    const name = partitionName(CORRECTIONS_STREAM, 0)
+    const position = new Map([[name, log.ends().get(name) ?? 0]])
+    await this.#settle(position, options)
+    return { results, position }
+  }
+
+  async affected(set: CorrectionSet): Promise<{
+    readonly results: readonly CorrectionResult[]
+    readonly folds: readonly AffectedFold[]
+  }> {
+    const { runners, corrector, book } = this.#ports
+    const { results, events, records } = await this.#plan(set)
+    const originals = new Originals(this.#ports.log)
+    const changes = events.map(({ action, event: { data, ...event } }): CorrectionChange => {
+      const known = book.entry(event.id)
+      const before = known === undefined ? undefined : correctionAt(known, book.position)
+      const entry = known ?? { ...event, history: [] }
+      originals.add(entry, records.get(event.id) as LogRecord)
+      const source = ''
+      if (action === 'restore') return { entry, before, after: undefined }
+      const after = action === 'correct' ? { action, source, data } : { action, source }
+      return { entry, before, after }
+    })
+    const folds: AffectedFold[] = []
+    for (const runner of runners) {
+      if (runner.definition.isRekeying === true) continue
+      let found = 0
+      const keys = new Set<string>()
+      for (const { lane } of runner.lanes) {
+        const own = corrector.changesOf(runner, lane, changes, originals)
+        found += own.length
+        for (const key of keysOf(lane, own)) keys.add(key)
+      }
+      if (found === 0) continue
+      const samples = [...keys].slice(0, SAMPLES_MAX)
+      const emits = (runner.definition.targets?.length ?? 0) > 0
+      folds.push({ fold: runner.name, records: found, keys: keys.size, samples, emits })
+    }
+    return { results, folds }
+  }
+
+  of(id: string): readonly (Correction | undefined)[] {
+    return this.#ports.book.entry(id)?.history.map(({ correction }) => correction) ?? []
+  }
+
+  async list({
+    from = 0,
+    limit,
+  }: {
+    readonly from?: number
+    readonly limit: number
+  }): Promise<readonly ListedCorrection[]> {
+    const { log } = this.#ports
+    const listed: ListedCorrection[] = []
+    for (let next = from; listed.length < limit;) {
+      const place = { stream: CORRECTIONS_STREAM, partition: 0, from: next }
+      const records = await log.read({ ...place, recordsMax: limit - listed.length })
+      if (records.length === 0) break
+      for (const { type, id, offset, eventTimeMs: atMs, data } of records) {
+        if (type === CORRECTED_TYPE) listed.push({ ...(data as CorrectionData), id, offset, atMs })
+      }
+      next += records.length
+    }
+    return listed
+  }
+
+  /** Waits until the views reflect what the log holds at `position`, and what follows from it. */
+  async #settle(
+    position: Position,
+    options: {
+      readonly onProgress?: (progress: CorrectionProgress) => void
+      readonly timeoutMs?: number
+    },
+  ): Promise<void> {
+    const { clock, corrector, reached } = this.#ports
+    const { onProgress, timeoutMs = TIMEOUT_MS } = options
+    let isOver = false
+    const tell = (): void => {
+      if (isOver || onProgress === undefined) return
+      onProgress(sumOf(corrector.progress().values()))
+      clock.after(PROGRESS_MS, tell)
+    }
+    tell()
+    try {
+      await reached({ position, timeoutMs })
+    } finally {
+      isOver = true
+    }
+  }
+
+  async #plan({ corrections, reason, by }: CorrectionSet): Promise<Plan> {
+    const refuse = (why: string): never => {
+      throw streamsErrors.create('CORRECTION_INVALID', { reason: why })
+    }
+    if (reason.trim() === '') refuse('no reason is given')
+    if (by.trim() === '') refuse('it does not say who decided it')
+    await this.#ports.book.follow()
+    const ids = new Set(corrections.map(({ id }) => id))
+    if (ids.size < corrections.length) refuse('an event is named twice')
+    const records = await this.#find(corrections)
+    const results: CorrectionResult[] = []
+    const events: Plan['events'][number][] = []
+    for (const requested of corrections) {
+      const { id, action, data } = requested
+      const record = records.get(id)
+      const why = this.#refusalOf(requested, record)
+      if (why !== undefined || record === undefined) {
+        results.push({ id, status: 'refused', reason: why ?? 'the log has no such event' })
+        continue
+      }
+      if (this.#isSo(requested)) {
+        results.push({ id, status: 'unchanged' })
+        continue
+      }
+      results.push({ id, status: 'corrected' })
+      const { stream, type, partition, offset } = record
+      const event = { id, stream, type, place: { partition, offset } }
+      events.push({ action, event: action === 'correct' ? { ...event, data } : event })
+    }
+    return { results, events, records }
+  }
+
+  #refusalOf(requested: RequestedCorrection, record: LogRecord | undefined): string | undefined {
+    const { action, data } = requested
+    if (record === undefined) return 'the log has no such event'
+    if (record.isUnique || record.type === TICK_TYPE || record.stream.startsWith('streams.')) {
+      return 'it did not come from outside: correct the events that it follows from'
+    }
+    if (action !== 'correct') return undefined
+    if (data === undefined) return 'it says no new data'
+    return this.#ports.check?.(record, data)
+  }
+
+  #isSo({ id, action, data }: RequestedCorrection): boolean {
+    const { book } = this.#ports
+    const entry = book.entry(id)
+    const current = entry === undefined ? undefined : correctionAt(entry, book.position)
+    if (action === 'restore') return current === undefined
+    if (current?.action !== action) return false
+    return current.action !== 'correct' || canonicalText(current.data) === canonicalText(data)
+  }
+
+  /** The records of events, by id. One that is named by a place where another is counts as unknown. */
+  async #find(
+    corrections: readonly RequestedCorrection[],
+  ): Promise<ReadonlyMap<string, LogRecord>> {
+    const { log, book } = this.#ports
+    const originals = new Originals(log)
+    const entries = new Map<string, CorrectionChange['entry']>()
+    const unplaced: string[] = []
+    for (const { id, place } of corrections) {
+      const known = book.entry(id)
+      if (known?.place !== undefined) {
+        entries.set(id, known)
+      } else if (place !== undefined) {
+        const { stream, partition, offset } = place
+        entries.set(id, { id, stream, type: '', place: { partition, offset }, history: [] })
+      } else unplaced.push(id)
+    }
+    await originals.load([...entries.values()])
+    const found = new Map<string, LogRecord>()
+    for (const [id, entry] of entries) {
+      const record = originals.of(entry)
+      if (record !== undefined) found.set(id, record)
+    }
+    for (let at = 0; at < unplaced.length; at += FINDS_AT_ONCE) {
+      const ids = unplaced.slice(at, at + FINDS_AT_ONCE)
+      const finds = ids.map(async id => {
+        const record = await log.find(id)
+        return record === undefined ? undefined : copyOf(record)
+      })
+      for (const record of await Promise.all(finds)) {
+        if (record !== undefined) found.set(record.id, record)
+      }
+    }
+    return found
+  }
+}
+
+function sumOf(parts: Iterable<CorrectionProgress>): CorrectionProgress {
+  let keys = 0
+  let done = 0
+  for (const part of parts) {
+    keys += part.keys
+    done += part.done
+  }
+  return { keys, done }
+}

@@ -1,0 +1,468 @@
+/**
+ * Brings every lane to the corrections that the log holds.
+ *
+ * Promise: a lane's state is a function of its offset and of the corrections that it reflects, both of
+ * which are in its snapshot; so whatever is killed, what is left to do follows from the log. A lane
+ * stands still while it goes from one position of corrections to a later one: records are taken out
+ * and put in where the shard can do that to the byte, other keys are folded again from their history.
+ * Lanes go on one by one; `reached` tells when all have.
+ */
+import {
+  Backoff,
+  isError,
+  joinPositions,
+  partitionName,
+  type Clock,
+  type Logger,
+  type Position,
+  type Random,
+} from '@millrace/core'
+import type { EventLog, NewEvent } from '@millrace/log'
+import { eventIdOf } from '../amendments.ts'
+import { errorText, type Beside, type Lane } from '../lane.ts'
+import { isInner } from '../reach.ts'
+import { refoldKeys } from '../rebuild.ts'
+import { retryParked, type RefoldPorts } from '../refold.ts'
+import type { Retries } from '../retries.ts'
+import type { FoldRunner, LaneRunner } from '../runner.ts'
+import { Slices } from '../slices.ts'
+import type { TableWatch } from '../table-watch.ts'
+import type { CorrectionBook, CorrectionChange } from './book.ts'
+import { CORRECTIONS_STREAM, type EmissionMark } from './contract.ts'
+import { emissionChangesOf } from './emissions.ts'
+import { bringOn, invertOne, isBehind, keysOf } from './lane-changes.ts'
+import { batchesOf, correctionEvents } from './records.ts'
+import {
+  NOWHERE,
+  Originals,
+  recordChangesOf,
+  standInEventsOf,
+  type RecordChange,
+} from './originals.ts'
+
+/** What the corrector needs of the runtime. */
+export interface CorrectorPorts extends RefoldPorts {
+  readonly log: EventLog
+  readonly clock: Clock
+  readonly random?: Random | undefined
+  readonly logger: Logger
+  readonly book: CorrectionBook
+  readonly watch: TableWatch
+  readonly retries: Retries
+  /** Commits what a standing lane did, and waits until it is durable. */
+  readonly settle: (runner: FoldRunner, laneRunner: LaneRunner) => Promise<void>
+  /** Work in the background; the runtime waits for it when it closes. */
+  track(work: Promise<unknown>): void
+  wake(): void
+}
+
+/** How a lane gets on with what it has to fold again. */
+export interface LaneProgress {
+  /** Keys that corrections touch. */
+  keys: number
+  /** Of these, the ones that are done. */
+  done: number
+}
+
+interface CorrectionJob extends LaneProgress {
+  readonly runner: FoldRunner
+  readonly laneRunner: LaneRunner
+  /** Keys that corrections touch. */
+  readonly touched: Set<string>
+  /** Of these, the ones that are still to be folded again. */
+  readonly again: Set<string>
+}
+
+const STAND_INS_AT_ONCE = 500
+const PAUSE_MS = 50
+
+/** See the head of the file. */
+export class Corrector {
+  readonly #ports: CorrectorPorts
+  readonly #runners: readonly FoldRunner[]
+  readonly #reading: Backoff
+  readonly #progress = new Map<LaneRunner, LaneProgress>()
+  /** Up to where the stand-ins of each lane that re-keys are in the log. */
+  readonly #ensured = new Map<LaneRunner, number>()
+  readonly #ensuring = new Set<LaneRunner>()
+  /** Up to where a lane's emissions are known to reflect corrections, for none of them touched it since the mark in the log. */
+  readonly #unchanged = new WeakMap<Lane, number>()
+  /** What was appended because of corrections. */
+  #appended: Position = new Map()
+  #originals: Originals
+  #isReading = false
+  #isClosed = false
+
+  constructor(ports: CorrectorPorts, runners: readonly FoldRunner[]) {
+    this.#ports = ports
+    const { watch } = ports
+    // Tables first: who joins them is folded again once.
+    this.#runners = [...runners].sort((a, b) => Number(watch.isTable(b)) - Number(watch.isTable(a)))
+    this.#reading = new Backoff(ports)
+    this.#originals = new Originals(ports.log)
+  }
+
+  /** Looks what was corrected, and what is left to do. Called before each turn of the loop. */
+  begin(): void {
+    const { book } = this.#ports
+    if (this.#isClosed) return
+    if (book.hasNews() && !this.#isReading && !this.#reading.isPausing)
+      this.#ports.track(this.#read())
+    if (book.position === 0) return
+    let isBusy = false
+    for (const runner of this.#runners) {
+      for (const laneRunner of runner.lanes) {
+        if (runner.definition.isRekeying === true) this.#ensureStandIns(runner, laneRunner)
+        else if (this.#isDue(laneRunner)) this.#start(runner, laneRunner, this.#correct)
+        else if (this.#owes(runner, laneRunner)) this.#start(runner, laneRunner, this.#follow)
+        isBusy ||= this.#progress.has(laneRunner) || this.#ensuring.has(laneRunner)
+      }
+    }
+    if (!isBusy) this.#originals = new Originals(this.#ports.log)
+  }
+
+  /** Nothing more is begun. */
+  close(): void {
+    this.#isClosed = true
+    this.#reading.stop()
+  }
+
+  /** True when a fold reflects the corrections before `position`, those that were re-keyed included. */
+  hasReached(runner: FoldRunner, position: Position, upstream: readonly FoldRunner[]): boolean {
+    const needed = position.get(partitionName(CORRECTIONS_STREAM, 0)) ?? 0
+    if (needed === 0 || runner.definition.isRekeying === true) return true
+    let derived = needed
+    for (const emitter of upstream) {
+      for (const laneRunner of emitter.lanes) {
+        const end = this.#derivedEnd(emitter, laneRunner, needed)
+        if (end === undefined) return false
+        derived = Math.max(derived, end)
+      }
+    }
+    for (const laneRunner of runner.lanes) {
+      const { lane } = laneRunner
+      if (lane.corrections.position < derived || this.#progress.has(laneRunner)) return false
+    }
+    const { source } = runner.definition
+    return runner.lanes.every(
+      ({ lane }) =>
+        lane.consumed >= (this.#appended.get(partitionName(source, lane.partition)) ?? 0),
+    )
+  }
+
+  /** The end of what follows from the corrections before `needed` for what a lane emitted; undefined while that is not on the log. */
+  #derivedEnd(emitter: FoldRunner, laneRunner: LaneRunner, needed: number): number | undefined {
+    const { lane, writer } = laneRunner
+    const isOurs = writer?.leads === true
+    if (emitter.definition.isRekeying === true) {
+      return isOurs && (this.#ensured.get(laneRunner) ?? 0) < needed ? undefined : 0
+    }
+    if (lane.corrections.position < needed || this.#progress.has(laneRunner)) return undefined
+    if (isOurs && this.#emittedTo(lane) < needed) return undefined
+    const mark = this.#ports.book.markOf(markOf(lane))
+    return mark === undefined ? 0 : mark.at + 1
+  }
+
+  /** What is being folded again now, by fold. */
+  progress(): ReadonlyMap<string, LaneProgress> {
+    const byFold = new Map<string, LaneProgress>()
+    for (const runner of this.#runners) {
+      for (const laneRunner of runner.lanes) {
+        const own = this.#progress.get(laneRunner)
+        if (own === undefined) continue
+        const { keys, done } = byFold.get(runner.name) ?? { keys: 0, done: 0 }
+        byFold.set(runner.name, { keys: keys + own.keys, done: done + own.done })
+      }
+    }
+    return byFold
+  }
+
+  /** The records of a lane that changes touch; `originals` has those of the changed events. */
+  changesOf(
+    runner: FoldRunner,
+    lane: Lane,
+    changes: readonly CorrectionChange[],
+    originals: Originals,
+  ): readonly RecordChange[] {
+    const { source } = runner.definition
+    const emitters = isInner(source) ? this.#rekeyingTo(source) : []
+    const place = { source, partition: lane.partition }
+    return recordChangesOf(place, emitters, changes, originals).filter(
+      ({ before, after }) =>
+        (before !== undefined && lane.takes(before)) || (after !== undefined && lane.takes(after)),
+    )
+  }
+
+  /** Brings a build beside a lane to the corrections that the lane reflects: what they touch is stale. */
+  async correctBeside(runner: FoldRunner, laneRunner: LaneRunner, beside: Beside): Promise<void> {
+    const { book } = this.#ports
+    const { lane, stale } = beside
+    for (;;) {
+      const from = lane.corrections.position
+      const to = laneRunner.lane.corrections.position
+      const changes = book.changes(from, to)
+      const originals = new Originals(this.#ports.log)
+      await originals.load(changes.map(({ entry }) => entry))
+      if (laneRunner.lane.corrections.position !== to) continue
+      // It was brought on with the lane meanwhile, or is now.
+      if (lane.corrections.position === from) lane.corrections = lane.corrections.at(to)
+      for (const key of keysOf(lane, this.changesOf(runner, lane, changes, originals)))
+        stale.add(key)
+      return
+    }
+  }
+
+  async #read(): Promise<void> {
+    const { book, logger, wake } = this.#ports
+    this.#isReading = true
+    try {
+      await book.follow()
+      this.#reading.succeed()
+    } catch (error) {
+      this.#reading.fail()
+      logger.warn('corrections cannot be read', { reason: errorText(error) })
+    } finally {
+      this.#isReading = false
+      wake()
+    }
+  }
+
+  #isDue(laneRunner: LaneRunner): boolean {
+    const { lane, error } = laneRunner
+    if (error !== undefined || this.#progress.has(laneRunner)) return false
+    return lane.corrections.position < this.#ports.book.position
+  }
+
+  /** Work on a lane that stands still; it is gone on with after the log was away. */
+  #start(
+    runner: FoldRunner,
+    laneRunner: LaneRunner,
+    work: (job: CorrectionJob) => Promise<void>,
+  ): void {
+    const job: CorrectionJob = {
+      runner,
+      laneRunner,
+      keys: 0,
+      done: 0,
+      touched: new Set(),
+      again: new Set(),
+    }
+    this.#progress.set(laneRunner, job)
+    const { logger, track, retries } = this.#ports
+    track(
+      retries
+        .persist(runner, laneRunner, () => work.call(this, job))
+        .catch((error: unknown) => {
+          laneRunner.error = error
+          const reason = laneRunner.lane.stopText(error)
+          logger.error('a fold stopped', { fold: runner.name, reason })
+        })
+        .finally(() => this.#progress.delete(laneRunner)),
+    )
+  }
+
+  /** Brings the state of a lane to what the log holds. */
+  async #correct(job: CorrectionJob): Promise<void> {
+    const { runner, laneRunner, touched, again } = job
+    const { book, watch } = this.#ports
+    const { lane } = laneRunner
+    const from = lane.corrections.position
+    const to = book.position
+    const changes = book.changes(from, to)
+    await this.#originals.load(changes.map(({ entry }) => entry))
+    const found = this.changesOf(runner, lane, changes, this.#originals)
+    const keys = keysOf(lane, found)
+    for (const key of keys) touched.add(key)
+    job.keys = touched.size
+    lane.corrections = lane.corrections.at(to)
+    for (const beside of laneRunner.besides) bringOn(beside, to, keys)
+    if (touched.size === 0) return
+    await this.#invert(lane, found, again)
+    job.done = touched.size - again.size
+    await refoldKeys(this.#ports, laneRunner, [...again])
+    again.clear()
+    for (const key of touched) await this.#retry(runner, laneRunner, key)
+    watch.noteRetried(runner, [...touched])
+    job.done = touched.size
+    // What was folded is as far as before, and a snapshot of it would do the same again.
+    runner.foldedAtSnapshot = -1
+  }
+
+  /** Takes records out and puts them in where the shard can; the keys of others are to be folded again. */
+  async #invert(lane: Lane, changes: readonly RecordChange[], again: Set<string>): Promise<void> {
+    const { clock, sliceMs } = this.#ports
+    const slices = new Slices(clock, sliceMs)
+    for (const change of changes) {
+      const own = keysOf(lane, [change])
+      if (isBehind(lane, change)) continue
+      if (!this.#canInvert(lane, change, own) || !invertOne(lane, change, own)) {
+        for (const key of own) again.add(key)
+      }
+      await slices.pause()
+    }
+  }
+
+  /** True when the lane is certain to have folded the record, and its shard alone says what came of it. */
+  #canInvert(
+    lane: Lane,
+    { before, after, origin }: RecordChange,
+    keys: ReadonlySet<string>,
+  ): boolean {
+    const { definition, partition, options } = lane
+    if ((definition.targets?.length ?? 0) > 0) return false
+    if (options.amendments.size > 0 && options.amendments.has(eventIdOf(origin))) return false
+    for (const key of keys) if (lane.parked.has(key)) return false
+    const { source } = definition
+    if (origin.offset === NOWHERE) return false
+    if (origin.stream === source) return true
+    // A stand-in may or may not be in the log.
+    if ((before ?? after)?.isUnique !== true) return false
+    const name = partitionName(source, partition)
+    return this.#rekeyingTo(source).every(emitter => {
+      if (emitter.definition.source !== origin.stream) return true
+      const ends = emitter.lanes[origin.partition]?.writer?.endsAfter(origin.offset + 1)
+      return ends !== undefined && (ends.get(name) ?? 0) <= lane.consumed
+    })
+  }
+
+  /** A key that waits at a record that is corrected may go on. */
+  async #retry(runner: FoldRunner, laneRunner: LaneRunner, key: string): Promise<void> {
+    const { lane, writer } = laneRunner
+    if (!lane.parked.has(key) || writer?.leads === false) return
+    await retryParked(this.#ports, lane, key, false)
+    await this.#ports.settle(runner, laneRunner)
+  }
+
+  /** True for a lane whose emissions do not reflect all that its state does, and that is where it may correct them. */
+  #owes({ definition }: FoldRunner, laneRunner: LaneRunner): boolean {
+    if ((definition.targets?.length ?? 0) === 0) return false
+    const { lane, error } = laneRunner
+    laneRunner.owesEmissions ??= () => this.#isOwing(laneRunner)
+    if (error !== undefined || this.#progress.has(laneRunner)) return false
+    return lane.consumed >= lane.mutedBefore && this.#isOwing(laneRunner)
+  }
+
+  #isOwing({ lane, writer }: LaneRunner): boolean {
+    return writer?.leads === true && this.#emittedTo(lane) < lane.corrections.position
+  }
+
+  /** How many corrections the emissions of a lane reflect. */
+  #emittedTo(lane: Lane): number {
+    const marked = this.#ports.book.markOf(markOf(lane))?.corrected ?? 0
+    return Math.max(marked, this.#unchanged.get(lane) ?? 0)
+  }
+
+  /** Corrects what a lane has emitted. */
+  async #follow(job: CorrectionJob): Promise<void> {
+    const { runner, laneRunner } = job
+    const { book, log, clock, settle } = this.#ports
+    const { lane, writer } = laneRunner
+    const from = this.#emittedTo(lane)
+    const to = lane.corrections.position
+    const changes = book.changes(from, to)
+    await this.#originals.load(changes.map(({ entry }) => entry))
+    const keys = keysOf(lane, this.changesOf(runner, lane, changes, this.#originals))
+    if (keys.size === 0) {
+      this.#unchanged.set(lane, to)
+      return
+    }
+    job.keys = keys.size
+    await settle(runner, laneRunner)
+    if (writer?.leads !== true) return
+    const found = await emissionChangesOf({ ...this.#ports, log, book }, lane, keys, { from, to })
+    await this.#append(found.appended)
+    const follows = { ...markOf(lane), corrected: to }
+    const facts = { reason: 'what it follows from was corrected', by: runner.name, follows }
+    const records = correctionEvents(facts, batchesOf(found.corrected), clock.nowMs(), to)
+    await this.#commit(records)
+    await book.follow()
+  }
+
+  async #append(events: readonly NewEvent[]): Promise<void> {
+    for (let at = 0; at < events.length; at += STAND_INS_AT_ONCE) {
+      const part = events.slice(at, at + STAND_INS_AT_ONCE)
+      this.#appended = joinPositions(this.#appended, await this.#commit(part))
+    }
+  }
+
+  /** Waits as long as the log takes nothing more. */
+  async #commit(events: readonly NewEvent[]): Promise<Position> {
+    const { log, clock } = this.#ports
+    for (;;) {
+      try {
+        return (await log.commit({ events })).position
+      } catch (error) {
+        if (!isError(error, 'LOG_OVERLOADED') || this.#isClosed) throw error
+        await new Promise<void>(resolve => clock.after(error.retryAfterMs ?? PAUSE_MS, resolve))
+      }
+    }
+  }
+
+  #rekeyingTo(stream: string): readonly FoldRunner[] {
+    return this.#runners.filter(
+      ({ definition }) =>
+        definition.isRekeying === true && definition.targets?.includes(stream) === true,
+    )
+  }
+
+  /** Whoever leads a lane that re-keys appends the records that corrected events have under new keys. */
+  #ensureStandIns(runner: FoldRunner, laneRunner: LaneRunner): void {
+    const { book, track, logger } = this.#ports
+    const { writer } = laneRunner
+    if (writer?.leads !== true) {
+      this.#ensured.delete(laneRunner)
+      return
+    }
+    const from = this.#ensured.get(laneRunner) ?? 0
+    const to = book.position
+    if (from >= to || this.#ensuring.has(laneRunner) || this.#reading.isPausing) return
+    this.#ensuring.add(laneRunner)
+    track(
+      this.#appendStandIns(runner, laneRunner, from, to)
+        .then(
+          () => this.#ensured.set(laneRunner, to),
+          (error: unknown) => {
+            this.#reading.fail()
+            const facts = { fold: runner.name, reason: errorText(error) }
+            logger.warn('corrected records cannot be re-keyed yet', facts)
+          },
+        )
+        .finally(() => this.#ensuring.delete(laneRunner)),
+    )
+  }
+
+  async #appendStandIns(
+    runner: FoldRunner,
+    { lane }: LaneRunner,
+    from: number,
+    to: number,
+  ): Promise<void> {
+    const { source } = runner.definition
+    const changes = this.#ports.book
+      .changes(from, to)
+      .filter(
+        ({ entry, after }) =>
+          after?.action === 'correct' &&
+          entry.stream === source &&
+          (entry.place ?? entry.emitted)?.partition === lane.partition,
+      )
+    await this.#originals.load(changes.map(({ entry }) => entry))
+    let events: NewEvent[] = []
+    const append = async (): Promise<void> => {
+      if (events.length === 0) return
+      await this.#append(events)
+      events = []
+    }
+    for (const { entry, after } of changes) {
+      const origin = this.#originals.of(entry)
+      if (origin === undefined) continue
+      events.push(...standInEventsOf(runner, origin, after))
+      if (events.length >= STAND_INS_AT_ONCE) await append()
+    }
+    await append()
+  }
+}
+
+function markOf({ definition, partition, options }: Lane): Omit<EmissionMark, 'corrected'> {
+  return { fold: definition.name, generation: options.emitter.generation, partition }
+}

@@ -1,0 +1,45 @@
+/** What a correction does to one lane: which keys it touches, and how its shard takes it. */
+import type { Beside, Lane } from '../lane.ts'
+import type { RecordChange } from './originals.ts'
+
+/** True for a record that the lane has yet to fold. */
+export function isBehind({ definition, consumed }: Lane, { origin }: RecordChange): boolean {
+  return origin.stream === definition.source && origin.offset >= consumed
+}
+
+/** The keys that records had and have. */
+export function keysOf(lane: Lane, changes: readonly RecordChange[]): ReadonlySet<string> {
+  const keys = new Set<string>()
+  for (const { before, after } of changes) {
+    for (const record of [before, after]) {
+      if (record === undefined || !lane.takes(record)) continue
+      for (const key of lane.keysOf(record)) keys.add(key)
+    }
+  }
+  return keys
+}
+
+/** True when the shard did it; otherwise its keys are to be folded again. */
+export function invertOne(
+  lane: Lane,
+  { before, after }: RecordChange,
+  keys: ReadonlySet<string>,
+): boolean {
+  const { shard } = lane
+  lane.capture?.keep([...keys])
+  lane.revision += 1
+  try {
+    if (before !== undefined && shard.invert?.(before) !== true) return false
+    return after === undefined || shard.insert?.(after) === true
+  } catch {
+    // Code of the fold that cannot undo what it did: its history tells.
+    return false
+  }
+}
+
+/** Of a build beside a lane, and of the copies in which keys of it are being folded again. */
+export function bringOn({ lane, stale }: Beside, to: number, keys: ReadonlySet<string>): void {
+  lane.corrections = lane.corrections.at(to)
+  for (const key of keys) stale.add(key)
+  for (const copy of lane.copies) bringOn(copy, to, keys)
+}

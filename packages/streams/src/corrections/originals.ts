@@ -1,0 +1,260 @@
+/**
+ * The records that corrections are about, as a lane sees them: read from the log, or made again as
+ * the re-keying fold before the lane made them. So nobody has to look for re-keyed records in the
+ * partitions of other keys.
+ */
+import { partitionName } from '@millrace/core'
+import type { EventLog, LogRecord, NewEvent } from '@millrace/log'
+import { withData } from '../amendments.ts'
+import { toEvent } from '../emission.ts'
+import type { FoldRunner } from '../runner.ts'
+import type { CorrectionChange, CorrectionEntry } from './book.ts'
+import { CORRECTION_HEADER, type Correction } from './contract.ts'
+
+/** One record that a correction changes for a lane. */
+export interface RecordChange {
+  /** As it counted until now; undefined when it did not. */
+  readonly before: LogRecord | undefined
+  /** As it counts from now on; undefined when it does not. */
+  readonly after: LogRecord | undefined
+  /** The record of the event that it is, or was re-keyed from. */
+  readonly origin: LogRecord
+}
+
+/** Records that lie this near to each other are read at once. */
+const NEAR_RECORDS = 200
+const READ_RECORDS_MAX = 2_000
+
+/** Reads the records of corrected events, each once. */
+export class Originals {
+  readonly #log: Pick<EventLog, 'read'>
+  readonly #known = new Map<CorrectionEntry, LogRecord>()
+
+  constructor(log: Pick<EventLog, 'read'>) {
+    this.#log = log
+  }
+
+  /** Makes sure that the records of events with a place are at hand. */
+  async load(entries: readonly CorrectionEntry[]): Promise<void> {
+    const groups = new Map<string, CorrectionEntry[]>()
+    for (const entry of entries) {
+      if (entry.place === undefined || this.#known.has(entry)) continue
+      const name = partitionName(entry.stream, entry.place.partition)
+      const group = groups.get(name)
+      if (group === undefined) groups.set(name, [entry])
+      else group.push(entry)
+    }
+    for (const group of groups.values()) {
+      const sorted = group.sort((a, b) => offsetOf(a) - offsetOf(b))
+      for (let at = 0; at < sorted.length;) at += await this.#readRun(sorted, at)
+    }
+  }
+
+  /** Takes a record that was read already. */
+  add(entry: CorrectionEntry, record: LogRecord): void {
+    this.#known.set(entry, copyOf(record))
+  }
+
+  /** The record of an event that was loaded; of what a fold emitted the record without its offset. */
+  of(entry: CorrectionEntry): LogRecord | undefined {
+    return this.#known.get(entry) ?? emittedRecord(entry)
+  }
+
+  /** Reads the events from index `at` on that lie near each other; gives how many. */
+  async #readRun(sorted: readonly CorrectionEntry[], at: number): Promise<number> {
+    const first = sorted[at] as CorrectionEntry
+    const from = offsetOf(first)
+    let count = 1
+    let last = from
+    for (; at + count < sorted.length; count++) {
+      const offset = offsetOf(sorted[at + count] as CorrectionEntry)
+      if (offset - last > NEAR_RECORDS || offset - from >= READ_RECORDS_MAX) break
+      last = offset
+    }
+    const partition = first.place?.partition as number
+    const wanted = new Map(
+      sorted.slice(at, at + count).map(entry => [offsetOf(entry), entry] as const),
+    )
+    for (let next = from; next <= last;) {
+      const recordsMax = last - next + 1
+      const batch = await this.#log.read({
+        stream: first.stream,
+        partition,
+        from: next,
+        recordsMax,
+      })
+      if (batch.length === 0) break
+      for (const record of batch) {
+        const entry = wanted.get(record.offset)
+        if (entry?.id === record.id) this.#known.set(entry, copyOf(record))
+      }
+      next += batch.length
+    }
+    return count
+  }
+}
+
+/** The offset of a record that nobody has looked for. */
+export const NOWHERE = -1
+
+function emittedRecord({ id, stream, type, emitted }: CorrectionEntry): LogRecord | undefined {
+  if (emitted === undefined) return undefined
+  const { data } = emitted
+  return {
+    ...emitted,
+    stream,
+    offset: NOWHERE,
+    type,
+    id,
+    ingestTimeMs: emitted.eventTimeMs,
+    // What stands in for it is never late.
+    watermarkMs: Number.NEGATIVE_INFINITY,
+    definition: '',
+    isHistory: false,
+    isUnique: true,
+    sealed: undefined,
+    payload: Buffer.from(JSON.stringify(data), 'utf8'),
+    memo: undefined,
+  }
+}
+
+function offsetOf({ place }: CorrectionEntry): number {
+  return place?.offset as number
+}
+
+/** A record that outlives the next read. */
+export function copyOf(record: LogRecord): LogRecord {
+  return { ...withData(record, record.data), payload: Buffer.from(record.payload) }
+}
+
+/**
+ * What corrections change for one partition of a fold, of the events whose records are at hand.
+ * `emitters` are the re-keying folds that emit to its source.
+ */
+export function recordChangesOf(
+  { source, partition }: { readonly source: string; readonly partition: number },
+  emitters: readonly FoldRunner[],
+  changes: readonly CorrectionChange[],
+  originals: Originals,
+): readonly RecordChange[] {
+  const found: RecordChange[] = []
+  for (const { entry, before, after } of changes) {
+    const origin = originals.of(entry)
+    if (origin === undefined) continue
+    if (origin.stream === source && origin.partition === partition) {
+      found.push({ before: asCorrected(origin, before), after: asCorrected(origin, after), origin })
+    }
+    for (const emitter of emitters) {
+      if (emitter.definition.source !== origin.stream) continue
+      const rekeyed = rekey(emitter, origin).filter(record => isAt(record, source, partition))
+      for (const record of rekeyed) {
+        found.push({
+          before: asCorrected(record, before),
+          after: asCorrected(record, after),
+          origin,
+        })
+      }
+      for (const [correction, side] of [
+        [before, 'before'],
+        [after, 'after'],
+      ] as const) {
+        for (const standIn of standInsOf(emitter, origin, correction)) {
+          if (!isAt(standIn, source, partition)) continue
+          found.push({ before: undefined, after: undefined, [side]: standIn, origin })
+        }
+      }
+    }
+  }
+  return found
+}
+
+function isAt(record: LogRecord, stream: string, partition: number): boolean {
+  return record.stream === stream && record.partition === partition
+}
+
+function asCorrected(record: LogRecord, correction: Correction | undefined): LogRecord | undefined {
+  if (correction === undefined) return record
+  return correction.action === 'correct' ? withData(record, correction.data) : undefined
+}
+
+/** The records that a re-keying fold emits because of `record`. */
+export function rekey(emitter: FoldRunner, record: LogRecord): readonly LogRecord[] {
+  return emissionsOf(emitter, record).map(event => recordOf(event, record))
+}
+
+/**
+ * The records that stand in for re-keyed ones under keys that the event has since it was corrected
+ * and had not before. The record that has the old keys has the new data too; it counts under the keys
+ * that both have.
+ */
+export function standInsOf(
+  emitter: FoldRunner,
+  origin: LogRecord,
+  correction: Correction | undefined,
+): readonly LogRecord[] {
+  return standInEventsOf(emitter, origin, correction).map(event => recordOf(event, origin))
+}
+
+/** The same, to be appended: their ids tell each from all others, and are the same whoever makes them. */
+export function standInEventsOf(
+  emitter: FoldRunner,
+  origin: LogRecord,
+  correction: Correction | undefined,
+): readonly NewEvent[] {
+  if (correction?.action !== 'correct' || !isWanted(emitter, origin)) return []
+  const had = new Set(rekey(emitter, origin).flatMap(({ keys }) => keys))
+  const corrected = withData(origin, correction.data)
+  return emissionsOf(emitter, corrected, `\n${CORRECTION_HEADER}\n${correction.source}`).flatMap(
+    event => {
+      const keys = (event.keys ?? [event.key]).filter(key => !had.has(key))
+      if (keys.length === 0) return []
+      const headers = { ...event.headers, [CORRECTION_HEADER]: correction.source }
+      return [{ ...event, key: keys[0] as string, keys, headers, isUnique: false }]
+    },
+  )
+}
+
+function isWanted({ definition }: FoldRunner, { type }: LogRecord): boolean {
+  return definition.types?.includes(type) !== false
+}
+
+function emissionsOf(emitter: FoldRunner, record: LogRecord, salt = ''): readonly NewEvent[] {
+  if (!isWanted(emitter, record)) return []
+  const events: NewEvent[] = []
+  const { lane } = emitter.lanes[record.partition] as FoldRunner['lanes'][number]
+  // It has no state, so that nothing is changed by asking.
+  lane.shard.fold(record, {
+    emit: emission => {
+      events.push(toEvent(lane.options.emitter, emission, record, events.length, salt))
+    },
+    fail: () => undefined,
+  })
+  return events
+}
+
+/** A record as it would be read, but for its offset and its own time, which nobody is asked for. */
+function recordOf(event: NewEvent, cause: LogRecord): LogRecord {
+  const { stream, type, key, id, eventTimeMs, data } = event
+  return {
+    tenant: cause.tenant,
+    stream,
+    partition: event.partition as number,
+    offset: cause.offset,
+    type,
+    key,
+    keys: event.keys ?? [key],
+    id,
+    eventTimeMs,
+    ingestTimeMs: cause.ingestTimeMs,
+    watermarkMs: cause.watermarkMs,
+    definition: event.definition ?? cause.definition,
+    generation: event.generation as number,
+    isHistory: event.isHistory ?? false,
+    isUnique: event.isUnique ?? false,
+    headers: event.headers ?? {},
+    sealed: undefined,
+    payload: Buffer.from(JSON.stringify(data), 'utf8'),
+    data,
+    memo: undefined,
+  }
+}
