@@ -112,6 +112,8 @@ export class Corrector {
     let isBusy = false
     for (const runner of this.#runners) {
       for (const laneRunner of runner.lanes) {
+        // Between the work on its state and that on its emissions it may not emit.
+        laneRunner.owesEmissions ??= () => this.#isOwing(laneRunner)
         if (runner.definition.isRekeying === true) this.#ensureStandIns(runner, laneRunner)
         else if (this.#isDue(laneRunner)) this.#start(runner, laneRunner, this.#correct)
         else if (this.#owes(runner, laneRunner)) this.#start(runner, laneRunner, this.#follow)
@@ -337,7 +339,6 @@ export class Corrector {
   #owes({ definition }: FoldRunner, laneRunner: LaneRunner): boolean {
     if ((definition.targets?.length ?? 0) === 0) return false
     const { lane, error } = laneRunner
-    laneRunner.owesEmissions ??= () => this.#isOwing(laneRunner)
     if (error !== undefined || this.#progress.has(laneRunner)) return false
     return lane.consumed >= lane.mutedBefore && this.#isOwing(laneRunner)
   }
