@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import type { NewEvent } from '@millrace/log'
 import type { CorrectionAction } from '../corrections/contract.ts'
 import { OracleWorld } from './oracle-world.ts'
+import { turn } from './world.ts'
 
 /** A set of corrections. */
 export interface CorrectionCommand {
@@ -13,6 +14,8 @@ export interface CorrectionCommand {
   readonly clip: number
   readonly friend: number
   readonly ms: number
+  /** False: what comes next, a kill perhaps, comes while the corrections are applied. */
+  readonly isAwaited: boolean
 }
 
 /** Corrections of events that were sent before. */
@@ -23,18 +26,38 @@ export const correctionCommand: fc.Arbitrary<CorrectionCommand> = fc.record({
   clip: fc.nat(4),
   friend: fc.nat(5),
   ms: fc.nat(9),
+  isAwaited: fc.boolean(),
 })
 
 /** See the head of the file. */
 export class CorrectingWorld extends OracleWorld {
   readonly sent: NewEvent[] = []
+  /** What this runtime applies; one that is killed or closed answers nobody. */
+  #applying: Promise<unknown>[] = []
+
+  override async open(): Promise<this> {
+    this.#applying = []
+    return await super.open()
+  }
+
+  override async settle(): Promise<void> {
+    await Promise.all(this.#applying)
+    await super.settle()
+  }
 
   override async commit(...events: readonly NewEvent[]): Promise<void> {
     await super.commit(...events)
     this.sent.push(...events.filter(({ partition }) => partition === undefined))
   }
 
-  async correct({ action, clip, friend, ms, ...step }: CorrectionCommand): Promise<void> {
+  async correct({
+    action,
+    clip,
+    friend,
+    ms,
+    isAwaited,
+    ...step
+  }: CorrectionCommand): Promise<void> {
     const events = new Set(step.events.flatMap(at => this.sent.at(-1 - at) ?? []))
     const corrections = [...events].map(({ id, type, key }) => ({
       id,
@@ -44,6 +67,11 @@ export class CorrectingWorld extends OracleWorld {
           ? { viewer: key, clip: `c${clip}`, friend: `p${friend}`, ms }
           : { id: key, attributes: { topic: `t${ms}` } },
     }))
-    await this.streams.corrections.apply({ corrections, reason: 'a test', by: 'nobody' })
+    const set = { corrections, reason: 'a test', by: 'nobody' }
+    const applied = this.streams.corrections.apply(set)
+    this.#applying.push(applied)
+    applied.catch(() => undefined)
+    if (isAwaited) await applied
+    for (let turns = ms; turns > 0; turns--) await turn()
   }
 }
