@@ -14,20 +14,22 @@ export interface ChangesetRow {
   readonly id: unknown
   readonly do?: unknown
   readonly attributes?: unknown
+  readonly data?: unknown
 }
 
 const HEAD_BYTES = 64 * 1024
 const FAULTS_SHOWN = 5
+const ROW_MEMBERS = new Set(['do', 'attributes', 'data'])
 
 interface Fault {
   readonly line: number
   readonly reason: string
 }
 
-/** Reads a file. Throws CLI_USAGE, with the lines, when one of them is no row. */
+/** Reads a file of rows of a table, or of events. Throws CLI_USAGE, with the lines, when one of them is no row. */
 export async function readChangesetRows(
   path: string,
-  table: CompiledTable,
+  table: CompiledTable | undefined,
 ): Promise<readonly ChangesetRow[]> {
   const faults: Fault[] = []
   const rows: ChangesetRow[] = []
@@ -60,15 +62,15 @@ async function* readLines(path: string): AsyncGenerator<ChangesetRow | Fault, vo
     yield* block.refused
     for (const { value } of block.rows) {
       const { id, ...others } = value
-      const isRow = Object.keys(others).every(name => name === 'attributes' || name === 'do')
-      yield isRow ? { id, ...others } : { id, attributes: others }
+      const isRow = Object.keys(others).every(name => ROW_MEMBERS.has(name))
+      yield isRow ? { ...others, id } : { id, attributes: others }
     }
   }
 }
 
 async function* readTable(
   path: string,
-  { definition }: CompiledTable,
+  table: CompiledTable | undefined,
 ): AsyncGenerator<ChangesetRow | Fault, void> {
   const inspected = await inspect(path)
   const columns = inspected?.columns ?? []
@@ -77,12 +79,16 @@ async function* readTable(
     return
   }
   const converters = columns.map(name => {
-    const field = Object.hasOwn(definition.fields, name) ? definition.fields[name] : undefined
+    const fields = table?.definition.fields ?? {}
+    const field = Object.hasOwn(fields, name) ? fields[name] : undefined
     return field === undefined ? undefined : createConverter(field, { listSeparator: '|' })
   })
   const unknown = columns.filter((name, at) => name !== 'id' && converters[at] === undefined)
   if (unknown.length > 0) {
-    yield { line: 1, reason: `${definition.name} has no field ${unknown.join(', ')}` }
+    yield {
+      line: 1,
+      reason: `${table?.definition.name ?? 'an event'} has no field ${unknown.join(', ')}`,
+    }
     return
   }
   let isHeader = true
@@ -111,7 +117,7 @@ async function* readTable(
       if (name === 'id') id = cell
       else if (value !== undefined) attributes[name] = value
     }
-    return { id, attributes }
+    return table === undefined ? { id } : { id, attributes }
   }
 }
 

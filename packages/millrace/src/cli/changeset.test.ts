@@ -54,7 +54,7 @@ describe('changeset', () => {
       /two is applied: 2 effects, 2 in/,
     )
     write('mixed.jsonl', '{"id":"c1","do":"patch","attributes":{"title":"Cat"}}\n\n{"id":"c2","do":"remove"}\n{"id":"c1"}\n') // prettier-ignore
-    assert.match((await plan('--file', 'mixed.jsonl', '--id', 'mixed')).text, /1 rows refused/)
+    assert.match((await plan('--file', 'mixed.jsonl', '--id', 'mixed')).text, /\(1 refused\)/)
     const dry = await run('dry-run', 'mixed', '--file', 'all.jsonl')
     assert.match(dry.text, /0 added, 1 changed, 1 removed\.\nFields: title 1\./)
     assert.match(dry.text, /surface home chooses from: 2 -> 1\./)
@@ -83,6 +83,26 @@ describe('changeset', () => {
     assert.match(all.text, /all is planned: 2 effects/)
     const patch = await plan('--do', 'patch', '--where', 'topics=cats', '--set', 'title="Cats"')
     assert.match(patch.text, /1 effects/)
+  })
+
+  it('retracts events that a file names', async () => {
+    const events = ['e1', 'e2', 'e3'].map(id => ({ type: 'watched', id, data: { viewer: 'p', clip: 'c1' } })) // prettier-ignore
+    await millrace.trackMany(events)
+    write('bots.csv', 'id\ne1\ne3\nnever\n')
+    const planned = await run('plan', 'corrections', '--file', 'bots.csv', '--id', 'bots')
+    assert.match(planned.text, /bots is planned: 2 effects \(1 refused\)/)
+    assert.match((await run('apply', 'bots')).text, /2 in effect/)
+    const ofEvent = millrace.streams.corrections.of('e3').map(one => one?.action)
+    assert.deepEqual(ofEvent, ['retract'])
+    assert.match((await run('undo', 'bots')).text, /bots is undone/)
+    write('held.jsonl', '{"id":"e1","do":"hold"}\n{"id":"e2"}\n')
+    const held = await run('plan', 'corrections', '--do', 'retract', '--file', 'held.jsonl')
+    assert.match(held.text, /2 effects, 0 in effect/)
+    write('bad.csv', 'id,why\ne1,x\n')
+    assert.match((await run('plan', 'corrections', '--file', 'bad.csv')).text, /an event has no field why/) // prettier-ignore
+    assert.match((await run('plan', 'corrections')).text, /Give the request as JSON, or --file/)
+    const query = JSON.stringify({ query: { stream: 'person', data: { clip: 'c1' } } })
+    assert.match((await run('plan', 'corrections', query)).text, /3 effects/)
   })
 
   it('refuses files that hold something else, with the lines', async () => {

@@ -3,6 +3,7 @@ import { defineModule, type ProductModule } from '../module.ts'
 import { ChangesetBook } from './book.ts'
 import { createCatalogueKind } from './catalogue-kind.ts'
 import type { ChangeKind } from './change-kind.ts'
+import { createCorrectionsKind } from './corrections-kind.ts'
 import { createCommands, type Changesets } from './changesets.ts'
 import { changesetErrors } from './errors.ts'
 import { changesetStreams } from './events.ts'
@@ -22,6 +23,7 @@ export function createChangesets(): ProductModule<Changesets> {
       const runner = new Runner({ ...context, book, kinds, leads })
       const api = createCommands({ context, book, kinds, onRegister: () => runner.wake() })
       api.register(createCatalogueKind(context))
+      api.register(createCorrectionsKind(context))
       return {
         api,
         routes: changesetRoutes(api),

@@ -153,12 +153,12 @@ function planRoutes(changesets: Changesets): RouteDefinition[] {
       operation: 'planChangeset',
       summary: 'Plans a changeset: what would change, on the state of now',
       description:
-        'Changes nothing. The same request under the same id again gives the same plan while nothing moved. `request` is what the kind takes; for `catalogue`: `{table, do, rows}` or `{table, do, where, set}`.',
+        'Changes nothing. The same request under the same id again gives the same plan while nothing moved. `request` is what the kind takes; for `catalogue`: `{table, do, rows}` or `{table, do, where, set}`; for `corrections`: `{do, rows}` or `{do, query}`.',
       body: {
         type: 'object',
         properties: {
           id: { ...id, description: 'names the changeset; default: a new one' },
-          kind: { type: 'string', maxLength: 64, description: '`catalogue`, or one that a module brings' }, // prettier-ignore
+          kind: { type: 'string', maxLength: 64, description: '`catalogue`, `corrections`, or one that a module brings' }, // prettier-ignore
           title: { type: 'string', maxLength: 200 },
           request: { description: 'what the kind takes' },
         },

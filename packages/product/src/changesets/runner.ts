@@ -19,12 +19,12 @@ import {
 import { isJsonEqual, type EventLog } from '@millrace/log'
 import type { ChangesetBook } from './book.ts'
 import type { ChangeKind, Reading, Write } from './change-kind.ts'
-import { chunksOf } from './entries.ts'
+import { chunksOf, WRITES_MAX_DEFAULT } from './entries.ts'
 import type { Chunk, Entry, Progress } from './events.ts'
 import { isUnderWay, type Changeset, type Run } from './state.ts'
 
-/** Chunks that are written at a time. */
-const CHUNKS_AT_A_TIME = 4
+/** Groups of chunks that are written at a time; a group is a chunk, unless the kind writes more together. */
+const GROUPS_AT_A_TIME = 4
 /** Looks at an entry that others change at the same time. */
 const TRIES_MAX = 3
 /** How often it is looked whether this process leads a run that another one began. */
@@ -151,17 +151,26 @@ export class Runner {
     const pace = createPace(this.#ports.clock, run.perSecond)
     const isStopped = (): boolean => failures.length > 0 || this.#isOver(changeset, run)
     // What a process that was killed may have written without a note of it.
-    const reach = newestOf(run.done) + CHUNKS_AT_A_TIME
+    const reach = kind.writesMax === undefined ? newestOf(run.done) + GROUPS_AT_A_TIME : Infinity
+    const work = { changeset, run, kind, pace, isStopped }
+    const most = kind.writesMax ?? WRITES_MAX_DEFAULT
+    let group: Chunk[] = []
+    const write = async (): Promise<void> => {
+      if (writing.size === GROUPS_AT_A_TIME) await Promise.race(writing)
+      const written = this.#chunks(work, group)
+        .catch((error: unknown) => void failures.push(error))
+        .finally(() => writing.delete(written))
+      writing.add(written)
+      group = []
+    }
     for await (const chunk of chunksOf(log, plan)) {
       if (isStopped()) break
       if (run.done.has(chunk.chunk)) continue
       if (run.isCancelled && chunk.chunk > reach) break
-      if (writing.size === CHUNKS_AT_A_TIME) await Promise.race(writing)
-      const written = this.#chunk({ changeset, run, kind, pace, isStopped }, chunk)
-        .catch((error: unknown) => void failures.push(error))
-        .finally(() => writing.delete(written))
-      writing.add(written)
+      group.push(chunk)
+      if (group.reduce((sum, { entries }) => sum + entries.length, 0) >= most) await write()
     }
+    if (group.length > 0 && !isStopped()) await write()
     await Promise.all(writing)
     if (failures.length > 0) throw failures[0]
     if (this.#isOver(changeset, run)) return
@@ -169,39 +178,45 @@ export class Runner {
     await book.decide(id, 'runner', { type: 'ended', run: run.run })
   }
 
-  /** Writes what is to be written of a chunk, and notes it; a chunk that is stopped half-way is not noted. */
-  async #chunk(work: Work, { chunk, first, entries }: Chunk): Promise<void> {
+  /** Writes what is to be written of some chunks, and notes them; what is stopped half-way is not noted. */
+  async #chunks(work: Work, chunks: readonly Chunk[]): Promise<void> {
     const { changeset, run } = work
     const { applied, plan, id } = changeset
     const isApply = run.direction === 'apply'
-    const places = entries.flatMap((entry, place) =>
-      entry.refused === undefined && applied.has(first + place) !== isApply ? [place] : [],
+    const open = chunks.flatMap(({ first, entries }) =>
+      entries.flatMap((entry, place) =>
+        entry.refused === undefined && applied.has(first + place) !== isApply
+          ? [{ entry, number: first + place }]
+          : [],
+      ),
     )
-    const refused: Progress['refused'][number][] = []
-    const written: number[] = []
-    const step = run.perSecond === undefined ? entries.length : Math.ceil(run.perSecond / LIMITED_SHARE) // prettier-ignore
-    for (let from = 0; from < places.length; from += step) {
-      const part = places.slice(from, from + step)
+    const results = new Map<number, Refused | undefined>()
+    const step = run.perSecond === undefined ? open.length : Math.ceil(run.perSecond / LIMITED_SHARE) // prettier-ignore
+    for (let from = 0; from < open.length; from += step) {
+      const part = open.slice(from, from + step)
       await work.pace(part.length)
       if (work.isStopped()) return
-      const results = await this.#entries(
-        work,
-        part.map(place => ({ entry: entries[place] as Entry, number: first + place })),
-      )
-      for (const [index, result] of results.entries()) {
-        const number = first + (part[index] as number)
-        if (result === undefined) written.push(number)
-        else refused.push([number, result.code, result.reason])
+      for (const [index, result] of (await this.#entries(work, part)).entries()) {
+        results.set((part[index] as NumberedEntry).number, result)
       }
     }
-    const progress = { changeset: id, plan: plan.plan, run: run.run, chunk }
-    await this.#ports.book.note({ ...progress, written: rangesOf(written), refused })
+    for (const { chunk, first, entries } of chunks) {
+      const refused: Progress['refused'][number][] = []
+      const written: number[] = []
+      for (let number = first; number < first + entries.length; number++) {
+        const result = results.get(number)
+        if (result !== undefined) refused.push([number, result.code, result.reason])
+        else if (results.has(number)) written.push(number)
+      }
+      const progress = { changeset: id, plan: plan.plan, run: run.run, chunk }
+      await this.#ports.book.note({ ...progress, written: rangesOf(written), refused })
+    }
   }
 
   /** Writes entries; a reason for each that was not written. */
   async #entries(
     { changeset, run, kind }: Work,
-    entries: readonly { readonly entry: Entry; readonly number: number }[],
+    entries: readonly NumberedEntry[],
   ): Promise<readonly (Refused | undefined)[]> {
     const { id, plan } = changeset
     const isApply = run.direction === 'apply'
@@ -246,6 +261,11 @@ interface Work {
   /** Resolves when so many entries more may be written. */
   readonly pace: (entries: number) => Promise<void>
   readonly isStopped: () => boolean
+}
+
+interface NumberedEntry {
+  readonly entry: Entry
+  readonly number: number
 }
 
 interface Refused {

@@ -19,7 +19,7 @@ interface PlanOptions {
   readonly id?: string
   readonly title?: string
   readonly table?: string
-  readonly do: string
+  readonly do?: string
   readonly file?: string
   readonly where?: readonly string[]
   readonly set?: readonly string[]
@@ -39,6 +39,8 @@ Examples:
   millrace changeset plan catalogue --table clip --file new.csv --id new-titles
   millrace changeset plan catalogue --table clip --do remove --where creator=ann
   millrace changeset plan catalogue --table clip --do patch --where topics=cats --set title=Cats
+  millrace changeset plan corrections --do retract --file bots.csv --id bots
+  millrace changeset plan corrections '{"query":{"stream":"person","keys":["bot-7"]}}'
   millrace changeset dry-run new-titles --file differences.jsonl
   millrace changeset apply new-titles && millrace changeset undo new-titles
 `
@@ -108,17 +110,21 @@ function addPlan(group: Command, run: Run): void {
     .command('plan')
     .summary('say what is to change; changes nothing')
     .description('Plans a changeset on the state of now. Nothing is changed.')
-    .argument('<kind>', 'the kind of change: catalogue, or one that a module brings')
-    .argument('[request]', 'what the kind takes, as JSON; for catalogue the options say it')
+    .argument('<kind>', 'the kind of change: catalogue, corrections, or one that a module brings')
+    .argument('[request]', 'what the kind takes, as JSON; where the options do not say it')
     .option('--id <id>', 'names the changeset; default: a new one')
     .option('--title <text>', 'what people call it')
     .option('--table <kind>', 'the item kind, or person')
     .addOption(
-      new Option('--do <what>', 'what is done with the rows')
-        .choices(['put', 'patch', 'remove'])
-        .default('put'),
+      new Option(
+        '--do <what>',
+        'what is done with the rows: put (default), patch or remove; with events: retract (default), hold, correct or restore',
+      ).choices(['put', 'patch', 'remove', 'retract', 'hold', 'correct', 'restore']),
     )
-    .option('--file <path>', 'the rows: JSON Lines (.jsonl), or a table with a header')
+    .option(
+      '--file <path>',
+      'the rows, or ids of events: JSON Lines (.jsonl), or a table with a header',
+    )
     .option('--where <field=value...>', 'in place of a file: all rows that have these values')
     .option('--set <field=value...>', 'with --where and --do patch: the values to be')
     .action(run<[string, string | undefined, PlanOptions]>(plan))
@@ -140,7 +146,7 @@ async function plan(
   options: PlanOptions,
 ): Promise<void> {
   const { id, title } = options
-  const request = given === undefined ? await requestOf(context, options) : jsonOf(given)
+  const request = given === undefined ? await requestOf(context, kind, options) : jsonOf(given)
   const body = {
     kind,
     request,
@@ -150,14 +156,22 @@ async function plan(
   await show(context, { method: 'POST', path: '/v1/changesets', body })
 }
 
-/** What `catalogue` takes, from options. Throws CLI_USAGE. */
-async function requestOf(context: CommandContext, options: PlanOptions): Promise<unknown> {
-  const { table: name, file, where, set } = options
-  const usage = (reason: string): Error =>
-    cliErrors.create('CLI_USAGE', { reason, next: 'See: millrace changeset plan --help' })
+/** What a kind takes, from options. Throws CLI_USAGE. */
+async function requestOf(
+  context: CommandContext,
+  kind: string,
+  options: PlanOptions,
+): Promise<unknown> {
+  const { table: name, file, where, set, do: verb } = options
+  const what = verb === undefined ? {} : { do: verb }
+  const from = resolve(context.cwd, file ?? '.')
+  if (kind !== 'catalogue') {
+    if (file === undefined) throw usage('Give the request as JSON, or --file.')
+    return { ...what, rows: await readChangesetRows(from, undefined) }
+  }
   if (name === undefined) throw usage('--table is missing.')
   if ((file === undefined) === (where === undefined)) throw usage('Give either --file or --where.')
-  const request = { table: name, do: options.do }
+  const request = { table: name, ...what }
   if (where !== undefined) {
     // `--where ''` is every row.
     const all = dataOf(where.filter(word => word !== ''))
@@ -166,9 +180,12 @@ async function requestOf(context: CommandContext, options: PlanOptions): Promise
   const { app } = await appOf(context)
   const declared = app.tables.get(name)
   if (declared === undefined) throw usage(`The app has no table ${name}.`)
-  const rows = await readChangesetRows(resolve(context.cwd, file as string), declared)
-  const bare = rows.map(({ id }) => ({ id }))
-  return { ...request, rows: options.do === 'remove' ? bare : rows }
+  const rows = await readChangesetRows(from, declared)
+  return { ...request, rows: verb === 'remove' ? rows.map(({ id }) => ({ id })) : rows }
+}
+
+function usage(reason: string): Error {
+  return cliErrors.create('CLI_USAGE', { reason, next: 'See: millrace changeset plan --help' })
 }
 
 function jsonOf(text: string): unknown {
@@ -306,7 +323,7 @@ function stateOf({ state, run }: ChangesetView): string {
 function describe(view: ChangesetView): string {
   const { id, effects, refused, unchanged, approvals, approvalsNeeded, run, hash, applied } = view
   const rest = [
-    ...(refused === 0 ? [] : [`${count(refused)} rows refused`]),
+    ...(refused === 0 ? [] : [`${count(refused)} refused`]),
     ...(unchanged === 0 ? [] : [`${count(unchanged)} as they are to be`]),
   ]
   const more = rest.length === 0 ? '' : ` (${rest.join(', ')})`

@@ -1,0 +1,126 @@
+import assert from 'node:assert/strict'
+import { after, before, describe, it } from 'node:test'
+import { isError } from '@millrace/core'
+import { audience, clips, clipsApp } from '../testing/clips-app.ts'
+import { openTestProduct, type TestProduct } from '../testing/open-product.ts'
+import type { ChangesetView } from './views.ts'
+import { createCorrectionsKind } from './corrections-kind.ts'
+import { changeKindSuite } from './suite.ts'
+
+const ANA = 'key:ana'
+const PROFILE_FOLD = 'profile'
+const EVENTS = audience({ events: 300, people: 6, clips: 20, seed: 2 }).map((event, number) => ({
+  ...event,
+  id: `e${number}`,
+}))
+const idsOf = (person: string): readonly string[] =>
+  EVENTS.filter(({ data }) => data['viewer'] === person).map(({ id }) => id)
+
+async function openProduct(): Promise<TestProduct> {
+  const product = await openTestProduct(clipsApp())
+  await product.catalogue.put('clip', clips(20))
+  await product.track(EVENTS)
+  await product.settle()
+  return product
+}
+
+describe('changesets of corrections', () => {
+  let product: TestProduct
+  before(async () => {
+    product = await openProduct()
+  })
+  after(() => product.close())
+
+  const signals = (person: string): number => product.recommendations.profile(person, 1).signals
+  const plan = (id: string, request: object): Promise<ChangesetView> =>
+    product.changesets.plan({ id, kind: 'corrections', request }, ANA)
+  const run = async (verb: 'apply' | 'undo', id: string): Promise<ChangesetView> => {
+    await product.changesets[verb](id, {}, ANA)
+    const view = await product.changesets.settled(id)
+    await product.settle()
+    const { different } = await product.streams.rebuild({ fold: PROFILE_FOLD })
+    assert.deepEqual(different, [], 'the profiles are those of a rebuild')
+    return view
+  }
+
+  it('retract what a query finds, with its consequences, and put it back', async () => {
+    const had = signals('p1')
+    assert.ok(had > 10)
+    const query = { stream: 'person', keys: ['p1'], types: ['watched'] }
+    const watched = EVENTS.filter(({ type, data }) => type === 'watched' && data['viewer'] === 'p1')
+    const { effects } = await plan('bot', { query })
+    assert.equal(effects, watched.length)
+    const { consequences, adds } = await product.changesets.dryRun('bot')
+    assert.equal(adds, effects)
+    const profiles = consequences.find(({ what }) => what.includes(PROFILE_FOLD))
+    assert.deepEqual([profiles?.count, profiles?.samples], [1, ['p1']])
+    assert.equal((await run('apply', 'bot')).applied, effects)
+    assert.equal(signals('p1'), had - effects)
+    const [kept] = await product.streams.corrections.list({ limit: 1 })
+    assert.deepEqual([kept?.changeset, kept?.by, kept?.action], ['bot', ANA, 'retract'])
+    assert.equal((await run('undo', 'bot')).state, 'undone')
+    assert.equal(signals('p1'), had)
+    assert.equal((await run('apply', 'bot')).state, 'applied')
+    // A second one on top of it, taken back in turn.
+    const [first = ''] = idsOf('p1').filter(id => watched.some(one => one.id === id))
+    await plan('hold', { rows: [{ id: first, do: 'hold' }] })
+    await run('apply', 'hold')
+    await assert.rejects(product.changesets.undo('bot', {}, ANA), (error: unknown) => isError(error, 'CHANGESET_STALE')) // prettier-ignore
+    await run('undo', 'hold')
+    assert.equal((await run('undo', 'bot')).state, 'undone')
+    assert.equal(signals('p1'), had)
+  })
+
+  it('take events by id, refuse one that was never there, and leave what is so already', async () => {
+    const [one = '', two = '', three = ''] = idsOf('p2')
+    await plan('first', { rows: [{ id: one }] })
+    await run('apply', 'first')
+    const data = { ...EVENTS.find(({ id }) => id === three)?.data, ms: 5 }
+    const rows = [
+      { id: one },
+      { id: two },
+      { id: two },
+      { id: 'never' },
+      { id: 7 },
+      { id: three, do: 'correct', data },
+      { id: two, do: 'correct' },
+    ]
+    const view = await plan('second', { rows })
+    assert.deepEqual([view.effects, view.refused, view.unchanged], [2, 4, 1])
+    const entries = await product.changesets.entries('second', { from: 0, limit: 9 })
+    assert.deepEqual(entries.map(({ code }) => code), [undefined, 'TARGET_TWICE', 'EVENT_UNKNOWN', 'ID_INVALID', undefined, 'DATA_INVALID']) // prettier-ignore
+    assert.deepEqual(entries[4]?.after, { action: 'correct', data })
+    assert.equal((await run('apply', 'second')).applied, 2)
+    await run('undo', 'second')
+    await run('undo', 'first')
+  })
+
+  it('refuse requests that mean nothing, and find events by time and data', async () => {
+    const from = 1_799_000_000_000
+    for (const request of [
+      {},
+      { rows: [], query: { stream: 'person' } },
+      { query: { stream: 'nowhere' } },
+      { query: { stream: 'person', from: 'noon' } },
+      { do: 'correct', query: { stream: 'person' } },
+      { query: { stream: 'person', types: ['nothing'] } },
+    ]) {
+      await assert.rejects(plan('bad', request), (error: unknown) => isError(error, 'CHANGESET_INVALID')) // prettier-ignore
+    }
+    const some = await plan('time', { query: { stream: 'person', from, to: from + 100_000 } })
+    assert.equal(some.effects, 10)
+    const clip = String(EVENTS[0]?.data['clip'])
+    const ofClip = EVENTS.filter(({ data }) => data['clip'] === clip)
+    const found = await plan('clip', { query: { stream: 'person', data: { clip } } })
+    assert.equal(found.effects, ofClip.length)
+  })
+})
+
+changeKindSuite('corrections', async () => {
+  const product = await openProduct()
+  return {
+    kind: createCorrectionsKind(product),
+    request: { rows: [{ id: 'e1' }, { id: 'e2', do: 'hold' }, { id: 'never' }] },
+    close: () => product.close(),
+  }
+})

@@ -1,0 +1,280 @@
+/**
+ * Corrections of events: retract, hold, correct and restore, by ids, by file, or by what events are. A
+ * value is what is in force for an event, nothing for one that counts as it was sent. A target says
+ * where the event is, so that nobody has to look for forty thousand ids one by one.
+ */
+import { partitionName, readTime, timeSchema, type App, type JsonSchema } from '@millrace/core'
+import { isJsonEqual, TICK_TYPE, type EventLog, type LogRecord } from '@millrace/log'
+import { CORRECTIONS_STREAM, type RequestedCorrection, type Streams } from '@millrace/streams'
+import type { ChangeKind, Consequence, PlannedChange, Reading, RefusedRow, Write, WriteContext, Written } from './change-kind.ts' // prettier-ignore
+import { changesetErrors } from './errors.ts'
+
+/** What the kind stands on. */
+export interface CorrectionPorts {
+  readonly app: App
+  readonly log: EventLog
+  readonly streams: Streams
+}
+
+type Verb = 'retract' | 'hold' | 'correct' | 'restore'
+
+interface CorrectionRow {
+  readonly id?: unknown
+  readonly do?: Verb
+  readonly data?: unknown
+}
+
+interface EventQuery {
+  readonly stream: string
+  readonly types?: readonly string[]
+  readonly keys?: readonly string[]
+  readonly data?: Readonly<Record<string, unknown>>
+  readonly from?: number | string
+  readonly to?: number | string
+}
+
+interface CorrectionRequest {
+  readonly do?: Verb
+  readonly rows?: readonly CorrectionRow[]
+  readonly query?: EventQuery
+}
+
+/** What is in force for an event. */
+interface Value {
+  readonly action: 'retract' | 'hold' | 'correct'
+  readonly data?: unknown
+}
+
+interface Place {
+  readonly stream: string
+  readonly partition: number
+  readonly offset: number
+}
+
+/** Events of one write: each write waits until every view reflects it. */
+const WRITES_MAX = 50_000
+const FINDS_AT_A_TIME = 100
+const READ_TIMEOUT_MS = 60_000
+const MASKED = '[personal]'
+
+const verb: JsonSchema = { type: 'string', enum: ['retract', 'hold', 'correct', 'restore'] }
+
+/** What `corrections` takes. */
+export const correctionRequest: JsonSchema = {
+  type: 'object',
+  properties: {
+    do: { ...verb, description: 'what becomes of the events; default `retract`' },
+    rows: {
+      type: 'array',
+      maxItems: 1_000_000,
+      items: {
+        type: 'object',
+        properties: { id: {}, do: verb, data: { description: 'with `correct`: what is folded in place of the data' } }, // prettier-ignore
+        additionalProperties: false,
+      },
+    },
+    query: {
+      type: 'object',
+      description: 'in place of `rows`: the events of a stream that are all of this',
+      properties: {
+        stream: { type: 'string', maxLength: 100 },
+        types: { type: 'array', items: { type: 'string' }, maxItems: 100 },
+        keys: { type: 'array', items: { type: 'string' }, maxItems: 10_000 },
+        data: { type: 'object', additionalProperties: true, description: 'values of the data' },
+        from: { ...timeSchema, description: 'event time, from' },
+        to: { ...timeSchema, description: 'event time, up to and without' },
+      },
+      required: ['stream'],
+      additionalProperties: false,
+    },
+  },
+  additionalProperties: false,
+}
+
+/** Creates the kind. */
+export function createCorrectionsKind(ports: CorrectionPorts): ChangeKind {
+  const events = new Events(ports)
+  return {
+    name: 'corrections',
+    request: correctionRequest,
+    writesMax: WRITES_MAX,
+    plan: request => events.plan(request as CorrectionRequest),
+    read: targets => events.read(targets),
+    write: (writes, context) => events.write(writes, context),
+    consequences: changes => events.consequences(changes),
+    shown: (_target, value) => events.shown(value as Value),
+  }
+}
+
+class Events {
+  readonly #ports: CorrectionPorts
+  readonly #personal: ReadonlySet<string>
+
+  constructor(ports: CorrectionPorts) {
+    this.#ports = ports
+    const fields = [...ports.app.events.values()].flatMap(({ definition }) => Object.entries(definition.fields)) // prettier-ignore
+    this.#personal = new Set(fields.flatMap(([name, field]) => (field.isPersonal ? [name] : [])))
+  }
+
+  async *plan({
+    do: verb = 'retract',
+    rows,
+    query,
+  }: CorrectionRequest): AsyncGenerator<PlannedChange | RefusedRow, void> {
+    // prettier-ignore
+    if ((rows === undefined) === (query === undefined)) throw invalid('it has either `rows` or `query`') // prettier-ignore
+    if (rows !== undefined) {
+      for (let at = 0; at < rows.length; at += FINDS_AT_A_TIME) {
+        const part = rows.slice(at, at + FINDS_AT_A_TIME)
+        yield* await Promise.all(part.map((row, place) => this.#row(row, verb, at + place + 1)))
+      }
+      return
+    }
+    if (verb === 'correct') throw invalid('`correct` says the data of each event: it goes with `rows`') // prettier-ignore
+    for await (const record of this.#found(query as EventQuery)) yield changeOf(record, verb)
+  }
+
+  async #row(
+    { id, do: own, data }: CorrectionRow,
+    otherwise: Verb,
+    number: number,
+  ): Promise<PlannedChange | RefusedRow> {
+    if (typeof id !== 'string' || id === '' || id.length > 128) {
+      const reason = 'its id is not text of 1 to 128 characters'
+      return { target: `row ${number}`, refused: { code: 'ID_INVALID', reason } }
+    }
+    const record = await this.#ports.log.find(id)
+    if (record === undefined) {
+      return { target: id, refused: { code: 'EVENT_UNKNOWN', reason: 'the log has no such event' } }
+    }
+    return changeOf(record, own ?? otherwise, data)
+  }
+
+  /** The events of a query, partition after partition. */
+  async *#found(query: EventQuery): AsyncGenerator<LogRecord, void> {
+    const { log } = this.#ports
+    const { stream, keys } = query
+    const known = log.stats().streams.find(one => one.stream === stream)
+    if (known === undefined) throw invalid(`there is no stream ${stream.slice(0, 100)}`)
+    const matches = matcherOf(query)
+    if (keys !== undefined) {
+      for await (const record of log.history({ stream, keys })) if (matches(record)) yield record
+      return
+    }
+    for (const [partition, { start }] of known.partitions.entries()) {
+      const end = log.ends().get(partitionName(stream, partition)) ?? 0
+      for (let from = start; from < end;) {
+        const records = await log.read({ stream, partition, from })
+        for (const record of records) if (record.offset < end && matches(record)) yield record
+        from = (records.at(-1)?.offset ?? end) + 1
+      }
+    }
+  }
+
+  async read(targets: readonly string[]): Promise<readonly Reading[]> {
+    const { log, streams } = this.#ports
+    const name = partitionName(CORRECTIONS_STREAM, 0)
+    const position = new Map([[name, log.ends().get(name) ?? 0]])
+    await streams.reached({ position, timeoutMs: READ_TIMEOUT_MS })
+    return targets.map(target => this.#reading(target))
+  }
+
+  #reading(target: string): Reading {
+    const history = this.#ports.streams.corrections.of(partsOf(target).id)
+    const { length } = history
+    const inForce = history[length - 1]
+    if (inForce === undefined) return { value: undefined, version: length }
+    const { action } = inForce
+    const value: Value = action === 'correct' ? { action, data: inForce.data } : { action }
+    return { value, version: length }
+  }
+
+  async write(
+    writes: readonly Write[],
+    { changeset, title, actor }: WriteContext,
+  ): Promise<readonly Written[]> {
+    const isStill = writes.map(({ target, version }) => this.#reading(target).version === version)
+    const still = writes.filter((_, index) => isStill[index])
+    const { results } = await this.#ports.streams.corrections.apply({
+      changeset,
+      reason: title === '' ? `changeset ${changeset}` : title,
+      by: actor,
+      corrections: still.map(({ target, value }) => correctionOf(target, value as Value | undefined)), // prettier-ignore
+    })
+    const given = results.values()
+    return isStill.map((isOne): Written => {
+      if (!isOne) return 'moved'
+      const { status, reason = 'it cannot be corrected' } = given.next().value ?? { status: 'refused' } // prettier-ignore
+      return status === 'refused' ? { refused: { code: 'CORRECTION_REFUSED', reason } } : 'written'
+    })
+  }
+
+  /** The keys that views fold again. */
+  async consequences(
+    changes: readonly { readonly target: string; readonly after?: unknown }[],
+  ): Promise<readonly Consequence[]> {
+    const corrections = changes.map(({ target, after }) => correctionOf(target, after as Value | undefined)) // prettier-ignore
+    const set = { corrections, reason: 'a dry run', by: 'nobody' }
+    const { folds } = await this.#ports.streams.corrections.affected(set)
+    return folds.map(({ fold, keys, samples, emits }) => {
+      const behind = emits ? ', and what is behind it' : ''
+      return { what: `keys that ${fold} folds again${behind}`, count: keys, samples }
+    })
+  }
+
+  shown(value: Value): unknown {
+    const { data } = value
+    if (typeof data !== 'object' || data === null) return value
+    const shown = Object.entries(data).map(([name, inner]) => [name, this.#personal.has(name) ? MASKED : (inner as unknown)] as const) // prettier-ignore
+    return { ...value, data: Object.fromEntries(shown) }
+  }
+}
+
+function invalid(reason: string): Error {
+  return changesetErrors.create('CHANGESET_INVALID', { reason })
+}
+
+function changeOf(record: LogRecord, verb: Verb, data?: unknown): PlannedChange | RefusedRow {
+  const { stream, partition, offset, id } = record
+  const target = `${stream}/${partition}/${offset}/${id}`
+  if (verb === 'correct' && (typeof data !== 'object' || data === null)) {
+    return { target, refused: { code: 'DATA_INVALID', reason: 'it says no new data' } }
+  }
+  const value = verb === 'restore' ? undefined : { action: verb, ...(verb === 'correct' ? { data } : {}) } // prettier-ignore
+  return { target, change: () => ({ value }) }
+}
+
+/** True for the events that a query means. */
+function matcherOf({ types, data, from, to }: EventQuery): (record: LogRecord) => boolean {
+  const wanted = Object.entries(data ?? {})
+  const kinds = types === undefined ? undefined : new Set(types)
+  const fromMs = from === undefined ? -Infinity : momentOf(from)
+  const toMs = to === undefined ? Infinity : momentOf(to)
+  return record => {
+    if (record.type === TICK_TYPE || record.isUnique) return false
+    if (record.eventTimeMs < fromMs || record.eventTimeMs >= toMs) return false
+    if (kinds?.has(record.type) === false) return false
+    if (wanted.length === 0) return true
+    const fields = record.data as Readonly<Record<string, unknown>> | null
+    return wanted.every(([name, value]) => isJsonEqual(fields?.[name], value))
+  }
+}
+
+function momentOf(value: number | string): number {
+  const timeMs = readTime(value)
+  if (timeMs !== undefined) return timeMs
+  throw invalid(`${String(value).slice(0, 40)} is no time`)
+}
+
+function correctionOf(target: string, value: Value | undefined): RequestedCorrection {
+  const { id, place } = partsOf(target)
+  const { action = 'restore', data } = value ?? {}
+  return { id, action, place, ...(data === undefined ? {} : { data }) }
+}
+
+/** The id behind the place: a stream has no slash in its name, an id may. */
+function partsOf(target: string): { readonly id: string; readonly place: Place } {
+  const [stream = '', partition, offset] = target.split('/', 3)
+  const id = target.slice(`${stream}/${partition}/${offset}/`.length)
+  return { id, place: { stream, partition: Number(partition), offset: Number(offset) } }
+}
