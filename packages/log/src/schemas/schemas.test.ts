@@ -100,6 +100,8 @@ describe('JSON Schemas', () => {
       { required: [1] },
       { type: 'string', pattern: 1 },
       { type: 'number', maximum: '1' },
+      { $ref: '#/%' },
+      { $schema: 'https://json-schema.org/draft/2020-12/schema', $ref: ['#'] },
     ]) {
       assert.throws(
         () => json(schema, {}),

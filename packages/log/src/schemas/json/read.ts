@@ -62,14 +62,15 @@ function withDefinitionsAsDefs(document: unknown): unknown {
   return { ...document, $defs: { ...document['definitions'], ...defs } }
 }
 
-function resolve(root: unknown, reference: string, at: string): unknown {
+function resolve(root: unknown, reference: unknown, at: string): unknown {
+  if (typeof reference !== 'string') return invalidSchema(`${at}/$ref`, 'a reference is a text')
   const refuse = (): never =>
     invalidSchema(`${at}/$ref`, `nothing in this document is ${reference}`)
   const hash = reference.indexOf('#')
   const document = hash < 0 ? reference : reference.slice(0, hash)
   const ownId = isNode(root) ? root['$id'] : undefined
   if (document !== '' && document !== ownId) return findById(root, document) ?? refuse()
-  const fragment = decodeURIComponent(hash < 0 ? '' : reference.slice(hash + 1))
+  const fragment = decoded(hash < 0 ? '' : reference.slice(hash + 1)) ?? refuse()
   if (fragment === '') return root
   if (!fragment.startsWith('/')) return findById(root, `#${fragment}`) ?? refuse()
   let node: unknown = root
@@ -80,6 +81,15 @@ function resolve(root: unknown, reference: string, at: string): unknown {
     if (node === undefined) refuse()
   }
   return node
+}
+
+/** Without its percent signs; undefined where one stands for no character. */
+function decoded(fragment: string): string | undefined {
+  try {
+    return decodeURIComponent(fragment)
+  } catch {
+    return undefined
+  }
 }
 
 /** The subschema with this `$id` or `$anchor`. */
