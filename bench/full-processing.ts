@@ -77,6 +77,7 @@ const load = promisify(execFile)(process.execPath, [script, JSON.stringify(plan)
 const client = createClient<App<typeof product>>({ url: server.url })
 const lags: { readonly atMs: number; readonly ms: number }[] = []
 const resident: number[] = []
+let unanswered = 0
 const inner: Record<string, number>[] = []
 let keys: InnerReport['keys'] = {}
 /** Of processes that left. */
@@ -88,9 +89,15 @@ const leaving = values.leave === undefined ? undefined : leave(values.leave as '
 for (let probe = 0; !isOver; probe++) {
   const person = `probe-${probe}`
   const data = { viewer: person, clip: `clip-${(probe % 1000) + 1}`, watchedMs: 60_000 }
-  const { position } = await client.track('watched', data)
-  const acknowledgedMs = performance.now()
-  await client.recommend('home', { person, n: 10, atLeast: position, timeoutMs: 30_000 })
+  let acknowledgedMs = performance.now()
+  try {
+    const { position } = await client.track('watched', data)
+    acknowledgedMs = performance.now()
+    await client.recommend('home', { person, n: 10, atLeast: position, timeoutMs: 30_000 })
+  } catch {
+    // How long it would have taken is not known, and is more than this.
+    unanswered += 1
+  }
   lags.push({ atMs: acknowledgedMs - startedMs, ms: performance.now() - acknowledgedMs })
   resident.push(server.memory().residentMiB)
   if (performance.now() - startedMs > inner.length * INNER_EVERY_MS) {
@@ -130,9 +137,6 @@ const others =
   machineBefore
 const { mainThreadSeconds } = await server.inner()
 await client.close()
-for (const one of servers) await one.stop()
-await database?.stop()
-rmSync(directory, { recursive: true, force: true })
 
 function serversCpuSeconds(): number {
   return servers.reduce((sum, one) => sum + one.cpuSeconds(), leftCpuSeconds)
@@ -163,12 +167,22 @@ function ownCpuSeconds(): number {
   return (user + system) / 1e6
 }
 
-function lagFrom(fromMs: number): Record<string, number> {
-  const sorted = lags.flatMap(({ atMs, ms }) => (atMs >= fromMs ? [ms] : [])).sort((a, b) => a - b)
+function lagFrom(fromMs: number, toMs = Infinity): Record<string, number> {
+  const sorted = lags
+    .flatMap(({ atMs, ms }) => (atMs >= fromMs && atMs < toMs ? [ms] : []))
+    .sort((a, b) => a - b)
   const at = (share: number): number => short(sorted[Math.floor((sorted.length - 1) * share)] ?? 0)
   const over = sorted.reduce((sum, ms) => sum + (ms > 1000 ? ms : 0), 0)
   const overSecondShare = short(over / (wallSeconds * 1000 - fromMs))
   return { p50: at(0.5), p99: at(0.99), max: at(1), overSecondShare, probes: sorted.length }
+}
+/** Of each minute, in which its event was acknowledged. */
+function lagByMinute(): Record<string, number>[] {
+  const minutes = Math.ceil(wallSeconds / 60)
+  return Array.from({ length: minutes }, (_, minute) => {
+    const { p50 = 0, p99 = 0, max = 0 } = lagFrom(minute * 60_000, (minute + 1) * 60_000)
+    return { p50, p99, max }
+  })
 }
 const memoryAt = (share: number): number => resident[Math.floor((resident.length - 1) * share)] ?? 0
 process.stdout.write(
@@ -186,6 +200,8 @@ process.stdout.write(
     ...(handOverMs === undefined ? {} : { leave: values.leave, handOverMs }),
     ...(databaseCosts === undefined ? {} : { database: databaseCosts }),
     ...(seconds > WARM_MS / 1000 ? { warmLagMs: lagFrom(WARM_MS) } : {}),
+    unansweredProbes: unanswered,
+    ...(seconds > WARM_MS / 1000 ? { lagMsByMinute: lagByMinute() } : {}),
     residentMiB: {
       quarter: memoryAt(0.25),
       half: memoryAt(0.5),
@@ -205,3 +221,7 @@ process.stdout.write(
     loadAverage: loadavg().map(short),
   })}\n`,
 )
+// Behind the report: what was not folded yet is folded now, which takes as long as it takes.
+for (const one of servers) await one.stop()
+await database?.stop()
+rmSync(directory, { recursive: true, force: true })
