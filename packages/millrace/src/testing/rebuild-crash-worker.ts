@@ -6,7 +6,7 @@
  */
 import { flushCompileCache } from 'node:module'
 import { fileURLToPath } from 'node:url'
-import { silentLogger, systemClock } from '@millrace/core'
+import { isError, silentLogger, systemClock } from '@millrace/core'
 import { openMillrace } from '../millrace.ts'
 import { nextApp } from './posts.ts'
 import { assertServed, commentsFrom, FOLD } from './rebuilt.ts'
@@ -32,9 +32,22 @@ async function send(): Promise<never> {
   }
 }
 
+/** The one that was killed has its build until the others no longer take it for alive. */
+async function start(): Promise<void> {
+  for (;;) {
+    try {
+      await rebuilds.start({ fold: FOLD, maxDifferences: Number.MAX_SAFE_INTEGER })
+      return
+    } catch (error) {
+      if (!isError(error, 'REBUILD_ELSEWHERE')) throw error
+      await rest()
+    }
+  }
+}
+
 async function rebuild(): Promise<never> {
   for (;;) {
-    await rebuilds.start({ fold: FOLD, maxDifferences: Number.MAX_SAFE_INTEGER })
+    await start()
     const { error } = await rebuilds.settled(FOLD)
     if (error !== undefined) throw new Error(error.message)
     await rebuilds.back(FOLD)

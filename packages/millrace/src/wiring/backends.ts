@@ -336,7 +336,16 @@ export async function openForBuilding(options: {
     const { openPostgresSnapshotStore } = await import('@millrace/store/postgres')
     const database = new Database({ url, logger })
     const log = await openPostgresLog({ database, clock, logger })
-    return { log, snapshots: openPostgresSnapshotStore(database) }
+    // Who says how far to read may have heard of an end before this thread has.
+    const read: EventLog['read'] = async request => {
+      const records = await log.read(request)
+      if (records.length > 0) return records
+      await log.refresh()
+      return await log.read(request)
+    }
+    const history: EventLog['history'] = request => log.history(request)
+    const reads = { read, history, ends: () => log.ends(), stats: () => log.stats() }
+    return { log: reads, snapshots: openPostgresSnapshotStore(database) }
   }
   const disk = openNodeDisk(data)
   const log = await openFileLogView({ disk, directory: 'log' })
