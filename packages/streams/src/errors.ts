@@ -147,7 +147,7 @@ export const streamsErrors = defineErrors({
     remedy: 'Name a range that begins before it ends.',
   },
   MOMENT_AHEAD: {
-    status: 400,
+    status: 409,
     retryable: false,
     message: 'The log has not come to {moment}.',
     remedy: 'Name a moment that has been; without one the answer is as of now.',

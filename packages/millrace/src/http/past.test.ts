@@ -75,7 +75,7 @@ describe('reads of the past over HTTP', () => {
     for (const [at, status, code] of [
       ['yesterday', 400, 'REQUEST_INVALID'],
       ['p1.cnViYmlzaA', 409, 'POSITION_INVALID'],
-      [String(nowMs + 1), 400, 'MOMENT_AHEAD'],
+      [String(nowMs + 1), 409, 'MOMENT_AHEAD'],
       ['1990-01-01T00:00:00Z', 404, 'MOMENT_EMPTY'],
     ] as const) {
       const answer = await send(url, `/v1/views/plays/k1?at=${at}`)
