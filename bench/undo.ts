@@ -1,0 +1,185 @@
+/**
+ * A ring of bots in the demo's history, taken back: how long the dry run, the retraction and its undo
+ * take until all views reflect them, and whether every fold then equals a rebuild of the same log, to
+ * the byte. Prints one JSON object.
+ *
+ *   node bench/undo.ts [--events 1000000] [--bots 500] [--acts 80] [--directory <where>]
+ *
+ * The bots watch `POISONED` clips over and over, spread over the last fifth of the history. Seconds
+ * are by the clock, with the processor time of the process beside them; the longest stall is of a
+ * timer that others would have had meanwhile.
+ */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { parseArgs } from 'node:util'
+import { createSeededRandom, silentLogger } from '@millrace/core'
+import type { LogRecord } from '@millrace/log'
+import { createAudience, type AudienceBatch } from '@millrace/sim/audience'
+import type { CorrectionAction, CorrectionSet } from '@millrace/streams'
+import { defineApp, openMillrace, type Millrace } from 'millrace'
+import { product } from '../apps/demo/src/app.ts'
+
+const { values } = parseArgs({
+  options: {
+    events: { type: 'string', default: '1000000' },
+    bots: { type: 'string', default: '500' },
+    acts: { type: 'string', default: '80' },
+    directory: { type: 'string', default: tmpdir() },
+  },
+})
+const EVENTS = Number(values.events)
+const BOTS = Number(values.bots)
+const ACTS = Number(values.acts)
+const POISONED = 20
+const PEOPLE = 20_000
+const CLIPS = 5_000
+const WAIT_MS = 3_600_000
+const ROWS_AT_ONCE = 5_000
+const random = createSeededRandom(3)
+const names = Array.from({ length: BOTS }, (_, bot) => `bot-${bot}`)
+/** How many of the ring's events come with a batch of the last fifth. */
+const SHARE = (BOTS * ACTS) / (EVENTS / 5)
+
+let left = BOTS * ACTS
+
+function ringWith(batch: AudienceBatch, done: number): unknown[] {
+  if (done < EVENTS * 0.8) return []
+  const count = Math.min(left, Math.ceil(batch.events.length * SHARE))
+  left -= count
+  return Array.from({ length: count }, (_, place) => ({
+    type: 'watched',
+    at: batch.events[place % batch.events.length]?.atMs,
+    data: {
+      viewer: names[Math.floor(random.next() * BOTS)],
+      clip: `clip-${1 + Math.floor(random.next() * POISONED)}`,
+      watchedMs: 60_000,
+    },
+  }))
+}
+
+async function fill(millrace: Millrace): Promise<number> {
+  const audience = createAudience({ seed: 11, people: PEOPLE, clips: CLIPS })
+  let done = 0
+  for await (const batch of audience.history({ eventsMax: EVENTS })) {
+    const put = (kind: string, id: string, at: number, attributes: object): object => ({
+      type: `${kind}.put`,
+      at,
+      data: { id, attributes },
+    })
+    const rows = [
+      ...batch.items.map(({ kind, id, data }) => put(kind, id, data.publishedAt, data)),
+      ...batch.people.map(({ id, data }) => put('person', id, data.joinedAt, data)),
+      ...batch.events.map(({ type, id, atMs, data }) => ({ type, id, at: atMs, data })),
+      ...ringWith(batch, done),
+    ]
+    done += batch.events.length
+    for (let at = 0; at < rows.length; at += ROWS_AT_ONCE) {
+      const part = rows.slice(at, at + ROWS_AT_ONCE).map(row => JSON.stringify(row))
+      const sent = await millrace.trackLines(Buffer.from(part.join('\n')), { isHistory: true })
+      if (sent.counts.appended !== part.length) throw new Error('events were refused')
+    }
+  }
+  return done
+}
+
+async function settle(millrace: Millrace): Promise<void> {
+  for (let before = -1, now = 0; before !== now;) {
+    before = now
+    await millrace.reached(new Map(millrace.log.ends()), { timeoutMs: WAIT_MS })
+    now = [...millrace.log.ends().values()].reduce((sum, end) => sum + end, 0)
+  }
+}
+
+async function ringOf(millrace: Millrace): Promise<LogRecord[]> {
+  const found: LogRecord[] = []
+  for await (const record of millrace.log.history({ stream: 'person', keys: names })) {
+    if (record.type === 'watched') found.push(record)
+  }
+  return found
+}
+
+interface Took {
+  readonly seconds: number
+  readonly cpuSeconds: number
+  readonly longestStallMs: number
+}
+
+async function timed<Value>(work: () => Promise<Value>): Promise<Took & { value: Value }> {
+  const stalls = monitorEventLoopDelay({ resolution: 1 })
+  stalls.enable()
+  const cpu = process.cpuUsage()
+  const startMs = performance.now()
+  const value = await work()
+  const seconds = (performance.now() - startMs) / 1000
+  const { user, system } = process.cpuUsage(cpu)
+  stalls.disable()
+  const short = (number: number): number => Number(number.toPrecision(3))
+  return {
+    value,
+    seconds: short(seconds),
+    cpuSeconds: short((user + system) / 1e6),
+    longestStallMs: short(stalls.max / 1e6),
+  }
+}
+
+/** The folds whose state is not what a rebuild gives, with how many keys differ. */
+async function unlikeRebuilds(millrace: Millrace): Promise<Record<string, number>> {
+  const unlike: Record<string, number> = {}
+  for (const { name } of millrace.streams.status()) {
+    const { different } = await millrace.streams.rebuild({ fold: name })
+    if (different.length > 0) unlike[name] = different.length
+  }
+  return unlike
+}
+
+const directory = mkdtempSync(join(values.directory, 'millrace-bench-'))
+const millrace = (await openMillrace({
+  app: defineApp(product),
+  data: directory,
+  logger: silentLogger,
+})) as unknown as Millrace
+const filled = await timed(() => fill(millrace))
+await settle(millrace)
+const selected = await timed(() => ringOf(millrace))
+const ring = selected.value
+const setOf = (action: CorrectionAction): CorrectionSet => ({
+  corrections: ring.map(({ id, stream, partition, offset }) => ({
+    id,
+    action,
+    place: { stream, partition, offset },
+  })),
+  reason: 'a ring of bots',
+  by: 'bench',
+})
+const { corrections } = millrace.streams
+const apply = (action: CorrectionAction): Promise<Took & { value: number }> =>
+  timed(async () => {
+    const { results } = await corrections.apply(setOf(action), { timeoutMs: WAIT_MS })
+    return results.filter(({ status }) => status === 'corrected').length
+  })
+const dryRun = await timed(() => corrections.affected(setOf('retract')))
+const applied = await apply('retract')
+const unlikeAfterApply = await unlikeRebuilds(millrace)
+const undone = await apply('restore')
+const unlikeAfterUndo = await unlikeRebuilds(millrace)
+await millrace.close()
+rmSync(directory, { recursive: true })
+const without = <Value>({ value: _, ...took }: Took & { value: Value }): Took => took
+process.stdout.write(
+  `${JSON.stringify({
+    bench: 'undo',
+    events: filled.value + ring.length,
+    retracted: applied.value,
+    restored: undone.value,
+    fillSeconds: filled.seconds,
+    select: without(selected),
+    dryRun: without(dryRun),
+    affected: dryRun.value.folds.map(({ fold, keys, records }) => ({ fold, keys, records })),
+    apply: without(applied),
+    undo: without(undone),
+    unlikeRebuilds: { afterApply: unlikeAfterApply, afterUndo: unlikeAfterUndo },
+    residentMiB: Math.round(process.memoryUsage().rss / 2 ** 20),
+  })}\n`,
+)
