@@ -99,8 +99,12 @@ export function amendmentEvent(
   }
 }
 
-/** The record with other data. */
-export function withData(record: LogRecord, data: unknown): LogRecord {
+/** The record with other data, which `payload` is the text of. */
+export function withData(
+  record: LogRecord,
+  data: unknown,
+  payload: Uint8Array = Buffer.from(JSON.stringify(data), 'utf8'),
+): LogRecord {
   return {
     tenant: record.tenant,
     stream: record.stream,
@@ -119,7 +123,7 @@ export function withData(record: LogRecord, data: unknown): LogRecord {
     isUnique: record.isUnique,
     headers: record.headers,
     sealed: record.sealed,
-    payload: Buffer.from(JSON.stringify(data), 'utf8'),
+    payload,
     data,
     memo: undefined,
   }

@@ -168,13 +168,14 @@ export class CorrectionRequests implements CorrectionControl {
       const after = action === 'correct' ? { action, source, data } : { action, source }
       return { entry, before, after }
     })
+    const changed = await corrector.changedBy(changes, originals)
     const folds: AffectedFold[] = []
     for (const runner of runners) {
       if (runner.definition.isRekeying === true) continue
       let found = 0
       const keys = new Set<string>()
       for (const { lane } of runner.lanes) {
-        const own = corrector.changesOf(runner, lane, changes, originals)
+        const own = corrector.changesOf(runner, lane, changed)
         found += own.length
         for (const key of keysOf(lane, own)) keys.add(key)
       }

@@ -20,7 +20,6 @@ import {
 import type { EventLog, NewEvent } from '@millrace/log'
 import { eventIdOf } from '../amendments.ts'
 import { errorText, type Beside, type Lane } from '../lane.ts'
-import { isInner } from '../reach.ts'
 import { refoldKeys } from '../rebuild.ts'
 import { retryParked, type RefoldPorts } from '../refold.ts'
 import type { Retries } from '../retries.ts'
@@ -28,17 +27,12 @@ import type { FoldRunner, LaneRunner } from '../runner.ts'
 import { Slices } from '../slices.ts'
 import type { TableWatch } from '../table-watch.ts'
 import type { CorrectionBook, CorrectionChange } from './book.ts'
+import { ChangedRecords } from './changed-records.ts'
 import { CORRECTIONS_STREAM, type EmissionMark } from './contract.ts'
 import { emissionChangesOf } from './emissions.ts'
 import { bringOn, invertOne, isBehind, keysOf } from './lane-changes.ts'
 import { batchesOf, correctionEvents } from './records.ts'
-import {
-  NOWHERE,
-  Originals,
-  recordChangesOf,
-  standInEventsOf,
-  type RecordChange,
-} from './originals.ts'
+import { NOWHERE, Originals, standInEventsOf, type RecordChange } from './originals.ts'
 
 /** What the corrector needs of the runtime. */
 export interface CorrectorPorts extends RefoldPorts {
@@ -90,6 +84,7 @@ export class Corrector {
   /** What was appended because of corrections. */
   #appended: Position = new Map()
   #originals: Originals
+  readonly #changed = new Map<string, Promise<ChangedRecords>>()
   #isReading = false
   #isClosed = false
 
@@ -115,12 +110,14 @@ export class Corrector {
         // Between the work on its state and that on its emissions it may not emit.
         laneRunner.owesEmissions ??= () => this.#isOwing(laneRunner)
         if (runner.definition.isRekeying === true) this.#ensureStandIns(runner, laneRunner)
-        else if (this.#isDue(laneRunner)) this.#start(runner, laneRunner, this.#correct)
+        else if (this.#isDue(runner, laneRunner)) this.#start(runner, laneRunner, this.#correct)
         else if (this.#owes(runner, laneRunner)) this.#start(runner, laneRunner, this.#follow)
         isBusy ||= this.#progress.has(laneRunner) || this.#ensuring.has(laneRunner)
       }
     }
-    if (!isBusy) this.#originals = new Originals(this.#ports.log)
+    if (isBusy) return
+    this.#originals = new Originals(this.#ports.log)
+    this.#changed.clear()
   }
 
   /** Nothing more is begun. */
@@ -179,20 +176,39 @@ export class Corrector {
     return byFold
   }
 
-  /** The records of a lane that changes touch; `originals` has those of the changed events. */
-  changesOf(
-    runner: FoldRunner,
-    lane: Lane,
-    changes: readonly CorrectionChange[],
-    originals: Originals,
-  ): readonly RecordChange[] {
-    const { source } = runner.definition
-    const emitters = isInner(source) ? this.#rekeyingTo(source) : []
-    const place = { source, partition: lane.partition }
-    return recordChangesOf(place, emitters, changes, originals).filter(
-      ({ before, after }) =>
-        (before !== undefined && lane.takes(before)) || (after !== undefined && lane.takes(after)),
-    )
+  /** What changes of corrections do, by the partition that has the records; `originals` has those of the events. */
+  changedBy(changes: readonly CorrectionChange[], originals: Originals): Promise<ChangedRecords> {
+    const { clock, sliceMs } = this.#ports
+    const emitters = this.#runners.filter(({ definition }) => definition.isRekeying === true)
+    return ChangedRecords.of(changes, originals, emitters, new Slices(clock, sliceMs))
+  }
+
+  /** The records of a lane that changes touch. */
+  changesOf({ definition }: FoldRunner, lane: Lane, changed: ChangedRecords): RecordChange[] {
+    return changed
+      .in(definition.source, lane.partition)
+      .filter(
+        ({ before, after }) =>
+          (before !== undefined && lane.takes(before)) ||
+          (after !== undefined && lane.takes(after)),
+      )
+  }
+
+  /** What the corrections between two positions do: found once for all lanes. */
+  #changedBetween(from: number, to: number): Promise<ChangedRecords> {
+    const name = `${from} ${to}`
+    const known = this.#changed.get(name)
+    if (known !== undefined) return known
+    const find = async (): Promise<ChangedRecords> => {
+      const changes = this.#ports.book.changes(from, to)
+      await this.#originals.load(changes.map(({ entry }) => entry))
+      return await this.changedBy(changes, this.#originals)
+    }
+    const found = find()
+    this.#changed.set(name, found)
+    // Whoever comes after a failure looks again.
+    found.catch(() => this.#changed.delete(name))
+    return found
   }
 
   /** Brings a build beside a lane to the corrections that the lane reflects: what they touch is stale. */
@@ -205,11 +221,11 @@ export class Corrector {
       const changes = book.changes(from, to)
       const originals = new Originals(this.#ports.log)
       await originals.load(changes.map(({ entry }) => entry))
+      const changed = await this.changedBy(changes, originals)
       if (laneRunner.lane.corrections.position !== to) continue
       // It was brought on with the lane meanwhile, or is now.
       if (lane.corrections.position === from) lane.corrections = lane.corrections.at(to)
-      for (const key of keysOf(lane, this.changesOf(runner, lane, changes, originals)))
-        stale.add(key)
+      for (const key of keysOf(lane, this.changesOf(runner, lane, changed))) stale.add(key)
       return
     }
   }
@@ -229,10 +245,24 @@ export class Corrector {
     }
   }
 
-  #isDue(laneRunner: LaneRunner): boolean {
+  #isDue(runner: FoldRunner, laneRunner: LaneRunner): boolean {
     const { lane, error } = laneRunner
     if (error !== undefined || this.#progress.has(laneRunner)) return false
-    return lane.corrections.position < this.#ports.book.position
+    if (lane.corrections.position >= this.#ports.book.position) return false
+    // Its keys would be folded again once for each lane whose emissions are corrected now.
+    return !this.#emittersTo(runner).some(emitter =>
+      emitter.lanes.some(other => this.#progress.has(other) || this.#owes(emitter, other)),
+    )
+  }
+
+  /** Folds with a state of their own that emit what a fold reads. */
+  #emittersTo({ definition: { source } }: FoldRunner): readonly FoldRunner[] {
+    return this.#runners.filter(
+      ({ definition }) =>
+        definition.isRekeying !== true &&
+        definition.source !== source &&
+        definition.targets?.includes(source) === true,
+    )
   }
 
   /** Work on a lane that stands still; it is gone on with after the log was away. */
@@ -270,9 +300,7 @@ export class Corrector {
     const { lane } = laneRunner
     const from = lane.corrections.position
     const to = book.position
-    const changes = book.changes(from, to)
-    await this.#originals.load(changes.map(({ entry }) => entry))
-    const found = this.changesOf(runner, lane, changes, this.#originals)
+    const found = this.changesOf(runner, lane, await this.#changedBetween(from, to))
     const keys = keysOf(lane, found)
     for (const key of keys) touched.add(key)
     job.keys = touched.size
@@ -360,9 +388,8 @@ export class Corrector {
     const { lane, writer } = laneRunner
     const from = this.#emittedTo(lane)
     const to = lane.corrections.position
-    const changes = book.changes(from, to)
-    await this.#originals.load(changes.map(({ entry }) => entry))
-    const keys = keysOf(lane, this.changesOf(runner, lane, changes, this.#originals))
+    const changed = await this.#changedBetween(from, to)
+    const keys = keysOf(lane, this.changesOf(runner, lane, changed))
     if (keys.size === 0) {
       this.#unchanged.set(lane, to)
       return

@@ -8,7 +8,7 @@ import type { EventLog, LogRecord, NewEvent } from '@millrace/log'
 import { withData } from '../amendments.ts'
 import { toEvent } from '../emission.ts'
 import type { FoldRunner } from '../runner.ts'
-import type { CorrectionChange, CorrectionEntry } from './book.ts'
+import type { CorrectionEntry } from './book.ts'
 import { CORRECTION_HEADER, type Correction } from './contract.ts'
 
 /** One record that a correction changes for a lane. */
@@ -29,6 +29,7 @@ const READ_RECORDS_MAX = 2_000
 export class Originals {
   readonly #log: Pick<EventLog, 'read'>
   readonly #known = new Map<CorrectionEntry, LogRecord>()
+  #turn: Promise<unknown> = Promise.resolve()
 
   constructor(log: Pick<EventLog, 'read'>) {
     this.#log = log
@@ -36,6 +37,13 @@ export class Originals {
 
   /** Makes sure that the records of events with a place are at hand. */
   async load(entries: readonly CorrectionEntry[]): Promise<void> {
+    // Many lanes ask for the same ones at once.
+    const turn = this.#turn.then(() => this.#load(entries))
+    this.#turn = turn.catch(() => undefined)
+    await turn
+  }
+
+  async #load(entries: readonly CorrectionEntry[]): Promise<void> {
     const groups = new Map<string, CorrectionEntry[]>()
     for (const entry of entries) {
       if (entry.place === undefined || this.#known.has(entry)) continue
@@ -124,55 +132,14 @@ function offsetOf({ place }: CorrectionEntry): number {
 
 /** A record that outlives the next read. */
 export function copyOf(record: LogRecord): LogRecord {
-  return { ...withData(record, record.data), payload: Buffer.from(record.payload) }
+  return withData(record, record.data, Buffer.from(record.payload))
 }
 
-/**
- * What corrections change for one partition of a fold, of the events whose records are at hand.
- * `emitters` are the re-keying folds that emit to its source.
- */
-export function recordChangesOf(
-  { source, partition }: { readonly source: string; readonly partition: number },
-  emitters: readonly FoldRunner[],
-  changes: readonly CorrectionChange[],
-  originals: Originals,
-): readonly RecordChange[] {
-  const found: RecordChange[] = []
-  for (const { entry, before, after } of changes) {
-    const origin = originals.of(entry)
-    if (origin === undefined) continue
-    if (origin.stream === source && origin.partition === partition) {
-      found.push({ before: asCorrected(origin, before), after: asCorrected(origin, after), origin })
-    }
-    for (const emitter of emitters) {
-      if (emitter.definition.source !== origin.stream) continue
-      const rekeyed = rekey(emitter, origin).filter(record => isAt(record, source, partition))
-      for (const record of rekeyed) {
-        found.push({
-          before: asCorrected(record, before),
-          after: asCorrected(record, after),
-          origin,
-        })
-      }
-      for (const [correction, side] of [
-        [before, 'before'],
-        [after, 'after'],
-      ] as const) {
-        for (const standIn of standInsOf(emitter, origin, correction)) {
-          if (!isAt(standIn, source, partition)) continue
-          found.push({ before: undefined, after: undefined, [side]: standIn, origin })
-        }
-      }
-    }
-  }
-  return found
-}
-
-function isAt(record: LogRecord, stream: string, partition: number): boolean {
-  return record.stream === stream && record.partition === partition
-}
-
-function asCorrected(record: LogRecord, correction: Correction | undefined): LogRecord | undefined {
+/** A record as it counts under a correction; undefined when it does not. */
+export function asCorrected(
+  record: LogRecord,
+  correction: Correction | undefined,
+): LogRecord | undefined {
   if (correction === undefined) return record
   return correction.action === 'correct' ? withData(record, correction.data) : undefined
 }
