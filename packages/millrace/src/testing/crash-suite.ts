@@ -148,20 +148,30 @@ async function killAgainAndAgain(
   assert.ok(ledger.acknowledged.size > 50 * rounds)
 }
 
-/** Registers the tests; `withData` runs each with an empty place of its own for data. */
+/**
+ * Registers the tests; `withData` runs each with an empty place of its own for data, where it can
+ * several at once: `places`.
+ */
 export function crashSuite(
   name: string,
   withData: (run: (directory: string) => Promise<void>) => Promise<void>,
+  { places = 1 } = {},
 ): void {
   describe(`a server under load, ${name}`, () => {
     it('that is killed keeps every acknowledged event, once, and its views', async t => {
       const seed = Number(process.env['MILLRACE_CRASH_SEED'] ?? 11)
       t.diagnostic(`seed ${seed}, ${ROUNDS} rounds`)
-      const random = createSeededRandom(seed)
-      for (let first = 0; first < ROUNDS; first += DIRECTORY_ROUNDS) {
-        const rounds = Math.min(DIRECTORY_ROUNDS, ROUNDS - first)
-        await withData(directory => killAgainAndAgain(directory, rounds, () => random.next()))
+      let taken = 0
+      const takeAll = async (): Promise<void> => {
+        while (taken < ROUNDS) {
+          const first = taken
+          taken += DIRECTORY_ROUNDS
+          const random = createSeededRandom(seed + first)
+          const rounds = Math.min(DIRECTORY_ROUNDS, ROUNDS - first)
+          await withData(directory => killAgainAndAgain(directory, rounds, () => random.next()))
+        }
       }
+      await Promise.all(Array.from({ length: places }, takeAll))
     })
 
     it('that is told to stop answers what it took, and loses nothing', () =>
