@@ -14,7 +14,7 @@ import { startServer, type ChildServer } from './testing/child.ts'
 import { openForTest } from './testing/clips.ts'
 import { send } from './testing/http.ts'
 
-const ROUNDS = Math.min(Number(process.env['MILLRACE_CRASH_RUNS'] ?? 3), 20)
+const ROUNDS = Math.min(Number(process.env['MILLRACE_CRASH_RUNS'] ?? 3), 10)
 const SEED = Number(process.env['MILLRACE_CRASH_SEED'] ?? 5)
 const ROWS = 1500
 const PATH = '/v1/changesets/all'
