@@ -81,6 +81,19 @@ export async function connect(context: CommandContext): Promise<Connection> {
   return openDirectory(context)
 }
 
+/** Works over a connection, which is closed whatever comes of it; refuses as `connect` does. */
+export async function withConnection<Value>(
+  context: CommandContext,
+  work: (connection: Connection) => Promise<Value>,
+): Promise<Value> {
+  const connection = await connect(context)
+  try {
+    return await work(connection)
+  } finally {
+    await connection.close()
+  }
+}
+
 /** A server that runs: on the port asked for, or of the data directory; undefined when none does. */
 export async function findServer(context: CommandContext): Promise<Server | undefined> {
   const { port, data } = context

@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import { connect } from '../connect.ts'
+import { withConnection } from '../connect.ts'
 import type { CommandContext } from '../context.ts'
 import { count, table, time } from '../output.ts'
 import type { Run } from '../run-command.ts'
@@ -64,14 +64,11 @@ async function listChanges(
   for (const [parameter, value] of Object.entries({ from, to, after })) {
     if (value !== undefined) query[parameter] = value
   }
-  const connection = await connect(context)
-  try {
-    const path = `/v1/views/${encodeURIComponent(name)}/${encodeURIComponent(key)}/changes`
+  const path = `/v1/views/${encodeURIComponent(name)}/${encodeURIComponent(key)}/changes`
+  await withConnection(context, async connection => {
     const { body } = await connection.request({ method: 'GET', path, query })
     context.output.result(body, textOf(body as ChangesJson, context.output.terminal.columns))
-  } finally {
-    await connection.close()
-  }
+  })
 }
 
 function textOf({ changes, next, isParked }: ChangesJson, columns: number): string {

@@ -5,7 +5,7 @@ import { pipeline } from 'node:stream/promises'
 import type { ChangesetView, DryRun, EntryView } from '@millrace/product'
 import { Option, type Command } from 'commander'
 import { readChangesetRows } from '../changeset-rows.ts'
-import { appOf, connect, type ApiRequest, type Connection } from '../connect.ts'
+import { appOf, withConnection, type ApiRequest, type Connection } from '../connect.ts'
 import type { CommandContext } from '../context.ts'
 import { cliErrors } from '../errors.ts'
 import { EXIT_PARTIAL } from '../exit-codes.ts'
@@ -202,18 +202,6 @@ const placeOf = (id: string): string => `/v1/changesets/${encodeURIComponent(id)
 function act(context: CommandContext, id: string, verb?: string, body?: unknown): Promise<void> {
   if (verb === undefined) return show(context, { method: 'GET', path: placeOf(id) })
   return show(context, { method: 'POST', path: `${placeOf(id)}/${verb}`, body })
-}
-
-async function withConnection(
-  context: CommandContext,
-  work: (connection: Connection) => Promise<void>,
-): Promise<void> {
-  const connection = await connect(context)
-  try {
-    await work(connection)
-  } finally {
-    await connection.close()
-  }
 }
 
 function show(context: CommandContext, request: ApiRequest): Promise<void> {

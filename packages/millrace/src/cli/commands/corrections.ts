@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import { connect, type ApiRequest } from '../connect.ts'
+import { withConnection, type ApiRequest } from '../connect.ts'
 import type { CommandContext } from '../context.ts'
 import { count, table, time } from '../output.ts'
 import type { Run } from '../run-command.ts'
@@ -43,13 +43,8 @@ export function addCorrections(program: Command, run: Run): void {
     .action(run<[string]>(show))
 }
 
-async function ask(context: CommandContext, request: ApiRequest): Promise<unknown> {
-  const connection = await connect(context)
-  try {
-    return (await connection.request(request)).body
-  } finally {
-    await connection.close()
-  }
+function ask(context: CommandContext, request: ApiRequest): Promise<unknown> {
+  return withConnection(context, async connection => (await connection.request(request)).body)
 }
 
 async function list(

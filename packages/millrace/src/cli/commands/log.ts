@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import { readMessages } from '../../client/event-stream.ts'
-import { connect, type Connection } from '../connect.ts'
+import { withConnection, type Connection } from '../connect.ts'
 import type { CommandContext } from '../context.ts'
 import { cliErrors } from '../errors.ts'
 import { bytes, count, cut, table, time } from '../output.ts'
@@ -61,18 +61,6 @@ export function addLog(program: Command, run: Run): void {
     .option('-f, --follow', 'go on until Ctrl+C; with --json one object a line')
     .option('--type <type>', 'only records of this type')
     .action(run<[string, TailOptions]>(tail))
-}
-
-async function withConnection(
-  context: CommandContext,
-  work: (connection: Connection) => Promise<void>,
-): Promise<void> {
-  const connection = await connect(context)
-  try {
-    await work(connection)
-  } finally {
-    await connection.close()
-  }
 }
 
 async function streamsOf(connection: Connection): Promise<readonly StreamJson[]> {
