@@ -200,9 +200,10 @@ export class Corrector {
     const known = this.#changed.get(name)
     if (known !== undefined) return known
     const find = async (): Promise<ChangedRecords> => {
+      const originals = this.#originals
       const changes = this.#ports.book.changes(from, to)
-      await this.#originals.load(changes.map(({ entry }) => entry))
-      return await this.changedBy(changes, this.#originals)
+      await originals.load(changes.map(({ entry }) => entry))
+      return await this.changedBy(changes, originals)
     }
     const found = find()
     this.#changed.set(name, found)
@@ -213,15 +214,11 @@ export class Corrector {
 
   /** Brings a build beside a lane to the corrections that the lane reflects: what they touch is stale. */
   async correctBeside(runner: FoldRunner, laneRunner: LaneRunner, beside: Beside): Promise<void> {
-    const { book } = this.#ports
     const { lane, stale } = beside
     for (;;) {
       const from = lane.corrections.position
       const to = laneRunner.lane.corrections.position
-      const changes = book.changes(from, to)
-      const originals = new Originals(this.#ports.log)
-      await originals.load(changes.map(({ entry }) => entry))
-      const changed = await this.changedBy(changes, originals)
+      const changed = await this.#changedBetween(from, to)
       if (laneRunner.lane.corrections.position !== to) continue
       // It was brought on with the lane meanwhile, or is now.
       if (lane.corrections.position === from) lane.corrections = lane.corrections.at(to)
