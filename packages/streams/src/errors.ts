@@ -177,6 +177,30 @@ export const streamsErrors = defineErrors({
     message: '{waiting} reads of the past wait already.',
     remedy: 'Try again in a moment, and ask for fewer at a time.',
   },
+  BRANCH_UNKNOWN: {
+    status: 404,
+    retryable: false,
+    message: 'There is no branch {branch}.',
+    remedy: 'Open one anew: it was thrown away, or nobody asked it anything for too long.',
+  },
+  BRANCH_INVALID: {
+    status: 400,
+    retryable: false,
+    message: 'The branch cannot be: {reason}.',
+    remedy: 'Change what is to be otherwise in it.',
+  },
+  BRANCH_TOO_LARGE: {
+    status: 422,
+    retryable: false,
+    message: 'The branch is too large: {cost}; the limit is {limit}.',
+    remedy: 'Change less in it, ask for less of it, or raise its limits.',
+  },
+  BRANCHES_FULL: {
+    status: 503,
+    retryable: true,
+    message: '{branches} branches are open already.',
+    remedy: 'Close one that nobody needs, or try again when one has expired.',
+  },
   SNAPSHOT_UNREADABLE: {
     status: 500,
     retryable: true,

@@ -63,6 +63,8 @@ export interface FoldShard {
    * may fold on while a snapshot is taken of it. Without it a shard with `advance` stands still.
    */
   readonly isSteadyInTime?: boolean
+  /** True when time alone changes nothing that is read or encoded of a key; so it is without `advance`. */
+  readonly isTimeless?: boolean
   /** Takes the effect of a record out again such that the bytes equal those of a fold without it; false when it cannot (the key is folded again). */
   invert?(record: LogRecord): boolean
   /** Folds a record at its place, whatever was folded since, such that the bytes equal those of a fold with it there; false when it cannot (the key is folded again). */

@@ -25,6 +25,21 @@ export {
   type CorrectionData,
   type Corrections,
 } from './corrections/contract.ts'
+export { createBranchViewReader, type BranchViewReader } from './branches/reader.ts'
+export type {
+  AddedEvent,
+  Branch,
+  BranchChanges,
+  Branches,
+  BranchEstimate,
+  BranchLimits,
+  BranchRequest,
+  BranchState,
+  CompareRequest,
+  EstimatedFold,
+  FieldDifference,
+  FoldDifferences,
+} from './branches/contract.ts'
 export type {
   AffectedFold,
   CorrectionControl,

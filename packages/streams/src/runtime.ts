@@ -8,6 +8,7 @@
 import { partitionName, type Position } from '@millrace/core'
 import type { EventLog, LogRecord } from '@millrace/log'
 import { Amendments, type Amendment } from './amendments.ts'
+import { OpenBranches } from './branches/branches.ts'
 import { CorrectionBook } from './corrections/book.ts'
 import { Corrector } from './corrections/corrector.ts'
 import { CorrectionRequests, type CorrectionControl } from './corrections/control.ts'
@@ -76,6 +77,7 @@ class Runtime implements Streams {
   readonly past: Past
   readonly rebuilds: Rebuilds
   readonly corrections: CorrectionControl
+  readonly branches: OpenBranches
   #stopListening: () => void = () => undefined
   #snapshotTimer: { cancel(): void } | undefined
   #isClosed = false
@@ -116,7 +118,10 @@ class Runtime implements Streams {
     const own = { book: corrections, watch: this.#watch, check: options.checkCorrection }
     this.#corrector = new Corrector({ ...shared, ...own, track }, this.#all)
     const asked = { ...shared, ...own, corrector: this.#corrector, runners: this.#all, reached }
-    this.corrections = new CorrectionRequests(asked)
+    const requests = new CorrectionRequests(asked)
+    this.corrections = requests
+    const runnerOf = (name: string): FoldRunner => this.#runner(name)
+    this.branches = new OpenBranches({ ...asked, requests, runnerOf })
     if (leases !== undefined) {
       this.#roles = new Roles({ ...shared, leases, amendments }, this.#all)
     }
@@ -311,6 +316,7 @@ class Runtime implements Streams {
 
   async close(): Promise<void> {
     if (this.#isClosed) return
+    this.branches.close()
     await this.rebuilds.close()
     await this.#follower?.close()
     await this.#catchUp()

@@ -2,6 +2,7 @@
 import type { Position } from '@millrace/core'
 import type { LogRecord } from '@millrace/log'
 import type { Amendment } from './amendments.ts'
+import type { Branches } from './branches/contract.ts'
 import type { CorrectionControl } from './corrections/control.ts'
 import type { FoldDefinition, FoldShard, ParkedInfo } from './fold.ts'
 import type { Past } from './past/past.ts'
@@ -77,6 +78,8 @@ export interface Streams {
   readonly past: Past
   /** Corrections of events: retracted, held, with other data, and taken back. */
   readonly corrections: CorrectionControl
+  /** Branches: what the folds would say if other things had happened. */
+  readonly branches: Branches
   /** Rebuilds of declared views beside the live ones, and the switch to them. */
   readonly rebuilds: Rebuilds
   /** Folds a range of a fold's source into a fresh state, beside the live one. Throws REPLAY_INVALID. */

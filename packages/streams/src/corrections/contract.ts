@@ -40,11 +40,19 @@ export const NO_CORRECTIONS: Corrections = {
   at: () => NO_CORRECTIONS,
 }
 
+/** Corrections of a branch: what it says of an event; null where nothing is in force, undefined where it says nothing. */
+export interface UpperCorrections {
+  of(record: LogRecord): Correction | null | undefined
+}
+
 /** Corrections of a branch above those of the live world: where both speak of an event, the upper one holds. */
-export function layerCorrections(below: Corrections, above: Pick<Corrections, 'of'>): Corrections {
+export function layerCorrections(below: Corrections, above: UpperCorrections): Corrections {
   return {
     position: below.position,
-    of: record => above.of(record) ?? below.of(record),
+    of: record => {
+      const upper = above.of(record)
+      return upper === undefined ? below.of(record) : (upper ?? undefined)
+    },
     at: position => layerCorrections(below.at(position), above),
   }
 }

@@ -118,7 +118,8 @@ const PROGRESS_MS = 200
 const SAMPLES_MAX = 20
 const FINDS_AT_ONCE = 64
 
-interface Plan {
+/** What a set means for the log as it is. */
+export interface CorrectionPlan {
   readonly results: readonly CorrectionResult[]
   readonly events: readonly CorrectedItem[]
   readonly records: ReadonlyMap<string, LogRecord>
@@ -140,7 +141,7 @@ export class CorrectionRequests implements CorrectionControl {
     } = {},
   ): Promise<{ readonly results: readonly CorrectionResult[]; readonly position: Position }> {
     const { log, clock, book } = this.#ports
-    const { results, events } = await this.#plan(set)
+    const { results, events } = await this.plan(set)
     const { changeset, reason, by } = set
     const facts = { ...(changeset === undefined ? {} : { changeset }), reason, by }
     const records = correctionEvents(facts, batchesOf(events), clock.nowMs(), book.position)
@@ -156,7 +157,7 @@ export class CorrectionRequests implements CorrectionControl {
     readonly folds: readonly AffectedFold[]
   }> {
     const { runners, corrector, book } = this.#ports
-    const { results, events, records } = await this.#plan(set)
+    const { results, events, records } = await this.plan(set)
     const originals = new Originals(this.#ports.log)
     const changes = events.map(({ action, event: { data, ...event } }): CorrectionChange => {
       const known = book.entry(event.id)
@@ -236,7 +237,8 @@ export class CorrectionRequests implements CorrectionControl {
     }
   }
 
-  async #plan({ corrections, reason, by }: CorrectionSet): Promise<Plan> {
+  /** What becomes of each correction of a set, with the records of the events; nothing is changed. Throws CORRECTION_INVALID. */
+  async plan({ corrections, reason, by }: CorrectionSet): Promise<CorrectionPlan> {
     const refuse = (why: string): never => {
       throw streamsErrors.create('CORRECTION_INVALID', { reason: why })
     }
@@ -247,7 +249,7 @@ export class CorrectionRequests implements CorrectionControl {
     if (ids.size < corrections.length) refuse('an event is named twice')
     const records = await this.#find(corrections)
     const results: CorrectionResult[] = []
-    const events: Plan['events'][number][] = []
+    const events: CorrectionPlan['events'][number][] = []
     for (const requested of corrections) {
       const { id, action, data } = requested
       const record = records.get(id)

@@ -35,9 +35,35 @@ export async function emissionChangesOf(
   keys: ReadonlySet<string>,
   { from, to }: { readonly from: number; readonly to: number },
 ): Promise<EmissionChanges> {
-  const appended: NewEvent[] = []
-  const corrected: { action: CorrectionAction; event: CorrectedEvent }[] = []
-  const compare = (before: readonly NewEvent[], after: readonly NewEvent[]): void => {
+  const found = new EmissionComparison(ports.book)
+  if (lane.shard.advance === undefined || lane.shard.isSteadyInTime === true) {
+    const endOf = (key: string): number => lane.parked.get(key)?.offset ?? lane.consumed
+    for (const key of keys) {
+      const [before, after] = [from, to].map(at => copyAt(lane.createBeside(), at)) as [Lane, Lane]
+      found.add(
+        await emittedBy(ports, before, key, endOf(key)),
+        await emittedBy(ports, after, key, endOf(key)),
+      )
+    }
+  } else {
+    // Timers fire in the name of the record that passed them, which may be of any key.
+    found.add(await emittedByAll(ports, lane, from), await emittedByAll(ports, lane, to))
+  }
+  return found
+}
+
+/** Gathers where emissions are not what they were. */
+export class EmissionComparison implements EmissionChanges {
+  readonly appended: NewEvent[] = []
+  readonly corrected: { action: CorrectionAction; event: CorrectedEvent }[] = []
+  readonly #book: Entries
+
+  constructor(book: Entries) {
+    this.#book = book
+  }
+
+  /** Compares what was emitted because of some records with what is emitted because of them now. */
+  add(before: readonly NewEvent[], after: readonly NewEvent[]): void {
     const places = new Map(before.map(event => [event.id, event]))
     for (const event of after) {
       const known = places.get(event.id)
@@ -45,28 +71,22 @@ export async function emissionChangesOf(
       if (known !== undefined && canonicalText(asText(known)) === canonicalText(asText(event)))
         continue
       if (known === undefined || isMoved(known, event)) {
-        if (known !== undefined) corrected.push(retraction(ports.book, known))
-        place(ports.book, known, event, { appended, corrected })
+        if (known !== undefined) this.corrected.push(retraction(this.#book, known))
+        place(this.#book, known, event, this)
       } else {
-        corrected.push(replacement(ports.book, known, event))
+        this.corrected.push(replacement(this.#book, known, event))
       }
     }
-    for (const event of places.values()) corrected.push(retraction(ports.book, event))
+    for (const event of places.values()) this.corrected.push(retraction(this.#book, event))
   }
-  if (lane.shard.advance === undefined || lane.shard.isSteadyInTime === true) {
-    for (const key of keys) {
-      compare(await emittedBy(ports, lane, key, from), await emittedBy(ports, lane, key, to))
-    }
-  } else {
-    // Timers fire in the name of the record that passed them, which may be of any key.
-    compare(await emittedByAll(ports, lane, from), await emittedByAll(ports, lane, to))
-  }
-  return { appended, corrected }
 }
+
+/** What is known of corrected events. */
+type Entries = Pick<CorrectionBook, 'entry'>
 
 /** Puts an emission on the log that is not there, or brings back the one that is there and retracted. */
 function place(
-  book: CorrectionBook,
+  book: Entries,
   before: NewEvent | undefined,
   event: NewEvent,
   {
@@ -81,12 +101,12 @@ function place(
 
 type Corrected = EmissionChanges['corrected'][number]
 
-function retraction(book: CorrectionBook, event: NewEvent): Corrected {
+function retraction(book: Entries, event: NewEvent): Corrected {
   const id = recordIdOf(book, event, event)
   return { action: 'retract', event: { id, ...factsOf(event) } }
 }
 
-function replacement(book: CorrectionBook, before: NewEvent, event: NewEvent): Corrected {
+function replacement(book: Entries, before: NewEvent, event: NewEvent): Corrected {
   const id = recordIdOf(book, before, event)
   return { action: 'correct', event: { id, ...factsOf(before), data: event.data } }
 }
@@ -95,7 +115,7 @@ function replacement(book: CorrectionBook, before: NewEvent, event: NewEvent): C
  * The id of the record of an emission: its own, if that was emitted under these keys. `original` is
  * what was emitted under its own id, where nothing was corrected yet that would tell.
  */
-function recordIdOf(book: CorrectionBook, original: NewEvent | undefined, event: NewEvent): string {
+function recordIdOf(book: Entries, original: NewEvent | undefined, event: NewEvent): string {
   const first = book.entry(event.id)?.emitted ?? original
   if (first === undefined || !isMoved(first, event)) return event.id
   const facts = JSON.stringify([event.id, keysOf(event), event.eventTimeMs])
@@ -132,18 +152,16 @@ function asText(event: NewEvent): unknown {
   return [event.eventTimeMs, keysOf(event), data]
 }
 
-/** What a key emits because of its records, by the corrections at a position. */
-async function emittedBy(
+/** What a key emits because of its records before `to`, as `copy`, an empty lane, folds them. */
+export async function emittedBy(
   ports: RefoldPorts,
-  lane: Lane,
+  copy: Lane,
   key: string,
-  position: number,
+  to: number,
 ): Promise<readonly NewEvent[]> {
-  const to = lane.parked.get(key)?.offset ?? lane.consumed
-  const { onFailure } = lane.definition
+  const { onFailure } = copy.definition
   const slices = new Slices(ports.clock, ports.sliceMs)
-  const copy = copyAt(lane.createBeside(), position)
-  const from = lane.options.from ?? 0
+  const from = copy.options.from ?? 0
   for await (const record of historyOf(ports.log, copy, key, from, to)) {
     const before = onFailure === 'pass' ? copy.shard.encodeKey(key) : undefined
     const count = copy.emitted.length

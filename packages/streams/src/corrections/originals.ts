@@ -200,7 +200,10 @@ function emissionsOf(emitter: FoldRunner, record: LogRecord, salt = ''): readonl
 }
 
 /** A record as it would be read, but for its offset and its own time, which nobody is asked for. */
-function recordOf(event: NewEvent, cause: LogRecord): LogRecord {
+export function recordOf(
+  event: NewEvent,
+  cause: Pick<LogRecord, 'tenant' | 'offset' | 'ingestTimeMs' | 'watermarkMs' | 'definition'>,
+): LogRecord {
   const { stream, type, key, id, eventTimeMs, data } = event
   return {
     tenant: cause.tenant,

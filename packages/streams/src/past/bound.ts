@@ -18,6 +18,8 @@ import { hopBefore, recordBefore, type Instant, type PastPorts } from './moment.
 export interface Bound {
   /** Records at or after this offset were not known. */
   readonly to: number
+  /** All records before this offset were known; of a stream from outside it is `to`. */
+  readonly known: number
   /** The watermark of the partition. */
   readonly watermarkMs: number
   /** True for a record before `to` that was known. */
@@ -40,7 +42,12 @@ export async function boundOf(
   const { source } = runner.definition
   const to = instant.position.get(partitionName(source, partition)) ?? 0
   const last = await recordBefore(ports.log, source, partition, to)
-  return { to, watermarkMs: last?.watermarkMs ?? Number.NEGATIVE_INFINITY, has: () => true }
+  return {
+    to,
+    known: to,
+    watermarkMs: last?.watermarkMs ?? Number.NEGATIVE_INFINITY,
+    has: () => true,
+  }
 }
 
 /** A record that a partition of the hop's source caused. */
@@ -71,7 +78,8 @@ class Hop {
     this.#stream = runner.definition.source
     this.#partition = partition
     this.#instant = instant
-    this.#end = log.ends().get(partitionName(this.#stream, partition)) ?? 0
+    const emitted = instant.emitted ?? log.ends()
+    this.#end = emitted.get(partitionName(this.#stream, partition)) ?? 0
     this.#generations = runner.lanes[0]?.lane.options.generations ?? new Set()
     this.#slices = new Slices(clock, sliceMs)
   }
@@ -94,7 +102,8 @@ class Hop {
       return cause !== undefined && record.offset < (ends[this.#placeOf(cause)] as number)
     }
     const to = Math.max(...ends)
-    return { to, watermarkMs: await this.#watermark(ends, has, sourceMs), has }
+    const known = Math.min(...ends)
+    return { to, known, watermarkMs: await this.#watermark(ends, has, sourceMs), has }
   }
 
   #causeOf(record: LogRecord): Cause | undefined {
@@ -114,7 +123,8 @@ class Hop {
     if (next === undefined) return this.#end
     const { ingestTimeMs: timeMs } = next
     // Nothing is emitted before its cause has arrived.
-    let low = await this.#log.seek({ stream: this.#stream, partition: this.#partition, timeMs })
+    const sought = { stream: this.#stream, partition: this.#partition, timeMs }
+    let low = Math.min(this.#end, await this.#log.seek(sought))
     let high = this.#end
     for (let jump = 0; low + jump < high; jump = Math.max(PROBE_RECORDS, jump * 2)) {
       const from = low + jump
@@ -177,7 +187,9 @@ class Hop {
     sourceMs: number,
   ): Promise<number> {
     const place = { stream: this.#stream, partition: this.#partition }
-    const start = await this.#log.seek({ ...place, timeMs: this.#instant.timeMs + 1 })
+    const { timeMs, emitted } = this.#instant
+    const start =
+      emitted === undefined ? await this.#log.seek({ ...place, timeMs: timeMs + 1 }) : this.#end
     const last = await recordBefore(this.#log, this.#stream, this.#partition, start)
     let watermarkMs = last?.watermarkMs ?? Number.NEGATIVE_INFINITY
     const to = Math.max(...ends)

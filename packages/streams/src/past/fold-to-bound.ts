@@ -7,7 +7,7 @@ import type { Bound } from './bound.ts'
 import type { PastPorts } from './moment.ts'
 
 /** True when the record at an offset, at which a key was parked, was known. */
-async function isKnown(
+export async function isKnown(
   { log }: PastPorts,
   { definition, partition }: Lane,
   bound: Bound,

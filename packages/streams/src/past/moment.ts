@@ -30,6 +30,8 @@ export interface PastPorts {
 export interface Instant {
   /** End offsets of the streams from outside; a missing one is 0. */
   readonly position: Position
+  /** End offsets of re-keyed streams behind which nothing counts, of a moment at which they were noted. */
+  readonly emitted?: Position
   /** When the newest of these records had arrived. */
   readonly timeMs: number
 }

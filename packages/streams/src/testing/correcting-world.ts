@@ -2,6 +2,7 @@
 import fc from 'fast-check'
 import type { NewEvent } from '@millrace/log'
 import type { CorrectionAction } from '../corrections/contract.ts'
+import type { RequestedCorrection } from '../corrections/control.ts'
 import { OracleWorld } from './oracle-world.ts'
 import { turn } from './world.ts'
 
@@ -50,16 +51,13 @@ export class CorrectingWorld extends OracleWorld {
     this.sent.push(...events.filter(({ partition }) => partition === undefined))
   }
 
-  async correct({
-    action,
-    clip,
-    friend,
-    ms,
-    isAwaited,
-    ...step
-  }: CorrectionCommand): Promise<void> {
+  /** The corrections of a command, of the events that were sent so far. */
+  correctionsOf(
+    step: Omit<CorrectionCommand, 'kind' | 'isAwaited'>,
+  ): readonly RequestedCorrection[] {
+    const { action, clip, friend, ms } = step
     const events = new Set(step.events.flatMap(at => this.sent.at(-1 - at) ?? []))
-    const corrections = [...events].map(({ id, type, key }) => ({
+    return [...events].map(({ id, type, key }) => ({
       id,
       action,
       data:
@@ -67,11 +65,14 @@ export class CorrectingWorld extends OracleWorld {
           ? { viewer: key, clip: `c${clip}`, friend: `p${friend}`, ms }
           : { id: key, attributes: { topic: `t${ms}` } },
     }))
-    const set = { corrections, reason: 'a test', by: 'nobody' }
+  }
+
+  async correct({ isAwaited, ...step }: CorrectionCommand): Promise<void> {
+    const set = { corrections: this.correctionsOf(step), reason: 'a test', by: 'nobody' }
     const applied = this.streams.corrections.apply(set)
     this.#applying.push(applied)
     applied.catch(() => undefined)
     if (isAwaited) await applied
-    for (let turns = ms; turns > 0; turns--) await turn()
+    for (let turns = step.ms; turns > 0; turns--) await turn()
   }
 }

@@ -52,6 +52,10 @@ export class PlainShard implements FoldShard, ReadableShard {
     return this.#timers === undefined
   }
 
+  get isTimeless(): boolean {
+    return this.#timers === undefined
+  }
+
   advance(watermarkMs: number, output: FoldOutput): void {
     if (watermarkMs > this.#watermarkMs) this.#watermarkMs = watermarkMs
     if (this.#timers !== undefined) this.#fireDue(this.#timers, output)

@@ -1,0 +1,180 @@
+/** One branch: see `contract.ts`. */
+import type { CorrectionResult, RequestedCorrection } from '../corrections/control.ts'
+import { streamsErrors } from '../errors.ts'
+import type { FoldShard } from '../fold.ts'
+import type { Places } from '../past/places.ts'
+import type { FoldRunner } from '../runner.ts'
+import { Slices } from '../slices.ts'
+import { canonicalText } from '../views/canonical.ts'
+import type { ChangedWorld } from './changed.ts'
+import type {
+  Branch,
+  BranchEstimate,
+  BranchLimits,
+  BranchState,
+  CompareRequest,
+  FieldDifference,
+  FoldDifferences,
+} from './contract.ts'
+import { differentFields } from './fields.ts'
+import type { Ground } from './ground.ts'
+import type { Overlay } from './overlay.ts'
+import { Work } from './work.ts'
+import type { KeyImage, Trunk, World } from './world.ts'
+
+/** What a branch is made of. */
+export interface BranchParts {
+  readonly id: string
+  readonly ground: Ground
+  readonly overlay: Overlay
+  readonly without: Trunk
+  readonly with: ChangedWorld
+  readonly requested: readonly RequestedCorrection[]
+  readonly results: readonly CorrectionResult[]
+  readonly estimate: BranchEstimate
+  readonly limits: BranchLimits
+  /** Shared by all branches. */
+  readonly places: Places
+  readonly runnerOf: (fold: string) => FoldRunner
+  /** Somebody asked it something. */
+  readonly onUse: () => void
+  readonly onClose: () => void
+}
+
+const SAMPLES_MAX = 20
+
+/** See the head of the file. */
+export class OpenBranch implements Branch {
+  readonly id: string
+  readonly position: Branch['position']
+  readonly results: readonly CorrectionResult[]
+  readonly estimate: BranchEstimate
+  /** Set by whoever throws it away. */
+  expiresAtMs = Infinity
+  readonly #parts: BranchParts
+  #isClosed = false
+  #turn: Promise<unknown> = Promise.resolve()
+
+  constructor(parts: BranchParts) {
+    this.#parts = parts
+    this.id = parts.id
+    this.position = parts.ground.instant.position
+    this.results = parts.results
+    this.estimate = parts.estimate
+  }
+
+  get overlay(): { readonly keys: number; readonly bytes: number } {
+    return this.#parts.overlay.size
+  }
+
+  async state<Shard extends FoldShard = FoldShard>({
+    fold,
+    key,
+  }: {
+    readonly fold: string
+    readonly key: string
+  }): Promise<BranchState<Shard>> {
+    const runner = this.#parts.runnerOf(fold)
+    const { with: world } = this.#parts
+    return await this.#inTurn(async work => {
+      await world.settle(runner, work)
+      const image = await world.state(runner, key, work)
+      const { isParked, watermarkMs } = image
+      return { shard: world.shardOf(runner, key, image) as Shard, isParked, watermarkMs }
+    })
+  }
+
+  async compare({ folds, samplesMax = SAMPLES_MAX, onDifference }: CompareRequest = {}): Promise<
+    readonly FoldDifferences[]
+  > {
+    const { ground, runnerOf } = this.#parts
+    const runners =
+      folds?.map(runnerOf) ??
+      ground.ports.runners.filter(({ definition }) => definition.readKey !== undefined)
+    return await this.#inTurn(async work => {
+      const compared: FoldDifferences[] = []
+      for (const runner of runners) {
+        compared.push(await this.#compareFold(runner, work, samplesMax, onDifference))
+      }
+      return compared
+    })
+  }
+
+  corrections(): { readonly corrections: readonly RequestedCorrection[] } {
+    return { corrections: this.#parts.requested }
+  }
+
+  close(): void {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    this.#parts.onClose()
+  }
+
+  /** One question after the other: what one finds out the next one knows. */
+  async #inTurn<T>(ask: (work: Work) => Promise<T>): Promise<T> {
+    this.#assertOpen()
+    const { limits, onUse, places } = this.#parts
+    const turn = this.#turn.then(async () => {
+      this.#assertOpen()
+      onUse()
+      return await places.run(() => ask(new Work(limits.recordsMax)))
+    })
+    this.#turn = turn.catch(() => undefined)
+    return await turn.finally(onUse)
+  }
+
+  #assertOpen(): void {
+    if (this.#isClosed) throw streamsErrors.create('BRANCH_UNKNOWN', { branch: this.id })
+  }
+
+  async #compareFold(
+    runner: FoldRunner,
+    work: Work,
+    samplesMax: number,
+    onDifference: CompareRequest['onDifference'],
+  ): Promise<FoldDifferences> {
+    const { without, with: changed, ground } = this.#parts
+    await changed.settle(runner, work)
+    const slices = new Slices(ground.ports.clock, ground.ports.sliceMs)
+    const counts = { changed: 0, added: 0, removed: 0 }
+    const fields = new Map<string, number>()
+    const samples: FieldDifference[] = []
+    const keys = [...(await changed.touched(runner))].sort()
+    for (const key of keys) {
+      const before = valueIn(without, runner, key, await without.state(runner, key, work))
+      const after = valueIn(changed, runner, key, await changed.state(runner, key, work))
+      await slices.pause()
+      if (canonicalText([before]) === canonicalText([after])) continue
+      counts[before === undefined ? 'added' : after === undefined ? 'removed' : 'changed'] += 1
+      const different = differentFields(before, after)
+      for (const name of new Set(different.map(({ field }) => field.replace(/\[\d+\]/g, '[]')))) {
+        fields.set(name, (fields.get(name) ?? 0) + 1)
+      }
+      for (const field of different) {
+        const difference = { fold: runner.name, key, ...field }
+        if (samples.length < samplesMax) samples.push(difference)
+        await onDifference?.(difference)
+      }
+    }
+    return {
+      fold: runner.name,
+      keys: keys.length,
+      ...counts,
+      fields: Object.fromEntries([...fields].sort()),
+      samples,
+    }
+  }
+}
+
+/** What a read of a key gives; of a fold that has no reads what it keeps, where that is JSON. */
+function valueIn(world: World, runner: FoldRunner, key: string, image: KeyImage): unknown {
+  if (image.bytes === undefined) return undefined
+  const { readKey } = world.definitionOf(runner)
+  if (readKey !== undefined) return readKey(world.shardOf(runner, key, image), key)
+  const bytes = Buffer.from(image.bytes)
+  try {
+    return JSON.parse(bytes.toString('utf8'))
+  } catch {
+    return bytes.toString('base64')
+  }
+}

@@ -1,0 +1,373 @@
+/** The world with the changes of a branch: which records and keys they touch, and the states of these. */
+import { partitionName } from '@millrace/core'
+import type { LogRecord } from '@millrace/log'
+import { eventIdOf } from '../amendments.ts'
+import type { CorrectionChange } from '../corrections/book.ts'
+import {
+  CORRECTION_HEADER,
+  layerCorrections,
+  type Correction,
+  type Corrections,
+  type UpperCorrections,
+} from '../corrections/contract.ts'
+import { ChangedRecords } from '../corrections/changed-records.ts'
+import { keysOf } from '../corrections/lane-changes.ts'
+import { NOWHERE, rekey, type Originals, type RecordChange } from '../corrections/originals.ts'
+import type { FoldDefinition, FoldShard } from '../fold.ts'
+import { OUTSIDE } from '../generations.ts'
+import { streamsErrors } from '../errors.ts'
+import { upstreamOf } from '../reach.ts'
+import type { FoldRunner } from '../runner.ts'
+import { Slices } from '../slices.ts'
+import { ADDED_FROM } from './added.ts'
+import { effectOf, type Effect } from './effects.ts'
+import type { Ground } from './ground.ts'
+import { World, type ImageCache, type KeyImage, type Trunk } from './world.ts'
+import type { Work } from './work.ts'
+
+/** Folds that feed each other are followed so often. */
+const ROUNDS_MAX = 64
+
+/** What is otherwise, as far as it does not follow. */
+export interface RequestedChanges {
+  readonly corrections: readonly CorrectionChange[]
+  /** The records of their events. */
+  readonly originals: Originals
+  readonly events: readonly LogRecord[]
+  readonly definitions: ReadonlyMap<string, FoldDefinition>
+  /** The source of its corrections. */
+  readonly source: string
+}
+
+/** What is otherwise for one lane. */
+interface LanePlan {
+  /** Of records that are in the log, by key. */
+  readonly changes: ReadonlyMap<string, readonly RecordChange[]>
+  /** Records that are not, in their order. */
+  readonly added: readonly LogRecord[]
+  /** The keys of both. */
+  readonly keys: ReadonlySet<string>
+}
+
+/** See the head of the file. */
+export class ChangedWorld extends World {
+  readonly #trunk: Trunk
+  readonly #requested: RequestedChanges
+  readonly #effects = new Map<FoldRunner, Effect>()
+  readonly #settled = new Set<FoldRunner>()
+  /** What its corrections do to records of the log. */
+  #changed: Promise<ChangedRecords> | undefined
+  readonly #plans = new Map<string, LanePlan>()
+  readonly #touched = new Map<FoldRunner, ReadonlySet<string>>()
+  #corrections: Corrections
+
+  constructor(ground: Ground, cache: ImageCache, trunk: Trunk, requested: RequestedChanges) {
+    super(ground, cache, 'with')
+    this.#trunk = trunk
+    this.#requested = requested
+    this.#corrections = this.#layered()
+  }
+
+  get corrections(): Corrections {
+    return this.#corrections
+  }
+
+  definitionOf(runner: FoldRunner): FoldDefinition {
+    return this.#requested.definitions.get(runner.name) ?? this.ground.definitionOf(runner)
+  }
+
+  /** True when another definition takes the place of a fold's: any of its keys may differ. */
+  isReplaced(runner: FoldRunner): boolean {
+    return this.#requested.definitions.has(runner.name)
+  }
+
+  async addedTo(runner: FoldRunner, partition: number): Promise<readonly LogRecord[]> {
+    return (await this.planOf(runner, partition)).added
+  }
+
+  liveRow(table: FoldRunner, id: string): FoldShard | undefined {
+    // Its plan is there: it was asked for before the fold began.
+    return this.#touched.get(table)?.has(id) === true ? undefined : this.#trunk.liveRow(table, id)
+  }
+
+  override async prepareTables(runner: FoldRunner): Promise<void> {
+    await super.prepareTables(runner)
+    for (const table of this.tablesOf(runner)) await this.touched(table)
+  }
+
+  /** Finds out what follows for a fold from the emissions of others. */
+  async settle(runner: FoldRunner, work: Work): Promise<void> {
+    const { runners } = this.ground.ports
+    const all = upstreamOf([runner, ...this.tablesOf(runner)], runners)
+    const emitters = all.filter(
+      ({ definition }) => definition.isRekeying !== true && definition.causeOf === undefined,
+    )
+    const due = new Set(emitters.filter(emitter => !this.#settled.has(emitter)))
+    for (let round = 0; due.size > 0 && round < ROUNDS_MAX; round++) {
+      const emitter = emitters.find(each => due.has(each)) as FoldRunner
+      due.delete(emitter)
+      const before = this.#effects.get(emitter)
+      const worlds = { without: this.#trunk, with: this, source: this.#requested.source }
+      const after = await effectOf(worlds, emitter, await this.touched(emitter), work)
+      this.#settled.add(emitter)
+      if (before?.text === after.text || (before === undefined && after.isEmpty)) continue
+      this.#effects.set(emitter, after)
+      this.#changed = undefined
+      this.#plans.clear()
+      this.#touched.clear()
+      this.#corrections = this.#layered()
+      for (const other of emitters) {
+        const isTaken =
+          (await this.#takes(other, after)) ||
+          (before !== undefined && (await this.#takes(other, before)))
+        if (!isTaken) continue
+        this.#settled.delete(other)
+        due.add(other)
+      }
+    }
+    if (due.size === 0) return
+    const folds = [...due].map(({ name }) => name).join(', ')
+    throw streamsErrors.create('BRANCH_INVALID', {
+      reason: `what follows from it has no end in ${folds}: they feed each other`,
+    })
+  }
+
+  /** The keys of a fold that the changes touch, known effects included. */
+  async touched(runner: FoldRunner): Promise<ReadonlySet<string>> {
+    const known = this.#touched.get(runner)
+    if (known !== undefined) return known
+    const keys = new Set<string>()
+    for (const { lane } of runner.lanes) {
+      for (const key of (await this.planOf(runner, lane.partition)).keys) keys.add(key)
+    }
+    for (const table of this.tablesOf(runner)) {
+      for (const id of await this.touched(table)) {
+        for (const key of this.#readersOf(runner, table, id)) keys.add(key)
+      }
+    }
+    if (this.isReplaced(runner)) {
+      for (const { lane } of runner.lanes) for (const key of lane.shard.keys()) keys.add(key)
+    }
+    this.#touched.set(runner, keys)
+    return keys
+  }
+
+  /** How many records in the log count otherwise for a fold, and how many are added. */
+  async countOf(runner: FoldRunner): Promise<number> {
+    let count = 0
+    for (const { lane } of runner.lanes) {
+      const { changes, added } = await this.planOf(runner, lane.partition)
+      count += added.length
+      for (const own of changes.values()) count += own.length
+    }
+    return count
+  }
+
+  endOf(): number {
+    return Infinity
+  }
+
+  /** True when the live state of a key can be brought on without its history. */
+  async isBroughtOn(runner: FoldRunner, key: string): Promise<boolean> {
+    if (this.isReplaced(runner)) return false
+    const plan = await this.planOf(runner, runner.laneOf(key).lane.partition)
+    return plan.keys.has(key) && (await this.#broughtOn(runner, key, plan)) !== undefined
+  }
+
+  async state(runner: FoldRunner, key: string, work: Work): Promise<KeyImage> {
+    if (this.isReplaced(runner)) return await this.folded(runner, key, work, true)
+    const { partition } = runner.laneOf(key).lane
+    const plan = await this.planOf(runner, partition)
+    const touched = await this.touched(runner)
+    if (plan.keys.has(key)) {
+      const brought = await this.#broughtOn(runner, key, plan)
+      return brought ?? (await this.folded(runner, key, work, true))
+    }
+    if (touched.has(key)) return await this.folded(runner, key, work, true)
+    const live = await this.live(runner, key)
+    if (live !== undefined) return live
+    // Which rows it had read there is not known any more.
+    return (await this.#hasTouchedRows(runner))
+      ? await this.folded(runner, key, work, false)
+      : await this.#trunk.state(runner, key, work)
+  }
+
+  async planOf(runner: FoldRunner, partition: number): Promise<LanePlan> {
+    const name = `${runner.name}/${partition}`
+    const known = this.#plans.get(name)
+    if (known !== undefined) return known
+    const { source } = runner.definition
+    this.#changed ??= this.#changedBy(this.#corrected())
+    const added = this.#additionsTo(source, [
+      ...this.#requested.events,
+      ...[...this.#effects.values()].flatMap(each => each.added),
+    ])
+    const own = [
+      ...(await this.#changed).in(source, partition),
+      ...added.filter(({ after }) => after?.partition === partition),
+    ]
+    const plan = own.length === 0 ? NO_PLAN : await this.#createPlan(runner, partition, own)
+    this.#plans.set(name, plan)
+    return plan
+  }
+
+  async #createPlan(
+    runner: FoldRunner,
+    partition: number,
+    found: readonly RecordChange[],
+  ): Promise<LanePlan> {
+    const { watermarkMs } = await this.ground.bound(runner, partition)
+    const changes = new Map<string, RecordChange[]>()
+    const added: LogRecord[] = []
+    const keys = new Set<string>()
+    const lane = this.createLane(runner, partition)
+    for (const change of found) {
+      if (this.#isAdded(change)) {
+        const record = change.after as LogRecord
+        if (!lane.takes(record)) continue
+        const offset = ADDED_FROM + added.length
+        const own = { ...record, offset, watermarkMs, memo: undefined }
+        added.push(own)
+        for (const key of lane.keysOf(own)) keys.add(key)
+        continue
+      }
+      for (const key of keysOf(lane, [change])) {
+        const own = changes.get(key)
+        if (own === undefined) changes.set(key, [change])
+        else own.push(change)
+        keys.add(key)
+      }
+    }
+    return { changes, added, keys }
+  }
+
+  #changedBy(corrections: readonly CorrectionChange[]): Promise<ChangedRecords> {
+    const { runners, clock, sliceMs } = this.ground.ports
+    const emitters = runners.filter(({ definition }) => definition.isRekeying === true)
+    const slices = new Slices(clock, sliceMs)
+    return ChangedRecords.of(corrections, this.#requested.originals, emitters, slices)
+  }
+
+  /** What records that are in no log are in a stream: themselves, or re-keyed. */
+  #additionsTo(source: string, records: readonly LogRecord[]): readonly RecordChange[] {
+    const emitters = this.ground.ports.runners.filter(
+      ({ definition }) =>
+        definition.isRekeying === true && definition.targets?.includes(source) === true,
+    )
+    return records.flatMap(record => {
+      const rekeyed = emitters
+        .filter(({ definition }) => definition.source === record.stream)
+        .flatMap(emitter => rekey(emitter, record))
+      return [record, ...rekeyed].filter(({ stream }) => stream === source).map(addition)
+    })
+  }
+
+  #corrected(): readonly CorrectionChange[] {
+    const effects = [...this.#effects.values()].flatMap(({ corrections }) => corrections)
+    return [...this.#requested.corrections, ...effects]
+  }
+
+  #isAdded({ before, after, origin }: RecordChange): boolean {
+    if (origin.offset >= ADDED_FROM) return true
+    return before === undefined && after?.headers[CORRECTION_HEADER] === this.#requested.source
+  }
+
+  #layered(): Corrections {
+    return layerCorrections(this.ground.corrections, new Layer(this.#corrected()))
+  }
+
+  /** True when a fold takes something of what is emitted otherwise. */
+  async #takes(runner: FoldRunner, { corrections, added }: Effect): Promise<boolean> {
+    const { source } = runner.definition
+    const changed = await this.#changedBy(corrections)
+    const additions = this.#additionsTo(source, added)
+    return runner.lanes.some(({ lane }) =>
+      [...changed.in(source, lane.partition), ...additions].some(({ before, after }) =>
+        [before, after].some(record => record !== undefined && lane.takes(record)),
+      ),
+    )
+  }
+
+  #readersOf(runner: FoldRunner, table: FoldRunner, id: string): Iterable<string> {
+    return this.kindsOf(table).flatMap(kind =>
+      runner.lanes.flatMap(({ lane }) => [
+        ...(lane.shard.readersOf?.(kind, id, Number.NEGATIVE_INFINITY) ?? []),
+      ]),
+    )
+  }
+
+  async #hasTouchedRows(runner: FoldRunner): Promise<boolean> {
+    for (const table of this.tablesOf(runner)) {
+      if ((await this.touched(table)).size > 0) return true
+    }
+    return false
+  }
+
+  /** The live state with what is otherwise taken out and put in, where the shard can do that to the byte. */
+  async #broughtOn(
+    runner: FoldRunner,
+    key: string,
+    { changes, added }: LanePlan,
+  ): Promise<KeyImage | undefined> {
+    const { lane: live } = runner.laneOf(key)
+    if (this.tablesOf(runner).length > 0 || live.options.amendments.size > 0) return undefined
+    const image = await this.live(runner, key)
+    if (image === undefined || image.isParked) return undefined
+    const lane = this.createLane(runner, live.partition)
+    const { shard } = lane
+    if (image.shared !== undefined) shard.decodeShared?.(image.shared)
+    if (image.bytes !== undefined) shard.decodeKey(key, image.bytes)
+    lane.watermarkMs = image.watermarkMs
+    try {
+      for (const change of changes.get(key) ?? []) {
+        if (!isFolded(change)) return undefined
+        const { before, after } = change
+        const [isOut, isIn] = [before, after].map(
+          record => record !== undefined && lane.takes(record),
+        )
+        if (isOut && shard.invert?.(before as LogRecord) !== true) return undefined
+        if (isIn && shard.insert?.(after as LogRecord) !== true) return undefined
+      }
+      for (const record of added) if (lane.keysOf(record).includes(key)) lane.foldOne(record)
+    } catch {
+      // Its history tells.
+      return undefined
+    }
+    return { ...image, bytes: shard.encodeKey(key) }
+  }
+}
+
+/** What is in force in place of what the log says, by place and by cause. */
+class Layer implements UpperCorrections {
+  readonly #byId = new Map<string, Correction | null>()
+  readonly #byPlace = new Map<string, Map<number, Correction | null>>()
+
+  constructor(changes: readonly CorrectionChange[]) {
+    for (const { entry, after = null } of changes) {
+      this.#byId.set(entry.id, after)
+      if (entry.place === undefined) continue
+      const name = partitionName(entry.stream, entry.place.partition)
+      const places = this.#byPlace.get(name) ?? new Map<number, Correction | null>()
+      this.#byPlace.set(name, places.set(entry.place.offset, after))
+    }
+  }
+
+  of(record: LogRecord): Correction | null | undefined {
+    if (this.#byId.size === 0) return undefined
+    if (record.generation !== OUTSIDE) return this.#byId.get(eventIdOf(record))
+    return this.#byPlace.get(partitionName(record.stream, record.partition))?.get(record.offset)
+  }
+}
+
+function addition(record: LogRecord): RecordChange {
+  return { before: undefined, after: record, origin: record }
+}
+
+/** True when the record of a change is certain to be in the log, and not to be one that stands in for another. */
+function isFolded({ before, after, origin }: RecordChange): boolean {
+  if (origin.offset === NOWHERE) return false
+  const record = (before ?? after) as LogRecord
+  return record.stream === origin.stream || record.isUnique
+}
+
+const NO_PLAN: LanePlan = { changes: new Map(), added: [], keys: new Set() }

@@ -1,0 +1,159 @@
+/**
+ * Branches: what the folds would say if other things had happened, or if they were other folds.
+ *
+ * Promise: a branch is the log up to a position with changes of its own. It reads the live state
+ * where that is still what it was at the position and no change touches it; a key that differs is
+ * folded when it is asked for, and kept in an overlay of bounded size. Nothing of it reaches the log
+ * or the live state, and nothing that happens later reaches it (docs/adr/0019-branches.md).
+ */
+import type { Position } from '@millrace/core'
+import type {
+  CorrectionResult,
+  CorrectionSet,
+  RequestedCorrection,
+} from '../corrections/control.ts'
+import type { FoldDefinition, FoldShard } from '../fold.ts'
+import type { Moment } from '../past/moment.ts'
+
+/** An event that did not happen. It stands at the end of its partition, at the time of that: it passes no time, and it is history, so that it is never late. */
+export interface AddedEvent {
+  /** A stream of events from outside. */
+  readonly stream: string
+  readonly type: string
+  readonly key: string
+  /** One that the log does not know. Default: derived from the rest. */
+  readonly id?: string
+  readonly eventTimeMs: number
+  readonly data: unknown
+}
+
+/** What is otherwise in a branch. */
+export interface BranchChanges {
+  readonly corrections?: readonly RequestedCorrection[]
+  readonly events?: readonly AddedEvent[]
+  /** Folds with other code, in place of those that have their names: of the same source and targets. */
+  readonly definitions?: readonly FoldDefinition[]
+}
+
+/** What a branch may cost. */
+export interface BranchLimits {
+  /** Records that a read, or a comparison, may fold. Default 5,000,000. */
+  readonly recordsMax: number
+  /** Bytes of the overlay; what was not asked for longest is forgotten, and folded anew when it is. Default 64 MiB. */
+  readonly bytesMax: number
+}
+
+/** What is asked for. */
+export interface BranchRequest {
+  /** Default: now. */
+  readonly at?: Moment
+  readonly changes: BranchChanges
+  readonly limits?: Partial<BranchLimits>
+  /** It is thrown away when nobody asked it anything for so long. Default: 15 minutes. */
+  readonly idleMs?: number
+  /** How long to wait for folds that have not come to the position. Default 5,000. */
+  readonly timeoutMs?: number
+}
+
+/** What one fold has to do with the changes, before those that follow from emissions. */
+export interface EstimatedFold {
+  readonly fold: string
+  /** Keys that the changes touch. */
+  readonly keys: number
+  /** About how many records have to be folded for these keys, at most. */
+  readonly records: number
+  /** About how many bytes the states of these keys take. */
+  readonly bytes: number
+  /** True when it emits, and so changes more than is counted here. */
+  readonly emits: boolean
+}
+
+/** What reading all that differs would cost. */
+export interface BranchEstimate {
+  readonly keys: number
+  readonly records: number
+  readonly bytes: number
+  readonly folds: readonly EstimatedFold[]
+}
+
+/** The state of one key in a branch. */
+export interface BranchState<Shard extends FoldShard = FoldShard> {
+  /** Holds this key alone. */
+  readonly shard: Shard
+  /** True when the key waits there for a repair. */
+  readonly isParked: boolean
+  /** Watermark of the key's partition at the position. */
+  readonly watermarkMs: number
+}
+
+/** A field of a key's value that is not the same. */
+export interface FieldDifference {
+  readonly fold: string
+  readonly key: string
+  /** Names joined by dots, numbers in brackets; empty for a value that has no fields. */
+  readonly field: string
+  /** JSON values, without the changes and with them; absent where there is none. */
+  readonly before?: unknown
+  readonly after?: unknown
+}
+
+/** How the values of one fold differ. */
+export interface FoldDifferences {
+  readonly fold: string
+  /** Keys looked at: all that can differ. */
+  readonly keys: number
+  readonly changed: number
+  /** Keys with values in the branch alone, and without it alone. */
+  readonly added: number
+  readonly removed: number
+  /** In how many keys each field differs; numbers in brackets are left out. */
+  readonly fields: Readonly<Record<string, number>>
+  readonly samples: readonly FieldDifference[]
+}
+
+/** What of a branch is compared. */
+export interface CompareRequest {
+  /** Default: all declared views. */
+  readonly folds?: readonly string[]
+  /** Samples of each fold. Default 20. */
+  readonly samplesMax?: number
+  /** Hears of every difference, in the order of the folds; it is waited for. */
+  readonly onDifference?: (difference: FieldDifference) => void | Promise<void>
+}
+
+/** See the head of the file. Every method throws BRANCH_UNKNOWN when it is closed, BRANCH_TOO_LARGE when it would cost more than its limits, PAST_BUSY when too many questions to branches wait. */
+export interface Branch {
+  readonly id: string
+  /** Where it leaves the live world, in terms of the streams from outside. */
+  readonly position: Position
+  /** What became of each correction that was asked for. */
+  readonly results: readonly CorrectionResult[]
+  readonly estimate: BranchEstimate
+  /** When it is thrown away unless somebody asks before; milliseconds on the monotonic clock. */
+  readonly expiresAtMs: number
+  /** Keys in the overlay, and their bytes. */
+  readonly overlay: { readonly keys: number; readonly bytes: number }
+  /** The state of a key. */
+  state<Shard extends FoldShard = FoldShard>(request: {
+    readonly fold: string
+    readonly key: string
+  }): Promise<BranchState<Shard>>
+  /** The world with the changes beside that without them, both at the position: what came later is no difference. */
+  compare(request?: CompareRequest): Promise<readonly FoldDifferences[]>
+  /** Its corrections, to be applied to the live world; other changes cannot be. */
+  corrections(): Pick<CorrectionSet, 'corrections'>
+  close(): void
+}
+
+/** The branches of a runtime: several at once, each on its own. */
+export interface Branches {
+  /**
+   * Throws MOMENT_AHEAD, POSITION_NOT_REACHED; BRANCH_INVALID for changes that cannot be;
+   * BRANCH_TOO_LARGE, with the estimate, when reading what differs would cost more than the limits;
+   * BRANCHES_FULL.
+   */
+  open(request: BranchRequest): Promise<Branch>
+  /** Throws BRANCH_UNKNOWN. */
+  get(id: string): Branch
+  list(): readonly Branch[]
+}
