@@ -33,6 +33,7 @@ import { serverErrors } from './errors.ts'
 import { backupOperations } from './http/backup-routes.ts'
 import { exportOperations } from './http/export-routes.ts'
 import { changeOperations } from './http/change-routes.ts'
+import { branchOperations } from './http/branch-routes.ts'
 import { correctionOperations } from './http/correction-routes.ts'
 import { deadLetterOperations } from './http/dead-letter-routes.ts'
 import { createGate } from './http/security/gate.ts'
@@ -344,6 +345,7 @@ function openServer<A extends App>(
       ...logOperations(context, subscriptions),
       ...deadLetterOperations(context),
       ...correctionOperations(context),
+      ...branchOperations(context),
       ...rebuildOperations(context),
       ...replayOperations(context),
       ...keyOperations(keys),

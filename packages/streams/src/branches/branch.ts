@@ -75,10 +75,12 @@ export class OpenBranch implements Branch {
     readonly key: string
   }): Promise<BranchState<Shard>> {
     const runner = this.#parts.runnerOf(fold)
-    const { with: world } = this.#parts
+    const { with: world, places } = this.#parts
     return await this.#inTurn(async work => {
-      await world.settle(runner, work)
-      const image = await world.state(runner, key, work)
+      const image = await places.run(async () => {
+        await world.settle(runner, work)
+        return await world.state(runner, key, work)
+      })
       const { isParked, watermarkMs } = image
       return { shard: world.shardOf(runner, key, image) as Shard, isParked, watermarkMs }
     })
@@ -113,11 +115,11 @@ export class OpenBranch implements Branch {
   /** One question after the other: what one finds out the next one knows. */
   async #inTurn<T>(ask: (work: Work) => Promise<T>): Promise<T> {
     this.#assertOpen()
-    const { limits, onUse, places } = this.#parts
+    const { limits, onUse } = this.#parts
     const turn = this.#turn.then(async () => {
       this.#assertOpen()
       onUse()
-      return await places.run(() => ask(new Work(limits.recordsMax)))
+      return await ask(new Work(limits.recordsMax))
     })
     this.#turn = turn.catch(() => undefined)
     return await turn.finally(onUse)
@@ -133,16 +135,19 @@ export class OpenBranch implements Branch {
     samplesMax: number,
     onDifference: CompareRequest['onDifference'],
   ): Promise<FoldDifferences> {
-    const { without, with: changed, ground } = this.#parts
-    await changed.settle(runner, work)
+    const { without, with: changed, ground, places } = this.#parts
+    await places.run(() => changed.settle(runner, work))
     const slices = new Slices(ground.ports.clock, ground.ports.sliceMs)
     const counts = { changed: 0, added: 0, removed: 0 }
     const fields = new Map<string, number>()
     const samples: FieldDifference[] = []
     const keys = [...(await changed.touched(runner))].sort()
     for (const key of keys) {
-      const before = valueIn(without, runner, key, await without.state(runner, key, work))
-      const after = valueIn(changed, runner, key, await changed.state(runner, key, work))
+      // Its place is free again while somebody reads what was found.
+      const [before, after] = await places.run(async () => [
+        valueIn(without, runner, key, await without.state(runner, key, work)),
+        valueIn(changed, runner, key, await changed.state(runner, key, work)),
+      ])
       await slices.pause()
       if (canonicalText([before]) === canonicalText([after])) continue
       counts[before === undefined ? 'added' : after === undefined ? 'removed' : 'changed'] += 1

@@ -37,7 +37,6 @@ const TIMEOUT_MS_DEFAULT = 5_000
 const BRANCHES_MAX = 16
 /** Questions under way together: other work waits for one slice of each. */
 const PLACES = 2
-const WAITING_MAX = 256
 
 /** What opening branches needs. */
 export interface BranchesPorts extends BranchPorts {
@@ -50,7 +49,7 @@ export interface BranchesPorts extends BranchPorts {
 export class OpenBranches implements Branches {
   readonly #ports: BranchesPorts
   readonly #open = new Map<string, OpenBranch>()
-  readonly #places = new Places({ places: PLACES, waitingMax: WAITING_MAX })
+  readonly #places = new Places({ places: PLACES, waitingMax: BRANCHES_MAX })
   readonly #timers = new Map<string, { cancel(): void }>()
   #opening = 0
   #count = 0

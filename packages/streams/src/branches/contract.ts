@@ -121,7 +121,7 @@ export interface CompareRequest {
   readonly onDifference?: (difference: FieldDifference) => void | Promise<void>
 }
 
-/** See the head of the file. Every method throws BRANCH_UNKNOWN when it is closed, BRANCH_TOO_LARGE when it would cost more than its limits, PAST_BUSY when too many questions to branches wait. */
+/** See the head of the file. Every method throws BRANCH_UNKNOWN when it is closed, BRANCH_TOO_LARGE when it would cost more than its limits. */
 export interface Branch {
   readonly id: string
   /** Where it leaves the live world, in terms of the streams from outside. */

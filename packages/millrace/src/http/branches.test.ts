@@ -1,0 +1,88 @@
+import assert from 'node:assert/strict'
+import { after, before, describe, it } from 'node:test'
+import type { Millrace } from '../millrace.ts'
+import { type clips, openForTest, watchedBy } from '../testing/clips.ts'
+import { send } from '../testing/http.ts'
+
+describe('branches over HTTP', () => {
+  let millrace: Millrace<typeof clips>
+  let url = ''
+  let nowMs = 0
+  before(async () => {
+    millrace = await openForTest()
+    url = (await millrace.listen()).url
+    nowMs = Date.parse('2026-01-01T00:00:00Z')
+    const events = [
+      watchedBy('p1', 'k1', { id: 'w1', at: nowMs }),
+      watchedBy('p1', 'k2', { id: 'w2', at: nowMs }),
+      watchedBy('p2', 'k1', { id: 'w3', at: nowMs }),
+      { type: 'asked', id: 'a1', at: nowMs, data: { person: 'p1', question: 'where?' } },
+    ]
+    const { headers, text, json } = await send(url, '/v1/events', { body: events })
+    assert.equal(json['invalid'], 0, text)
+    await send(url, `/v1/views/plays/k1?atLeast=${headers.get('millrace-position')}`)
+  })
+  after(() => millrace.close())
+
+  const open = async (body: unknown): Promise<string> => {
+    const { status, json, text } = await send(url, '/v1/branches', { body })
+    assert.equal(status, 200, text)
+    return json['id'] as string
+  }
+
+  it('are opened, read, compared and thrown away', async () => {
+    const body = { corrections: [{ id: 'w1' }, { id: 'none', do: 'hold' }], idleMs: 60_000 }
+    const opened = await send(url, '/v1/branches', { body })
+    assert.equal(opened.status, 200, opened.text)
+    const id = opened.json['id'] as string
+    const refused = [{ id: 'none', reason: 'the log has no such event' }]
+    assert.deepEqual(opened.json['results'], { corrected: 1, unchanged: 0, refused })
+    assert.match(opened.json['at'] as string, /^p1\./)
+    const { json } = await send(url, `/v1/branches/${id}`)
+    assert.ok((json['expiresInMs'] as number) <= 60_000)
+    const listed = await send(url, '/v1/branches')
+    assert.deepEqual(
+      (listed.json['branches'] as { id: string }[]).map(each => each.id),
+      [id],
+    )
+    const read = await send(url, `/v1/branches/${id}/views/plays/k1`)
+    assert.deepEqual([read.status, read.json['view'], read.json['value']], [200, 'plays', 1], read.text) // prettier-ignore
+    assert.equal((await send(url, '/v1/views/plays/k1')).json['value'], 2)
+    const compared = await send(url, `/v1/branches/${id}/differences?view=plays&samples=1`)
+    const samples = [{ view: 'plays', key: 'k1', field: '', before: 2, after: 1 }]
+    const plays = { view: 'plays', keys: 1, changed: 1, added: 0, removed: 0, fields: { '': 1 } }
+    assert.deepEqual(compared.json['views'], [{ ...plays, samples }], compared.text)
+    const lines = await send(url, `/v1/branches/${id}/differences/lines?view=plays`)
+    assert.equal(lines.text, `${JSON.stringify(samples[0])}\n`)
+    const all = await send(url, `/v1/branches/${id}/differences/lines`)
+    assert.ok(all.text.split('\n').length > 2, all.text)
+    assert.equal((await send(url, `/v1/branches/${id}`, { method: 'DELETE' })).status, 200)
+    const gone = await send(url, `/v1/branches/${id}/differences`)
+    assert.deepEqual([gone.status, gone.json['code']], [404, 'BRANCH_UNKNOWN'])
+  })
+
+  it('add events as they would be sent, and begin at a moment', async () => {
+    const id = await open({ events: [watchedBy('p9', 'k1', { at: nowMs })] })
+    assert.equal((await send(url, `/v1/branches/${id}/views/plays/k1`)).json['value'], 3)
+    const early = await open({ at: '1990-01-01T00:00:00Z' })
+    assert.equal((await send(url, `/v1/branches/${early}/views/plays/k1`)).json['value'], null)
+  })
+
+  it('refuse what cannot be, and name it', async () => {
+    for (const [body, status, code] of [
+      [{ events: [watchedBy('p9', 'k1', { id: 'w1', at: nowMs })] }, 400, 'BRANCH_INVALID'],
+      [{ events: [{ type: 'none', data: {} }] }, 400, 'REQUEST_INVALID'],
+      [{ events: [watchedBy('p9', 'k1', { watchedMs: -1 })] }, 400, 'REQUEST_INVALID'],
+      [{ at: 'yesterday' }, 400, 'REQUEST_INVALID'],
+      [{ corrections: [{ id: 'w1' }], limits: { bytes: 1 } }, 422, 'BRANCH_TOO_LARGE'],
+    ] as const) {
+      const answer = await send(url, '/v1/branches', { body })
+      assert.deepEqual([answer.status, answer.json['code']], [status, code], answer.text)
+    }
+    const id = await open({})
+    for (const path of ['views/none/k', 'differences?view=none', 'differences/lines?view=none']) {
+      const answer = await send(url, `/v1/branches/${id}/${path}`)
+      assert.deepEqual([answer.status, answer.json['code']], [404, 'VIEW_UNKNOWN'], answer.text)
+    }
+  })
+})
