@@ -25,7 +25,6 @@ export {
   type CorrectionData,
   type Corrections,
 } from './corrections/contract.ts'
-export { createBranchViewReader, type BranchViewReader } from './branches/reader.ts'
 export type {
   AddedEvent,
   Branch,
@@ -35,6 +34,7 @@ export type {
   BranchLimits,
   BranchRequest,
   BranchState,
+  BranchViewReader,
   CompareRequest,
   EstimatedFold,
   FieldDifference,

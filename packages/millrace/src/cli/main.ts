@@ -30,6 +30,7 @@ import { addStandby } from './commands/standby.ts'
 import { addStart } from './commands/start.ts'
 import { addTrack } from './commands/track.ts'
 import { addView } from './commands/view.ts'
+import { addWhatIf } from './commands/what-if.ts'
 import { createContext, type CliPorts, type GlobalOptions } from './context.ts'
 import { cliErrors } from './errors.ts'
 import { EXIT_CODES, EXIT_OK, EXIT_USAGE, exitCodeOf } from './exit-codes.ts'
@@ -172,6 +173,7 @@ export function createProgram(ports: CliPorts, run: Run, isJson: boolean): Comma
   addCorrections(program, run)
   addRebuild(program, run)
   addReplay(program, run)
+  addWhatIf(program, run)
   addBacktest(program, run)
   addKeys(program, run)
   addSchemas(program, run)

@@ -11,13 +11,12 @@ import {
   type RouteAnswer,
   type RouteRequest,
 } from '@millrace/product'
-import {
-  createBranchViewReader,
-  type AddedEvent,
-  type Branch,
-  type FieldDifference,
-  type FoldDifferences,
-  type RequestedCorrection,
+import type {
+  AddedEvent,
+  Branch,
+  FieldDifference,
+  FoldDifferences,
+  RequestedCorrection,
 } from '@millrace/streams'
 import { serverErrors } from '../errors.ts'
 import { idParams } from './bind.ts'
@@ -398,7 +397,7 @@ async function read(
   { params }: RouteRequest,
 ): Promise<RouteAnswer> {
   const { view } = foldOfView(context, params)
-  const entry = await createBranchViewReader(branch, view).get(params['key'] as string)
+  const entry = await branch.view(view).get(params['key'] as string)
   const { key, value = null, isParked, watermarkMs } = entry
   const known = Number.isFinite(watermarkMs) ? watermarkMs : null
   return { body: { view, key, value, isParked, watermarkMs: known } }

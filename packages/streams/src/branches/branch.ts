@@ -6,12 +6,15 @@ import type { Places } from '../past/places.ts'
 import type { FoldRunner } from '../runner.ts'
 import { Slices } from '../slices.ts'
 import { canonicalText } from '../views/canonical.ts'
+import { viewFoldName } from '../views/compile.ts'
+import type { ReadableShard } from '../views/reader.ts'
 import type { ChangedWorld } from './changed.ts'
 import type {
   Branch,
   BranchEstimate,
   BranchLimits,
   BranchState,
+  BranchViewReader,
   CompareRequest,
   FieldDifference,
   FoldDifferences,
@@ -84,6 +87,17 @@ export class OpenBranch implements Branch {
       const { isParked, watermarkMs } = image
       return { shard: world.shardOf(runner, key, image) as Shard, isParked, watermarkMs }
     })
+  }
+
+  view<Out = unknown>(name: string): BranchViewReader<Out> {
+    const fold = viewFoldName(name)
+    return {
+      get: async key => {
+        const state = await this.state<FoldShard & ReadableShard>({ fold, key })
+        const { shard, isParked, watermarkMs } = state
+        return { key, value: shard.read(key) as Out | undefined, isParked, watermarkMs }
+      },
+    }
   }
 
   async compare({ folds, samplesMax = SAMPLES_MAX, onDifference }: CompareRequest = {}): Promise<

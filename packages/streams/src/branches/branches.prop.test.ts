@@ -14,7 +14,6 @@ import { canonicalText } from '../views/canonical.ts'
 import { viewFoldName } from '../views/compile.ts'
 import { createViewReader } from '../views/reader.ts'
 import type { AddedEvent, Branch, BranchChanges } from './contract.ts'
-import { createBranchViewReader } from './reader.ts'
 
 const KEYS = [...Array(6).keys()].map(number => `p${number}`).concat(['c0', 'c1', 'c2', 'c3', 'c4'])
 
@@ -103,7 +102,7 @@ function tell(view: string, { value, watermarkMs }: { value: unknown; watermarkM
 async function inBranch(branch: Branch): Promise<ReadonlyMap<string, Told>> {
   const told = new Map<string, Told>()
   for (const view of Object.keys(views)) {
-    const reader = createBranchViewReader(branch, view)
+    const reader = branch.view(view)
     for (const key of KEYS) told.set(`${view} ${key}`, tell(view, await reader.get(key)))
   }
   return told

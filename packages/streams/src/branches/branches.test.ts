@@ -10,7 +10,6 @@ import { createViewReader } from '../views/reader.ts'
 import type { Branch, BranchChanges, BranchRequest, FieldDifference } from './contract.ts'
 import { differentFields } from './fields.ts'
 import { Overlay } from './overlay.ts'
-import { createBranchViewReader } from './reader.ts'
 
 const Clip = item('clip', { topic: text() })
 const watched = event('watched', { viewer: id('person'), clip: id('clip'), ms: int() }, { key: 'viewer' }) // prettier-ignore
@@ -114,7 +113,7 @@ class BranchWorld extends TestWorld {
 const retract = (event: string): RequestedCorrection => ({ id: event, action: 'retract' })
 
 const valueIn = async (branch: Branch, name: string, key: string): Promise<unknown> =>
-  (await createBranchViewReader(branch, name).get(key)).value
+  (await branch.view(name).get(key)).value
 
 const refusedAs =
   (code: string) =>

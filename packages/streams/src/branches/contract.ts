@@ -14,6 +14,7 @@ import type {
 } from '../corrections/control.ts'
 import type { FoldDefinition, FoldShard } from '../fold.ts'
 import type { Moment } from '../past/moment.ts'
+import type { ViewValue } from '../views/reader.ts'
 
 /** An event that did not happen. It stands at the end of its partition, at the time of that: it passes no time, and it is history, so that it is never late. */
 export interface AddedEvent {
@@ -86,6 +87,12 @@ export interface BranchState<Shard extends FoldShard = FoldShard> {
   readonly watermarkMs: number
 }
 
+/** Reads one declared view in a branch. */
+export interface BranchViewReader<Out = unknown> {
+  /** The value that the key has there. Rejects with FOLD_UNKNOWN when there is no such view, and as `state`. */
+  get(key: string): Promise<ViewValue<Out>>
+}
+
 /** A field of a key's value that is not the same. */
 export interface FieldDifference {
   readonly fold: string
@@ -138,6 +145,8 @@ export interface Branch {
     readonly fold: string
     readonly key: string
   }): Promise<BranchState<Shard>>
+  /** Reads a declared view. */
+  view<Out = unknown>(name: string): BranchViewReader<Out>
   /** The world with the changes beside that without them, both at the position: what came later is no difference. */
   compare(request?: CompareRequest): Promise<readonly FoldDifferences[]>
   /** Its corrections, to be applied to the live world; other changes cannot be. */

@@ -90,7 +90,7 @@ function pathOf({ stream = '', processor, from, to, key }: ReplayOptions): strin
 }
 
 /** The lines of an answer; what was cut off is not told from an end, so the end is checked by who reads. */
-async function* linesOf(connection: Connection, path: string): AsyncGenerator<string> {
+export async function* linesOf(connection: Connection, path: string): AsyncGenerator<string> {
   const answer = await connection.open(path, new AbortController().signal)
   if (answer.body === null) return
   let rest = ''
@@ -107,12 +107,12 @@ async function toFile(
   { toFile: name = '' }: ReplayOptions,
 ): Promise<void> {
   const file = resolve(context.cwd, name)
-  const records = await write(file, lines)
+  const records = await writeLines(file, lines)
   context.output.result({ records, file }, `${count(records)} records written to ${name}.`)
 }
 
 /** Writes lines as they come; resolves to their number. */
-async function write(file: string, lines: AsyncIterable<string>): Promise<number> {
+export async function writeLines(file: string, lines: AsyncIterable<string>): Promise<number> {
   let written = 0
   const counted = async function* (): AsyncGenerator<string> {
     for await (const line of lines) {
@@ -147,7 +147,7 @@ async function fromView(
     const onlyLines = (async function* () {
       for await (const { line } of rows) yield line
     })()
-    await write(resolve(context.cwd, name), onlyLines)
+    await writeLines(resolve(context.cwd, name), onlyLines)
   }
   if (summary === undefined) {
     throw cliErrors.create('CLI_REFUSED', {

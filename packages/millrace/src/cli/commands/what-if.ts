@@ -1,0 +1,237 @@
+import { readFile } from 'node:fs/promises'
+import { resolve } from 'node:path'
+import { Option, type Command } from 'commander'
+import { readChangesetRows } from '../changeset-rows.ts'
+import { connect, type Connection } from '../connect.ts'
+import type { CommandContext } from '../context.ts'
+import { cliErrors } from '../errors.ts'
+import { bytes, count, table } from '../output.ts'
+import type { Run } from '../run-command.ts'
+import { readCount } from './log.ts'
+import { linesOf, writeLines } from './replay.ts'
+
+interface WhatIfOptions {
+  readonly file?: string
+  readonly do: string
+  readonly events?: string
+  readonly at?: string
+  readonly branch?: string
+  readonly view?: string
+  readonly key?: string
+  readonly n: string
+  readonly toFile?: string
+  readonly keep?: boolean
+}
+
+interface BranchJson {
+  readonly id: string
+  readonly results: {
+    readonly corrected: number
+    readonly unchanged: number
+    readonly refused: readonly { readonly id: string; readonly reason: string }[]
+  }
+  readonly estimate: { readonly keys: number; readonly records: number; readonly bytes: number }
+}
+
+interface ViewDifferencesJson {
+  readonly view: string
+  readonly keys: number
+  readonly changed: number
+  readonly added: number
+  readonly removed: number
+  readonly fields: Readonly<Record<string, number>>
+  readonly samples: readonly {
+    readonly key: string
+    readonly field: string
+    readonly before?: unknown
+    readonly after?: unknown
+  }[]
+}
+
+const REFUSED_SHOWN = 5
+
+const HELP = `
+Examples:
+  millrace what-if --file bots.csv                        # without these events
+  millrace what-if --file bots.csv --view plays --key c1  # one key without them
+  millrace what-if --events more.jsonl --to-file all.jsonl
+  millrace what-if --file bots.csv --at 2026-01-05T10:00:00Z --keep
+  millrace what-if --branch <id> --view plays             # one that was kept
+`
+
+/** `what-if`: what the views would say if other things had happened. */
+export function addWhatIf(program: Command, run: Run): void {
+  program
+    .command('what-if')
+    .summary('what the views would say if other things had happened')
+    .description(
+      'Opens a branch of the log in which events are retracted, held, corrected, restored or added, and says what that changes, by view, key and field. Nothing is written, and nobody sees it. Personal values are masked, but for the value of --key.',
+    )
+    .option('--file <path>', 'ids of events: JSON Lines (.jsonl), or a table with a header')
+    .addOption(
+      new Option('--do <what>', 'what becomes of these events')
+        .choices(['retract', 'hold', 'correct', 'restore'])
+        .default('retract'),
+    )
+    .option('--events <path>', 'events that did not happen, as they would be sent: JSON Lines')
+    .option('--at <place>', 'begin at a position, or a time of arrival; default: now')
+    .addOption(
+      new Option('--branch <id>', 'ask a branch that is open').conflicts(['file', 'events', 'at']),
+    )
+    .option('--view <name>', 'only this view')
+    .option('--key <key>', 'the value of this key of the view')
+    .option('-n, --n <count>', 'samples of each view', '5')
+    .option('--to-file <file>', 'write every difference to a file of JSON Lines')
+    .option('--keep', 'leave it open in the server, until nobody asks it anything any more')
+    .addHelpText('after', HELP)
+    .action(run<[WhatIfOptions]>(whatIf))
+}
+
+async function whatIf(context: CommandContext, options: WhatIfOptions): Promise<void> {
+  const { view, key, keep = false } = options
+  const samples = readCount('-n', options.n)
+  if (key !== undefined && view === undefined) throw usage('--key goes with --view.')
+  const body = options.branch === undefined ? await requestOf(context, options) : undefined
+  const connection = await connect(context)
+  try {
+    if (keep && !connection.isRemote) throw usage('--keep needs a server that runs.')
+    const branch = await branchOf(connection, options.branch, body)
+    try {
+      if (key === undefined) await compare(context, connection, branch, options, samples)
+      else await read(context, connection, branch, view as string, key)
+    } finally {
+      if (!keep && body !== undefined) {
+        await connection.request({ method: 'DELETE', path: placeOf(branch) })
+      }
+    }
+  } finally {
+    await connection.close()
+  }
+}
+
+function usage(reason: string): Error {
+  return cliErrors.create('CLI_USAGE', { reason, next: 'See: millrace what-if --help' })
+}
+
+/** What is to be otherwise. Throws CLI_USAGE. */
+async function requestOf(
+  { cwd }: CommandContext,
+  { file, do: verb, events, at }: WhatIfOptions,
+): Promise<unknown> {
+  if (file === undefined && events === undefined) throw usage('Give --file, --events or --branch.')
+  const rows = file === undefined ? [] : await readChangesetRows(resolve(cwd, file), undefined)
+  return {
+    ...(at === undefined ? {} : { at }),
+    corrections: rows.map(row => ({ do: verb, ...row })),
+    events: events === undefined ? [] : await readEvents(resolve(cwd, events)),
+  }
+}
+
+async function readEvents(path: string): Promise<readonly unknown[]> {
+  let text: string
+  try {
+    text = await readFile(path, 'utf8')
+  } catch (error) {
+    throw usage(`${path} cannot be read: ${(error as NodeJS.ErrnoException).code ?? 'no file'}.`)
+  }
+  return text.split('\n').flatMap((line, index): unknown[] => {
+    if (line.trim() === '') return []
+    try {
+      return [JSON.parse(line)]
+    } catch {
+      throw usage(`${path} holds no event in line ${index + 1}.`)
+    }
+  })
+}
+
+async function branchOf(
+  connection: Connection,
+  id: string | undefined,
+  body: unknown,
+): Promise<BranchJson> {
+  const request =
+    id === undefined
+      ? { method: 'POST', path: '/v1/branches', body }
+      : { method: 'GET', path: placeOf({ id }) }
+  return (await connection.request(request)).body as BranchJson
+}
+
+const placeOf = ({ id }: { readonly id: string }): string =>
+  `/v1/branches/${encodeURIComponent(id)}`
+
+async function read(
+  { output }: CommandContext,
+  connection: Connection,
+  branch: BranchJson,
+  view: string,
+  key: string,
+): Promise<void> {
+  const names = `${encodeURIComponent(view)}/${encodeURIComponent(key)}`
+  const path = `${placeOf(branch)}/views/${names}`
+  const { value } = (await connection.request({ method: 'GET', path })).body as {
+    readonly value: unknown
+  }
+  output.result({ branch: branch.id, view, key, value }, JSON.stringify(value))
+}
+
+async function compare(
+  { cwd, output }: CommandContext,
+  connection: Connection,
+  branch: BranchJson,
+  { view, toFile, keep = false }: WhatIfOptions,
+  samples: number,
+): Promise<void> {
+  const only: Readonly<Record<string, string>> = view === undefined ? {} : { view }
+  const path = `${placeOf(branch)}/differences`
+  const query = { ...only, samples: String(samples) }
+  const { body } = await connection.request({ method: 'GET', path, query })
+  const { views } = body as { readonly views: readonly ViewDifferencesJson[] }
+  const lines = [
+    describe(branch),
+    ...views.map(each => describeView(each, output.terminal.columns)),
+  ]
+  const kept = keep ? [`It stays open: millrace what-if --branch ${branch.id}`] : []
+  let file: string | undefined
+  if (toFile !== undefined) {
+    file = resolve(cwd, toFile)
+    const written = await writeLines(
+      file,
+      linesOf(connection, `${path}/lines?${new URLSearchParams(only).toString()}`),
+    )
+    lines.push(`${count(written)} differences written to ${toFile}.`)
+  }
+  output.result({ branch, views, ...(file === undefined ? {} : { file }) }, [...lines, ...kept].join('\n')) // prettier-ignore
+}
+
+function describe({ results, estimate }: BranchJson): string {
+  const { corrected, unchanged, refused } = results
+  const shown = refused.slice(0, REFUSED_SHOWN).map(({ id, reason }) => `  ${id}: ${reason}`)
+  const states = `${count(estimate.keys)} states (${bytes(estimate.bytes)}) can differ at least`
+  return [
+    `${count(corrected)} events count otherwise, ${count(unchanged)} are so already, ${count(refused.length)} are refused.`,
+    ...shown,
+    `${states}; about ${count(estimate.records)} records are folded for them.`,
+  ].join('\n')
+}
+
+function describeView(
+  { view, keys, changed, added, removed, fields, samples }: ViewDifferencesJson,
+  columns: number,
+): string {
+  const head = `${view}: ${count(changed)} changed, ${count(added)} added, ${count(removed)} removed, of ${count(keys)} that can differ.`
+  if (samples.length === 0) return head
+  const named = Object.entries(fields).filter(([name]) => name !== '')
+  const text = (value: unknown): string => (value === undefined ? '-' : JSON.stringify(value))
+  const rows = samples.map(({ key, field, before, after }) => [
+    `  ${key}`,
+    field,
+    `${text(before)} -> ${text(after)}`,
+  ])
+  return [
+    head,
+    ...(named.length === 0
+      ? []
+      : [`  Fields: ${named.map(([name, times]) => `${name} ${count(times)}`).join(', ')}.`]),
+    table(rows, columns),
+  ].join('\n')
+}

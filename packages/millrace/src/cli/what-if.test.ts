@@ -1,0 +1,100 @@
+import assert from 'node:assert/strict'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, describe, it } from 'node:test'
+import { silentLogger, systemClock, systemRandom } from '@millrace/core'
+import { openMillrace, type Millrace } from '../millrace.ts'
+import { standardModules } from '../wiring/modules.ts'
+import { loadApp } from './app-file.ts'
+import { runCommand } from './main.ts'
+
+const APP = join(import.meta.dirname, '../../../../examples/what-if/app.ts')
+
+describe('what-if', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'millrace-what-if-'))
+  let millrace: Millrace
+  let port = ''
+  before(async () => {
+    const app = await loadApp(APP)
+    millrace = await openMillrace({ app, data: 'memory', logger: silentLogger })
+    port = String((await millrace.listen({ port: 0 })).port)
+    const watched = (id: string, viewer: string, clip: string, watchedMs: number): unknown => ({
+      type: 'watched',
+      id,
+      data: { viewer, clip, watchedMs },
+    })
+    const events = [watched('a', 'ana', 'c1', 5_000), watched('bot-1', 'ana', 'c2', 300), watched('bot-2', 'ben', 'c2', 300)] // prettier-ignore
+    await millrace.trackMany(events as never)
+    await millrace.reached(millrace.log.ends(), { timeoutMs: 10_000 })
+    writeFileSync(join(folder, 'bots.csv'), 'id\nbot-1\nbot-2\nnone\n')
+    writeFileSync(
+      join(folder, 'more.jsonl'),
+      '{"type":"watched","data":{"viewer":"ben","clip":"c1","watchedMs":1}}\n\n',
+    )
+    writeFileSync(join(folder, 'bad.jsonl'), '{\n')
+  })
+  after(async () => {
+    await millrace.close()
+    rmSync(folder, { recursive: true })
+  })
+
+  const run = async (...words: readonly string[]): Promise<{ exit: number; text: string }> => {
+    let text = ''
+    const say = (more: string): void => void (text += more)
+    const exit = await runCommand(['what-if', ...words, '--port', port, '--app', APP], {
+      terminal: { out: say, err: say, isInteractive: false, columns: 200 },
+      cwd: folder,
+      environment: {},
+      clock: systemClock,
+      random: systemRandom,
+      stopped: () => new Promise(() => undefined),
+      modules: standardModules(),
+    })
+    return { exit, text }
+  }
+
+  it('says what would be without events, and leaves nothing behind', async () => {
+    const { exit, text } = await run('--file', 'bots.csv', '--to-file', 'all.jsonl')
+    assert.equal(exit, 0, text)
+    assert.match(text, /^2 events count otherwise, 0 are so already, 1 are refused\.\n {2}none: the log has no such event\n/) // prettier-ignore
+    assert.match(
+      text,
+      /\nplays: 0 changed, 0 added, 1 removed, of 1 that can differ\.\n +c2 +2 -> -\n/,
+    )
+    assert.match(
+      text,
+      /\nseen: 1 changed, 0 added, 1 removed, .*\n {2}Fields: clips\[\] 1, totalMs 1\.\n/,
+    )
+    assert.match(text, / ana +totalMs +5300 -> 5000\n/)
+    const lines = readFileSync(join(folder, 'all.jsonl'), 'utf8').trimEnd().split('\n')
+    assert.ok(lines.every(line => 'before' in (JSON.parse(line) as object)))
+    assert.deepEqual(millrace.streams.branches.list(), [])
+  })
+
+  it('adds events, keeps a branch, and reads a key of it', async () => {
+    const kept = await run('--events', 'more.jsonl', '--keep', '--view', 'plays', '--json')
+    assert.equal(kept.exit, 0, kept.text)
+    const { branch } = JSON.parse(kept.text) as { branch: { id: string } }
+    const words = ['--branch', branch.id, '--view', 'plays']
+    const { text } = await run(...words, '-n', '0')
+    assert.match(text, /plays: 1 changed, 0 added, 0 removed/)
+    const read = await run(...words, '--key', 'c1', '--json')
+    assert.deepEqual(JSON.parse(read.text), { branch: branch.id, view: 'plays', key: 'c1', value: 2 }) // prettier-ignore
+    assert.deepEqual(millrace.streams.branches.list().map(({ id }) => id), [branch.id]) // prettier-ignore
+  })
+
+  it('refuses what it cannot mean', async () => {
+    for (const [words, what] of [
+      [[], /Give --file, --events or --branch/],
+      [['--events', 'bad.jsonl'], /no event in line 1/],
+      [['--events', 'none.jsonl'], /cannot be read: ENOENT/],
+      [['--file', 'bots.csv', '--key', 'c1'], /--key goes with --view/],
+      [['--branch', 'none'], /no branch none/],
+    ] as const) {
+      const { exit, text } = await run(...words)
+      assert.notEqual(exit, 0)
+      assert.match(text, what)
+    }
+  })
+})
