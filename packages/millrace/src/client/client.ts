@@ -19,6 +19,7 @@ import {
   type ViewNames,
   type ViewValue,
 } from '@millrace/core'
+import { createBranchesClient, type BranchesClient } from './branches.ts'
 import { createChangesetsClient, type ChangesetsClient } from './changesets.ts'
 import { createEventQueue, type Acknowledged, type QueueOptions } from './event-queue.ts'
 import { watchMessages } from './event-stream.ts'
@@ -158,6 +159,8 @@ export interface Client<A extends App> {
   view<V extends ViewNames<A>>(name: V): ViewClient<ViewValue<A, V>>
   /** Many changes as one; for a key of scope `admin`. */
   readonly changesets: ChangesetsClient
+  /** What the views would say if other things had happened; for a key of scope `admin`. */
+  readonly branches: BranchesClient
   /** Sends what is queued, then takes no more. */
   close(): Promise<void>
 }
@@ -198,6 +201,7 @@ export function createClient<A extends App>(options: ClientOptions): Client<A> {
     items: kind => createItems(transport, kind),
     view: name => createView(transport, name, clock),
     changesets: createChangesetsClient(transport),
+    branches: createBranchesClient(transport),
     close: () => queue.close(),
   }
 }

@@ -1,3 +1,10 @@
+export type {
+  BranchAnswer,
+  BranchDifference,
+  BranchesClient,
+  BranchViewDifferences,
+  OpenBranchRequest,
+} from './branches.ts'
 export type { ChangesetsClient } from './changesets.ts'
 export {
   createClient,

@@ -324,7 +324,7 @@ interface OpenBody {
   readonly at?: unknown
   readonly corrections?: readonly {
     readonly id: string
-    readonly do: RequestedCorrection['action']
+    readonly do?: RequestedCorrection['action']
     readonly data?: unknown
   }[]
   readonly events?: readonly unknown[]

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
+import { createClient } from '../client/index.ts'
 import type { Millrace } from '../millrace.ts'
 import { type clips, openForTest, watchedBy } from '../testing/clips.ts'
 import { send } from '../testing/http.ts'
@@ -66,6 +67,19 @@ describe('branches over HTTP', () => {
     assert.equal((await send(url, `/v1/branches/${id}/views/plays/k1`)).json['value'], 3)
     const early = await open({ at: '1990-01-01T00:00:00Z' })
     assert.equal((await send(url, `/v1/branches/${early}/views/plays/k1`)).json['value'], null)
+  })
+
+  it('are there for the client', async () => {
+    const { branches, close } = createClient<typeof clips>({ url })
+    const { id, estimate } = await branches.open({ corrections: [{ id: 'w1', do: 'hold' }] })
+    assert.ok(estimate.keys > 0)
+    assert.equal(await branches.read(id, 'plays', 'k1'), 1)
+    assert.equal((await branches.get(id)).id, id)
+    const [plays] = await branches.differences(id, { view: 'plays', samples: 1 })
+    assert.deepEqual(plays?.samples, [{ view: 'plays', key: 'k1', field: '', before: 2, after: 1 }])
+    await branches.close(id)
+    assert.ok((await branches.list()).every(branch => branch.id !== id))
+    await close()
   })
 
   it('refuse what cannot be, and name it', async () => {

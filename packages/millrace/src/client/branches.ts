@@ -1,0 +1,106 @@
+/** Branches, for the servers and consoles of operators: the key is one of scope `admin`. */
+import type { Transport } from './transport.ts'
+
+/** What is to be otherwise in a branch. */
+export interface OpenBranchRequest {
+  /** A position of an earlier answer, or a time of arrival; default: now. */
+  readonly at?: string | number
+  readonly corrections?: readonly {
+    readonly id: string
+    /** Default: `retract`. */
+    readonly do?: 'retract' | 'hold' | 'correct' | 'restore'
+    /** With `correct`: what is folded in place of the data. */
+    readonly data?: unknown
+  }[]
+  /** Events that did not happen, as they would be sent. */
+  readonly events?: readonly {
+    readonly type: string
+    readonly id?: string
+    readonly at?: string | number
+    readonly data: unknown
+  }[]
+  readonly limits?: { readonly records?: number; readonly bytes?: number }
+  /** It is thrown away when nobody asked it anything for so long. Default: 15 minutes. */
+  readonly idleMs?: number
+}
+
+/** A branch as the server tells it. */
+export interface BranchAnswer {
+  readonly id: string
+  /** Where it leaves the live world, as a position. */
+  readonly at: string
+  readonly expiresInMs: number
+  readonly results: {
+    readonly corrected: number
+    readonly unchanged: number
+    readonly refused: readonly { readonly id: string; readonly reason: string }[]
+  }
+  /** What reading all that differs would cost, but for what follows from emissions. */
+  readonly estimate: { readonly keys: number; readonly records: number; readonly bytes: number }
+  readonly overlay: { readonly keys: number; readonly bytes: number }
+}
+
+/** A field that is not the same; personal values are masked. */
+export interface BranchDifference {
+  readonly view: string
+  readonly key: string
+  /** Empty for the value itself. */
+  readonly field: string
+  readonly before?: unknown
+  readonly after?: unknown
+}
+
+/** How a view differs. */
+export interface BranchViewDifferences {
+  readonly view: string
+  /** Keys that can differ. */
+  readonly keys: number
+  readonly changed: number
+  readonly added: number
+  readonly removed: number
+  readonly fields: Readonly<Record<string, number>>
+  readonly samples: readonly BranchDifference[]
+}
+
+/** Branches; refusals carry the codes of the server, such as BRANCH_TOO_LARGE. */
+export interface BranchesClient {
+  open(request: OpenBranchRequest): Promise<BranchAnswer>
+  get(id: string): Promise<BranchAnswer>
+  list(): Promise<readonly BranchAnswer[]>
+  /** The value of a key there; null when it has nothing. */
+  read(id: string, view: string, key: string): Promise<unknown>
+  /** With `samples` of each view (default 20). */
+  differences(
+    id: string,
+    options?: { readonly view?: string; readonly samples?: number },
+  ): Promise<readonly BranchViewDifferences[]>
+  /** Throws it away. */
+  close(id: string): Promise<void>
+}
+
+/** Creates the part of a client that speaks of branches. */
+export function createBranchesClient(transport: Transport): BranchesClient {
+  const path = (id: string): string => `/v1/branches/${encodeURIComponent(id)}`
+  const read = async <T>(at: string, query: Readonly<Record<string, string | number | undefined>> = {}): Promise<T> => (await transport.send({ method: 'GET', path: at, query })).body as T // prettier-ignore
+  return {
+    async open(body) {
+      const request = { method: 'POST' as const, path: '/v1/branches', body, isIdempotent: false }
+      return (await transport.send(request)).body as BranchAnswer
+    },
+    get: id => read<BranchAnswer>(path(id)),
+    async list() {
+      return (await read<{ branches: readonly BranchAnswer[] }>('/v1/branches')).branches
+    },
+    async read(id, view, key) {
+      const place = `${path(id)}/views/${encodeURIComponent(view)}/${encodeURIComponent(key)}`
+      return (await read<{ value: unknown }>(place)).value
+    },
+    async differences(id, query = {}) {
+      const place = `${path(id)}/differences`
+      return (await read<{ views: readonly BranchViewDifferences[] }>(place, { ...query })).views
+    },
+    async close(id) {
+      await transport.send({ method: 'DELETE', path: path(id), isIdempotent: true })
+    },
+  }
+}
