@@ -4,6 +4,7 @@ import { countView, event, id, int, isError, item, sliding, systemClock, text, v
 import type { NewEvent } from '@millrace/log'
 import type { RequestedCorrection } from '../corrections/control.ts'
 import type { FoldDefinition } from '../fold.ts'
+import { idsFold } from '../testing/folds.ts'
 import { PARTITIONS, TestWorld } from '../testing/world.ts'
 import { compileViews, viewFoldName } from '../views/compile.ts'
 import { createViewReader } from '../views/reader.ts'
@@ -14,6 +15,7 @@ import { Overlay } from './overlay.ts'
 const Clip = item('clip', { topic: text() })
 const watched = event('watched', { viewer: id('person'), clip: id('clip'), ms: int() }, { key: 'viewer' }) // prettier-ignore
 const finished = event('finished', { clip: id('clip'), by: id('person') }, { key: 'clip' })
+const left = event('left', { person: id('person'), city: id('city') }, { key: 'city' })
 const from = [watched] as const
 
 const plays = countView({ from, key: 'viewer' })
@@ -56,6 +58,22 @@ const ends = (least: number): AnyView =>
       return state + 1
     },
   })
+/** Says when somebody has not watched anything for a while. */
+const visits = view({
+  from,
+  key: 'viewer',
+  emits: [left],
+  initial: () => 0,
+  fold(state, e, context) {
+    context.timer('left', e.atMs + 50)
+    return state
+  },
+  onTimer(state, _name, context) {
+    context.emit(left, { person: context.key, city: 'c' })
+    return state + 1
+  },
+})
+const visitors = countView({ from: [left], key: 'person' })
 const finishers = view({
   from: [finished],
   key: 'by',
@@ -77,7 +95,7 @@ class BranchWorld extends TestWorld {
     const { folds, tables, streams } = compiledOf(views)
     this.folds = folds
     this.tables = tables
-    this.extraStreams = streams
+    this.extraStreams = [...streams, { name: 'city', partitions: PARTITIONS }]
   }
 
   /** Somebody watches a clip now; gives the id. */
@@ -312,6 +330,39 @@ describe('a branch', () => {
     const events = [{ stream: 'person', type: 'watched', key: 'bob', eventTimeMs: 1, data }]
     const worse = await world.branch({ events })
     assert.equal((await worse.state({ fold: 'view.total', key: 'bob' })).isParked, true)
+    await world.streams.close()
+  })
+
+  it('is not folded of a stream that has lost its first records', async () => {
+    const world = new BranchWorld({})
+    world.folds = [idsFold('ids', 'click')]
+    world.extraStreams = [{ name: 'click', partitions: PARTITIONS, transient: { maxAgeMs: 5 } }]
+    await world.open()
+    const click = (): Promise<string> =>
+      world.send({ stream: 'click', type: 'text', key: 'k', data: 'x' })
+    for (let count = 0; count < 3; count++) await click()
+    const branch = await world.branch({})
+    const ask = { fold: 'ids', key: 'k' }
+    assert.equal((await branch.state(ask)).shard.encodeKey('k')?.length, 6)
+    await click()
+    await assert.rejects(branch.state(ask), refusedAs('MOMENT_GONE'))
+    await world.streams.close()
+  })
+
+  it('lets timers fire as they would, and follows what they emit', async () => {
+    const world = await new BranchWorld({ visits, visitors }).open()
+    const first = await world.watch('ana')
+    for (let count = 0; count < 30; count++) await world.watch(`other ${count}`)
+    await world.watch('ana')
+    await world.settle()
+    assert.equal(world.live('visitors', 'ana'), 1)
+    const branch = await world.retracting(first)
+    assert.equal(branch.estimate.folds[0]?.emits, true)
+    assert.equal(await valueIn(branch, 'visits', 'ana'), undefined)
+    assert.equal(await valueIn(branch, 'visitors', 'ana'), undefined)
+    const recordsMax = (branch.estimate.folds[0]?.records ?? 0) - 1
+    const corrections = [retract(first)]
+    await assert.rejects(world.branch({ corrections }, { limits: { recordsMax } }), refusedAs('BRANCH_TOO_LARGE')) // prettier-ignore
     await world.streams.close()
   })
 

@@ -128,7 +128,7 @@ export interface CompareRequest {
   readonly onDifference?: (difference: FieldDifference) => void | Promise<void>
 }
 
-/** See the head of the file. Every method throws BRANCH_UNKNOWN when it is closed, BRANCH_TOO_LARGE when it would cost more than its limits. */
+/** See the head of the file. Every method throws BRANCH_UNKNOWN when it is closed, BRANCH_TOO_LARGE when it would cost more than its limits, MOMENT_GONE where a stream has lost its first records. */
 export interface Branch {
   readonly id: string
   /** Where it leaves the live world, in terms of the streams from outside. */

@@ -4,6 +4,7 @@ import type { CorrectionChange } from '../corrections/book.ts'
 import type { Correction, CorrectionAction } from '../corrections/contract.ts'
 import { emittedBy, EmissionComparison } from '../corrections/emissions.ts'
 import type { Lane } from '../lane.ts'
+import { assertKept } from '../past/moment.ts'
 import { restoreFailed, type RefoldPorts } from '../refold.ts'
 import type { FoldRunner } from '../runner.ts'
 import { Slices } from '../slices.ts'
@@ -146,8 +147,9 @@ async function pass(
   work: Work,
 ): Promise<EmissionComparison> {
   const { ground } = (sides[0] as Side).world
-  const bound = await ground.bound(runner, partition)
   const stream = runner.definition.source
+  await assertKept(ground.ports.log, stream, partition)
+  const bound = await ground.bound(runner, partition)
   const compared = new EmissionComparison(ground)
   const slices = new Slices(ground.ports.clock, ground.ports.sliceMs)
   const isIn = (record: LogRecord): boolean =>

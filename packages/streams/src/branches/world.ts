@@ -7,6 +7,7 @@ import type { Corrections } from '../corrections/contract.ts'
 import type { FoldDefinition, FoldShard } from '../fold.ts'
 import { Lane } from '../lane.ts'
 import { isKnown } from '../past/fold-to-bound.ts'
+import { assertKept } from '../past/moment.ts'
 import { foldSpan, historyOf, type RefoldPorts } from '../refold.ts'
 import type { FoldRunner } from '../runner.ts'
 import { isTimeless, type Ground } from './ground.ts'
@@ -103,6 +104,7 @@ export abstract class World implements TableSource {
   ): AsyncGenerator<LogRecord> {
     const key = request.keys[0] as string
     const { partition } = runner.laneOf(key).lane
+    await assertKept(log, runner.definition.source, partition)
     const bound = await this.ground.bound(runner, partition)
     const end = request.to ?? Infinity
     for await (const record of log.history({ ...request, to: Math.min(end, bound.to) })) {
