@@ -1,5 +1,5 @@
 /** A fold as it runs: its lanes with what the runtime keeps about them. */
-import { invariant, partitionName, type Position } from '@millrace/core'
+import { invariant, partitionName, type Logger, type Position } from '@millrace/core'
 import type { FoldDefinition, FoldShard, ParkedInfo } from './fold.ts'
 import type { Beside, Lane } from './lane.ts'
 import type { Lineage } from './generations.ts'
@@ -93,7 +93,6 @@ export class FoldRunner {
   readonly listeners = new Set<() => void>()
   /** True once it has reached the end of its source. */
   isLive = false
-  notifiedRevision = 0
   foldedAtSnapshot = 0
   snapshotAtMs: number
   isSnapshotting = false
@@ -101,6 +100,7 @@ export class FoldRunner {
   snapshotTookMs = 0
   #partitionOf: (key: string) => number
   #live: FoldVersion & { readonly build: number }
+  #notifiedRevision = 0
   #shards: readonly FoldShard[] = []
 
   constructor(options: {
@@ -202,6 +202,21 @@ export class FoldRunner {
   }
 
   /** What may be told of an error that its code may have thrown. */
+  /** Calls the listeners when something changed since it last did; one that throws keeps no other from hearing of it. */
+  notify(logger: Logger): void {
+    if (this.listeners.size === 0) return
+    const revision = this.revision()
+    if (revision === this.#notifiedRevision) return
+    this.#notifiedRevision = revision
+    for (const listener of this.listeners) {
+      try {
+        listener()
+      } catch (error) {
+        logger.error('a listener failed', { fold: this.name, reason: this.stopText(error) })
+      }
+    }
+  }
+
   stopText(error: unknown): string {
     return (this.lanes[0] as LaneRunner).lane.stopText(error)
   }

@@ -377,20 +377,7 @@ class Runtime implements Streams {
 
   #afterTurn(): void {
     this.#waiters.check()
-    for (const runner of this.#all) {
-      if (runner.listeners.size === 0) continue
-      const revision = runner.revision()
-      if (revision === runner.notifiedRevision) continue
-      runner.notifiedRevision = revision
-      for (const listener of runner.listeners) {
-        try {
-          listener()
-        } catch (error) {
-          const reason = runner.stopText(error)
-          this.#options.logger.error('a listener failed', { fold: runner.name, reason })
-        }
-      }
-    }
+    for (const runner of this.#all) runner.notify(this.#options.logger)
     for (const due of this.#decisions.due()) this.#track(due)
     if (!this.#isClosed && this.#writesSnapshots()) this.#snapshots.startDue(this.#all)
   }

@@ -3,14 +3,8 @@
  * world without the changes, and thrown away; nothing of them is written.
  */
 import { Readable } from 'node:stream'
-import { encodePosition, type JsonSchema } from '@millrace/core'
-import {
-  momentIn,
-  momentParameter,
-  productErrors,
-  type RouteAnswer,
-  type RouteRequest,
-} from '@millrace/product'
+import { encodePosition } from '@millrace/core'
+import { momentIn, productErrors, type RouteAnswer, type RouteRequest } from '@millrace/product'
 import type {
   AddedEvent,
   Branch,
@@ -20,190 +14,28 @@ import type {
 } from '@millrace/streams'
 import { serverErrors } from '../errors.ts'
 import { idParams } from './bind.ts'
+import { bodySchema, branchSchema, differencesSchema, viewParameter } from './branch-schemas.ts'
 import type { ServerContext } from './context.ts'
 import { createRowMask, MASKED, type RowMask } from './mask.ts'
 import type { Exchange, Operation } from './operation.ts'
 import { foldOfView } from './rebuild-routes.ts'
 
-const EVENTS_MAX = 1_000_000
 const SAMPLES_DEFAULT = 20
 const SAMPLES_MAX = 1_000
-const IDLE_MS_MAX = 24 * 3_600_000
-const RECORDS_MAX = 1_000_000_000
-const BYTES_MAX = 1024 * 1024 * 1024
-
-const verb: JsonSchema = { type: 'string', enum: ['retract', 'hold', 'correct', 'restore'] }
-
-const bodySchema: JsonSchema = {
-  type: 'object',
-  additionalProperties: false,
-  properties: {
-    at: momentParameter('Where it leaves the live world; default: now'),
-    corrections: {
-      type: 'array',
-      maxItems: EVENTS_MAX,
-      description: 'Events that count otherwise.',
-      items: {
-        type: 'object',
-        required: ['id'],
-        additionalProperties: false,
-        properties: {
-          id: { type: 'string', minLength: 1, maxLength: 128 },
-          do: { ...verb, default: 'retract' },
-          data: { description: 'With `correct`: what is folded in place of the data.' },
-        },
-      },
-    },
-    events: {
-      type: 'array',
-      maxItems: EVENTS_MAX,
-      description:
-        'Events that did not happen, as they would be sent, each with its time `at`. They stand behind all others and pass no time.',
-      items: { type: 'object' },
-    },
-    limits: {
-      type: 'object',
-      additionalProperties: false,
-      properties: {
-        records: {
-          type: 'integer',
-          minimum: 1,
-          maximum: RECORDS_MAX,
-          description: 'Records that one question may fold. Default 5,000,000.',
-        },
-        bytes: {
-          type: 'integer',
-          minimum: 1,
-          maximum: BYTES_MAX,
-          description: 'Memory of what was folded. Default 64 MiB.',
-        },
-      },
-    },
-    idleMs: {
-      type: 'integer',
-      minimum: 1_000,
-      maximum: IDLE_MS_MAX,
-      description:
-        'It is thrown away when nobody asked it anything for so long. Default 15 minutes.',
-    },
-  },
-}
-
-const count: JsonSchema = { type: 'integer' }
-
-const branchSchema: JsonSchema = {
-  type: 'object',
-  required: ['id', 'at', 'expiresInMs', 'results', 'estimate', 'overlay'],
-  properties: {
-    id: { type: 'string' },
-    at: { type: 'string', description: 'Where it leaves the live world, as a position.' },
-    expiresInMs: { type: 'integer' },
-    results: {
-      type: 'object',
-      description: 'What became of the corrections that were asked for.',
-      required: ['corrected', 'unchanged', 'refused'],
-      properties: {
-        corrected: count,
-        unchanged: count,
-        refused: {
-          type: 'array',
-          items: {
-            type: 'object',
-            required: ['id', 'reason'],
-            properties: { id: { type: 'string' }, reason: { type: 'string' } },
-          },
-        },
-      },
-    },
-    estimate: {
-      type: 'object',
-      description:
-        'What reading all that differs would cost, but for what follows from emissions; and fold by fold.',
-      required: ['keys', 'records', 'bytes', 'folds'],
-      properties: {
-        keys: count,
-        records: count,
-        bytes: count,
-        folds: {
-          type: 'array',
-          items: {
-            type: 'object',
-            required: ['fold', 'keys', 'records', 'bytes', 'emits'],
-            properties: {
-              fold: { type: 'string' },
-              keys: count,
-              records: count,
-              bytes: count,
-              emits: { type: 'boolean', description: 'What is behind it may differ as well.' },
-            },
-          },
-        },
-      },
-    },
-    overlay: {
-      type: 'object',
-      description: 'What it has folded and still holds.',
-      required: ['keys', 'bytes'],
-      properties: { keys: count, bytes: count },
-    },
-  },
-}
-
-const differenceSchema: JsonSchema = {
-  type: 'object',
-  required: ['view', 'key', 'field'],
-  properties: {
-    view: { type: 'string' },
-    key: { type: 'string' },
-    field: { type: 'string', description: 'Empty for the value itself.' },
-    before: { description: 'Without the changes; personal values are masked.' },
-    after: { description: 'With them.' },
-  },
-}
-
-const differencesSchema: JsonSchema = {
-  type: 'object',
-  required: ['views'],
-  properties: {
-    views: {
-      type: 'array',
-      items: {
-        type: 'object',
-        required: ['view', 'keys', 'changed', 'added', 'removed', 'fields', 'samples'],
-        properties: {
-          view: { type: 'string' },
-          keys: { type: 'integer', description: 'Keys that can differ.' },
-          changed: count,
-          added: count,
-          removed: count,
-          fields: {
-            type: 'object',
-            additionalProperties: count,
-            description: 'In how many keys each field differs.',
-          },
-          samples: { type: 'array', items: differenceSchema },
-        },
-      },
-    },
-  },
-}
-
-const viewParameter: JsonSchema = {
-  type: 'string',
-  minLength: 1,
-  maxLength: 64,
-  description: 'Only of this view.',
-}
 
 const common = { scope: 'admin' as const, tag: 'branches', isOutsideLog: true }
 const asked = ['BRANCH_UNKNOWN', 'BRANCH_TOO_LARGE', 'BRANCH_INVALID', 'MOMENT_GONE', 'MOMENT_UNSUPPORTED'] // prettier-ignore
 
 /** The operations on branches. */
 export function branchOperations(context: ServerContext): readonly Operation[] {
-  const { branches } = context.streams
-  const mask = createRowMask(context.app)
-  const find = ({ params }: Pick<RouteRequest, 'params'>): Branch =>
-    branches.get(params['branch'] as string)
+  return [...lifeOperations(context), ...readOperations(context)]
+}
+
+function branchOf(context: ServerContext, { params }: Pick<RouteRequest, 'params'>): Branch {
+  return context.streams.branches.get(params['branch'] as string)
+}
+
+function lifeOperations(context: ServerContext): readonly Operation[] {
   return [
     {
       ...common,
@@ -231,7 +63,7 @@ export function branchOperations(context: ServerContext): readonly Operation[] {
         properties: { branches: { type: 'array', items: branchSchema } },
       },
       handle: () => ({
-        body: { branches: branches.list().map(branch => shown(context, branch)) },
+        body: { branches: context.streams.branches.list().map(each => shown(context, each)) },
       }),
     },
     {
@@ -243,7 +75,7 @@ export function branchOperations(context: ServerContext): readonly Operation[] {
       params: idParams('branch'),
       errors: ['BRANCH_UNKNOWN'],
       response: branchSchema,
-      handle: request => ({ body: shown(context, find(request)) }),
+      handle: request => ({ body: shown(context, branchOf(context, request)) }),
     },
     {
       ...common,
@@ -255,11 +87,17 @@ export function branchOperations(context: ServerContext): readonly Operation[] {
       errors: ['BRANCH_UNKNOWN'],
       response: { type: 'object', required: ['id'], properties: { id: { type: 'string' } } },
       handle(request) {
-        const branch = find(request)
+        const branch = branchOf(context, request)
         branch.close()
         return { body: { id: branch.id } }
       },
     },
+  ]
+}
+
+function readOperations(context: ServerContext): readonly Operation[] {
+  const mask = createRowMask(context.app)
+  return [
     {
       ...common,
       method: 'GET',
@@ -279,7 +117,7 @@ export function branchOperations(context: ServerContext): readonly Operation[] {
           watermarkMs: { type: ['integer', 'null'] },
         },
       },
-      handle: request => read(context, find(request), request),
+      handle: request => read(context, branchOf(context, request), request),
     },
     {
       ...common,
@@ -303,7 +141,7 @@ export function branchOperations(context: ServerContext): readonly Operation[] {
       },
       errors: [...asked, 'VIEW_UNKNOWN'],
       response: differencesSchema,
-      handle: request => compare(context, mask, find(request), request),
+      handle: request => compare(context, mask, branchOf(context, request), request),
     },
     {
       ...common,
@@ -315,7 +153,7 @@ export function branchOperations(context: ServerContext): readonly Operation[] {
       query: { type: 'object', properties: { view: viewParameter } },
       errors: [...asked, 'VIEW_UNKNOWN'],
       media: { mediaType: 'application/x-ndjson', schema: { type: 'string' } },
-      serve: exchange => sendLines(context, mask, find(exchange), exchange),
+      serve: exchange => sendLines(context, mask, branchOf(context, exchange), exchange),
     },
   ]
 }
