@@ -177,6 +177,13 @@ export function isLostConnection(error: unknown): boolean {
   return error instanceof Error && /connection|timeout|not queryable/i.test(error.message)
 }
 
+/** True when nobody answered: no server listens there, or the address leads nowhere. */
+export function isUnreachable(error: unknown): boolean {
+  const { code, message } = error as { code?: unknown; message?: unknown }
+  const isRefused = /^E(CONNREFUSED|NOTFOUND|AI_AGAIN|HOSTUNREACH|NETUNREACH|TIMEDOUT)$/
+  return isRefused.test(String(code)) || /timeout/.test(String(message))
+}
+
 /** True when the same statement may succeed later: the server is away, full, busy, or somebody else was faster. */
 export function isPassing(error: unknown): boolean {
   const state = stateOf(error)

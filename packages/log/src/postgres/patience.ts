@@ -15,8 +15,8 @@ export interface PatienceOptions {
   /** Default: pauses are not spread. */
   readonly random?: Random | undefined
   readonly logger: Logger
-  /** True when nobody should wait any longer. */
-  readonly isTooLate: () => boolean
+  /** True when nobody should wait any longer, after this error. */
+  readonly isTooLate: (error: unknown) => boolean
   /** Called before the call is made again; `isLost` when nobody knows what became of it. */
   readonly onRetry?: (isLost: boolean) => void
 }
@@ -32,7 +32,7 @@ export async function patiently<T>(
       return await call()
     } catch (error) {
       const isLost = isLostConnection(error)
-      if (!isPassing(error) || (!isLost && attempt > RETRIES_MAX) || isTooLate()) throw error
+      if (!isPassing(error) || (!isLost && attempt > RETRIES_MAX) || isTooLate(error)) throw error
       onRetry?.(isLost)
       if (isLost) logger.warn('the database is away: the call is made again', { waitMs, error })
       const pauseMs = waitMs * (1 - SPREAD * (random?.next() ?? 0))

@@ -31,9 +31,9 @@ import { StepBook } from '../step-book.ts'
 import type { StepRecord } from '../step-book.ts'
 import { Catalog } from './catalog.ts'
 import { Committer } from './committer.ts'
-import { isLostConnection, type Database } from './database.ts'
+import { isLostConnection, isUnreachable, type Database } from './database.ts'
 import { migrate } from './migrations.ts'
-import { PostgresLeases } from './leases.ts'
+import { PostgresLeases, type LeasesPorts } from './leases.ts'
 import { patiently } from './patience.ts'
 import { Reader } from './reader.ts'
 import { Recent } from './recent.ts'
@@ -97,24 +97,34 @@ export interface PostgresLog extends EventLog {
   hurry(): void
 }
 
-/** Opens the log in a database; makes or changes its tables when they are missing or old. Refuses LOG_FORMAT_UNKNOWN. */
+/**
+ * Opens the log in a database; makes or changes its tables when they are missing or old. A server that
+ * repairs itself is waited for; one that does not answer at all is not. Refuses LOG_FORMAT_UNKNOWN.
+ */
 export async function openPostgresLog(ports: PostgresLogPorts): Promise<PostgresLog> {
-  await migrate(ports.database, logMigrations)
-  const { database, clock, logger, options = {} } = ports
+  const { database, clock, random, logger, options = {} } = ports
+  const startedMs = clock.monotonicMs()
+  const isTooLate = (error: unknown): boolean =>
+    isUnreachable(error) || clock.monotonicMs() - startedMs > READ_PATIENCE_MS
+  const opening = <T>(call: () => Promise<T>): Promise<T> =>
+    patiently(call, { clock, random, logger, isTooLate })
+  await opening(() => migrate(database, logMigrations))
   const own: { log?: SharedLog } = {}
-  const leases = await PostgresLeases.enter({
+  const leasesPorts: LeasesPorts = {
     database,
     clock,
-    random: ports.random,
+    random,
     logger,
     leaseMs: options.leaseMs ?? LEASE_MS_DEFAULT,
     admit: options.admit ?? (async () => undefined),
     refresh: async () => own.log?.refresh(),
     notify: () => own.log?.notifyOfLeases(),
-  })
-  own.log = new SharedLog(ports, leases)
-  await own.log.begin()
-  return own.log
+  }
+  const log = new SharedLog(ports, await opening(() => PostgresLeases.enter(leasesPorts)))
+  own.log = log
+  await opening(() => log.load())
+  log.start()
+  return log
 }
 
 class SharedLog implements PostgresLog {
@@ -179,11 +189,15 @@ class SharedLog implements PostgresLog {
     })
   }
 
-  async begin(): Promise<void> {
+  /** Reads what is there; may be called again when it failed. */
+  async load(): Promise<void> {
     const { database } = this.#ports
     await this.#catalog.load((text, parameters) => database.query(text, parameters))
     await this.#tail.refresh()
     await this.#upkeep.run()
+  }
+
+  start(): void {
     this.#tail.start()
     this.#upkeep.start()
     this.leases.start()
