@@ -140,7 +140,7 @@ export class Roles {
         backoff.succeed()
       } catch (error) {
         const { logger } = this.#ports
-        const facts = { fold: runner.name, reason: errorText(error) }
+        const facts = { fold: runner.name, reason: runner.stopText(error) }
         if (isError(error, 'FOLD_FAILED') || isError(error, 'LOG_CLOSED')) {
           laneRunner.error = error
           logger.error('a fold stopped', facts)

@@ -448,7 +448,7 @@ export class Corrector {
           () => this.#ensured.set(laneRunner, to),
           (error: unknown) => {
             this.#reading.fail()
-            const facts = { fold: runner.name, reason: errorText(error) }
+            const facts = { fold: runner.name, reason: runner.stopText(error) }
             logger.warn('corrected records cannot be re-keyed yet', facts)
           },
         )

@@ -99,7 +99,7 @@ export class BuildFollower {
       try {
         await this.#follow(runner, build)
       } catch (error) {
-        const reason = errorText(error)
+        const reason = runner.stopText(error)
         logger.warn('a switch cannot be followed yet', { fold: runner.name, reason })
         await new Promise<void>(resolve => clock.after(RETRY_MS, resolve))
       }
