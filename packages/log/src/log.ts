@@ -183,6 +183,8 @@ export interface HistoryRequest {
   readonly from?: number
   /** Only records before this offset of their partition. Default: the durable end. */
   readonly to?: number
+  /** Those of several keys too in offset order, one partition after the other: nothing has to be held to be sorted. */
+  readonly isByOffset?: boolean
 }
 
 export interface LogCapabilities {

@@ -50,6 +50,8 @@ export interface ShardContext {
   readonly partitions: number
   /** The tables that the definition lists. */
   readonly tables: TableLookup
+  /** The only keys whose state will be asked for, when that is known: the shard need not keep that of others. */
+  readonly keys?: ReadonlySet<string>
 }
 
 /** The state of a fold for one partition. Synchronous: it runs in the view loop. */

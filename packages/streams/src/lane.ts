@@ -33,6 +33,8 @@ export interface LaneOptions<Shard extends FoldShard = FoldShard> {
   readonly isPersonal: boolean
   /** Where its records begin, for a lane that folds a range. Default 0. */
   readonly from?: number
+  /** The keys whose state is wanted of it; default all. */
+  readonly keys?: ReadonlySet<string>
 }
 
 /** A record that could not be folded: the lane stands before it until its keys are restored. */
@@ -152,8 +154,9 @@ export class Lane<Shard extends FoldShard = FoldShard> {
   }
 
   createShard(): Shard {
-    const { definition, partition, partitions, tables } = this.options
-    return definition.createShard({ partition, partitions, tables })
+    const { definition, partition, partitions, tables, keys } = this.options
+    const context = { partition, partitions, tables }
+    return definition.createShard(keys === undefined ? context : { ...context, keys })
   }
 
   /** What may be told of an error of the fold's own code. */
@@ -184,9 +187,10 @@ export class Lane<Shard extends FoldShard = FoldShard> {
     this.consumed = offset
   }
 
-  /** An empty lane beside this one: same fold, same partition, silent. */
-  createBeside(): Lane<Shard> {
-    const lane = new Lane({ ...this.options, corrections: this.corrections })
+  /** An empty lane beside this one: same fold, same partition, silent; of `keys` alone, when they are given. */
+  createBeside(keys?: ReadonlySet<string>): Lane<Shard> {
+    const options = { ...this.options, corrections: this.corrections }
+    const lane = new Lane(keys === undefined ? options : { ...options, keys })
     lane.mutedBefore = Infinity
     return lane
   }

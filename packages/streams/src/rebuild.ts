@@ -6,15 +6,17 @@
 import type { ParkedKey } from '@millrace/log'
 import { foldLane } from './fold-lane.ts'
 import type { Beside, Lane } from './lane.ts'
-import { expectedState, foldKey, retryParked, type RefoldPorts } from './refold.ts'
+import { expectedState, foldKey, retryParked, type KeyState, type RefoldPorts } from './refold.ts'
+import { foldTogether } from './refold-many.ts'
 import type { LaneRunner } from './runner.ts'
 import { Slices } from './slices.ts'
 
 /** Name of the state that belongs to no key, among keys that differ. */
 export const SHARED_NAME = '$shared'
 const GAP_RECORDS = 2_000
-/** Up to so many keys are folded again from their histories; more are worth a pass over all records. */
-const SINGLE_KEYS_MAX = 500
+/** So many keys, or this share of all, are folded again from their own records; more are worth a pass over all. */
+const TOGETHER_KEYS = 500
+const TOGETHER_SHARE = 1 / 4
 const CHASES_MAX = 20
 
 export interface Rebuilt {
@@ -44,21 +46,27 @@ export async function rebuildKeys(
 }
 
 /**
- * Folds keys of a standing lane again, because a table version came late: one after the other from
- * their histories, or, when there are many, in one pass over all records.
+ * Folds keys of a standing lane again, because a table version came late or an event was corrected: in
+ * one pass over their records, or, when there are many, over all. `onKey` hears of each that is done.
  */
 export async function refoldKeys(
   ports: RefoldPorts,
   laneRunner: LaneRunner,
   keys: readonly string[],
+  onKey: () => void = () => undefined,
 ): Promise<void> {
   const { lane } = laneRunner
+  const take = (key: string, state: KeyState): void => {
+    applyState(lane, key, state)
+    onKey()
+  }
   const single = async (key: string): Promise<void> => {
     const to = lane.parked.get(key)?.offset ?? lane.consumed
-    await foldKey(ports, lane, key, to, state => applyState(lane, key, state))
+    await foldKey(ports, lane, key, to, state => take(key, state))
   }
-  if (keys.length <= SINGLE_KEYS_MAX) {
-    for (const key of keys) await single(key)
+  const all = lane.shard.keyCount?.() ?? 0
+  if (keys.length <= Math.max(TOGETHER_KEYS, all * TOGETHER_SHARE)) {
+    for (const key of await foldTogether(ports, lane, keys, take)) await single(key)
     return
   }
   const beside: Beside = { lane: createBeside(lane), stale: new Set() }
@@ -68,7 +76,7 @@ export async function refoldKeys(
     const slices = new Slices(ports.clock, ports.sliceMs)
     for (const key of keys) {
       if (lane.parked.has(key) === beside.lane.parked.has(key) && !beside.stale.has(key)) {
-        applyState(lane, key, { bytes: beside.lane.shard.encodeKey(key) })
+        take(key, { bytes: beside.lane.shard.encodeKey(key) })
       } else {
         await single(key)
       }

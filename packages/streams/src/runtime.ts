@@ -470,8 +470,7 @@ class Runtime implements Streams {
       runner: name => this.#runner(name),
       cuts: this.#snapshots,
       refoldStale: (runner, laneRunner) => this.#refoldStale(runner, laneRunner),
-      correctBeside: (runner, laneRunner, beside) =>
-        this.#corrector.correctBeside(runner, laneRunner, beside),
+      correctBeside: (laneRunner, beside) => this.#corrector.correctBeside(laneRunner, beside),
       wake: () => this.#loop.wake(),
     }
   }

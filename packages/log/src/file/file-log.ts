@@ -303,8 +303,8 @@ class FileLog implements FileEventLog {
   async *history(request: HistoryRequest): AsyncIterable<LogRecord> {
     this.#assertOpen()
     const { partitions } = this.#state.streams.get(request.stream)
-    const { tenant = DEFAULT_TENANT, keys, from = 0, to = Infinity } = request
-    yield* this.#reader.history(partitions, { tenant, keys, from, to })
+    const { tenant = DEFAULT_TENANT, keys, from = 0, to = Infinity, isByOffset = false } = request
+    yield* this.#reader.history(partitions, { tenant, keys, from, to, isByOffset })
   }
 
   async find(id: string): Promise<LogRecord | undefined> {

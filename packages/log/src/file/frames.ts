@@ -3,7 +3,7 @@ import { invariant, partitionName } from '@millrace/core'
 import { decodePayload } from '../admission.ts'
 import { logErrors } from '../errors.ts'
 import type { LogRecord, NewEvent, SealedPart } from '../log.ts'
-import { readKey, readText, writeText } from './bytes.ts'
+import { createBytes, readKey, readText, writeText } from './bytes.ts'
 import type { Bytes } from './bytes.ts'
 import type { Group } from './group.ts'
 import { FLAG, KIND, RECORD_HEADER_BYTES, TEXT_HEADER_BYTES, padded } from './layout.ts'
@@ -191,6 +191,14 @@ export class FrameRecord implements LogRecord {
     this.#at = at
     this.stream = stream
     this.#names = names
+  }
+
+  /** The same with a copy of its frame, so that it keeps no other records in memory. */
+  alone(): FrameRecord {
+    const length = frameField.length(this.#bytes, this.#at)
+    const bytes = createBytes(length)
+    this.#bytes.u8.copy(bytes.u8, 0, this.#at, this.#at + length)
+    return new FrameRecord(bytes, 0, this.stream, this.#names)
   }
 
   get tenant(): string {

@@ -89,13 +89,13 @@ class FileLogView implements LogView {
   }
 
   async *history(request: Parameters<EventLog['history']>[0]): AsyncIterable<LogRecord> {
-    const { tenant = DEFAULT_TENANT, keys, from = 0, to = Infinity } = request
+    const { tenant = DEFAULT_TENANT, keys, from = 0, to = Infinity, isByOffset = false } = request
     const records = await again(async isFirst => {
       if (!isFirst) await this.refresh()
       const { state, reader } = this.#current()
       const { partitions } = state.streams.get(request.stream)
       const found: LogRecord[] = []
-      const wanted = { tenant, keys, from, to }
+      const wanted = { tenant, keys, from, to, isByOffset }
       for await (const record of reader.history(partitions, wanted)) found.push(record)
       return found
     })

@@ -118,26 +118,30 @@ export class Reader {
   /** The durable records of keys of one stream, as the contract orders them. */
   async *history(
     partitions: readonly Partition[],
-    wanted: { tenant: string; keys: readonly string[]; from: number; to: number },
+    wanted: { tenant: string; keys: readonly string[]; from: number; to: number; isByOffset: boolean }, // prettier-ignore
   ): AsyncGenerator<LogRecord, void> {
-    const { tenant, keys, from, to } = wanted
-    const isMerged = keys.length > 1
+    const { tenant, from, to } = wanted
+    const byHome = new Map<number, Set<string>>()
+    for (const key of wanted.keys) {
+      const home = partitionOf(key, partitions.length)
+      byHome.set(home, (byHome.get(home) ?? new Set()).add(key))
+    }
+    const isStreamed = wanted.keys.length === 1 || wanted.isByOffset
     const merged: LogRecord[] = []
-    const seen = new Set<string>()
-    for (const key of new Set(keys)) {
-      const partition = partitions[partitionOf(key, partitions.length)] as Partition
+    for (const [home, keys] of [...byHome].sort(([a], [b]) => a - b)) {
+      const partition = partitions[home] as Partition
       const end = Math.min(to, partition.durableEnd)
-      const offsets = await this.offsetsOf(partition, { tenant, key, from, to: end })
-      for await (const record of this.#recordsAt(partition, offsets)) {
-        if (!hasKey(record, tenant, key)) continue
-        if (!isMerged) {
-          yield record
-          continue
+      const offsets = new Set<number>()
+      for (const key of keys) {
+        for (const offset of await this.offsetsOf(partition, { tenant, key, from, to: end })) {
+          offsets.add(offset)
         }
-        const name = `${partition.number}/${record.offset}`
-        if (seen.has(name)) continue
-        seen.add(name)
-        merged.push(record)
+      }
+      const ascending = keys.size === 1 ? [...offsets] : [...offsets].sort((a, b) => a - b)
+      for await (const record of this.#recordsAt(partition, ascending)) {
+        if (!hasOneOf(record, tenant, keys)) continue
+        if (isStreamed) yield record
+        else merged.push(record instanceof FrameRecord ? record.alone() : record)
       }
     }
     yield* merged.sort(compareByTime)
@@ -306,6 +310,10 @@ function partAt(partition: Partition, offset: number): JournalPart {
 function hasKey(record: LogRecord, tenant: string, key: string): boolean {
   // A record is found under its `keys`; its partition key is not always one of them.
   return record.tenant === tenant && record.keys.includes(key)
+}
+
+function hasOneOf(record: LogRecord, tenant: string, keys: ReadonlySet<string>): boolean {
+  return record.tenant === tenant && record.keys.some(key => keys.has(key))
 }
 
 function compareByTime(a: LogRecord, b: LogRecord): number {

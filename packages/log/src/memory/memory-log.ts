@@ -153,7 +153,7 @@ class MemoryLog implements EventLog {
   async *history(request: HistoryRequest): AsyncIterable<LogRecord> {
     this.#assertOpen()
     const { partitions, declared } = this.#streamOf(request.stream)
-    const { tenant = DEFAULT_TENANT, from = 0, to = Infinity } = request
+    const { tenant = DEFAULT_TENANT, from = 0, to = Infinity, isByOffset = false } = request
     const found = new Set<LogRecord>()
     for (const key of request.keys) {
       const partition = partitions[partitionOf(key, declared.partitions)] as MemoryPartition
@@ -163,7 +163,7 @@ class MemoryLog implements EventLog {
       }
     }
     const records = [...found]
-    if (request.keys.length > 1) records.sort(compareByTime)
+    if (request.keys.length > 1) records.sort(isByOffset ? compareByOffset : compareByTime)
     yield* records
   }
 
@@ -435,6 +435,10 @@ function createPartition(): MemoryPartition {
 function sizeOf(event: NewEvent, index: number): number {
   const payload = event.payload?.length ?? jsonOf(event.data, index).length
   return RECORD_OVERHEAD_BYTES + event.id.length + event.key.length + payload
+}
+
+function compareByOffset(a: LogRecord, b: LogRecord): number {
+  return a.partition - b.partition || a.offset - b.offset
 }
 
 function compareByTime(a: LogRecord, b: LogRecord): number {

@@ -74,7 +74,7 @@ export class Reader {
   }
 
   async *history(request: HistoryRequest): AsyncIterable<LogRecord> {
-    const { stream, tenant = DEFAULT_TENANT, from = 0, to = Infinity } = request
+    const { stream, tenant = DEFAULT_TENANT, from = 0, to = Infinity, isByOffset = false } = request
     const byHome = new Map<TablePartition, Set<string>>()
     for (const key of request.keys) {
       const home = this.#catalog.home(stream, key)
@@ -100,7 +100,7 @@ export class Reader {
       }
     }
     // As JavaScript compares text, like every other log.
-    if (request.keys.length > 1) places.sort(compareByTime)
+    if (request.keys.length > 1) places.sort(isByOffset ? compareByOffset : compareByTime)
     for (let start = 0; start < places.length; start += HISTORY_PAGE) {
       yield* await this.#fetch(places.slice(start, start + HISTORY_PAGE))
     }
@@ -186,5 +186,9 @@ export class Reader {
 function compareByTime(a: HistoryPlace, b: HistoryPlace): number {
   if (a.eventTimeMs !== b.eventTimeMs) return a.eventTimeMs - b.eventTimeMs
   if (a.id !== b.id) return a.id < b.id ? -1 : 1
+  return compareByOffset(a, b)
+}
+
+function compareByOffset(a: HistoryPlace, b: HistoryPlace): number {
   return a.partition.number - b.partition.number || a.offset - b.offset
 }

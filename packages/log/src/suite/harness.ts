@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { systemClock } from '@millrace/core'
 import type { Clock } from '@millrace/core'
-import type { EventLog, LogRecord, NewEvent } from '../log.ts'
+import type { EventLog, HistoryRequest, LogRecord, NewEvent } from '../log.ts'
 
 /** What the suite gives to the implementation under test. */
 export interface LogConditions {
@@ -157,7 +157,7 @@ export async function readAll(
 export async function historyOf(
   log: EventLog,
   keys: readonly string[],
-  options: { stream?: string; tenant?: string; from?: number; to?: number } = {},
+  options: Partial<Omit<HistoryRequest, 'keys'>> = {},
 ): Promise<Record<string, unknown>[]> {
   const found: Record<string, unknown>[] = []
   for await (const record of log.history({ stream: STREAM, keys, ...options })) {

@@ -83,6 +83,13 @@ export function historySuite(factory: LogFactory): void {
       assert.equal(merged.length, (await historyOf(bench.log, ['a'])).length + (await historyOf(bench.log, ['ü'])).length + (await historyOf(bench.log, ['c'])).length) // prettier-ignore
       const order = merged.map(record => [record['eventTimeMs'] as number, record['id'] as string])
       assert.deepEqual(order, order.toSorted((a, b) => compare(a[0], b[0]) || compare(a[1], b[1]))) // prettier-ignore
+      const isByOffset = true
+      const byOffset = await historyOf(bench.log, ['a', 'ü', 'c', 'a'], { isByOffset })
+      const place = (record: Record<string, unknown>): [number, number] => [record['partition'] as number, record['offset'] as number] // prettier-ignore
+      assert.deepEqual(byOffset, merged.toSorted((a, b) => compare(place(a)[0], place(b)[0]) || compare(place(a)[1], place(b)[1]))) // prettier-ignore
+      const [from, to] = [2, 7]
+      const part = byOffset.filter(record => place(record)[1] >= from && place(record)[1] < to)
+      assert.deepEqual(await historyOf(bench.log, ['a', 'ü', 'c'], { from, to, isByOffset }), part)
       assert.equal((await historyOf(bench.log, ['a'], { tenant: 'acme' })).length, 1)
       assert.deepEqual(await historyOf(bench.log, ['never']), [])
     }))

@@ -38,8 +38,10 @@ describe('changesets of corrections', () => {
     await product.changesets[verb](id, {}, ANA)
     const view = await product.changesets.settled(id)
     await product.settle()
-    const { different } = await product.streams.rebuild({ fold: PROFILE_FOLD })
-    assert.deepEqual(different, [], 'the profiles are those of a rebuild')
+    for (const fold of [PROFILE_FOLD, 'item-stats']) {
+      const { different } = await product.streams.rebuild({ fold })
+      assert.deepEqual(different, [], `${fold} is what a rebuild gives`)
+    }
     return view
   }
 

@@ -199,30 +199,33 @@ test('a state frame goes through decoding unchanged, and forgetting a key leaves
   assert.equal(statsCopy.keyCount(), 0)
 })
 
-test('with several partitions of items, each shard keeps its own keys, and together they equal one', () => {
+test('each shard keeps the keys of its partition, or those that are asked for, as one of all does', () => {
   const partitions = 4
   const whole = itemStatsFold(app).createShard({ partition: 0, partitions: 1, tables })
   const parts = Array.from({ length: partitions }, (_, partition) =>
     itemStatsFold(app).createShard({ partition, partitions, tables }),
   )
+  const keys = new Set(['clip/c3', 'clip/c17', 'clip/c29'])
+  const some = itemStatsFold(app).createShard({ partition: 0, partitions: 1, tables, keys })
   const random = createSeededRandom(9)
   for (let turn = 0; turn < 500; turn++) {
     const name = (): string => `clip/c${Math.floor(random.next() * 30)}`
     const item = name()
     const from = [...new Set([name(), name(), name()])].filter(other => other !== item)
     const data = { item, weight: 1, from, gaps: from.map(() => 1_000) }
-    const keys = [item, ...from]
-    whole.fold(recordOf({ key: item, keys, eventTimeMs: turn, data }))
-    for (const partition of new Set(keys.map(key => partitionOf(key, partitions)))) {
-      ;(parts[partition] as ItemStatsShard).fold(
-        recordOf({ key: item, keys, eventTimeMs: turn, data }),
-      )
+    const record = recordOf({ key: item, keys: [item, ...from], eventTimeMs: turn, data })
+    whole.fold(record)
+    some.fold(record)
+    for (const partition of new Set(record.keys.map(key => partitionOf(key, partitions)))) {
+      ;(parts[partition] as ItemStatsShard).fold(record)
     }
   }
   for (const key of whole.keys()) {
     const own = parts[partitionOf(key, partitions)] as ItemStatsShard
     assert.deepEqual(own.encodeKey(key), whole.encodeKey(key))
   }
+  assert.deepEqual([...some.keys()].sort(), [...keys].sort())
+  for (const key of keys) assert.deepEqual(some.encodeKey(key), whole.encodeKey(key))
   assert.equal(
     parts.reduce((sum, part) => sum + part.keyCount(), 0),
     whole.keyCount(),

@@ -3,7 +3,8 @@
  * decay, what people turn to next, and what the same people turn to at about the same time.
  *
  * The state of a key depends only on the records that carry the key, in log order. It is not free of
- * order (lists are bounded, sums are rounded) and does not invert: a retraction folds the key again.
+ * order (lists are bounded, sums are rounded) and does not invert: a retraction folds the keys again
+ * that it touches, in a shard that keeps these alone (ADR 23).
  */
 import { itemSpaceOf } from '../catalogue/index.ts'
 import { createHash } from 'node:crypto'
@@ -31,7 +32,6 @@ export function itemStatsFold(app: App): FoldDefinition<ItemStatsShard> {
     source: ITEM_SIGNALS,
     types: [ITEM_SIGNAL],
     onFailure: 'park',
-    createShard: ({ partition, partitions }) =>
-      new ItemStatsShard({ space, partition, partitions }),
+    createShard: context => new ItemStatsShard({ space, ...context }),
   }
 }

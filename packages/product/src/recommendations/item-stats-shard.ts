@@ -11,7 +11,7 @@ import {
   transitionWeight,
   type NeighbourRow,
 } from '@millrace/recommend'
-import type { FoldShard } from '@millrace/streams'
+import type { FoldShard, ShardContext } from '@millrace/streams'
 import type { ItemSpace } from '../catalogue/index.ts'
 import { ByteReader, ByteWriter } from '../bytes.ts'
 import { NumberedSignal, type ItemSignal } from './events.ts'
@@ -20,6 +20,8 @@ import { NumberedSignal, type ItemSignal } from './events.ts'
 const WEIGHT_MAX = 10
 const { popularHalfLifeMs, trendingHalfLifeMs, relatedHalfLifeMs, nextMax, nearMax } =
   STATISTICS_DEFAULTS
+
+type ShardPlace = Pick<ShardContext, 'partition' | 'partitions' | 'keys'>
 
 /**
  * Statistics of the items of one partition. State of a key:
@@ -34,6 +36,7 @@ export class ItemStatsShard implements FoldShard {
   readonly #space: ItemSpace
   readonly #partition: number
   readonly #partitions: number
+  readonly #wanted: ReadonlySet<string> | undefined
   readonly #writer = new ByteWriter()
   readonly #rows = new Set<number>()
   /** What people turn to after the item, by item number. */
@@ -51,10 +54,12 @@ export class ItemStatsShard implements FoldShard {
   /** By item number: what its row of `next` is multiplied with (`rowShare`). Derived from the row; 0 means not made yet. */
   #rowShares = new Float64Array(256)
 
-  constructor(options: { space: ItemSpace; partition: number; partitions: number }) {
+  /** With `keys` it keeps the statistics of these alone. */
+  constructor(options: ShardPlace & { readonly space: ItemSpace }) {
     this.#space = options.space
     this.#partition = options.partition
     this.#partitions = options.partitions
+    this.#wanted = options.keys
     const hashOf = (item: number): number => this.#space.hashOf(item)
     const halfLifeMs = relatedHalfLifeMs
     this.next = new NeighbourTable({ rowMax: nextMax, halfLifeMs, hashOf })
@@ -89,6 +94,7 @@ export class ItemStatsShard implements FoldShard {
   }
 
   #isOwn(key: string): boolean {
+    if (this.#wanted?.has(key) === false) return false
     return this.#partitions === 1 || partitionOf(key, this.#partitions) === this.#partition
   }
 

@@ -56,7 +56,7 @@ export class ChangedWorld extends World {
   readonly #effects = new Map<FoldRunner, Effect>()
   readonly #settled = new Set<FoldRunner>()
   /** What its corrections do to records of the log. */
-  #changed: Promise<ChangedRecords> | undefined
+  #changed: ChangedRecords | undefined
   readonly #plans = new Map<string, LanePlan>()
   readonly #touched = new Map<FoldRunner, ReadonlySet<string>>()
   #corrections: Corrections
@@ -203,7 +203,7 @@ export class ChangedWorld extends World {
       ...[...this.#effects.values()].flatMap(each => each.added),
     ])
     const own = [
-      ...(await this.#changed).in(source, partition),
+      ...(await this.#changed.in(source, partition)),
       ...added.filter(({ after }) => after?.partition === partition),
     ]
     const plan = own.length === 0 ? NO_PLAN : await this.#createPlan(runner, partition, own)
@@ -241,11 +241,12 @@ export class ChangedWorld extends World {
     return { changes, added, keys }
   }
 
-  #changedBy(corrections: readonly CorrectionChange[]): Promise<ChangedRecords> {
+  #changedBy(corrections: readonly CorrectionChange[]): ChangedRecords {
     const { runners, clock, sliceMs } = this.ground.ports
+    const { originals } = this.#requested
     const emitters = runners.filter(({ definition }) => definition.isRekeying === true)
-    const slices = new Slices(clock, sliceMs)
-    return ChangedRecords.of(corrections, this.#requested.originals, emitters, slices)
+    const createSlices = (): Slices => new Slices(clock, sliceMs)
+    return new ChangedRecords(corrections, { originals, emitters, createSlices })
   }
 
   /** What records that are in no log are in a stream: themselves, or re-keyed. */
@@ -279,13 +280,16 @@ export class ChangedWorld extends World {
   /** True when a fold takes something of what is emitted otherwise. */
   async #takes(runner: FoldRunner, { corrections, added }: Effect): Promise<boolean> {
     const { source } = runner.definition
-    const changed = await this.#changedBy(corrections)
+    const changed = this.#changedBy(corrections)
     const additions = this.#additionsTo(source, added)
-    return runner.lanes.some(({ lane }) =>
-      [...changed.in(source, lane.partition), ...additions].some(({ before, after }) =>
+    for (const { lane } of runner.lanes) {
+      const own = [...(await changed.in(source, lane.partition)), ...additions]
+      const isTaken = own.some(({ before, after }) =>
         [before, after].some(record => record !== undefined && lane.takes(record)),
-      ),
-    )
+      )
+      if (isTaken) return true
+    }
+    return false
   }
 
   #readersOf(runner: FoldRunner, table: FoldRunner, id: string): Iterable<string> {

@@ -1,59 +1,101 @@
 /**
- * What corrections change, by the partition that has the records: found once for all folds, since a
- * change of many events concerns many lanes of which each has a part.
+ * What corrections change, by the partition that has the records: found once for all folds of a
+ * stream, since a change of many events concerns many lanes of which each has a part.
  */
-import { partitionName } from '@millrace/core'
 import type { LogRecord } from '@millrace/log'
 import type { FoldRunner } from '../runner.ts'
 import type { Slices } from '../slices.ts'
 import type { CorrectionChange } from './book.ts'
+import type { Correction } from './contract.ts'
 import { asCorrected, rekey, standInsOf, type Originals, type RecordChange } from './originals.ts'
+
+type ByPartition = ReadonlyMap<number, readonly RecordChange[]>
+
+const NOTHING: ByPartition = new Map()
+
+/** What it stands on. */
+export interface ChangedRecordsPorts {
+  /** Has the records of the events. */
+  readonly originals: Originals
+  /** The folds that re-key. */
+  readonly emitters: readonly FoldRunner[]
+  readonly createSlices: () => Slices
+}
 
 /** See the head of the file. */
 export class ChangedRecords {
-  readonly #byPlace = new Map<string, RecordChange[]>()
+  readonly #ports: ChangedRecordsPorts
+  /** By the stream of the event. */
+  readonly #changes = new Map<string, CorrectionChange[]>()
+  /** What was asked for, by the stream of the records. */
+  readonly #found = new Map<string, Promise<ByPartition>>()
 
-  private constructor() {}
-
-  /** Of events whose records `originals` has; `emitters` are the folds that re-key. */
-  static async of(
-    changes: readonly CorrectionChange[],
-    originals: Originals,
-    emitters: readonly FoldRunner[],
-    slices: Slices,
-  ): Promise<ChangedRecords> {
-    const changed = new ChangedRecords()
-    for (const { entry, before, after } of changes) {
-      const origin = originals.of(entry)
-      if (origin === undefined) continue
-      const isAndWas = (record: LogRecord): RecordChange => ({
-        before: asCorrected(record, before),
-        after: asCorrected(record, after),
-        origin,
-      })
-      changed.#put(origin, isAndWas(origin))
-      for (const emitter of emitters) {
-        if (emitter.definition.source !== origin.stream) continue
-        for (const record of rekey(emitter, origin)) changed.#put(record, isAndWas(record))
-        for (const standIn of standInsOf(emitter, origin, before))
-          changed.#put(standIn, { before: standIn, after: undefined, origin })
-        for (const standIn of standInsOf(emitter, origin, after))
-          changed.#put(standIn, { before: undefined, after: standIn, origin })
-      }
-      await slices.pause()
+  constructor(changes: readonly CorrectionChange[], ports: ChangedRecordsPorts) {
+    this.#ports = ports
+    for (const change of changes) {
+      const { stream } = change.entry
+      const known = this.#changes.get(stream)
+      if (known === undefined) this.#changes.set(stream, [change])
+      else known.push(change)
     }
-    return changed
   }
 
   /** Those of one partition, in the order of the events that were corrected. */
-  in(stream: string, partition: number): readonly RecordChange[] {
-    return this.#byPlace.get(partitionName(stream, partition)) ?? []
+  async in(stream: string, partition: number): Promise<readonly RecordChange[]> {
+    let found = this.#found.get(stream)
+    if (found === undefined) {
+      this.#found.set(stream, (found = this.#find(stream)))
+      // Whoever comes after a failure looks again.
+      found.catch(() => this.#found.delete(stream))
+    }
+    return (await found).get(partition) ?? []
   }
 
-  #put({ stream, partition }: LogRecord, change: RecordChange): void {
-    const name = partitionName(stream, partition)
-    const known = this.#byPlace.get(name)
-    if (known === undefined) this.#byPlace.set(name, [change])
-    else known.push(change)
+  async #find(stream: string): Promise<ByPartition> {
+    const { emitters, originals, createSlices } = this.#ports
+    const rekeying = emitters.filter(
+      ({ definition: { source, targets } }) =>
+        this.#changes.has(source) && targets?.includes(stream) === true,
+    )
+    if (rekeying.length === 0 && !this.#changes.has(stream)) return NOTHING
+    const byPartition = new Map<number, RecordChange[]>()
+    const put = ({ stream: own, partition }: LogRecord, change: RecordChange): void => {
+      if (own !== stream) return
+      const known = byPartition.get(partition)
+      if (known === undefined) byPartition.set(partition, [change])
+      else known.push(change)
+    }
+    const slices = createSlices()
+    for (const { entry, before, after } of this.#changes.get(stream) ?? []) {
+      const origin = originals.of(entry)
+      if (origin !== undefined) put(origin, changeOf(origin, origin, before, after))
+      await slices.pause()
+    }
+    for (const emitter of rekeying) {
+      for (const { entry, before, after } of this.#changes.get(emitter.definition.source) ?? []) {
+        const origin = originals.of(entry)
+        if (origin === undefined) continue
+        for (const record of rekey(emitter, origin)) {
+          put(record, changeOf(record, origin, before, after))
+        }
+        for (const standIn of standInsOf(emitter, origin, before)) {
+          put(standIn, { before: standIn, after: undefined, origin })
+        }
+        for (const standIn of standInsOf(emitter, origin, after)) {
+          put(standIn, { before: undefined, after: standIn, origin })
+        }
+        await slices.pause()
+      }
+    }
+    return byPartition
   }
+}
+
+function changeOf(
+  record: LogRecord,
+  origin: LogRecord,
+  before: Correction | undefined,
+  after: Correction | undefined,
+): RecordChange {
+  return { before: asCorrected(record, before), after: asCorrected(record, after), origin }
 }

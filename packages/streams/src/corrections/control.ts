@@ -144,7 +144,8 @@ export class CorrectionRequests implements CorrectionControl {
     const { results, events } = await this.plan(set)
     const { changeset, reason, by } = set
     const facts = { ...(changeset === undefined ? {} : { changeset }), reason, by }
-    const records = correctionEvents(facts, batchesOf(events), clock.nowMs(), book.position)
+    const batches = batchesOf(events)
+    const records = [...correctionEvents(facts, batches, clock.nowMs(), book.position)]
     if (records.length > 0) await log.commit({ events: records })
     const name = partitionName(CORRECTIONS_STREAM, 0)
     const position = new Map([[name, log.ends().get(name) ?? 0]])
@@ -169,14 +170,14 @@ export class CorrectionRequests implements CorrectionControl {
       const after = action === 'correct' ? { action, source, data } : { action, source }
       return { entry, before, after }
     })
-    const changed = await corrector.changedBy(changes, originals)
+    const changed = corrector.changedBy(changes, originals)
     const folds: AffectedFold[] = []
     for (const runner of runners) {
       if (runner.definition.isRekeying === true) continue
       let found = 0
       const keys = new Set<string>()
       for (const { lane } of runner.lanes) {
-        const own = corrector.changesOf(runner, lane, changed)
+        const own = await corrector.changesOf(lane, changed)
         found += own.length
         for (const key of keysOf(lane, own)) keys.add(key)
       }

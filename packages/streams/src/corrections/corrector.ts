@@ -9,7 +9,6 @@
  */
 import {
   Backoff,
-  isError,
   joinPositions,
   partitionName,
   type Clock,
@@ -26,6 +25,7 @@ import type { Retries } from '../retries.ts'
 import type { FoldRunner, LaneRunner } from '../runner.ts'
 import { Slices } from '../slices.ts'
 import type { TableWatch } from '../table-watch.ts'
+import { Appender } from './appender.ts'
 import type { CorrectionBook, CorrectionChange } from './book.ts'
 import { ChangedRecords } from './changed-records.ts'
 import { CORRECTIONS_STREAM, type EmissionMark } from './contract.ts'
@@ -68,7 +68,8 @@ interface CorrectionJob extends LaneProgress {
 }
 
 const STAND_INS_AT_ONCE = 500
-const PAUSE_MS = 50
+/** Records of corrections, of up to 128 KiB each. */
+const RECORDS_AT_ONCE = 8
 
 /** See the head of the file. */
 export class Corrector {
@@ -85,6 +86,7 @@ export class Corrector {
   #appended: Position = new Map()
   #originals: Originals
   readonly #changed = new Map<string, Promise<ChangedRecords>>()
+  readonly #appender: Appender
   #isReading = false
   #isClosed = false
 
@@ -94,6 +96,7 @@ export class Corrector {
     // Tables first: who joins them is folded again once.
     this.#runners = [...runners].sort((a, b) => Number(watch.isTable(b)) - Number(watch.isTable(a)))
     this.#reading = new Backoff(ports)
+    this.#appender = new Appender(ports)
     this.#originals = new Originals(ports.log)
   }
 
@@ -124,6 +127,7 @@ export class Corrector {
   close(): void {
     this.#isClosed = true
     this.#reading.stop()
+    this.#appender.close()
   }
 
   /** True when a fold reflects the corrections before `position`, those that were re-keyed included. */
@@ -177,21 +181,20 @@ export class Corrector {
   }
 
   /** What changes of corrections do, by the partition that has the records; `originals` has those of the events. */
-  changedBy(changes: readonly CorrectionChange[], originals: Originals): Promise<ChangedRecords> {
+  changedBy(changes: readonly CorrectionChange[], originals: Originals): ChangedRecords {
     const { clock, sliceMs } = this.#ports
     const emitters = this.#runners.filter(({ definition }) => definition.isRekeying === true)
-    return ChangedRecords.of(changes, originals, emitters, new Slices(clock, sliceMs))
+    const createSlices = (): Slices => new Slices(clock, sliceMs)
+    return new ChangedRecords(changes, { originals, emitters, createSlices })
   }
 
   /** The records of a lane that changes touch. */
-  changesOf({ definition }: FoldRunner, lane: Lane, changed: ChangedRecords): RecordChange[] {
-    return changed
-      .in(definition.source, lane.partition)
-      .filter(
-        ({ before, after }) =>
-          (before !== undefined && lane.takes(before)) ||
-          (after !== undefined && lane.takes(after)),
-      )
+  async changesOf(lane: Lane, changed: ChangedRecords): Promise<readonly RecordChange[]> {
+    const found = await changed.in(lane.definition.source, lane.partition)
+    return found.filter(
+      ({ before, after }) =>
+        (before !== undefined && lane.takes(before)) || (after !== undefined && lane.takes(after)),
+    )
   }
 
   /** What the corrections between two positions do: found once for all lanes. */
@@ -203,7 +206,7 @@ export class Corrector {
       const originals = this.#originals
       const changes = this.#ports.book.changes(from, to)
       await originals.load(changes.map(({ entry }) => entry))
-      return await this.changedBy(changes, originals)
+      return this.changedBy(changes, originals)
     }
     const found = find()
     this.#changed.set(name, found)
@@ -213,16 +216,16 @@ export class Corrector {
   }
 
   /** Brings a build beside a lane to the corrections that the lane reflects: what they touch is stale. */
-  async correctBeside(runner: FoldRunner, laneRunner: LaneRunner, beside: Beside): Promise<void> {
+  async correctBeside(laneRunner: LaneRunner, beside: Beside): Promise<void> {
     const { lane, stale } = beside
     for (;;) {
       const from = lane.corrections.position
       const to = laneRunner.lane.corrections.position
-      const changed = await this.#changedBetween(from, to)
+      const found = await this.changesOf(lane, await this.#changedBetween(from, to))
       if (laneRunner.lane.corrections.position !== to) continue
       // It was brought on with the lane meanwhile, or is now.
       if (lane.corrections.position === from) lane.corrections = lane.corrections.at(to)
-      for (const key of keysOf(lane, this.changesOf(runner, lane, changed))) stale.add(key)
+      for (const key of keysOf(lane, found)) stale.add(key)
       return
     }
   }
@@ -297,7 +300,7 @@ export class Corrector {
     const { lane } = laneRunner
     const from = lane.corrections.position
     const to = book.position
-    const found = this.changesOf(runner, lane, await this.#changedBetween(from, to))
+    const found = await this.changesOf(lane, await this.#changedBetween(from, to))
     const keys = keysOf(lane, found)
     for (const key of keys) touched.add(key)
     job.keys = touched.size
@@ -306,7 +309,7 @@ export class Corrector {
     if (touched.size === 0) return
     await this.#invert(lane, found, again)
     job.done = touched.size - again.size
-    await refoldKeys(this.#ports, laneRunner, [...again])
+    await refoldKeys(this.#ports, laneRunner, [...again], () => (job.done += 1))
     again.clear()
     for (const key of touched) await this.#retry(runner, laneRunner, key)
     watch.noteRetried(runner, [...touched])
@@ -381,12 +384,12 @@ export class Corrector {
   /** Corrects what a lane has emitted. */
   async #follow(job: CorrectionJob): Promise<void> {
     const { runner, laneRunner } = job
-    const { book, log, clock, settle } = this.#ports
+    const { book, clock, settle } = this.#ports
     const { lane, writer } = laneRunner
     const from = this.#emittedTo(lane)
     const to = lane.corrections.position
     const changed = await this.#changedBetween(from, to)
-    const keys = keysOf(lane, this.changesOf(runner, lane, changed))
+    const keys = keysOf(lane, await this.changesOf(lane, changed))
     if (keys.size === 0) {
       this.#unchanged.set(lane, to)
       return
@@ -394,33 +397,19 @@ export class Corrector {
     job.keys = keys.size
     await settle(runner, laneRunner)
     if (writer?.leads !== true) return
-    const found = await emissionChangesOf({ ...this.#ports, log, book }, lane, keys, { from, to })
+    const found = await emissionChangesOf(this.#ports, lane, keys, { from, to })
     await this.#append(found.appended)
     const follows = { ...markOf(lane), corrected: to }
     const facts = { reason: 'what it follows from was corrected', by: runner.name, follows }
     const records = correctionEvents(facts, batchesOf(found.corrected), clock.nowMs(), to)
-    await this.#commit(records)
+    // Whoever is killed between two parts makes the same again: what says that all is there comes last.
+    await this.#appender.append(records, RECORDS_AT_ONCE)
     await book.follow()
   }
 
-  async #append(events: readonly NewEvent[]): Promise<void> {
-    for (let at = 0; at < events.length; at += STAND_INS_AT_ONCE) {
-      const part = events.slice(at, at + STAND_INS_AT_ONCE)
-      this.#appended = joinPositions(this.#appended, await this.#commit(part))
-    }
-  }
-
-  /** Waits as long as the log takes nothing more. */
-  async #commit(events: readonly NewEvent[]): Promise<Position> {
-    const { log, clock } = this.#ports
-    for (;;) {
-      try {
-        return (await log.commit({ events })).position
-      } catch (error) {
-        if (!isError(error, 'LOG_OVERLOADED') || this.#isClosed) throw error
-        await new Promise<void>(resolve => clock.after(error.retryAfterMs ?? PAUSE_MS, resolve))
-      }
-    }
+  async #append(events: Iterable<NewEvent>): Promise<void> {
+    const position = await this.#appender.append(events, STAND_INS_AT_ONCE)
+    this.#appended = joinPositions(this.#appended, position)
   }
 
   #rekeyingTo(stream: string): readonly FoldRunner[] {
@@ -472,19 +461,14 @@ export class Corrector {
           (entry.place ?? entry.emitted)?.partition === lane.partition,
       )
     await this.#originals.load(changes.map(({ entry }) => entry))
-    let events: NewEvent[] = []
-    const append = async (): Promise<void> => {
-      if (events.length === 0) return
-      await this.#append(events)
-      events = []
+    const originals = this.#originals
+    const events = function* (): Generator<NewEvent, void> {
+      for (const { entry, after } of changes) {
+        const origin = originals.of(entry)
+        if (origin !== undefined) yield* standInEventsOf(runner, origin, after)
+      }
     }
-    for (const { entry, after } of changes) {
-      const origin = this.#originals.of(entry)
-      if (origin === undefined) continue
-      events.push(...standInEventsOf(runner, origin, after))
-      if (events.length >= STAND_INS_AT_ONCE) await append()
-    }
-    await append()
+    await this.#append(events())
   }
 }
 

@@ -8,24 +8,27 @@
  * first one's and of what has changed, so that whoever makes it again makes the same.
  */
 import { deriveId } from '@millrace/core'
-import { DEFAULT_TENANT, type EventLog, type NewEvent } from '@millrace/log'
+import { DEFAULT_TENANT, type EventLog, type LogRecord, type NewEvent } from '@millrace/log'
 import { foldLane } from '../fold-lane.ts'
 import type { Lane } from '../lane.ts'
 import { createBeside } from '../rebuild.ts'
 import { historyOf, type RefoldPorts } from '../refold.ts'
+import { recordsOf } from '../refold-many.ts'
 import { Slices } from '../slices.ts'
 import { canonicalText } from '../views/canonical.ts'
 import { type CorrectionBook } from './book.ts'
-import type { CorrectedEvent, CorrectionAction } from './contract.ts'
+import type { CorrectedEvent, CorrectionAction, EmittedFacts } from './contract.ts'
 
 /** What follows from corrections for what a fold emitted. */
 export interface EmissionChanges {
   /** Records that were never emitted. */
   readonly appended: readonly NewEvent[]
-  readonly corrected: readonly {
-    readonly action: CorrectionAction
-    readonly event: CorrectedEvent
-  }[]
+  readonly corrected: readonly Corrected[]
+}
+
+interface Corrected {
+  readonly action: CorrectionAction
+  readonly event: CorrectedEvent
 }
 
 /** What corrections between `from` and `to` change of the emissions of a standing lane; `keys` are those that they touch. */
@@ -37,13 +40,11 @@ export async function emissionChangesOf(
 ): Promise<EmissionChanges> {
   const found = new EmissionComparison(ports.book)
   if (lane.shard.advance === undefined || lane.shard.isSteadyInTime === true) {
-    const endOf = (key: string): number => lane.parked.get(key)?.offset ?? lane.consumed
-    for (const key of keys) {
-      const [before, after] = [from, to].map(at => copyAt(lane.createBeside(), at)) as [Lane, Lane]
-      found.add(
-        await emittedBy(ports, before, key, endOf(key)),
-        await emittedBy(ports, after, key, endOf(key)),
-      )
+    const slices = new Slices(ports.clock, ports.sliceMs)
+    const [before, after] = [new KeyEmissions(lane, keys, from), new KeyEmissions(lane, keys, to)]
+    for await (const record of recordsOf(ports, lane, keys)) {
+      found.add(before.fold(record), after.fold(record))
+      await slices.pause()
     }
   } else {
     // Timers fire in the name of the record that passed them, which may be of any key.
@@ -55,7 +56,7 @@ export async function emissionChangesOf(
 /** Gathers where emissions are not what they were. */
 export class EmissionComparison implements EmissionChanges {
   readonly appended: NewEvent[] = []
-  readonly corrected: { action: CorrectionAction; event: CorrectedEvent }[] = []
+  readonly corrected: Corrected[] = []
   readonly #book: Entries
 
   constructor(book: Entries) {
@@ -64,16 +65,15 @@ export class EmissionComparison implements EmissionChanges {
 
   /** Compares what was emitted because of some records with what is emitted because of them now. */
   add(before: readonly NewEvent[], after: readonly NewEvent[]): void {
+    if (before.length === 0 && after.length === 0) return
     const places = new Map(before.map(event => [event.id, event]))
     for (const event of after) {
       const known = places.get(event.id)
       places.delete(event.id)
-      if (known !== undefined && canonicalText(asText(known)) === canonicalText(asText(event)))
-        continue
       if (known === undefined || isMoved(known, event)) {
         if (known !== undefined) this.corrected.push(retraction(this.#book, known))
         place(this.#book, known, event, this)
-      } else {
+      } else if (!isSameData(known.data, event.data)) {
         this.corrected.push(replacement(this.#book, known, event))
       }
     }
@@ -89,26 +89,32 @@ function place(
   book: Entries,
   before: NewEvent | undefined,
   event: NewEvent,
-  {
-    appended,
-    corrected,
-  }: { appended: NewEvent[]; corrected: { action: CorrectionAction; event: CorrectedEvent }[] },
+  { appended, corrected }: { appended: NewEvent[]; corrected: Corrected[] },
 ): void {
   const id = recordIdOf(book, before, event)
   if (book.entry(id) === undefined) appended.push({ ...event, id, isUnique: false })
   else corrected.push(replacement(book, before ?? event, event))
 }
 
-type Corrected = EmissionChanges['corrected'][number]
-
 function retraction(book: Entries, event: NewEvent): Corrected {
   const id = recordIdOf(book, event, event)
-  return { action: 'retract', event: { id, ...factsOf(event) } }
+  return { action: 'retract', event: named(book, id, event) }
 }
 
 function replacement(book: Entries, before: NewEvent, event: NewEvent): Corrected {
   const id = recordIdOf(book, before, event)
-  return { action: 'correct', event: { id, ...factsOf(before), data: event.data } }
+  const first = book.entry(id)?.emitted
+  if (first !== undefined && isSameData(first.data, event.data)) {
+    return { action: 'restore', event: named(book, id, before) }
+  }
+  return { action: 'correct', event: { ...named(book, id, before), data: event.data } }
+}
+
+/** The record of an emission; what is known of it is said where it is corrected for the first time. */
+function named(book: Entries, id: string, event: NewEvent): CorrectedEvent {
+  const { stream, type } = event
+  const isKnown = book.entry(id) !== undefined
+  return isKnown ? { id, stream, type } : { id, stream, type, emitted: factsOf(event) }
 }
 
 /**
@@ -122,13 +128,11 @@ function recordIdOf(book: Entries, original: NewEvent | undefined, event: NewEve
   return deriveId(event.eventTimeMs, `correction\n${facts}`)
 }
 
-function factsOf(event: NewEvent): Omit<CorrectedEvent, 'id'> {
-  const { stream, type, key, eventTimeMs, data, headers = {} } = event
+function factsOf(event: NewEvent): EmittedFacts {
+  const { key, eventTimeMs, data, headers = {} } = event
   const tenant = event.tenant ?? DEFAULT_TENANT
   const [partition, generation] = [event.partition as number, event.generation as number]
-  const keys = keysOf(event)
-  const emitted = { tenant, generation, partition, key, keys, eventTimeMs, headers, data }
-  return { stream, type, emitted }
+  return { tenant, generation, partition, key, keys: keysOf(event), eventTimeMs, headers, data }
 }
 
 function keysOf({
@@ -147,9 +151,49 @@ function isMoved(a: Place, b: Place): boolean {
   return a.eventTimeMs !== b.eventTimeMs || keysOf(a).join('\n') !== keysOf(b).join('\n')
 }
 
-function asText(event: NewEvent): unknown {
-  const data = JSON.parse(JSON.stringify(event.data)) as unknown
-  return [event.eventTimeMs, keysOf(event), data]
+/** True when both are the same in the log. */
+function isSameData(a: unknown, b: unknown): boolean {
+  const [one, other] = [JSON.stringify(a), JSON.stringify(b)]
+  return one === other || canonicalText(JSON.parse(one)) === canonicalText(JSON.parse(other))
+}
+
+/** A silent copy of a lane that tells what some keys emit, by the corrections at a position. */
+class KeyEmissions {
+  readonly #live: Lane
+  readonly #copy: Lane
+  readonly #keys: ReadonlySet<string>
+  /** Keys of which a record failed: they wait. */
+  readonly #failed = new Set<string>()
+
+  constructor(live: Lane, keys: ReadonlySet<string>, position: number) {
+    this.#live = live
+    this.#copy = copyAt(live.createBeside(), position)
+    this.#keys = keys
+  }
+
+  /** What is emitted because of the next record. */
+  fold(record: LogRecord): readonly NewEvent[] {
+    const copy = this.#copy
+    const amended = copy.amended(record)
+    const own = copy.wants(amended) ? copy.keysOf(amended) : []
+    if (!own.some(key => this.#keys.has(key))) return []
+    if (own.some(key => this.#waits(key, record.offset))) return []
+    const isPassed = copy.definition.onFailure === 'pass'
+    const states = isPassed ? own.map(key => [key, copy.shard.encodeKey(key)] as const) : []
+    copy.advanceTo(amended)
+    try {
+      copy.foldOne(amended)
+    } catch {
+      copy.emitted.length = 0
+      if (!isPassed) for (const key of own) this.#failed.add(key)
+      for (const [key, state] of states) copy.shard.decodeKey(key, state)
+    }
+    return copy.emitted.splice(0)
+  }
+
+  #waits(key: string, offset: number): boolean {
+    return this.#failed.has(key) || (this.#live.parked.get(key)?.offset ?? Infinity) <= offset
+  }
 }
 
 /** What a key emits because of its records before `to`, as `copy`, an empty lane, folds them. */

@@ -65,7 +65,11 @@ export class Originals {
 
   /** The record of an event that was loaded; of what a fold emitted the record without its offset. */
   of(entry: CorrectionEntry): LogRecord | undefined {
-    return this.#known.get(entry) ?? emittedRecord(entry)
+    const known = this.#known.get(entry)
+    if (known !== undefined) return known
+    const emitted = emittedRecord(entry)
+    if (emitted !== undefined) this.#known.set(entry, emitted)
+    return emitted
   }
 
   /** Reads the events from index `at` on that lie near each other; gives how many. */
@@ -121,7 +125,10 @@ function emittedRecord({ id, stream, type, emitted }: CorrectionEntry): LogRecor
     isHistory: false,
     isUnique: true,
     sealed: undefined,
-    payload: Buffer.from(JSON.stringify(data), 'utf8'),
+    // Few look at it.
+    get payload() {
+      return Buffer.from(JSON.stringify(data), 'utf8')
+    },
     memo: undefined,
   }
 }
@@ -223,7 +230,9 @@ export function recordOf(
     isUnique: event.isUnique ?? false,
     headers: event.headers ?? {},
     sealed: undefined,
-    payload: Buffer.from(JSON.stringify(data), 'utf8'),
+    get payload() {
+      return Buffer.from(JSON.stringify(data), 'utf8')
+    },
     data,
     memo: undefined,
   }

@@ -19,52 +19,55 @@ export interface CorrectedItem {
 const EVENTS_MAX = 500
 const DATA_BYTES_MAX = 128 * 1024
 
-/** Events in their order, of one action each, in records of a size that logs take. */
-export function batchesOf(items: readonly CorrectedItem[]): readonly (readonly CorrectedItem[])[] {
-  const batches: CorrectedItem[][] = []
+/** Events in their order, of one action each, in batches of a size that logs take. */
+export function* batchesOf(
+  items: Iterable<CorrectedItem>,
+): Generator<readonly CorrectedItem[], void> {
+  let batch: CorrectedItem[] = []
   let bytes = 0
   for (const item of items) {
     const { data, emitted } = item.event
     const own = data === undefined && emitted === undefined ? 0 : JSON.stringify(item.event).length
-    const last = batches.at(-1)
-    const isFull = last === undefined || last.length >= EVENTS_MAX || bytes + own > DATA_BYTES_MAX
-    if (isFull || last[0]?.action !== item.action) {
-      batches.push([item])
-      bytes = own
-    } else {
-      last.push(item)
-      bytes += own
+    const isFull = batch.length >= EVENTS_MAX || bytes + own > DATA_BYTES_MAX
+    if (batch.length > 0 && (isFull || batch[0]?.action !== item.action)) {
+      yield batch
+      batch = []
+      bytes = 0
     }
+    batch.push(item)
+    bytes += own
   }
-  return batches
+  if (batch.length > 0) yield batch
 }
 
 /**
  * The records of batches. `position` is that of the corrections which they follow: the same batches
  * behind the same ones are the same records. What follows from others is said in the last one, of no
- * events where there are none.
+ * events.
  */
-export function correctionEvents(
+export function* correctionEvents(
   { follows, ...facts }: Omit<CorrectionData, 'action' | 'events'>,
-  batches: readonly (readonly CorrectedItem[])[],
+  batches: Iterable<readonly CorrectedItem[]>,
   nowMs: number,
   position: number,
-): readonly NewEvent[] {
-  const parts = batches.map((batch): CorrectionData => {
-    const { action } = batch[0] as CorrectedItem
-    return { ...facts, action, events: batch.map(({ event }) => event) }
-  })
-  if (follows !== undefined) parts.push({ ...facts, action: 'restore', events: [], follows })
-  return parts.map((data, index): NewEvent => {
-    const text = `correction\n${position}\n${index}\n${JSON.stringify(data)}`
+): Generator<NewEvent, void> {
+  let index = 0
+  const eventOf = (data: CorrectionData): NewEvent => {
+    const text = JSON.stringify(data)
     return {
       tenant: DEFAULT_TENANT,
       stream: CORRECTIONS_STREAM,
       type: CORRECTED_TYPE,
       key: facts.changeset ?? 'corrections',
-      id: deriveId(nowMs, text),
+      id: deriveId(nowMs, `correction\n${position}\n${index++}\n${text}`),
       eventTimeMs: nowMs,
       data,
+      payload: Buffer.from(text, 'utf8'),
     }
-  })
+  }
+  for (const batch of batches) {
+    const { action } = batch[0] as CorrectedItem
+    yield eventOf({ ...facts, action, events: batch.map(({ event }) => event) })
+  }
+  if (follows !== undefined) yield eventOf({ ...facts, action: 'restore', events: [], follows })
 }

@@ -29,7 +29,7 @@ export interface ExchangePorts {
   /** Keys of a lane wait to be folded again. */
   refoldStale(runner: FoldRunner, laneRunner: LaneRunner): void
   /** Brings a build beside a lane to the corrections that the lane reflects: what they touch is stale. */
-  correctBeside(runner: FoldRunner, laneRunner: LaneRunner, beside: Beside): Promise<void>
+  correctBeside(laneRunner: LaneRunner, beside: Beside): Promise<void>
   wake(): void
 }
 
@@ -158,7 +158,7 @@ async function createBeside(
   // From now on it hears of late versions; those that came before are looked up.
   laneRunner.besides.add(beside)
   await ports.watch.catchUpBeside(ports.log, runner, beside, image?.header.tables ?? {})
-  await ports.correctBeside(runner, laneRunner, beside)
+  await ports.correctBeside(laneRunner, beside)
   return beside
 }
 

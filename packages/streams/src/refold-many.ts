@@ -1,0 +1,67 @@
+/**
+ * Folding many keys of a standing lane again in one pass over their records, in the order of the log:
+ * a record is read and folded once, however many of the keys it carries, and nothing is held of it.
+ * Keys of popular things share most of their records, so this costs a part of one pass for each key.
+ */
+import type { LogRecord } from '@millrace/log'
+import type { Beside, Lane } from './lane.ts'
+import type { KeyState, RefoldPorts } from './refold.ts'
+import { Slices } from './slices.ts'
+
+/** The records of any of some keys that a lane may want, in log order, before corrections. */
+export function recordsOf(
+  { log }: RefoldPorts,
+  { definition, options, consumed }: Lane,
+  keys: Iterable<string>,
+): AsyncIterable<LogRecord> {
+  const { tenant, from = 0 } = options
+  const { source: stream } = definition
+  return log.history({ stream, tenant, keys: [...keys], from, to: consumed, isByOffset: true })
+}
+
+/**
+ * Calls `take` with the state of each key as of where the lane stands. Gives the keys that have to be
+ * folded by themselves: those that wait, and those of which a record fails or a row came late.
+ */
+export async function foldTogether(
+  ports: RefoldPorts,
+  lane: Lane,
+  keys: readonly string[],
+  take: (key: string, state: KeyState) => void,
+): Promise<readonly string[]> {
+  const wanted = new Set(keys.filter(key => !lane.parked.has(key)))
+  const beside: Beside = { lane: lane.createBeside(wanted), stale: new Set() }
+  const failed = new Set<string>()
+  const slices = new Slices(ports.clock, ports.sliceMs)
+  lane.copies.add(beside)
+  try {
+    const copy = beside.lane
+    let last: LogRecord | undefined
+    for await (const record of wanted.size === 0 ? [] : recordsOf(ports, lane, wanted)) {
+      const amended = lane.amended(record)
+      const own = lane.wants(amended) ? lane.keysOf(amended).filter(key => wanted.has(key)) : []
+      if (own.length > 0) {
+        last = amended
+        copy.advanceTo(amended)
+        try {
+          copy.foldOne(amended)
+        } catch {
+          for (const key of own) failed.add(key)
+        }
+      }
+      await slices.pause()
+    }
+    // Without records there are no timers either.
+    if (last !== undefined) copy.passTime(lane.watermarkMs, last)
+    const alone: string[] = []
+    for (const key of keys) {
+      const isSound = wanted.has(key) && !failed.has(key) && !copy.parked.has(key)
+      if (isSound && !beside.stale.has(key)) take(key, { bytes: copy.shard.encodeKey(key) })
+      else alone.push(key)
+      await slices.pause()
+    }
+    return alone
+  } finally {
+    lane.copies.delete(beside)
+  }
+}
