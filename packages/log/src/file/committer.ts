@@ -11,6 +11,7 @@ import { differenceOf, eventConflict, versionConflict } from '../admission.ts'
 import type { Declared } from '../admission.ts'
 import type { DuplicateIndex, Place } from '../duplicates.ts'
 import { logErrors } from '../errors.ts'
+import { KeptRecord } from '../kept-record.ts'
 import { DEFAULT_TENANT } from '../log.ts'
 import type { AppendResult, CommitRequest, CommitResult, NewEvent } from '../log.ts'
 import { writeRecord } from './frames.ts'
@@ -24,7 +25,6 @@ import { RECORD_OVERHEAD_BYTES, checkCommit, unreadable } from './work.ts'
 import type { Answer, Work } from './work.ts'
 import { numberOf, writeStep, writeStream } from './state.ts'
 import type { LogState } from './state.ts'
-import { TailRecord } from './tail.ts'
 
 const TAIL_OVERHEAD_BYTES = 256
 const LOOKUPS_AT_ONCE = 64
@@ -349,7 +349,7 @@ export class Committer {
     this.#index(part, stream, partition, event)
     part.add(group.position + start, group.at - start)
     partition.nextOffset = offset + 1
-    partition.tail.push(new TailRecord(event, head))
+    partition.tail.push(new KeptRecord(event, head))
     partition.tailBytes += group.at - start + TAIL_OVERHEAD_BYTES
     if (!isUnique) {
       const place = { stream: stream.number, partition: partition.number, offset }

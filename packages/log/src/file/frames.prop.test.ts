@@ -1,3 +1,4 @@
+import { KeptRecord } from '../kept-record.ts'
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
@@ -10,7 +11,6 @@ import { Group } from './group.ts'
 import { KeyChains, hashOfKey } from './key-chains.ts'
 import { createNameTable } from './names.ts'
 import type { Segment } from './segment.ts'
-import { TailRecord } from './tail.ts'
 
 const text = (maxLength: number): fc.Arbitrary<string> =>
   fc.oneof(
@@ -68,7 +68,7 @@ test('a record is read from its frame as it is read from memory', () => {
         })
         events.forEach((event, offset) => {
           const record = new FrameRecord(group.bytes, starts[offset] as number, 'clicks', names)
-          const kept = new TailRecord(event, {
+          const kept = new KeptRecord(event, {
             partition: 2,
             offset,
             ingestTimeMs: 5,

@@ -7,13 +7,14 @@
 import { partitionOf } from '@millrace/core'
 import { dataOf, differenceOf, eventConflict, tenantKey, versionConflict } from '../admission.ts'
 import type { StoredContent } from '../admission.ts'
+import { KeptRecord } from '../kept-record.ts'
 import { DEFAULT_TENANT } from '../log.ts'
 import type { AppendResult, CommitRequest, CommitResult, LogRecord, NewEvent, Step } from '../log.ts' // prettier-ignore
 import type { StepRecord } from '../step-book.ts'
 import { int4Array, int8Array, textArray } from './arrays.ts'
 import type { Catalog, TablePartition } from './catalog.ts'
 import type { Parameter } from './database.ts'
-import { extrasOf, recordOfEvent } from './record.ts'
+import { extrasOf } from './record.ts'
 import { FLAG, KEY_PLACES_MAX } from './schema.ts'
 
 /** One commit that waits for its group. */
@@ -221,17 +222,15 @@ export class Draft {
   }> {
     const count = this.#sorted.length
     const records = new Map<Target, LogRecord[]>(this.#sorted.map(target => [target, []]))
-    for (const { event, text, target, place, ingestMs, watermarkMs, flags, extras } of this.#rows) {
+    for (const { event, target, place, ingestMs, watermarkMs, flags } of this.#rows) {
       const least = (at: number): number => places[at + target.at - 1] ?? Number.NEGATIVE_INFINITY
       records.get(target)?.push(
-        recordOfEvent(target.partition, event, {
+        new KeptRecord(event, {
+          partition: target.partition.partition,
           offset: (places[target.at - 1] as number) + place,
           ingestTimeMs: Math.max(ingestMs, least(count)),
           watermarkMs: Math.max(watermarkMs, least(2 * count)),
-          flags,
-          // Bytes belong to whoever brought them.
-          text: typeof text === 'string' ? text : Buffer.from(text).toString(),
-          extras,
+          isUnique: (flags & FLAG.unique) !== 0,
         }),
       )
     }

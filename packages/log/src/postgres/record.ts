@@ -1,6 +1,5 @@
 /** A row of `records` as a record of the log. Text is decoded when somebody asks for it. */
 import { decodePayload } from '../admission.ts'
-import { DEFAULT_TENANT } from '../log.ts'
 import type { LogRecord, NewEvent, SealedPart } from '../log.ts'
 import type { Row } from './database.ts'
 import { FLAG } from './schema.ts'
@@ -54,18 +53,6 @@ export function recordOf(place: TablePartition, row: Row): LogRecord {
     text: text as string,
     extras: texts[6] ?? null,
   })
-}
-
-/** The same of an event that was appended, without asking for it. */
-export function recordOfEvent(
-  place: TablePartition,
-  event: NewEvent,
-  stored: Pick<Columns, 'offset' | 'ingestTimeMs' | 'watermarkMs' | 'flags' | 'text' | 'extras'>,
-): LogRecord {
-  const { eventTimeMs, generation = 0, tenant = DEFAULT_TENANT, type, key, id } = event
-  const { definition = '' } = event
-  const own = { eventTimeMs, generation, tenant, type, key, id, definition }
-  return new TableRecord(place, { ...own, ...stored })
 }
 
 /** The columns of a record. */
