@@ -39,6 +39,7 @@ export class SplitStore {
   /** Open files, least recently used first. */
   readonly #open = new Set<SplitFile>()
   readonly #blocks = new Map<string, Bytes>()
+  readonly #loading = new Map<string, Promise<Bytes>>()
 
   constructor(options: { disk: Disk; names: NameTable; openMax: number; blockCacheMax: number }) {
     this.disk = options.disk
@@ -64,15 +65,25 @@ export class SplitStore {
     this.#open.delete(file)
   }
 
-  cached(name: string): Bytes | undefined {
+  /** A block: kept from before, or loaded, once for all who ask meanwhile. */
+  async block(name: string, load: () => Promise<Bytes>): Promise<Bytes> {
     const block = this.#blocks.get(name)
-    if (block === undefined) return undefined
-    this.#blocks.delete(name)
-    this.#blocks.set(name, block)
-    return block
+    if (block !== undefined) {
+      this.#blocks.delete(name)
+      this.#blocks.set(name, block)
+      return block
+    }
+    let loading = this.#loading.get(name)
+    if (loading === undefined) {
+      loading = load().finally(() => this.#loading.delete(name))
+      this.#loading.set(name, loading)
+    }
+    const loaded = await loading
+    this.#keep(name, loaded)
+    return loaded
   }
 
-  cache(name: string, block: Bytes): void {
+  #keep(name: string, block: Bytes): void {
     this.#blocks.set(name, block)
     if (this.#blocks.size <= this.#blockCacheMax) return
     for (const oldest of this.#blocks.keys()) {
@@ -327,12 +338,7 @@ export class SplitFile {
   /** A single block through the cache; several straight from the file. */
   async #blocks(opened: Opened, first: number, last: number): Promise<Bytes> {
     if (first !== last) return this.#load(opened, first, last)
-    const name = `${this.path}#${first}`
-    const cached = this.#store.cached(name)
-    if (cached !== undefined) return cached
-    const bytes = await this.#load(opened, first, last)
-    this.#store.cache(name, bytes)
-    return bytes
+    return this.#store.block(`${this.path}#${first}`, () => this.#load(opened, first, last))
   }
 
   async #load(opened: Opened, first: number, last: number): Promise<Bytes> {

@@ -30,7 +30,8 @@ export interface BranchAnswer {
   /** Where it leaves the live world, as a position. */
   readonly at: string
   readonly expiresInMs: number
-  readonly results: {
+  /** What became of the corrections; absent from `open` and `list` where they were not looked for yet: see `get`. */
+  readonly results?: {
     readonly corrected: number
     readonly unchanged: number
     readonly refused: readonly { readonly id: string; readonly reason: string }[]

@@ -44,7 +44,7 @@ function lifeOperations(context: ServerContext): readonly Operation[] {
       operation: 'openBranch',
       summary: 'Opens a branch: the log up to a moment, with changes of its own',
       description:
-        'Nothing is written. It says before what reading all that differs would cost, and is refused above its limits.',
+        'Nothing is written. It says before what reading all that differs would cost, and is refused above its limits. Of more than 128 corrections the cost is estimated from some of them, and `results` are told by `readBranch`.',
       body: bodySchema,
       errors: ['BRANCH_INVALID', 'BRANCH_TOO_LARGE', 'BRANCHES_FULL', 'MOMENT_AHEAD', 'MOMENT_GONE', 'POSITION_INVALID', 'POSITION_NOT_REACHED'], // prettier-ignore
       response: branchSchema,
@@ -71,11 +71,11 @@ function lifeOperations(context: ServerContext): readonly Operation[] {
       method: 'GET',
       path: '/v1/branches/:branch',
       operation: 'readBranch',
-      summary: 'One branch',
+      summary: 'One branch, with what became of its corrections',
       params: idParams('branch'),
       errors: ['BRANCH_UNKNOWN'],
       response: branchSchema,
-      handle: request => ({ body: shown(context, branchOf(context, request)) }),
+      handle: request => answer(context, branchOf(context, request)),
     },
     {
       ...common,
@@ -190,7 +190,7 @@ async function open(context: ServerContext, { body }: RouteRequest): Promise<Rou
     },
     ...(idleMs === undefined ? {} : { idleMs }),
   })
-  return { body: shown(context, branch) }
+  return branch.isSampled ? { body: shown(context, branch) } : await answer(context, branch)
 }
 
 /** An event as it would be sent. Throws REQUEST_INVALID. */
@@ -209,24 +209,29 @@ function addedEvent({ app, clock }: ServerContext, envelope: unknown, index: num
   return { stream, type, key, eventTimeMs: atMs, data, ...(id === undefined ? {} : { id }) }
 }
 
-function shown(
-  { clock }: ServerContext,
-  { id, position, expiresAtMs, results, estimate, overlay }: Branch,
-): Readonly<Record<string, unknown>> {
+/** A branch with what became of its corrections. */
+async function answer(context: ServerContext, branch: Branch): Promise<RouteAnswer> {
+  const results = await branch.results()
   const of = (status: string): number => results.filter(each => each.status === status).length
   const refused = results.filter(({ status }) => status === 'refused')
   return {
-    id,
-    at: encodePosition(position),
-    expiresInMs: Math.max(0, Math.round(expiresAtMs - clock.monotonicMs())),
-    results: {
-      corrected: of('corrected'),
-      unchanged: of('unchanged'),
-      refused: refused.map(({ id: event, reason }) => ({ id: event, reason })),
+    body: {
+      ...shown(context, branch),
+      results: {
+        corrected: of('corrected'),
+        unchanged: of('unchanged'),
+        refused: refused.map(({ id, reason }) => ({ id, reason })),
+      },
     },
-    estimate,
-    overlay,
   }
+}
+
+function shown(
+  { clock }: ServerContext,
+  { id, position, expiresAtMs, estimate, overlay }: Branch,
+): Readonly<Record<string, unknown>> {
+  const expiresInMs = Math.max(0, Math.round(expiresAtMs - clock.monotonicMs()))
+  return { id, at: encodePosition(position), expiresInMs, estimate, overlay }
 }
 
 async function read(

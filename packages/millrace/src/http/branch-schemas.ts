@@ -70,7 +70,7 @@ const count: JsonSchema = { type: 'integer' }
 /** A branch. */
 export const branchSchema: JsonSchema = {
   type: 'object',
-  required: ['id', 'at', 'expiresInMs', 'results', 'estimate', 'overlay'],
+  required: ['id', 'at', 'expiresInMs', 'estimate', 'overlay'],
   properties: {
     id: { type: 'string' },
     at: { type: 'string', description: 'Where it leaves the live world, as a position.' },

@@ -22,6 +22,7 @@ import type {
 import { differentFields } from './fields.ts'
 import type { Ground } from './ground.ts'
 import type { Overlay } from './overlay.ts'
+import type { FoundCorrections, RequestedCorrections } from './requested.ts'
 import { Work } from './work.ts'
 import type { KeyImage, Trunk, World } from './world.ts'
 
@@ -31,10 +32,11 @@ export interface BranchParts {
   readonly ground: Ground
   readonly overlay: Overlay
   readonly without: Trunk
-  readonly with: ChangedWorld
-  readonly requested: readonly RequestedCorrection[]
-  readonly results: readonly CorrectionResult[]
+  readonly corrected: RequestedCorrections
+  /** The world with the changes, once the corrected events were found. */
+  readonly worldOf: (found: FoundCorrections) => ChangedWorld
   readonly estimate: BranchEstimate
+  readonly isSampled: boolean
   readonly limits: BranchLimits
   /** Shared by all branches. */
   readonly places: Places
@@ -50,20 +52,21 @@ const SAMPLES_MAX = 20
 export class OpenBranch implements Branch {
   readonly id: string
   readonly position: Branch['position']
-  readonly results: readonly CorrectionResult[]
   readonly estimate: BranchEstimate
+  readonly isSampled: boolean
   /** Set by whoever throws it away. */
   expiresAtMs = Infinity
   readonly #parts: BranchParts
   #isClosed = false
+  #changed: ChangedWorld | undefined
   #turn: Promise<unknown> = Promise.resolve()
 
   constructor(parts: BranchParts) {
     this.#parts = parts
     this.id = parts.id
     this.position = parts.ground.instant.position
-    this.results = parts.results
     this.estimate = parts.estimate
+    this.isSampled = parts.isSampled
   }
 
   get overlay(): { readonly keys: number; readonly bytes: number } {
@@ -78,9 +81,9 @@ export class OpenBranch implements Branch {
     readonly key: string
   }): Promise<BranchState<Shard>> {
     const runner = this.#parts.runnerOf(fold)
-    const { with: world, places } = this.#parts
     return await this.#inTurn(async work => {
-      const image = await places.run(async () => {
+      const world = await this.#world()
+      const image = await this.#parts.places.run(async () => {
         await world.settle(runner, work)
         return await world.state(runner, key, work)
       })
@@ -116,14 +119,30 @@ export class OpenBranch implements Branch {
     })
   }
 
+  async results(): Promise<readonly CorrectionResult[]> {
+    this.#assertOpen()
+    this.#parts.onUse()
+    return (await this.#found()).results
+  }
+
   corrections(): { readonly corrections: readonly RequestedCorrection[] } {
-    return { corrections: this.#parts.requested }
+    return { corrections: this.#parts.corrected.requested }
   }
 
   close(): void {
     if (this.#isClosed) return
     this.#isClosed = true
     this.#parts.onClose()
+  }
+
+  async #found(): Promise<FoundCorrections> {
+    const { corrected, places } = this.#parts
+    return await places.run(() => corrected.all())
+  }
+
+  /** The world with the changes. */
+  async #world(): Promise<ChangedWorld> {
+    return (this.#changed ??= this.#parts.worldOf(await this.#found()))
   }
 
   /** One question after the other: what one finds out the next one knows. */
@@ -149,7 +168,8 @@ export class OpenBranch implements Branch {
     samplesMax: number,
     onDifference: CompareRequest['onDifference'],
   ): Promise<FoldDifferences> {
-    const { without, with: changed, ground, places } = this.#parts
+    const { without, ground, places } = this.#parts
+    const changed = await this.#world()
     await places.run(() => changed.settle(runner, work))
     const slices = new Slices(ground.ports.clock, ground.ports.sliceMs)
     const counts = { changed: 0, added: 0, removed: 0 }

@@ -9,6 +9,7 @@ import { PARTITIONS, TestWorld } from '../testing/world.ts'
 import { compileViews, viewFoldName } from '../views/compile.ts'
 import { createViewReader } from '../views/reader.ts'
 import type { Branch, BranchChanges, BranchRequest, FieldDifference } from './contract.ts'
+import { distinctOf } from './estimate.ts'
 import { differentFields } from './fields.ts'
 import { Overlay } from './overlay.ts'
 
@@ -150,7 +151,7 @@ describe('a branch', () => {
     await world.watch('bob', 'c', 1)
     const before = new Map(world.log.ends())
     const branch = await world.retracting(first)
-    assert.deepEqual(branch.results, [{ id: first, status: 'corrected' }])
+    assert.deepEqual(await branch.results(), [{ id: first, status: 'corrected' }])
     assert.equal(await valueIn(branch, 'plays', 'ana'), 1)
     assert.equal(await valueIn(branch, 'perClip', 'c'), 1)
     assert.deepEqual(await valueIn(branch, 'total', 'ana'), { ms: 7, clips: ['d'] })
@@ -254,8 +255,9 @@ describe('a branch', () => {
       // prettier-ignore
       const corrections = [retract(first), retract(later), retract('nothing')]
       const branch = await world.branch({ corrections }, { at: moment })
-      assert.deepEqual(branch.results.map(({ status }) => status), ['corrected', 'refused', 'refused']) // prettier-ignore
-      assert.match(branch.results[1]?.reason ?? '', /after the position/)
+      const results = await branch.results()
+      assert.deepEqual(results.map(({ status }) => status), ['corrected', 'refused', 'refused']) // prettier-ignore
+      assert.match(results[1]?.reason ?? '', /after the position/)
       assert.equal(await valueIn(branch, 'plays', 'ana'), undefined)
       const [compared] = await branch.compare({ folds: ['view.total'] })
       assert.deepEqual(compared?.samples, [{ fold: 'view.total', key: 'ana', field: '', before: { clips: ['c'], ms: 2 } }]) // prettier-ignore
@@ -388,6 +390,59 @@ describe('a branch', () => {
     await assert.rejects(valueIn(hopeful, 'total', 'ana'), refusedAs('BRANCH_TOO_LARGE'))
     assert.equal(await valueIn(hopeful, 'plays', 'ana'), 18)
     await world.streams.close()
+  })
+
+  it('looks at some of many corrections before it is opened, and at all when it is asked', async () => {
+    const world = await new BranchWorld({ plays, total }).open()
+    const ids: string[] = []
+    const events = [...Array(600).keys()].map((at): NewEvent => {
+      const viewer = `v${at % 50}`
+      const made = {
+        id: `many ${at}`,
+        eventTimeMs: world.nowMs,
+        data: { viewer, clip: 'c', ms: 1 },
+      }
+      ids.push(made.id)
+      return { stream: 'person', type: 'watched', key: viewer, ...made }
+    })
+    await world.commit(...events)
+    await world.settle()
+    let finds = 0
+    const { find } = world.log
+    world.log.find = async id => {
+      finds += 1
+      return await find.call(world.log, id)
+    }
+    const branch = await world.retracting(...ids, 'nowhere')
+    assert.equal(branch.isSampled, true)
+    assert.equal(finds, 128)
+    for (const { keys, records } of branch.estimate.folds) {
+      assert.ok(keys > 40 && keys <= 50, `${keys}`)
+      assert.ok(records > 590 && records <= 601, `${records}`)
+    }
+    const results = await branch.results()
+    assert.equal(results.length, 601)
+    assert.deepEqual(results.at(-1), { id: 'nowhere', status: 'refused', reason: 'the log has no such event' }) // prettier-ignore
+    const [compared] = await branch.compare({ folds: ['view.plays'] })
+    assert.equal(compared?.removed, 50)
+    assert.equal(finds, 128 + 601)
+    const twice = world.retracting(...ids, ids[7] as string)
+    await assert.rejects(twice, error => isError(error, 'BRANCH_INVALID') && /many 7 is named twice/.test(error.message)) // prettier-ignore
+    const failing = await world.retracting(...ids)
+    world.log.find = () => Promise.reject(new Error('away'))
+    await assert.rejects(valueIn(failing, 'plays', 'v1'), /away/)
+    world.log.find = find.bind(world.log)
+    assert.equal(await valueIn(failing, 'plays', 'v1'), undefined)
+    await world.streams.close()
+  })
+
+  it('guesses how many different ones there are among all from some', () => {
+    assert.equal(distinctOf(1, 256, 40_000), 1)
+    assert.equal(distinctOf(256, 256, 512), 512)
+    assert.equal(distinctOf(40, 20, 100), 200)
+    const kinds = 400
+    const seen = kinds * (1 - Math.exp(-256 / kinds))
+    assert.ok(Math.abs(distinctOf(Math.round(seen), 256, 40_000) - kinds) < 10)
   })
 
   it('is thrown away when it is closed, or when nobody asks it anything', async () => {

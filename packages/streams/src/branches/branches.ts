@@ -1,14 +1,7 @@
 /** Opens branches, and throws away those that nobody asks any more: see `contract.ts`. */
-import { deriveId, partitionName, partitionOf, type Clock } from '@millrace/core'
+import { deriveId, partitionOf, type Clock } from '@millrace/core'
 import { DEFAULT_TENANT, type LogRecord, type NewEvent } from '@millrace/log'
-import type { CorrectionChange } from '../corrections/book.ts'
-import type {
-  CorrectionPlan,
-  CorrectionRequests,
-  CorrectionResult,
-  RequestedCorrection,
-} from '../corrections/control.ts'
-import { Originals } from '../corrections/originals.ts'
+import type { CorrectionRequests } from '../corrections/control.ts'
 import { streamsErrors } from '../errors.ts'
 import type { FoldDefinition } from '../fold.ts'
 import { OUTSIDE } from '../generations.ts'
@@ -17,7 +10,7 @@ import { Places } from '../past/places.ts'
 import type { FoldRunner } from '../runner.ts'
 import { addedRecord } from './added.ts'
 import { OpenBranch } from './branch.ts'
-import { ChangedWorld, type RequestedChanges } from './changed.ts'
+import { ChangedWorld } from './changed.ts'
 import type {
   AddedEvent,
   Branch,
@@ -29,12 +22,15 @@ import type {
 import { estimateOf } from './estimate.ts'
 import { Ground, type BranchPorts } from './ground.ts'
 import { Overlay } from './overlay.ts'
+import { RequestedCorrections, type FoundCorrections } from './requested.ts'
 import { Trunk } from './world.ts'
 
 const LIMITS_DEFAULT: BranchLimits = { recordsMax: 5_000_000, bytesMax: 64 * 1024 * 1024 }
 const IDLE_MS_DEFAULT = 15 * 60_000
 const TIMEOUT_MS_DEFAULT = 5_000
 const BRANCHES_MAX = 16
+/** Of more corrections than this, so many are looked at before it is opened: the cost of all is estimated from theirs. */
+const CORRECTIONS_SAMPLED = 128
 /** Questions under way together: other work waits for one slice of each. */
 const PLACES = 2
 
@@ -89,30 +85,37 @@ export class OpenBranches implements Branches {
     const { clock, runners, runnerOf } = this.#ports
     const { at, changes, idleMs = IDLE_MS_DEFAULT, timeoutMs = TIMEOUT_MS_DEFAULT } = request
     const limits = { ...LIMITS_DEFAULT, ...request.limits }
-    const { corrections = [], events = [], definitions = [] } = changes
     const ground = await Ground.open(this.#ports, at, timeoutMs)
     this.#count += 1
     const id = deriveId(clock.nowMs(), `branch\n${this.#count}`)
-    const { results, ...corrected } = await this.#plan(ground, corrections, id)
-    const requested: RequestedChanges = {
-      ...corrected,
-      events: await this.#events(ground, events),
-      definitions: new Map(definitions.map(each => [each.name, this.#replacing(each)])),
+    const corrected = new RequestedCorrections(ground, this.#ports.requests, {
+      requested: changes.corrections ?? [],
+      source: id,
+    })
+    const others = {
+      source: id,
+      events: await this.#events(ground, changes.events ?? []),
+      definitions: new Map(
+        (changes.definitions ?? []).map(each => [each.name, this.#replacing(each)]),
+      ),
     }
     const overlay = new Overlay(limits.bytesMax)
     const trunk = new Trunk(ground, overlay)
-    const changed = new ChangedWorld(ground, overlay, trunk, requested)
-    const estimate = await estimateOf(changed, runners)
+    const worldOf = (found: FoundCorrections): ChangedWorld =>
+      new ChangedWorld(ground, overlay, trunk, { ...others, ...found })
+    const sample = await corrected.sample(CORRECTIONS_SAMPLED)
+    const share = Math.max(1, corrected.requested.length / CORRECTIONS_SAMPLED)
+    const estimate = await estimateOf(worldOf(sample), runners, share)
     assertWithin(estimate, limits)
     const branch: OpenBranch = new OpenBranch({
       id,
       ground,
       overlay,
       without: trunk,
-      with: changed,
-      requested: corrections,
-      results,
+      corrected,
+      worldOf,
       estimate,
+      isSampled: share > 1,
       limits,
       runnerOf,
       places: this.#places,
@@ -141,41 +144,6 @@ export class OpenBranches implements Branches {
     this.#open.delete(id)
     this.#timers.get(id)?.cancel()
     this.#timers.delete(id)
-  }
-
-  /** The corrections as changes of what is in force at the ground. */
-  async #plan(
-    ground: Ground,
-    corrections: readonly RequestedCorrection[],
-    source: string,
-  ): Promise<
-    Pick<RequestedChanges, 'corrections' | 'originals' | 'source'> & {
-      readonly results: readonly CorrectionResult[]
-    }
-  > {
-    const { log, requests } = this.#ports
-    const originals = new Originals(log)
-    if (corrections.length === 0) return { corrections: [], originals, source, results: [] }
-    const plan = await requests.plan({ corrections, reason: 'a branch', by: 'a branch' })
-    const changes: CorrectionChange[] = []
-    const late = new Set<string>()
-    for (const item of plan.events) {
-      const change = changeOf(ground, item, source)
-      const { partition, offset } = item.event.place as { partition: number; offset: number }
-      const end = ground.instant.position.get(partitionName(item.event.stream, partition))
-      if (offset >= (end ?? 0)) {
-        late.add(item.event.id)
-        continue
-      }
-      originals.add(change.entry, plan.records.get(item.event.id) as LogRecord)
-      changes.push(change)
-    }
-    const results = plan.results.map((result): CorrectionResult =>
-      late.has(result.id)
-        ? { id: result.id, status: 'refused', reason: 'it came after the position' }
-        : result,
-    )
-    return { corrections: changes, originals, source, results }
   }
 
   async #events(ground: Ground, events: readonly AddedEvent[]): Promise<readonly LogRecord[]> {
@@ -229,21 +197,6 @@ export class OpenBranches implements Branches {
     if (!isAlike(({ targets }) => targets ?? [])) refuse('emits to other streams')
     if (!isAlike(({ tables }) => tables ?? [])) refuse('joins other tables')
     return definition
-  }
-}
-
-function changeOf(
-  ground: Ground,
-  { action, event: { data, ...event } }: CorrectionPlan['events'][number],
-  source: string,
-): CorrectionChange {
-  const entry = ground.entry(event.id) ?? { ...event, history: [] }
-  const before = ground.correctionOf(entry)
-  if (action === 'restore') return { entry, before, after: undefined }
-  return {
-    entry,
-    before,
-    after: action === 'correct' ? { action, source, data } : { action, source },
   }
 }
 

@@ -12,16 +12,18 @@ import {
 } from '../corrections/contract.ts'
 import { ChangedRecords } from '../corrections/changed-records.ts'
 import { keysOf } from '../corrections/lane-changes.ts'
-import { NOWHERE, rekey, type Originals, type RecordChange } from '../corrections/originals.ts'
+import { NOWHERE, rekey, type RecordChange } from '../corrections/originals.ts'
 import type { FoldDefinition, FoldShard } from '../fold.ts'
 import { OUTSIDE } from '../generations.ts'
 import { streamsErrors } from '../errors.ts'
+import type { Lane } from '../lane.ts'
 import { upstreamOf } from '../reach.ts'
 import type { FoldRunner } from '../runner.ts'
 import { Slices } from '../slices.ts'
 import { ADDED_FROM } from './added.ts'
 import { effectOf, type Effect } from './effects.ts'
 import type { Ground } from './ground.ts'
+import type { FoundCorrections } from './requested.ts'
 import { World, type ImageCache, type KeyImage, type Trunk } from './world.ts'
 import type { Work } from './work.ts'
 
@@ -29,10 +31,7 @@ import type { Work } from './work.ts'
 const ROUNDS_MAX = 64
 
 /** What is otherwise, as far as it does not follow. */
-export interface RequestedChanges {
-  readonly corrections: readonly CorrectionChange[]
-  /** The records of their events. */
-  readonly originals: Originals
+export interface RequestedChanges extends Pick<FoundCorrections, 'corrections' | 'originals'> {
   readonly events: readonly LogRecord[]
   readonly definitions: ReadonlyMap<string, FoldDefinition>
   /** The source of its corrections. */
@@ -167,11 +166,22 @@ export class ChangedWorld extends World {
     return Infinity
   }
 
-  /** True when the live state of a key can be brought on without its history. */
+  /** True when the live state of a key can be brought on without its history, as a shard that is empty tells. */
   async isBroughtOn(runner: FoldRunner, key: string): Promise<boolean> {
-    if (this.isReplaced(runner)) return false
-    const plan = await this.planOf(runner, runner.laneOf(key).lane.partition)
-    return plan.keys.has(key) && (await this.#broughtOn(runner, key, plan)) !== undefined
+    if (this.isReplaced(runner) || !this.#mayBringOn(runner)) return false
+    const { partition } = runner.laneOf(key).lane
+    const { changes, keys } = await this.planOf(runner, partition)
+    if (!keys.has(key)) return false
+    const lane = this.#trunk.createLane(runner, partition)
+    try {
+      return (changes.get(key) ?? []).every(change => {
+        const { before } = change
+        if (before !== undefined && lane.takes(before)) lane.foldOne(before)
+        return bringOn(lane, change)
+      })
+    } catch {
+      return false
+    }
   }
 
   async state(runner: FoldRunner, key: string, work: Work): Promise<KeyImage> {
@@ -216,7 +226,9 @@ export class ChangedWorld extends World {
     partition: number,
     found: readonly RecordChange[],
   ): Promise<LanePlan> {
-    const { watermarkMs } = await this.ground.bound(runner, partition)
+    const { watermarkMs } = found.some(change => this.#isAdded(change))
+      ? await this.ground.bound(runner, partition)
+      : NO_TIME
     const changes = new Map<string, RecordChange[]>()
     const added: LogRecord[] = []
     const keys = new Set<string>()
@@ -307,6 +319,14 @@ export class ChangedWorld extends World {
     return false
   }
 
+  #mayBringOn(runner: FoldRunner): boolean {
+    const { lanes } = runner
+    return (
+      this.tablesOf(runner).length === 0 &&
+      lanes.every(({ lane }) => lane.options.amendments.size === 0)
+    )
+  }
+
   /** The live state with what is otherwise taken out and put in, where the shard can do that to the byte. */
   async #broughtOn(
     runner: FoldRunner,
@@ -314,7 +334,7 @@ export class ChangedWorld extends World {
     { changes, added }: LanePlan,
   ): Promise<KeyImage | undefined> {
     const { lane: live } = runner.laneOf(key)
-    if (this.tablesOf(runner).length > 0 || live.options.amendments.size > 0) return undefined
+    if (!this.#mayBringOn(runner)) return undefined
     const image = await this.live(runner, key)
     if (image === undefined || image.isParked) return undefined
     const lane = this.createLane(runner, live.partition)
@@ -324,13 +344,7 @@ export class ChangedWorld extends World {
     lane.watermarkMs = image.watermarkMs
     try {
       for (const change of changes.get(key) ?? []) {
-        if (!isFolded(change)) return undefined
-        const { before, after } = change
-        const [isOut, isIn] = [before, after].map(
-          record => record !== undefined && lane.takes(record),
-        )
-        if (isOut && shard.invert?.(before as LogRecord) !== true) return undefined
-        if (isIn && shard.insert?.(after as LogRecord) !== true) return undefined
+        if (!bringOn(lane, change)) return undefined
       }
       for (const record of added) if (lane.keysOf(record).includes(key)) lane.foldOne(record)
     } catch {
@@ -363,6 +377,15 @@ class Layer implements UpperCorrections {
   }
 }
 
+/** Takes a record out and puts it in as it counts now; false when the shard cannot do that to the byte. */
+function bringOn(lane: Lane, change: RecordChange): boolean {
+  if (!isFolded(change)) return false
+  const { shard } = lane
+  const { before, after } = change
+  if (before !== undefined && lane.takes(before) && shard.invert?.(before) !== true) return false
+  return after === undefined || !lane.takes(after) || shard.insert?.(after) === true
+}
+
 function addition(record: LogRecord): RecordChange {
   return { before: undefined, after: record, origin: record }
 }
@@ -374,4 +397,5 @@ function isFolded({ before, after, origin }: RecordChange): boolean {
   return record.stream === origin.stream || record.isUnique
 }
 
+const NO_TIME = { watermarkMs: Number.NEGATIVE_INFINITY }
 const NO_PLAN: LanePlan = { changes: new Map(), added: [], keys: new Set() }

@@ -133,13 +133,15 @@ export interface Branch {
   readonly id: string
   /** Where it leaves the live world, in terms of the streams from outside. */
   readonly position: Position
-  /** What became of each correction that was asked for. */
-  readonly results: readonly CorrectionResult[]
   readonly estimate: BranchEstimate
+  /** True when there are so many corrections (more than 128) that only some were looked at for the estimate. */
+  readonly isSampled: boolean
   /** When it is thrown away unless somebody asks before; milliseconds on the monotonic clock. */
   readonly expiresAtMs: number
   /** Keys in the overlay, and their bytes. */
   readonly overlay: { readonly keys: number; readonly bytes: number }
+  /** What became of each correction that was asked for: where the estimate is from some, the others are looked for when the first question is asked. */
+  results(): Promise<readonly CorrectionResult[]>
   /** The state of a key. */
   state<Shard extends FoldShard = FoldShard>(request: {
     readonly fold: string

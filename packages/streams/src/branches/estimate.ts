@@ -7,16 +7,20 @@ const SAMPLES = 20
 /** Of a key of which nothing is known. */
 const KEY_BYTES = 200
 
-/** See the head of the file. What follows from emissions is not in it. */
+/**
+ * See the head of the file. What follows from emissions is not in it. `changed` is the world with one
+ * of `share` of the changes.
+ */
 export async function estimateOf(
   changed: ChangedWorld,
   runners: readonly FoldRunner[],
+  share: number,
 ): Promise<BranchEstimate> {
   const folds: EstimatedFold[] = []
   for (const runner of runners) {
     if (runner.definition.isRekeying === true) continue
     const touched = await changed.touched(runner)
-    if (touched.size > 0) folds.push(await estimateFold(changed, runner, touched))
+    if (touched.size > 0) folds.push(await estimateFold(changed, runner, touched, share))
   }
   const sum = (of: (fold: EstimatedFold) => number): number =>
     folds.reduce((total, fold) => total + of(fold), 0)
@@ -32,22 +36,53 @@ async function estimateFold(
   changed: ChangedWorld,
   runner: FoldRunner,
   touched: ReadonlySet<string>,
+  share: number,
 ): Promise<EstimatedFold> {
-  const keys = touched.size
+  const found = await changed.countOf(runner)
+  const changes = Math.ceil(found * share)
+  const known = knownOf(runner)
+  const keys =
+    share === 1 || changed.isReplaced(runner)
+      ? touched.size
+      : Math.min(distinctOf(touched.size, found, changes), Math.max(known, touched.size))
   const samples = [...touched].slice(0, SAMPLES)
   let bytes = 0
   for (const key of samples) {
     bytes += key.length + (runner.laneOf(key).lane.shard.encodeKey(key)?.length ?? KEY_BYTES)
   }
   const emits = (runner.definition.targets?.length ?? 0) > 0
-  const states = Math.ceil((bytes / samples.length) * keys)
   return {
     fold: runner.name,
     keys,
-    records: await recordsOf(changed, runner, touched, emits),
-    bytes: states,
+    records: await recordsOf(changed, runner, touched, { keys, known, changes, emits }),
+    bytes: Math.ceil((bytes / samples.length) * keys),
     emits,
   }
+}
+
+/**
+ * How many different ones there are among `all`, when there are `distinct` among `some` of them: as if
+ * each were as often as any other.
+ */
+export function distinctOf(distinct: number, some: number, all: number): number {
+  const among = (drawn: number, kinds: number): number => kinds * -Math.expm1(-drawn / kinds)
+  // So few are the same that it may be by chance.
+  if (distinct >= some - 1) return Math.ceil((distinct * all) / some)
+  let low = distinct
+  let high = some * some
+  while (high - low > 0.5) {
+    const middle = (low + high) / 2
+    if (among(some, middle) < distinct) low = middle
+    else high = middle
+  }
+  return Math.round(among(all, high))
+}
+
+/** How many keys a fold has. */
+function knownOf({ lanes }: FoldRunner): number {
+  let known = 0
+  for (const { lane } of lanes) known += lane.shard.keyCount?.() ?? [...lane.shard.keys()].length
+  return known
 }
 
 /** Records that have to be folded for the keys; of a key that has more than others it is too few. */
@@ -55,23 +90,28 @@ async function recordsOf(
   changed: ChangedWorld,
   runner: FoldRunner,
   touched: ReadonlySet<string>,
-  emits: boolean,
+  {
+    keys,
+    known,
+    changes,
+    emits,
+  }: Pick<EstimatedFold, 'keys' | 'emits'> & {
+    readonly known: number
+    readonly changes: number
+  },
 ): Promise<number> {
   let all = 0
-  let known = 0
   let passed = 0
   const lanes = new Set([...touched].map(key => runner.laneOf(key)))
   for (const laneRunner of runner.lanes) {
     const { shard, consumed } = laneRunner.lane
     all += consumed
-    known += shard.keyCount?.() ?? [...shard.keys()].length
     const isTimed = shard.advance !== undefined && shard.isSteadyInTime !== true
     // What it emits is found by a pass over its source.
     if (emits && isTimed && lanes.has(laneRunner)) passed += consumed
   }
-  const changes = await changed.countOf(runner)
   const first = [...touched][0] as string
   if (!emits && (await changed.isBroughtOn(runner, first))) return changes
-  const histories = Math.ceil((touched.size * all) / Math.max(known, 1))
+  const histories = Math.ceil((keys * all) / Math.max(known, 1))
   return passed + Math.max(changes, Math.min(histories, all))
 }

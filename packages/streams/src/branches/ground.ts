@@ -51,7 +51,8 @@ export class Ground {
     for (let before = -1, end = 0; before !== end;) {
       before = end
       end = log.ends().get(corrections) ?? 0
-      await reached({ position: new Map([[corrections, end]]), folds, timeoutMs })
+      // What was emitted because of all that is there is there as well.
+      await reached({ position: new Map(log.ends()), folds, timeoutMs })
     }
     const corrected = book.position
     const ends = new Map(log.ends())

@@ -238,8 +238,14 @@ export class CorrectionRequests implements CorrectionControl {
     }
   }
 
-  /** What becomes of each correction of a set, with the records of the events; nothing is changed. Throws CORRECTION_INVALID. */
-  async plan({ corrections, reason, by }: CorrectionSet): Promise<CorrectionPlan> {
+  /**
+   * What becomes of each correction of a set, with the records of the events; nothing is changed.
+   * `position`: what was corrected behind that is unknown; default: all is known. Throws CORRECTION_INVALID.
+   */
+  async plan(
+    { corrections, reason, by }: CorrectionSet,
+    position = Infinity,
+  ): Promise<CorrectionPlan> {
     const refuse = (why: string): never => {
       throw streamsErrors.create('CORRECTION_INVALID', { reason: why })
     }
@@ -259,7 +265,7 @@ export class CorrectionRequests implements CorrectionControl {
         results.push({ id, status: 'refused', reason: why ?? 'the log has no such event' })
         continue
       }
-      if (this.#isSo(requested)) {
+      if (this.#isSo(requested, position)) {
         results.push({ id, status: 'unchanged' })
         continue
       }
@@ -282,10 +288,9 @@ export class CorrectionRequests implements CorrectionControl {
     return this.#ports.check?.(record, data)
   }
 
-  #isSo({ id, action, data }: RequestedCorrection): boolean {
-    const { book } = this.#ports
-    const entry = book.entry(id)
-    const current = entry === undefined ? undefined : correctionAt(entry, book.position)
+  #isSo({ id, action, data }: RequestedCorrection, position: number): boolean {
+    const entry = this.#ports.book.entry(id)
+    const current = entry === undefined ? undefined : correctionAt(entry, position)
     if (action === 'restore') return current === undefined
     if (current?.action !== action) return false
     return current.action !== 'correct' || canonicalText(current.data) === canonicalText(data)
@@ -314,6 +319,8 @@ export class CorrectionRequests implements CorrectionControl {
       const record = originals.of(entry)
       if (record !== undefined) found.set(id, record)
     }
+    // Ids are ordered by time: what was sent together is found together.
+    unplaced.sort()
     for (let at = 0; at < unplaced.length; at += FINDS_AT_ONCE) {
       const ids = unplaced.slice(at, at + FINDS_AT_ONCE)
       const finds = ids.map(async id => {

@@ -58,9 +58,9 @@ export class Originals {
     }
   }
 
-  /** Takes a record that was read already. */
+  /** Takes a copy of a record that was read already. */
   add(entry: CorrectionEntry, record: LogRecord): void {
-    this.#known.set(entry, copyOf(record))
+    this.#known.set(entry, record)
   }
 
   /** The record of an event that was loaded; of what a fold emitted the record without its offset. */

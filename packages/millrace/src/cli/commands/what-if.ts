@@ -25,7 +25,8 @@ interface WhatIfOptions {
 
 interface BranchJson {
   readonly id: string
-  readonly results: {
+  /** Absent where there are so many that they were not looked for yet. */
+  readonly results?: {
     readonly corrected: number
     readonly unchanged: number
     readonly refused: readonly { readonly id: string; readonly reason: string }[]
@@ -186,10 +187,11 @@ async function compare(
   const query = { ...only, samples: String(samples) }
   const { body } = await connection.request({ method: 'GET', path, query })
   const { views } = body as { readonly views: readonly ViewDifferencesJson[] }
-  const lines = [
-    describe(branch),
-    ...views.map(each => describeView(each, output.terminal.columns)),
-  ]
+  const told =
+    branch.results === undefined
+      ? ((await connection.request({ method: 'GET', path: placeOf(branch) })).body as BranchJson)
+      : branch
+  const lines = [describe(told), ...views.map(each => describeView(each, output.terminal.columns))]
   const kept = keep ? [`It stays open: millrace what-if --branch ${branch.id}`] : []
   let file: string | undefined
   if (toFile !== undefined) {
@@ -200,11 +202,11 @@ async function compare(
     )
     lines.push(`${count(written)} differences written to ${toFile}.`)
   }
-  output.result({ branch, views, ...(file === undefined ? {} : { file }) }, [...lines, ...kept].join('\n')) // prettier-ignore
+  output.result({ branch: told, views, ...(file === undefined ? {} : { file }) }, [...lines, ...kept].join('\n')) // prettier-ignore
 }
 
 function describe({ results, estimate }: BranchJson): string {
-  const { corrected, unchanged, refused } = results
+  const { corrected = 0, unchanged = 0, refused = [] } = results ?? {}
   const shown = refused.slice(0, REFUSED_SHOWN).map(({ id, reason }) => `  ${id}: ${reason}`)
   const states = `${count(estimate.keys)} states (${bytes(estimate.bytes)}) can differ at least`
   return [
