@@ -154,6 +154,7 @@ function handleOf(definition: FoldDefinition, revision: () => number): FoldHandl
     shardOf: (key: string) => shards[partitionOf(key, 1)] as FoldShard,
     position: () => new Map(),
     consumed: () => 0,
+    corrected: () => 0,
     revision,
     parked: () => [],
     isParked: () => false,

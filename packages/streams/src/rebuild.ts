@@ -51,11 +51,10 @@ export async function rebuildKeys(
  */
 export async function refoldKeys(
   ports: RefoldPorts,
-  laneRunner: LaneRunner,
+  { lane }: Pick<LaneRunner, 'lane'>,
   keys: readonly string[],
   onKey: () => void = () => undefined,
 ): Promise<void> {
-  const { lane } = laneRunner
   const take = (key: string, state: KeyState): void => {
     applyState(lane, key, state)
     onKey()

@@ -1,5 +1,6 @@
 /** A fold as it runs: its lanes with what the runtime keeps about them. */
 import { invariant, partitionName, type Logger, type Position } from '@millrace/core'
+import { leastCorrected } from './corrections/lane-changes.ts'
 import type { FoldDefinition, FoldShard, ParkedInfo } from './fold.ts'
 import type { Beside, Lane } from './lane.ts'
 import type { Lineage } from './generations.ts'
@@ -278,6 +279,7 @@ export class FoldRunner {
       shardOf: key => this.#shards[this.#partitionOf(key)] as Shard,
       position: () => this.position(),
       consumed: partition => (this.lanes[partition] as LaneRunner).lane.consumed,
+      corrected: () => leastCorrected(this.lanes),
       revision: () => this.revision(),
       parked: () => this.parked(),
       isParked: key => this.laneOf(key).lane.parked.has(key),

@@ -20,6 +20,8 @@ export interface FoldHandle<Shard extends FoldShard = FoldShard> {
   position(): Position
   /** Consumed end offset of one of them: what its shard reflects now. */
   consumed(partition: number): number
+  /** How many records of corrections all of its shards reflect. */
+  corrected(): number
   /** A counter that grows with every step that changed something: the cache key of derived reads. */
   revision(): number
   parked(): readonly ParkedInfo[]

@@ -6,6 +6,8 @@ import { partitionName, partitionOf, type Clock, type Position } from '@millrace
 import { DEFAULT_TENANT, type EventLog, type LogRecord } from '@millrace/log'
 import { Amendments } from './amendments.ts'
 import { CorrectionBook } from './corrections/book.ts'
+import { leastCorrected } from './corrections/lane-changes.ts'
+import { correctSilently } from './corrections/silent.ts'
 import { EmissionIds } from './emission-id.ts'
 import { streamsErrors } from './errors.ts'
 import type { FoldDefinition, FoldShard } from './fold.ts'
@@ -23,6 +25,8 @@ export interface SweepPorts {
   readonly clock: Clock
   /** Hears of each record that is folded, in order within its partition. */
   readonly onRecord?: (record: LogRecord) => void
+  /** Records that are folded at once: other work of the process waits so long. Default 4,096. */
+  readonly batchRecords?: number
 }
 
 /** What may be read of the state: handles as those of the runtime. */
@@ -30,6 +34,8 @@ export interface Sweep {
   fold<Shard extends FoldShard>(name: string): FoldHandle<Shard>
   /** Folds a partition up to offset `to`, which is not behind; undefined when it needed nothing from the disk. Rejects with SWEEP_IMPOSSIBLE. */
   advance(fold: string, partition: number, to: number): Promise<void> | undefined
+  /** Goes on to the state that reflects the first `to` records of corrections, which are not fewer than before: at first it reflects none. */
+  correct(to: number): Promise<void>
 }
 
 /** Opens a sweep at the beginning of the log, for folds that read no tables. Rejects with SWEEP_IMPOSSIBLE. */
@@ -39,7 +45,8 @@ export async function openSweep(
 ): Promise<Sweep> {
   const { log } = ports
   const amendments = await Amendments.read(log)
-  const corrections = (await CorrectionBook.read(log)).head()
+  const book = await CorrectionBook.read(log)
+  const corrections = book.at(0)
   const generations = await readGenerations(log)
   const counts = new Map(
     log.stats().streams.map(({ stream, partitions }) => [stream, partitions.length]),
@@ -93,6 +100,12 @@ export async function openSweep(
   return {
     fold: <Shard extends FoldShard>(name: string) => find(name) as unknown as FoldHandle<Shard>,
     advance: (name, partition, to) => (find(name).lanes[partition] as SweptLane).advance(to),
+    async correct(to) {
+      const from = Math.min(...[...swept.values()].map(fold => fold.corrected()))
+      if (to <= from) return
+      const lanes = [...swept.values()].flatMap(fold => fold.lanes.map(({ lane }) => lane))
+      await correctSilently(ports, book, lanes, { from, to })
+    },
   }
 }
 
@@ -138,7 +151,8 @@ class SweptLane {
         await restoreFailed({ log, clock, sliceMs: SLICE_MS }, lane)
       } else {
         const from = lane.consumed
-        const request = { stream, partition: lane.partition, from, recordsMax: BATCH_RECORDS }
+        const { batchRecords: recordsMax = BATCH_RECORDS } = this.#ports
+        const request = { stream, partition: lane.partition, from, recordsMax }
         this.#batch = await log.read(request)
         this.#from = from
         if (this.#batch.length === 0) this.#refuse(`record ${from} is gone or not there yet`)
@@ -189,6 +203,10 @@ class SweptFold implements FoldHandle {
 
   consumed(partition: number): number {
     return (this.lanes[partition] as SweptLane).lane.consumed
+  }
+
+  corrected(): number {
+    return leastCorrected(this.lanes)
   }
 
   revision(): number {

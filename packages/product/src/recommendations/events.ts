@@ -127,6 +127,8 @@ export interface Exposure {
   readonly c: readonly string[]
   /** With the id of the answer, whose hash is the seed of all that was drawn, enough to answer it again; absent from answers of older versions. */
   readonly x?: ExposedState
+  /** How many records of corrections that state reflects, and that from which the lists were made; absent while there are none. */
+  readonly k?: readonly [state: number, lists: number]
   readonly q?: ExposedRequest
   readonly i: readonly ExposedSlot[]
 }

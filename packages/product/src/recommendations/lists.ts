@@ -42,6 +42,8 @@ export interface StateOffsets {
   readonly signals: string
   /** Of the tables of items: one kind behind the other. */
   readonly items: string
+  /** How many records of corrections it reflects. */
+  readonly corrected: number
 }
 
 const EMPTY: ItemList = { items: new Int32Array(0), scores: new Float64Array(0) }
@@ -56,7 +58,7 @@ export class ListCache {
   #statsRevision = -1
   #indexRevision = -1
   #nextMs = -Infinity
-  #madeFrom: StateOffsets = { signals: '[]', items: '[]' }
+  #madeFrom: StateOffsets = { signals: '[]', items: '[]', corrected: 0 }
   #ranks = new Float64Array(0)
   #pool = new Int32Array(0)
 
@@ -93,6 +95,7 @@ export class ListCache {
     this.#madeFrom = {
       signals: offsetsOf(this.#stats),
       items: this.#index.offsets,
+      corrected: this.#stats.corrected(),
     }
     this.#statsRevision = this.#stats.revision()
     this.#indexRevision = this.#index.revision

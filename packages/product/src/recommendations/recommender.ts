@@ -223,7 +223,7 @@ export class Recommender {
     }
   }
 
-  /** `ExposedState` of an answer, as JSON. */
+  /** `ExposedState` of an answer, as JSON, with the corrections that it reflects. */
   #stateOf(person: string | undefined): string {
     const stats = this.#stats
     if (this.#signalsRevision !== stats.revision()) {
@@ -234,7 +234,14 @@ export class Recommender {
     const items = this.#index.offsets
     const { madeFrom } = this.#lists
     const lists = madeFrom.items === items ? '' : `,${madeFrom.items}`
-    return `[${at},${this.#signals},${madeFrom.signals},${items}${lists}]`
+    return `[${at},${this.#signals},${madeFrom.signals},${items}${lists}]${this.#corrections()}`
+  }
+
+  /** `k` of an exposure, as the JSON behind the state. */
+  #corrections(): string {
+    const state = Math.min(this.#profiles.corrected(), this.#stats.corrected())
+    const lists = this.#lists.madeFrom.corrected
+    return state + lists === 0 ? '' : `,"k":[${state},${lists}]`
   }
 
   #consumedFor(person: string): number {

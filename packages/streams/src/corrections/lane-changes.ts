@@ -2,6 +2,13 @@
 import type { Beside, Lane } from '../lane.ts'
 import type { RecordChange } from './originals.ts'
 
+/** How many records of corrections all of these lanes reflect. */
+export function leastCorrected(lanes: readonly { readonly lane: Lane }[]): number {
+  let least = Infinity
+  for (const { lane } of lanes) least = Math.min(least, lane.corrections.position)
+  return least
+}
+
 /** True for a record that the lane has yet to fold. */
 export function isBehind({ definition, consumed }: Lane, { origin }: RecordChange): boolean {
   return origin.stream === definition.source && origin.offset >= consumed

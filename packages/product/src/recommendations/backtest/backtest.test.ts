@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { createSeededRandom, isError, surface, systemClock, type App } from '@millrace/core'
 import { createMemorySnapshotStore } from '@millrace/store/memory'
+import type { RequestedCorrection } from '@millrace/streams'
 import { createCatalogue } from '../../catalogue/index.ts'
 import { audience, Clip, clips, clipsApp } from '../../testing/clips-app.ts'
 import { createTestClock, openTestProduct, type TestProduct } from '../../testing/open-product.ts'
@@ -48,6 +49,8 @@ async function live(): Promise<TestProduct> {
       if (put !== undefined) await product.catalogue.put('clip', [put])
       if (from % 900 === 0) await product.catalogue.remove('clip', { id: `c${pick(50)}` })
     }
+    if (from === 600) await correct(product, 'retract')
+    if (from === 1_200) await correct(product, 'restore')
     if (from === 900) {
       await product.settle()
       await product.recommendations.flush()
@@ -61,6 +64,19 @@ async function live(): Promise<TestProduct> {
   await product.settle()
   await product.recommendations.flush()
   return product
+}
+
+/** Takes the events of some people back, or back in: answers before that knew them. */
+async function correct(
+  { log, streams }: TestProduct,
+  action: 'retract' | 'restore',
+): Promise<void> {
+  const corrections: RequestedCorrection[] = []
+  for await (const { id, type } of log.history({ stream: 'person', keys: ['p1', 'p2', 'p3'] })) {
+    if (type === 'watched') corrections.push({ id, action })
+  }
+  const { results } = await streams.corrections.apply({ corrections, reason: 'bots', by: 'test' })
+  assert.ok(results.some(({ status }) => status === 'corrected'))
 }
 
 const foldsOf = (app: App) =>

@@ -6,24 +6,27 @@
  * by the code that serves, with the draws of its own id. The definition that answered gives the very
  * same answers. Memory is that of the state, and of the slots that are judged.
  *
+ * Corrections count from the moment at which they were made: events that were retracted since are in
+ * the state of the answers before that.
+ *
  * Surfaces may differ; signals may not, for what they emitted is in the log (SWEEP_IMPOSSIBLE).
  */
-import { isError, partitionOf, type App, type Clock } from '@millrace/core'
+import { isError, type App, type Clock } from '@millrace/core'
 import type { EventLog } from '@millrace/log'
 import { estimateOffPolicy, type OffPolicyEstimate } from '@millrace/recommend'
-import { openSweep, tableFoldName, type FoldDefinition, type Sweep } from '@millrace/streams'
+import { openSweep, type FoldDefinition, type Sweep } from '@millrace/streams'
 import { productErrors } from '../../errors.ts'
 import { mainSource } from '../answer-builder.ts'
 import type { Answer } from '../answer.ts'
 import type { CompiledSurface } from '../compiled-surface.ts'
-import type { ExposedState, Exposure } from '../events.ts'
-import { ITEM_STATS_FOLD } from '../item-stats-fold.ts'
+import type { Exposure } from '../events.ts'
 import { PROFILE_FOLD } from '../profile-fold.ts'
 import type { PreparedRequest } from '../requests.ts'
 import { AnswersAgain } from './again.ts'
 import { moves, Segments, type AnswerDifference, type GroupSlots } from './differences.ts'
 import { Outcomes } from './outcomes.ts'
 import { offsetAt, partitionsOf, pastRequests } from './past-requests.ts'
+import { foldsBehind, PastState } from './past-state.ts'
 
 const WITHIN_MS_DEFAULT = 60 * 60_000
 /** Requests between two reports of progress. */
@@ -111,11 +114,10 @@ export async function backtest(
 ): Promise<BacktestReport> {
   const { app, log, clock } = ports
   const outcomes = new Outcomes(app, options.withinMs ?? WITHIN_MS_DEFAULT)
-  const kinds = (app.options.items ?? []).map(({ name }) => name)
-  const names = [PROFILE_FOLD, ITEM_STATS_FOLD, ...kinds.map(tableFoldName)]
-  const folds = names.map(name => ports.folds.find(fold => fold.name === name) as FoldDefinition)
-  const onRecord = outcomes.note
-  const sweep = await openSweep({ log, clock, onRecord }, folds)
+  const sweep = await openSweep(
+    { log, clock, onRecord: outcomes.note },
+    foldsBehind(app, ports.folds),
+  )
   const again = new AnswersAgain(app, sweep)
   try {
     const surface = again.surface(options.surface)
@@ -123,7 +125,14 @@ export async function backtest(
       const known = Object.keys(app.options.surfaces ?? {}).join(', ')
       throw productErrors.create('SURFACE_UNKNOWN', { surface: options.surface, known })
     }
-    return await new Backtest(ports, { options, sweep, again, surface, outcomes, kinds }).run()
+    return await new Backtest(ports, {
+      options,
+      sweep,
+      again,
+      surface,
+      outcomes,
+      state: new PastState(app, sweep, again),
+    }).run()
   } finally {
     again.close()
   }
@@ -135,7 +144,7 @@ interface Parts {
   readonly again: AnswersAgain
   readonly surface: CompiledSurface
   readonly outcomes: Outcomes
-  readonly kinds: readonly string[]
+  readonly state: PastState
 }
 
 class Backtest {
@@ -155,8 +164,6 @@ class Backtest {
   readonly #stages = new Map<string, number>()
   readonly #people = new Map<string, boolean>()
   #answered: BacktestReport['answer']
-  /** State from which the lists were made. */
-  #lists = ''
 
   constructor(ports: BacktestPorts, parts: Parts) {
     this.#ports = ports
@@ -175,7 +182,7 @@ class Backtest {
         this.#requests.withoutState += 1
         continue
       }
-      if (!(await this.#moveTo(exposure, exposure.x))) {
+      if (!(await this.#parts.state.moveTo(exposure, exposure.x))) {
         this.#requests.outOfOrder += 1
         continue
       }
@@ -189,52 +196,6 @@ class Backtest {
     }
     await this.#hearOut(lastMs)
     return this.#report()
-  }
-
-  /** Folds up to what an answer saw; false when the state is past it. */
-  async #moveTo({ p }: Exposure, state: ExposedState): Promise<boolean> {
-    const [person, signals, listSignals, items, listItems = items] = state
-    const { sweep, again } = this.#parts
-    const lists = JSON.stringify([listSignals, listItems])
-    const areOther = lists !== this.#lists
-    const home = p === undefined ? -1 : this.#partitionOfPerson(p)
-    const before = areOther ? [...listSignals, ...listItems] : [...signals, ...items]
-    const isPast = this.#consumed().some((offset, at) => offset > (before[at] as number))
-    if (isPast || (home >= 0 && sweep.fold(PROFILE_FOLD).consumed(home) > person)) return false
-    if (areOther) {
-      await this.#fold(listSignals, listItems)
-      again.makeLists()
-      this.#lists = lists
-    }
-    await this.#fold(signals, items)
-    if (home >= 0) await sweep.advance(PROFILE_FOLD, home, person)
-    return true
-  }
-
-  #partitionOfPerson(person: string): number {
-    return partitionOf(person, this.#parts.sweep.fold(PROFILE_FOLD).shards().length)
-  }
-
-  /** The folds that answers share, with the place of their offsets among those of signals and items. */
-  *#shared(): Generator<{ readonly fold: string; readonly partition: number }> {
-    const { sweep, kinds } = this.#parts
-    for (const fold of [ITEM_STATS_FOLD, ...kinds.map(tableFoldName)]) {
-      for (const partition of sweep.fold(fold).shards().keys()) yield { fold, partition }
-    }
-  }
-
-  #consumed(): readonly number[] {
-    const { sweep } = this.#parts
-    return Array.from(this.#shared(), ({ fold, partition }) => sweep.fold(fold).consumed(partition))
-  }
-
-  async #fold(signals: readonly number[], items: readonly number[]): Promise<void> {
-    const offsets = [...signals, ...items]
-    let at = 0
-    for (const { fold, partition } of this.#shared()) {
-      const moving = this.#parts.sweep.advance(fold, partition, offsets[at++] as number)
-      if (moving !== undefined) await moving
-    }
   }
 
   #answer(exposure: Exposure, atMs: number): AnswerDifference | undefined {

@@ -4,7 +4,7 @@
  * only grows in the process that answers.
  */
 import type { EventLog, LogRecord } from '@millrace/log'
-import { EXPOSURES, type ExposedState, type Exposure } from '../events.ts'
+import { EXPOSURES, type Exposure } from '../events.ts'
 
 const BATCH_RECORDS = 1_000
 /** Exposures of several processes, or of a clock that was set back, are so much out of order at most. */
@@ -112,8 +112,8 @@ function isWanted(record: LogRecord, { surface, answerId, fromMs, toMs }: PastSp
 }
 
 function isBefore(one: LogRecord, other: LogRecord): boolean {
-  const a = growthOf((one.data as Exposure).x)
-  const b = growthOf((other.data as Exposure).x)
+  const a = growthOf(one.data as Exposure)
+  const b = growthOf(other.data as Exposure)
   for (let at = 0; at < a.length; at++) {
     if (a[at] !== b[at]) return (a[at] as number) < (b[at] as number)
   }
@@ -121,8 +121,9 @@ function isBefore(one: LogRecord, other: LogRecord): boolean {
 }
 
 /** Sums that never shrink from one answer of a process to the next. */
-function growthOf(state: ExposedState | undefined): readonly number[] {
+function growthOf({ x: state, k = [0, 0] }: Exposure): readonly number[] {
   if (state === undefined) return [0, 0, 0, 0]
   const [, signals, listSignals, items, listItems = items] = state
-  return [signals, items, listSignals, listItems].map(offsets => offsets.reduce((a, b) => a + b, 0))
+  const sums = [signals, items, listSignals, listItems].map(offsets => offsets.reduce((a, b) => a + b, 0)) // prettier-ignore
+  return [...sums, ...k]
 }
