@@ -21,7 +21,7 @@ npx millrace recommend --surface home --person ada --explain
 # #endregion
 
 # #region explain
-npx millrace explain "$ANSWER"
+npx millrace explain "$ANSWER" --brief
 # #endregion
 
 # #region log

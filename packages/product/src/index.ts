@@ -88,5 +88,7 @@ export {
   type ScoreTerm,
   type SourceStage,
   type StageContext,
+  type EventsBehind,
+  type TracedAnswer,
 } from './recommendations/index.ts'
 export type { RowPut, RowResult, RowsWritten } from './table-writer.ts'

@@ -19,6 +19,7 @@ import {
   type ViewNames,
   type ViewValue,
 } from '@millrace/core'
+import { createAnswersClient, type AnswersClient } from './answers.ts'
 import { createBranchesClient, type BranchesClient } from './branches.ts'
 import { createChangesetsClient, type ChangesetsClient } from './changesets.ts'
 import { createEventQueue, type Acknowledged, type QueueOptions } from './event-queue.ts'
@@ -157,6 +158,8 @@ export interface Client<A extends App> {
   ): Promise<RecommendAnswer<ShownAttributes<A, S>>>
   items<K extends ItemNames<A>>(kind: K): ItemsClient<ItemAttributes<A, K>>
   view<V extends ViewNames<A>>(name: V): ViewClient<ViewValue<A, V>>
+  /** Past answers, and what they were made from. */
+  readonly answers: AnswersClient
   /** Many changes as one; for a key of scope `admin`. */
   readonly changesets: ChangesetsClient
   /** What the views would say if other things had happened; for a key of scope `admin`. */
@@ -200,6 +203,7 @@ export function createClient<A extends App>(options: ClientOptions): Client<A> {
     recommend: (surface, request = {}) => recommend(transport, surface, request),
     items: kind => createItems(transport, kind),
     view: name => createView(transport, name, clock),
+    answers: createAnswersClient(transport),
     changesets: createChangesetsClient(transport),
     branches: createBranchesClient(transport),
     close: () => queue.close(),

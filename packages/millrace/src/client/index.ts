@@ -1,3 +1,4 @@
+export type { AnswersClient } from './answers.ts'
 export type {
   BranchAnswer,
   BranchDifference,

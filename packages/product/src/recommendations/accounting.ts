@@ -43,6 +43,11 @@ export class Accounting {
     if (items instanceof Set) items.add(item)
   }
 
+  /** Proposed candidates that were left out before the scores were added up. */
+  *leftOut(): Iterable<number> {
+    for (const items of this.#removed.values()) if (items instanceof Set) yield* items
+  }
+
   removedBy(filter: string, count: number): void {
     if (this.isOn) this.#removed.set(filter, count)
   }

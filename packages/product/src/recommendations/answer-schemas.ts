@@ -11,7 +11,8 @@ const attributes: JsonSchema = {
   description: 'all but personal ones; absent for an item that was never put',
 }
 
-function object(
+/** Schema of an object. */
+export function object(
   required: Readonly<Record<string, JsonSchema>>,
   optional: Readonly<Record<string, JsonSchema>> = {},
 ): JsonSchema {
@@ -22,7 +23,8 @@ function object(
   }
 }
 
-const list = (items: JsonSchema, description?: string): JsonSchema => ({
+/** Schema of a list. */
+export const list = (items: JsonSchema, description?: string): JsonSchema => ({
   type: 'array',
   items,
   ...(description === undefined ? {} : { description }),
@@ -38,7 +40,8 @@ const servedItem = {
   isExplored: bool,
 }
 
-const explanation = object({
+/** How an answer came about. */
+export const explanationSchema = object({
   history: list(object({ kind: text, id: text, title: text })),
   sources: list(object({ name: text, weight: number, proposed: integer, shown: integer })),
   filters: list(object({ name: text, removed: integer })),
@@ -77,7 +80,7 @@ export const answerSchema: JsonSchema = object(
   {
     person: text,
     isIncomplete: { ...bool, description: 'events of the person wait because a fold failed' },
-    explanation,
+    explanation: explanationSchema,
   },
 )
 

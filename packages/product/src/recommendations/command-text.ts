@@ -58,3 +58,16 @@ function cut(text: string, width: number): string {
   // Never between the halves of a character.
   return `${text.slice(0, width - 1).replace(/[\ud800-\udbff]$/, '')}…`
 }
+
+/** The options of a command that were given, as a query. */
+export function queryOf(
+  options: Readonly<Record<string, string | boolean | undefined>>,
+  names: readonly string[],
+): Record<string, string> {
+  const query: Record<string, string> = {}
+  for (const name of names) {
+    const value = options[name]
+    if (value !== undefined && value !== false) query[name] = String(value)
+  }
+  return query
+}

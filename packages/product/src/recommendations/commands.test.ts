@@ -36,7 +36,11 @@ test('each command asks for a route that is there, and prints its answer for peo
       const converted = Object.fromEntries(
         Object.entries(query).map(([key, value]) => [
           key,
-          key === 'n' ? Number(value) : key === 'explain' ? value === 'true' : value,
+          key === 'n' || key === 'limit'
+            ? Number(value)
+            : key === 'explain'
+              ? value === 'true'
+              : value,
         ]),
       )
       const told = await route.handle({ params, query: converted, body: undefined })
@@ -62,8 +66,17 @@ test('each command asks for a route that is there, and prints its answer for peo
     assert.match((await run('trending', [], { n: '3' })).text, /Clip/)
     await product.recommendations.flush()
     const { answerId } = answer.body as { answerId: string }
+    const brief = await run('explain', [answerId], { brief: true })
     const explained = await run('explain', [answerId], {})
+    assert.ok(explained.text.startsWith(brief.text))
     assert.match(explained.text, /history then: (watched|rated) Clip/)
+    assert.match(explained.text, /The same code and state give it again\. Candidates: shown 5,/)
+    assert.match(explained.text, /behind clip\/c\d+:\n  forYou: transition clip\/c\d+ \d/)
+    assert.match(explained.text, /More candidates: --after 15/)
+    const { traced } = explained.body as { traced: { id: string }[] }
+    const item = `clip/${traced[0]?.id ?? ''}`
+    const behind = await run('explain', [answerId], { item, stage: 'forYou', n: '2' })
+    assert.match(behind.text, /(watched|rated) +p\d+/)
   } finally {
     await product.close()
   }

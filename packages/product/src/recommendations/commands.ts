@@ -2,20 +2,9 @@
 import type { CommandDefinition } from '../module.ts'
 import { titleOf } from './answer-builder.ts'
 import type { Answer, Explanation } from './answer.ts'
-import { percent, table, wrapped } from './command-text.ts'
-import type { PastAnswer } from './past-answers.ts'
+import { percent, queryOf, table, wrapped } from './command-text.ts'
 import type { ListItem } from './recommender.ts'
-
-type Options = Readonly<Record<string, string | boolean | undefined>>
-
-function queryOf(options: Options, names: readonly string[]): Record<string, string> {
-  const query: Record<string, string> = {}
-  for (const name of names) {
-    const value = options[name]
-    if (value !== undefined && value !== false) query[name] = String(value)
-  }
-  return query
-}
+import { explain } from './trace/command.ts'
 
 const recommend: CommandDefinition = {
   name: 'recommend',
@@ -134,47 +123,6 @@ const trending: CommandDefinition = {
     query: queryOf(options, ['kind', 'n']),
   }),
   print: listPrint,
-}
-
-const explain: CommandDefinition = {
-  name: 'explain',
-  summary: 'Explains a past answer',
-  arguments: [{ name: 'answerId', description: 'id that the answer gave', isRequired: true }],
-  options: [{ flags: '--person <id>', description: 'the person of the answer: a shorter search' }],
-  request: ({ arguments: [answerId = ''], options }) => ({
-    method: 'GET',
-    path: `/v1/answers/${encodeURIComponent(answerId)}`,
-    query: queryOf(options, ['person']),
-  }),
-  print(body, columns) {
-    const answer = body as PastAnswer
-    const whom = answer.person === undefined ? 'anybody' : `person ${answer.person}`
-    const at = new Date(answer.atMs).toISOString()
-    const line = (name: string, text: string): string => wrapped(`${name}: `, text, columns)
-    return [
-      `${answer.surface} for ${whom}, ${at}`,
-      ...table({
-        head: ['#', 'id', 'title', 'score', 'source', 'chance', 'explored'],
-        rows: answer.items.map(item => [
-          String(item.slot),
-          item.id,
-          item.title,
-          item.score.toFixed(4),
-          item.source,
-          percent(item.propensity),
-          item.isExplored ? 'yes' : '',
-        ]),
-        shrinks: 'title',
-        columns,
-      }),
-      `of ${answer.candidates} candidates; exploration ${percent(answer.explore)} a slot`,
-      line(
-        'history then',
-        answer.history.map(event => `${event.type} ${event.title}`).join(', ') || 'none',
-      ),
-      line('made by', `definition ${answer.definition}, scoring ${answer.scoring}`),
-    ].join('\n')
-  },
 }
 
 /** The verbs of the module. */

@@ -11,12 +11,13 @@ import type { Answer } from './answer.ts'
 import { recommendationCommands } from './commands.ts'
 import { recommendationStreams, type Exposure } from './events.ts'
 import { itemStatsFold } from './item-stats-fold.ts'
-import { explainAnswer, type PastAnswer } from './past-answers.ts'
+import { explainAnswer, findExposure, type PastAnswer } from './past-answers.ts'
 import { profileFold } from './profile-fold.ts'
 import type { ProfileShard } from './profile-shard.ts'
-import { Recommender, type ListAnswer, type ProfileView } from './recommender.ts'
+import { Recommender, SCORING_VERSION, type ListAnswer, type ProfileView } from './recommender.ts'
 import type { RecommendOptions } from './requests.ts'
 import { recommendationRoutes } from './routes.ts'
+import { AnswerTraces } from './trace/traces.ts'
 
 /** What other modules and the host process may call. */
 export interface Recommendations {
@@ -31,6 +32,8 @@ export interface Recommendations {
   profileIn(shard: ProfileShard, person: string, limit: number): ProfileView
   /** Explains a past answer from its exposure; rejects with ANSWER_UNKNOWN. */
   explainAnswer(answerId: string, person?: string): Promise<PastAnswer>
+  /** How past answers came about. */
+  readonly traces: AnswerTraces
   /** The exposure of an answer's token; throws TOKEN_INVALID. */
   readToken(token: string): Exposure
   /** Names of the surfaces. */
@@ -81,8 +84,16 @@ function createApi(context: ModuleContext, recommender: Recommender): Recommenda
     async explainAnswer(answerId, person) {
       // The answer in question may have been given a moment ago.
       await recommender.exposures.flush()
-      return explainAnswer(ports, answerId, person)
+      return explainAnswer(ports, await findExposure(ports, answerId, person))
     },
+    traces: new AnswerTraces({
+      ...ports,
+      streams: context.streams,
+      clock: context.clock,
+      scoring: SCORING_VERSION,
+      isKnown: key => recommender.isKnown(key),
+      flush: () => recommender.exposures.flush(),
+    }),
     readToken: token => recommender.signer.read(token),
     surfaces: () => recommender.surfaceNames,
     flush: () => recommender.exposures.flush(),

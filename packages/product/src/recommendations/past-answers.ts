@@ -68,12 +68,12 @@ export interface PastAnswerPorts {
   attributesOf(key: string): Attributes | undefined
 }
 
-/** Explains an answer; throws ANSWER_UNKNOWN. `person` makes the search shorter. */
-export async function explainAnswer(
-  ports: PastAnswerPorts,
+/** The record of an answer's exposure; throws ANSWER_UNKNOWN. `person` makes the search shorter. */
+export async function findExposure(
+  ports: Pick<PastAnswerPorts, 'app' | 'log'>,
   answerId: string,
   person?: string,
-): Promise<PastAnswer> {
+): Promise<LogRecord> {
   const record =
     person === undefined
       ? await findByTime(ports, answerId)
@@ -81,9 +81,17 @@ export async function explainAnswer(
   if (record === undefined) {
     throw productErrors.create('ANSWER_UNKNOWN', { answer: answerId.slice(0, 64) })
   }
+  return record
+}
+
+/** What an exposure says of its answer. */
+export async function explainAnswer(
+  ports: PastAnswerPorts,
+  record: LogRecord,
+): Promise<PastAnswer> {
   const exposure = record.data as Exposure
   return {
-    answerId,
+    answerId: exposure.a,
     surface: exposure.s,
     ...(exposure.p === undefined ? {} : { person: exposure.p }),
     atMs: record.eventTimeMs,
@@ -121,7 +129,7 @@ async function findByPerson(
 }
 
 async function findByTime(
-  { app, log }: PastAnswerPorts,
+  { app, log }: Pick<PastAnswerPorts, 'app' | 'log'>,
   answerId: string,
 ): Promise<LogRecord | undefined> {
   const atMs = timeOfId(answerId)

@@ -112,6 +112,16 @@ export class Ranker {
     return limit === undefined ? 'ranking' : `limit on ${limit.field}`
   }
 
+  /** Every item that a source proposed, in no order; of a request that is explained those left out are among them. */
+  proposed({ sources }: CompiledSurface): ReadonlySet<number> {
+    const found = new Set(this.accounting.leftOut())
+    for (let place = 0; place < sources.length; place++) {
+      const { items, size } = this.sourceScores[place] as SparseScores
+      for (let at = 0; at < size; at++) found.add(items[at] as number)
+    }
+    return found
+  }
+
   /** Forgets what was found. */
   release(): void {
     for (const scores of this.sourceScores) scores.clear()

@@ -411,6 +411,14 @@ export class Recommender {
     return number < 0 ? undefined : this.#index.publicAttributesOf(number)
   }
 
+  /** False for an item that its kind, which lists others, does not list. */
+  isKnown(key: string): boolean {
+    const index = this.#catalogue.index()
+    const number = index.space.find(key)
+    if (number >= 0 && index.isListed(number)) return true
+    return index.countOf(partsOfKey(key).kind) === 0
+  }
+
   /** Bytes held by the statistics and the profiles. */
   get bytes(): { readonly statistics: number; readonly profiles: number } {
     const { streams } = this.#context

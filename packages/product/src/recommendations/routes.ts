@@ -7,6 +7,7 @@ import { ITEM_STATS_FOLD } from './item-stats-fold.ts'
 import type { Recommendations } from './module.ts'
 import { PROFILE_FOLD } from './profile-fold.ts'
 import type { ListAnswer, Recommender } from './recommender.ts'
+import { traceRoutes } from './trace/routes.ts'
 
 const idSchema: JsonSchema = { type: 'string', pattern: ID_PATTERN }
 const EXCLUDE_LENGTH_MAX = 16_384
@@ -31,6 +32,7 @@ export function recommendationRoutes(
     everybodyRoute(api, 'trending', kinds, kindSchema, tables),
     everybodyRoute(api, 'popular', kinds, kindSchema, tables),
     answerRoute(api),
+    ...traceRoutes(api.traces),
   ]
 }
 

@@ -12,7 +12,7 @@ import { ListCache } from '../lists.ts'
 import { PROFILE_FOLD } from '../profile-fold.ts'
 import type { ProfileShard } from '../profile-shard.ts'
 import { Ranker } from '../ranker.ts'
-import { createShardOf } from '../related.ts'
+import { createShardOf, type ShardOf } from '../related.ts'
 import { Requests, type PreparedRequest } from '../requests.ts'
 
 /** Time does not pass while the past is folded: who answers says when it was. */
@@ -27,6 +27,8 @@ const STILL = {
 export class AnswersAgain {
   readonly index: ItemIndex
   readonly ranker: Ranker
+  /** What the features behind scores are read from. */
+  readonly features: { readonly index: ItemIndex; readonly shardOf: ShardOf }
   readonly #builder: AnswerBuilder
   readonly #lists: ListCache
   readonly #requests: Requests
@@ -39,6 +41,7 @@ export class AnswersAgain {
     this.index = index
     this.#lists = new ListCache({ index, stats, clock: STILL })
     const shardOf = createShardOf(stats, index)
+    this.features = { index, shardOf }
     this.ranker = new Ranker({ index, lists: this.#lists, shardOf })
     this.#builder = new AnswerBuilder({ index, shardOf, verb: verbOf(app) })
     this.#requests = new Requests({ index, profiles: sweep.fold<ProfileShard>(PROFILE_FOLD) })

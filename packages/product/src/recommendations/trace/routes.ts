@@ -1,0 +1,162 @@
+/** HTTP operations that trace past answers. */
+import { ID_PATTERN, type JsonSchema } from '@millrace/core'
+import type { RouteDefinition } from '../../module.ts'
+import { explanationSchema, list, object, pastAnswerSchema } from '../answer-schemas.ts'
+import type { AnswerTraces } from './traces.ts'
+
+const CANDIDATES_DEFAULT = 50
+const EVENTS_DEFAULT = 20
+const PAGE_MAX = 500
+
+const text: JsonSchema = { type: 'string' }
+const integer: JsonSchema = { type: 'integer' }
+const number: JsonSchema = { type: 'number' }
+const person: JsonSchema = {
+  type: 'string',
+  pattern: ID_PATTERN,
+  description: 'makes the search shorter',
+}
+const params: JsonSchema = object({ answerId: { type: 'string', minLength: 1, maxLength: 128 } })
+const limit = (standard: number): JsonSchema => ({
+  type: 'integer',
+  minimum: 1,
+  maximum: PAGE_MAX,
+  default: standard,
+})
+const thenAndNow = (value: JsonSchema): JsonSchema => object({ then: value, now: value })
+
+const feature = object(
+  {
+    name: {
+      type: 'string',
+      enum: ['transition', 'nearness', 'likeness', 'popularity', 'trend', 'signals', 'put'],
+      description:
+        'what led from one item to the next; how near two are by what people do, and by their attributes; decayed sums of weights as of then; signals so far; when it was put, in milliseconds',
+    },
+    value: number,
+  },
+  { with: { type: 'string', description: 'key of the other item' } },
+)
+
+const candidate = object(
+  {
+    kind: text,
+    id: text,
+    outcome: {
+      type: 'string',
+      description: '`shown`, or the stage that kept it out: a filter, a limit, `ranking` where others came first', // prettier-ignore
+    },
+    terms: list(
+      object({ stage: text, weight: number, score: number, features: list(feature) }),
+      'the sum of weight times score is the score',
+    ),
+  },
+  {
+    slot: { type: 'integer', description: 'place in the slate, from 1' },
+    rank: { type: 'integer', description: 'place by score among those that no filter took' },
+    score: number,
+  },
+)
+
+const tracedSchema: JsonSchema = {
+  ...pastAnswerSchema,
+  required: [...(pastAnswerSchema['required'] as readonly string[]), 'versions', 'missing'],
+  properties: {
+    ...(pastAnswerSchema['properties'] as Readonly<Record<string, JsonSchema>>),
+    versions: object({
+      definition: thenAndNow(text),
+      scoring: thenAndNow(text),
+      folds: list(object({ name: text, version: text })),
+      corrections: thenAndNow(integer),
+    }),
+    missing: list(
+      object({ code: text, reason: text }),
+      'what is not known any more, or is not as it was',
+    ),
+    isSame: {
+      type: 'boolean',
+      description: 'the code that serves gives the same items at the same places; absent, as all below, where the state could not be folded', // prettier-ignore
+    },
+    explanation: explanationSchema,
+    outcomes: list(object({ outcome: text, count: integer })),
+    traced: list(candidate, 'shown ones by slot, then by rank, then those that filters took'),
+    next: { type: 'integer', description: 'go on `after` this; absent at the end' },
+  },
+}
+
+const behindSchema: JsonSchema = object(
+  {
+    events: list(
+      object(
+        { id: text, stream: text, type: text, atMs: number },
+        {
+          person: { type: 'string', description: 'who did it; absent where only the signal that was made from the event is found' }, // prettier-ignore
+          weight: number,
+          after: list(text, 'what the person had acted on before, newest first'),
+          corrected: { type: 'string', enum: ['retract', 'hold', 'correct'], description: 'what was decided on it since' }, // prettier-ignore
+        },
+      ),
+      'newest first',
+    ),
+  },
+  { next: { type: 'integer', description: 'go on `before` this; absent at the end' } },
+)
+
+/** The routes. */
+export function traceRoutes(traces: AnswerTraces): readonly RouteDefinition[] {
+  return [
+    {
+      method: 'GET',
+      path: '/v1/answers/:answerId/explanation',
+      operation: 'traceAnswer',
+      scope: 'server',
+      summary: 'How a past answer came about, candidate by candidate',
+      description:
+        'The state that it was made from is folded from the log: every candidate with the stage that kept it out, the terms of its score and the features behind them. `missing` names what is not known any more. It costs the fold of all signals up to the answer; one at a time.',
+      params,
+      query: {
+        type: 'object',
+        properties: {
+          person,
+          after: { type: 'integer', minimum: 0, description: 'the `next` of the page before' },
+          limit: { ...limit(CANDIDATES_DEFAULT), description: 'candidates' },
+        },
+      },
+      response: tracedSchema,
+      folds: [],
+      errors: ['ANSWER_UNKNOWN', 'PAST_BUSY'],
+      async handle({ params: { answerId = '' }, query }) {
+        const request = query as { person?: string; after?: number; limit: number }
+        return { body: await traces.answer(answerId, request) }
+      },
+    },
+    {
+      method: 'GET',
+      path: '/v1/answers/:answerId/events',
+      operation: 'listEventsBehind',
+      scope: 'admin',
+      summary: 'The events behind a term of a past answer, newest first',
+      description:
+        'What people did with the item, as far as the answer knew it and the built-in source `stage` counts it. Without the data of events.',
+      params,
+      query: {
+        type: 'object',
+        required: ['item', 'stage'],
+        properties: {
+          item: { type: 'string', maxLength: 321, description: '`kind/id` of a candidate' },
+          stage: { type: 'string', maxLength: 64, description: 'forYou, because, trending, popular or fresh' }, // prettier-ignore
+          person,
+          before: { type: 'integer', minimum: 0, description: 'the `next` of the page before' },
+          limit: limit(EVENTS_DEFAULT),
+        },
+      },
+      response: behindSchema,
+      folds: [],
+      errors: ['ANSWER_UNKNOWN', 'REQUEST_INVALID', 'LOG_OFFSET_GONE'],
+      async handle({ params: { answerId = '' }, query }) {
+        const request = query as unknown as Parameters<AnswerTraces['behind']>[1]
+        return { body: await traces.behind(answerId, request) }
+      },
+    },
+  ]
+}
