@@ -2,10 +2,10 @@
  * The events behind a term of a past answer: what people did with the item, as far as the answer knew
  * it, the newest first. Nothing is folded; the history of one key is read backwards.
  */
-import { decodePosition, partitionName, partitionOf, type App } from '@millrace/core'
+import { partitionName, partitionOf, type App } from '@millrace/core'
 import type { EventLog, LogRecord } from '@millrace/log'
 import { findCause, type CorrectionAction, type Streams } from '@millrace/streams'
-import { itemKey, partsOfKey } from '../../catalogue/index.ts'
+import { partsOfKey } from '../../catalogue/index.ts'
 import { productErrors } from '../../errors.ts'
 import { ITEM_SIGNALS, type ExposedState, type Exposure, type ItemSignal } from '../events.ts'
 import { PROFILE_FOLD } from '../profile-fold.ts'
@@ -62,12 +62,13 @@ export async function eventsBehind(
   request: BehindRequest,
 ): Promise<EventsBehind> {
   const { x: state } = exposure
-  if (state === undefined) refuse('the answer', 'a version gave it that did not note its state')
-  const known = state as ExposedState
+  if (state === undefined) {
+    return refuse('the answer', 'a version gave it that did not note its state')
+  }
   const isPut = request.stage === 'fresh'
   const scope = isPut
-    ? putsOf(ports.app, known, request.item)
-    : await signalsOf(ports, exposure, known, request)
+    ? putsOf(ports.app, state, request.item)
+    : await signalsOf(ports, exposure, state, request)
   const { found, next } = await newestFirst(ports.log, scope, request)
   const events: EventBehind[] = []
   for (const record of found) events.push(await told(ports, record, isPut))

@@ -47,7 +47,7 @@ const time = (atMs: number): string => new Date(atMs).toISOString()
 function answer(traced: PastAnswer & Partial<TracedAnswer>, columns: number): string {
   const whom = traced.person === undefined ? 'anybody' : `person ${traced.person}`
   const line = (name: string, text: string): string => wrapped(`${name}: `, text, columns)
-  const corrections = traced.versions?.corrections.then ?? 0
+  const corrections = traced.versions?.corrections.was ?? 0
   return [
     `${traced.surface} for ${whom}, ${time(traced.atMs)}`,
     ...table({

@@ -23,7 +23,7 @@ const limit = (standard: number): JsonSchema => ({
   maximum: PAGE_MAX,
   default: standard,
 })
-const thenAndNow = (value: JsonSchema): JsonSchema => object({ then: value, now: value })
+const wasAndNow = (value: JsonSchema): JsonSchema => object({ was: value, now: value })
 
 const feature = object(
   {
@@ -64,10 +64,10 @@ const tracedSchema: JsonSchema = {
   properties: {
     ...(pastAnswerSchema['properties'] as Readonly<Record<string, JsonSchema>>),
     versions: object({
-      definition: thenAndNow(text),
-      scoring: thenAndNow(text),
+      definition: wasAndNow(text),
+      scoring: wasAndNow(text),
       folds: list(object({ name: text, version: text })),
-      corrections: thenAndNow(integer),
+      corrections: wasAndNow(integer),
     }),
     missing: list(
       object({ code: text, reason: text }),

@@ -200,8 +200,8 @@ test('past answers are traced: candidates, terms, features, and the events behin
         traced.missing.map(({ code }) => code),
         ['ITEMS_GONE', 'EVENTS_CORRECTED'],
       )
-      const { then, now } = traced.versions.corrections
-      assert.ok(then < now)
+      const { was, now } = traced.versions.corrections
+      assert.ok(was < now)
       await assert.rejects(traces.answer('nothing', { limit: 1 }), error =>
         isError(error, 'ANSWER_UNKNOWN'),
       )

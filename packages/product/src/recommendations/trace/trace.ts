@@ -179,7 +179,7 @@ class Tracer {
         ...partsOfKey(space.keyOf(item)),
         outcome,
         ...(slot === undefined ? {} : { slot }),
-        ...(isScored ? { rank: ranks.get(item) as number, score: ranker.totalOf(item) } : {}),
+        ...(isScored ? { rank: ranks.get(item), score: ranker.totalOf(item) } : {}),
         terms: this.#terms(item, isScored),
       })),
     }

@@ -20,9 +20,9 @@ const KEPT_MAX = 4
 /** Traces that may wait; each holds a state of the recommendations while it is made. */
 const WAITING_MAX = 16
 
-/** A version then and now. */
-export interface ThenAndNow {
-  readonly then: string
+/** A version as it was, and now. */
+export interface WasAndNow {
+  readonly was: string
   readonly now: string
 }
 
@@ -30,12 +30,12 @@ export interface ThenAndNow {
 export interface TracedAnswer extends PastAnswer {
   readonly versions: {
     /** Fingerprint of the definition. */
-    readonly definition: ThenAndNow
-    readonly scoring: ThenAndNow
+    readonly definition: WasAndNow
+    readonly scoring: WasAndNow
     /** The folds whose state it was made from, in their versions of now. */
     readonly folds: readonly { readonly name: string; readonly version: string }[]
     /** How many records of corrections that state reflects. */
-    readonly corrections: { readonly then: number; readonly now: number }
+    readonly corrections: { readonly was: number; readonly now: number }
   }
   /** What is not known any more, or not as it was. */
   readonly missing: readonly Missing[]
@@ -133,10 +133,10 @@ export class AnswerTraces {
   #versions({ d, v, k = [0, 0] }: Exposure): TracedAnswer['versions'] {
     const { app, scoring, streams } = this.#ports
     return {
-      definition: { then: d, now: app.fingerprint },
-      scoring: { then: v, now: scoring },
+      definition: { was: d, now: app.fingerprint },
+      scoring: { was: v, now: scoring },
       folds: this.#folds().map(({ name, version }) => ({ name, version })),
-      corrections: { then: k[0], now: streams.fold(ITEM_STATS_FOLD).corrected() },
+      corrections: { was: k[0], now: streams.fold(ITEM_STATS_FOLD).corrected() },
     }
   }
 
