@@ -400,10 +400,11 @@ export class Corrector {
     const found = await emissionChangesOf(this.#ports, lane, keys, { from, to })
     await this.#append(found.appended)
     const follows = { ...markOf(lane), corrected: to }
-    const facts = { reason: 'what it follows from was corrected', by: runner.name, follows }
+    const facts = { reason: 'what it follows from was corrected', by: runner.name }
     const records = correctionEvents(facts, batchesOf(found.corrected), clock.nowMs(), to)
-    // Whoever is killed between two parts makes the same again: what says that all is there comes last.
     await this.#appender.append(records, RECORDS_AT_ONCE)
+    // Whoever is killed before makes the same again.
+    await this.#appender.append(correctionEvents({ ...facts, follows }, [], clock.nowMs(), to), 1)
     await book.follow()
   }
 
