@@ -1,6 +1,6 @@
 /**
- * Runs test files by `node:test`, a process for each file and as many at once as there are cores,
- * and says what was skipped and why. Used by `npm test` and by the stages of `npm run check:all`.
+ * Runs test files by `node:test`, a process for each file and one more at once than there are cores
+ * (they wait for disks and for processes that start), and says what was skipped and why. Used by `npm test` and by the stages of `npm run check:all`.
  */
 import { globSync, writeFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
@@ -41,9 +41,14 @@ export interface TestSelection {
   readonly kind: 'quick' | 'int'
   /** Only files whose path contains one of these; all when empty. */
   readonly filters: readonly string[]
+  /** No files whose path contains one of these. */
+  readonly without: readonly string[]
 }
 
-/** Paths of the test files of a selection, relative to the root, sorted. */
+/** What takes longest; the rest is short, and fills what is left of the cores in the end. */
+const LONG_FIRST = [/\.crash\.test\.ts$/, /\.sim\.test\.ts$/, /\.prop\.test\.ts$/, /^examples\//]
+
+/** Paths of the test files of a selection, relative to the root, those that take long first. */
 export function findTests(root: string, selection: TestSelection): string[] {
   return globSync('{packages,apps,examples,test,scripts,bench}/**/*.test.ts', {
     cwd: root,
@@ -54,7 +59,13 @@ export function findTests(root: string, selection: TestSelection): string[] {
       path =>
         selection.filters.length === 0 || selection.filters.some(filter => path.includes(filter)),
     )
-    .toSorted()
+    .filter(path => !selection.without.some(filter => path.includes(filter)))
+    .toSorted((a, b) => rankOf(a) - rankOf(b) || (a < b ? -1 : 1))
+}
+
+function rankOf(path: string): number {
+  const rank = LONG_FIRST.findIndex(kind => kind.test(path))
+  return rank < 0 ? LONG_FIRST.length : rank
 }
 
 /** Runs `files` and prints every test, the skipped ones by name, and the summary of node:test. */
@@ -75,8 +86,9 @@ export async function runTests(options: {
   }
   const events = run({
     files: [...options.files],
-    concurrency: availableParallelism(),
+    concurrency: availableParallelism() + 1,
     timeout: options.timeoutMs,
+    execArgv: ['--import', import.meta.resolve('./test-preload.ts')],
     coverage: options.isCoverageWanted,
     coverageExcludeGlobs: ['**/*.test.ts', 'test/**', 'scripts/**', '**/*.bench.ts'],
   })
@@ -119,6 +131,10 @@ function observe(event: TestEvent, tally: Tally): void {
     const { file = '', name, details } = event.data
     const why = whyOf(details.error).replaceAll('\n', '\n    ')
     tally.failures.push(`${relative(process.cwd(), file)}: ${name}\n    ${why}`)
+  } else if (event.type === 'test:diagnostic' && event.data.message.startsWith('Error: ')) {
+    // Thrown beside a test: nothing else names it, and its file has failed.
+    const { file = '', message } = event.data
+    tally.failures.push(`${relative(process.cwd(), file)}: ${message}`)
   } else if (event.type === 'test:pass' && (event.data.skip !== undefined || event.data.todo)) {
     const { skip, todo } = event.data
     tally.skipped.push({

@@ -17,6 +17,7 @@ test('the report of a test run counts passed, failed and skipped ones and files 
     copied: [
       'scripts/test.ts',
       'scripts/test-run.ts',
+      'scripts/test-preload.ts',
       'scripts/coverage.ts',
       'scripts/pgbouncer.ts',
       'scripts/postgres.ts',
@@ -27,6 +28,12 @@ test('the report of a test run counts passed, failed and skipped ones and files 
       'packages/a/src/fail.test.ts': `${head}test('two', () => { throw 1 })\n`,
       'packages/a/src/skip.test.ts': `${head}test('three', { skip: 'no disk' }, () => {})\n`,
       'packages/a/src/broken.test.ts': "import './missing.ts'\n",
+      'packages/a/src/nested.test.ts': `import { describe, it } from 'node:test'
+        describe('outer', () => describe('inner', () => it('five', t => t.test('six', () => {}))))\n`,
+      'packages/a/src/loose.test.ts': `${head}test('seven', async () => {
+        void Promise.reject(new Error('nobody waits for it'))
+        await new Promise(setImmediate)
+      })\n`,
       'packages/a/src/server.int.test.ts': `${head}test('four', () => { throw 1 })\n`,
       'packages/a/src/f.ts':
         'export function f(x: boolean): number {\n  if (x) return 1\n  return 2\n}\n',
@@ -42,7 +49,10 @@ test('the report of a test run counts passed, failed and skipped ones and files 
     const report = JSON.parse(readFileSync(path, 'utf8')) as TestReport
     assert.equal(run.status, 1, run.stdout)
     assert.match(run.stdout, /skipped: three \(no disk\)\n/)
-    assert.deepEqual([report.passed, report.failed], [1, 2], run.stdout)
+    assert.match(run.stdout, /▶ outer\n {2}▶ inner\n {4}▶ five\n {6}✔ six/)
+    assert.deepEqual([report.passed, report.failed], [4, 3], run.stdout)
+    const [loose] = report.failures.filter(text => text.includes('loose.test.ts: '))
+    assert.match(loose ?? '', /nobody waits for it.*unhandledRejection/)
     assert.deepEqual(
       report.skipped.map(({ name, reason }) => [name, reason]),
       [['three', 'no disk']],
