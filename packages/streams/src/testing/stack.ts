@@ -29,7 +29,11 @@ export async function openStack(machine: {
 }): Promise<{ log: EventLog; snapshots: SnapshotStore; streams: Streams }> {
   const { disk, clock, random } = machine
   const ports = { disk, clock, random, logger: silentLogger }
-  const options = { firstSegmentBytes: 16 * 1024, segmentBytes: 64 * 1024 }
+  const options = {
+    firstSegmentBytes: 16 * 1024,
+    segmentBytes: 64 * 1024,
+    idMemoryBytesMax: 4 * 1024 * 1024,
+  }
   const log = await openFileLog({ ...ports, directory: 'log', options })
   const snapshots = await openFileSnapshotStore({ ...ports, directory: 'snapshots' })
   await log.declare([
