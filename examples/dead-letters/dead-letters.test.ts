@@ -13,7 +13,7 @@ const fileOf = (name: string): string => fileURLToPath(new URL(name, import.meta
 const region = regionsOf(fileOf('./dead-letters.sh'))
 
 test('an event that cannot be folded is shown, fixed and skipped', async t => {
-  const shell = await openShell()
+  const shell = await openShell({ isCovered: true })
   t.after(() => shell.close())
   mkdirSync(shell.folder, { recursive: true })
   copyFileSync(fileOf('./app.ts'), join(shell.folder, 'app.ts'))

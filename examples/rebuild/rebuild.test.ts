@@ -13,7 +13,7 @@ const fileOf = (name: string): string => fileURLToPath(new URL(name, import.meta
 const region = regionsOf(fileOf('./rebuild.sh'))
 
 test('a view is proved, changed beside the old one, switched, taken back and replayed', async t => {
-  const shell = await openShell()
+  const shell = await openShell({ isCovered: true })
   t.after(() => shell.close())
   const define = (file: string): void => copyFileSync(fileOf(file), join(shell.folder, 'app.ts'))
   define('./app.ts')

@@ -12,6 +12,11 @@ import { delimiter, dirname, join } from 'node:path'
 
 const checkout = dirname(dirname(import.meta.dirname))
 
+const UNCOVERED = {
+  NODE_V8_COVERAGE: undefined,
+  NODE_COMPILE_CACHE: join(checkout, 'node_modules/.cache/node'),
+}
+
 const NPX = `#!/bin/sh
 if [ "$1" = millrace ]; then shift; exec node "${checkout}/packages/millrace/bin/millrace.mjs" "$@"; fi
 exec "$@"
@@ -62,8 +67,12 @@ interface RunOptions {
   readonly environment?: Readonly<Record<string, string | undefined>>
 }
 
-/** Opens a terminal in an empty folder. A free port stands for the usual one, 4321, in scripts and outputs. */
-export async function openShell(): Promise<Shell> {
+/**
+ * Opens a terminal in an empty folder. A free port stands for the usual one, 4321, in scripts and outputs.
+ * Commands start in half of the time while nobody counts their lines: `isCovered` is for those that no
+ * other test runs.
+ */
+export async function openShell({ isCovered = false } = {}): Promise<Shell> {
   const root = mkdtempSync(join(tmpdir(), 'millrace-example-'))
   const folder = join(root, 'millrace')
   const bin = join(root, 'bin')
@@ -82,9 +91,7 @@ export async function openShell(): Promise<Shell> {
       env: {
         ...process.env,
         NODE_TEST_CONTEXT: undefined,
-        // The commands have tests that count their lines; here they start faster without.
-        NODE_V8_COVERAGE: undefined,
-        NODE_COMPILE_CACHE: join(checkout, 'node_modules/.cache/node'),
+        ...(isCovered ? {} : UNCOVERED),
         MILLRACE_DATA: undefined,
         MILLRACE_LOG_LEVEL: 'warn',
         PATH: path,

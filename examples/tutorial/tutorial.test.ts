@@ -13,7 +13,7 @@ const fileOf = (name: string): string => fileURLToPath(new URL(name, import.meta
 const region = regionsOf(fileOf('./tutorial.sh'))
 
 test('the tutorial works from its first command to its last', async t => {
-  const shell = await openShell()
+  const shell = await openShell({ isCovered: true })
   t.after(() => shell.close())
   const project = { folder: '../reading' }
   const run = (name: string, environment = {}): Promise<string> =>

@@ -50,7 +50,9 @@ export function meta(number: number): SnapshotMeta {
 
 /** A repeatable chunk for tests. */
 export function chunk(length: number, seed: number): Uint8Array {
-  return Uint8Array.from({ length }, (_, index) => (index * 31 + seed * 7 + (index >> 8)) & 0xff)
+  const bytes = new Uint8Array(length)
+  for (let index = 0; index < length; index++) bytes[index] = index * 31 + seed * 7 + (index >> 8)
+  return bytes
 }
 
 /** All chunks of a snapshot that must be there. */

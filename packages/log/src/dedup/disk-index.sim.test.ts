@@ -84,11 +84,9 @@ async function live(
       })
     })
     await index.checkpoint(unit.number, { durable, force: process.random.next() < 0.05 })
-    const all = [...log.durable, ...log.pending].flatMap(each => each.ids)
-    const known = all[Math.floor(process.random.next() * all.length)] as {
-      id: string
-      place: Place
-    }
+    const number = Math.floor(process.random.next() * (log.durable.length + log.pending.length))
+    const { ids: some } = (log.durable[number] ?? log.pending[number - log.durable.length]) as Unit
+    const known = some[Math.floor(process.random.next() * some.length)] as Unit['ids'][number]
     assert.deepEqual(await find(index, known.id), known.place, 'a known id')
     if (count % 8 === 0) {
       const pauseMs = process.random.next() * 20
