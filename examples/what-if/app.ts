@@ -1,5 +1,7 @@
 // #region views
-import { countView, defineApp, event, id, int, view } from 'millrace'
+import { countView, defineApp, event, id, int, item, signal, surface, text, view } from 'millrace'
+
+const Clip = item('clip', { title: text() })
 
 const watched = event(
   'watched',
@@ -22,5 +24,12 @@ const seen = view({
   },
 })
 
-export default defineApp({ name: 'clips', events: [watched], views: { plays, seen } })
+export default defineApp({
+  name: 'clips',
+  items: [Clip],
+  events: [watched],
+  signals: [signal(watched, { item: 'clip' })],
+  surfaces: { home: surface({ items: Clip, sources: ['trending'] }) },
+  views: { plays, seen },
+})
 // #endregion

@@ -10,3 +10,6 @@ npx millrace what-if --file bots.csv --to-file differences.jsonl
 npx millrace what-if --file bots.csv --events more.jsonl --view seen --key ben
 npx millrace view seen --key ben
 # #endregion
+# #region surface
+npx millrace what-if --file bots.csv --surface home --person carl
+# #endregion

@@ -29,6 +29,7 @@ test('what would be without events, and with others, is said and not done', asyn
   const lines = readFileSync(join(shell.folder, 'differences.jsonl'), 'utf8').trimEnd().split('\n')
   assert.deepEqual(JSON.parse(lines[0] ?? ''), { view: 'plays', key: 'c2', field: '', before: 2 })
   assertShown(fileOf('./output/key.txt'), await shell.run(region('key')))
+  assertShown(fileOf('./output/surface.txt'), await shell.run(region('surface')))
   await server.stop()
   const millrace = await openMillrace({ app, data: join(shell.folder, '.millrace') })
   t.after(() => millrace.close())

@@ -68,6 +68,8 @@ export {
   type AnswerItem,
   type BacktestOptions,
   type BacktestReport,
+  type BranchAnswer,
+  type BranchQuestion,
   type Candidate,
   type EffectStage,
   type Explanation,

@@ -84,9 +84,28 @@ describe('what-if', () => {
     assert.deepEqual(millrace.streams.branches.list().map(({ id }) => id), [branch.id]) // prettier-ignore
   })
 
+  it('tells what a surface would show', async () => {
+    const words = ['--file', 'bots.csv', '--surface', 'home']
+    const { exit, text } = await run(...words, '--person', 'carl', '--explain')
+    assert.equal(exit, 0, text)
+    assert.match(text, /^home for carl: \d of 1 slots would hold another item\.\n/)
+    assert.match(text, /c1 .* trending +trending now/)
+    assert.match(text, /Not shown any more: c2 \(was \d\)\./)
+    writeFileSync(join(folder, 'items.jsonl'), '{"kind":"clip","id":"c7","attributes":{"title":"New"}}\n') // prettier-ignore
+    const edited = await run('--items', 'items.jsonl', '--surface', 'home', '-n', '3', '--json', '--keep') // prettier-ignore
+    const answer = JSON.parse(edited.text) as { branch: string; surface: string }
+    assert.equal(answer.surface, 'home')
+    millrace.streams.branches.get(answer.branch).close()
+    assert.match(
+      (await run('--items', 'items.jsonl', '--surface', 'home')).text,
+      /^home for anybody/,
+    )
+  })
+
   it('refuses what it cannot mean', async () => {
     for (const [words, what] of [
-      [[], /Give --file, --events or --branch/],
+      [[], /Give --file, --events, --items or --branch/],
+      [['--file', 'bots.csv', '--person', 'ana'], /--person goes with --surface/],
       [['--events', 'bad.jsonl'], /no event in line 1/],
       [['--events', 'none.jsonl'], /cannot be read: ENOENT/],
       [['--file', 'bots.csv', '--key', 'c1'], /--key goes with --view/],

@@ -19,6 +19,12 @@ export interface OpenBranchRequest {
     readonly at?: string | number
     readonly data: unknown
   }[]
+  /** Items that are otherwise: with these attributes, or, with null, removed. */
+  readonly items?: readonly {
+    readonly kind: string
+    readonly id: string
+    readonly attributes: Readonly<Record<string, unknown>> | null
+  }[]
   readonly limits?: { readonly records?: number; readonly bytes?: number }
   /** It is thrown away when nobody asked it anything for so long. Default: 15 minutes. */
   readonly idleMs?: number
@@ -63,6 +69,32 @@ export interface BranchViewDifferences {
   readonly samples: readonly BranchDifference[]
 }
 
+/** An item of what a surface would answer. */
+export interface BranchItem {
+  readonly kind: string
+  readonly id: string
+  readonly slot: number
+  readonly score: number
+  readonly source: string
+  /** Its slot without the changes; absent for none. */
+  readonly slotBefore?: number
+  readonly attributes?: Readonly<Record<string, unknown>>
+  readonly reasons?: readonly string[]
+}
+
+/** What a surface would answer. */
+export interface BranchSurfaceAnswer {
+  readonly surface: string
+  readonly person?: string
+  readonly items: readonly BranchItem[]
+  /** Items that are there only without the changes, with the slots that they have there. */
+  readonly gone: readonly { readonly kind: string; readonly id: string; readonly slot: number }[]
+  /** Slots that hold another item. */
+  readonly different: number
+  readonly isColdStart: boolean
+  readonly isIncomplete: boolean
+}
+
 /** Branches; refusals carry the codes of the server, such as BRANCH_TOO_LARGE. */
 export interface BranchesClient {
   open(request: OpenBranchRequest): Promise<BranchAnswer>
@@ -75,6 +107,12 @@ export interface BranchesClient {
     id: string,
     options?: { readonly view?: string; readonly samples?: number },
   ): Promise<readonly BranchViewDifferences[]>
+  /** What a surface would answer there, beside what it answers without the changes. */
+  recommend(
+    id: string,
+    surface: string,
+    options?: { readonly person?: string; readonly n?: number; readonly item?: string },
+  ): Promise<BranchSurfaceAnswer>
   /** Throws it away. */
   close(id: string): Promise<void>
 }
@@ -99,6 +137,10 @@ export function createBranchesClient(transport: Transport): BranchesClient {
     async differences(id, query = {}) {
       const place = `${path(id)}/differences`
       return (await read<{ views: readonly BranchViewDifferences[] }>(place, { ...query })).views
+    },
+    async recommend(id, surface, query = {}) {
+      const place = `${path(id)}/surfaces/${encodeURIComponent(surface)}/recommendations`
+      return await read<BranchSurfaceAnswer>(place, { ...query })
     },
     async close(id) {
       await transport.send({ method: 'DELETE', path: path(id), isIdempotent: true })

@@ -1,6 +1,8 @@
 export type { AnswersClient } from './answers.ts'
 export type {
   BranchAnswer,
+  BranchItem,
+  BranchSurfaceAnswer,
   BranchDifference,
   BranchesClient,
   BranchViewDifferences,

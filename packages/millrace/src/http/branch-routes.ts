@@ -5,12 +5,14 @@
 import { Readable } from 'node:stream'
 import { encodePosition } from '@millrace/core'
 import { momentIn, productErrors, type RouteAnswer, type RouteRequest } from '@millrace/product'
-import type {
-  AddedEvent,
-  Branch,
-  FieldDifference,
-  FoldDifferences,
-  RequestedCorrection,
+import {
+  tableFoldName,
+  type AddedEvent,
+  type Branch,
+  type FieldDifference,
+  type FoldDifferences,
+  type RequestedCorrection,
+  type VersionedTable,
 } from '@millrace/streams'
 import { serverErrors } from '../errors.ts'
 import { idParams } from './bind.ts'
@@ -46,7 +48,7 @@ function lifeOperations(context: ServerContext): readonly Operation[] {
       description:
         'Nothing is written. It says before what reading all that differs would cost, and is refused above its limits. Of more than 128 corrections the cost is estimated from some of them, and `results` are told by `readBranch`.',
       body: bodySchema,
-      errors: ['BRANCH_INVALID', 'BRANCH_TOO_LARGE', 'BRANCHES_FULL', 'MOMENT_AHEAD', 'MOMENT_GONE', 'POSITION_INVALID', 'POSITION_NOT_REACHED'], // prettier-ignore
+      errors: ['BRANCH_INVALID', 'BRANCH_TOO_LARGE', 'BRANCHES_FULL', 'KIND_UNKNOWN', 'MOMENT_AHEAD', 'MOMENT_GONE', 'POSITION_INVALID', 'POSITION_NOT_REACHED'], // prettier-ignore
       response: branchSchema,
       handle: request => open(context, request),
     },
@@ -158,6 +160,13 @@ function readOperations(context: ServerContext): readonly Operation[] {
   ]
 }
 
+interface ItemEdit {
+  readonly kind: string
+  readonly id: string
+  /** Null: it is removed. */
+  readonly attributes: unknown
+}
+
 interface OpenBody {
   readonly at?: unknown
   readonly corrections?: readonly {
@@ -166,12 +175,13 @@ interface OpenBody {
     readonly data?: unknown
   }[]
   readonly events?: readonly unknown[]
+  readonly items?: readonly ItemEdit[]
   readonly limits?: { readonly records?: number; readonly bytes?: number }
   readonly idleMs?: number
 }
 
 async function open(context: ServerContext, { body }: RouteRequest): Promise<RouteAnswer> {
-  const { corrections = [], events = [], limits = {}, idleMs, at } = body as OpenBody
+  const { corrections = [], events = [], items = [], limits = {}, idleMs, at } = body as OpenBody
   const { records: recordsMax, bytes: bytesMax } = limits
   const moment = momentIn({ at }, 'at')
   const branch = await context.streams.branches.open({
@@ -182,7 +192,10 @@ async function open(context: ServerContext, { body }: RouteRequest): Promise<Rou
         action,
         data,
       })),
-      events: events.map((event, index) => addedEvent(context, event, index)),
+      events: [
+        ...events.map((event, index) => addedEvent(context, event, index)),
+        ...items.map((item, index) => editOf(context, item, index)),
+      ],
     },
     limits: {
       ...(recordsMax === undefined ? {} : { recordsMax }),
@@ -207,6 +220,33 @@ function addedEvent({ app, clock }: ServerContext, envelope: unknown, index: num
   const { event, key, id, atMs = clock.nowMs(), data } = admitted
   const { stream, name: type } = event.definition
   return { stream, type, key, eventTimeMs: atMs, data, ...(id === undefined ? {} : { id }) }
+}
+
+/** An item as it is to be, as the event that makes it so. Throws REQUEST_INVALID, KIND_UNKNOWN. */
+function editOf(
+  { app, clock, streams }: ServerContext,
+  { kind, id, attributes }: ItemEdit,
+  index: number,
+): AddedEvent {
+  const table = app.tables.get(kind)
+  if (table?.definition.kind !== 'item') {
+    const known = (app.options.items ?? []).map(({ name }) => name).join(', ')
+    throw productErrors.create('KIND_UNKNOWN', { kind: kind.slice(0, 64), known })
+  }
+  const [issue] = attributes === null ? [] : table.validator.issues(attributes)
+  if (issue !== undefined) {
+    const name = `the body, /items/${index}/attributes${issue.path}`
+    throw productErrors.create('REQUEST_INVALID', { name, reason: issue.reason })
+  }
+  // The newest version by event time is the one that counts.
+  const newestMs = streams.fold<VersionedTable>(tableFoldName(kind)).shardOf(id).newestMs(id) ?? 0
+  return {
+    stream: kind,
+    type: attributes === null ? `${kind}.removed` : `${kind}.put`,
+    key: id,
+    eventTimeMs: Math.max(clock.nowMs(), newestMs),
+    data: attributes === null ? { id } : { id, attributes },
+  }
 }
 
 /** A branch with what became of its corrections. */

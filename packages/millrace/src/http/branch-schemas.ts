@@ -37,6 +37,21 @@ export const bodySchema: JsonSchema = {
         'Events that did not happen, as they would be sent, each with its time `at`. They stand behind all others and pass no time.',
       items: { type: 'object' },
     },
+    items: {
+      type: 'array',
+      maxItems: EVENTS_MAX,
+      description: 'Items that are otherwise: put with these attributes, or removed.',
+      items: {
+        type: 'object',
+        required: ['kind', 'id', 'attributes'],
+        additionalProperties: false,
+        properties: {
+          kind: { type: 'string', maxLength: 64 },
+          id: { type: 'string', minLength: 1, maxLength: 256 },
+          attributes: { type: ['object', 'null'], description: 'All of them; null removes it.' },
+        },
+      },
+    },
     limits: {
       type: 'object',
       additionalProperties: false,

@@ -82,12 +82,46 @@ describe('branches over HTTP', () => {
     await close()
   })
 
+  it('answer surfaces, and show items and people, as they would be', async () => {
+    const item = (title: string): unknown => ({ title, topics: [], creator: 'cr' })
+    for (const kind of ['k1', 'k2']) {
+      const put = await send(url, `/v1/items/clip/${kind}`, { method: 'PUT', body: item(kind) })
+      assert.equal(put.status, 200, put.text)
+    }
+    const items = [
+      { kind: 'clip', id: 'k3', attributes: item('New') },
+      { kind: 'clip', id: 'k1', attributes: null },
+    ]
+    const id = await open({ corrections: [{ id: 'w3' }], items })
+    const path = `/v1/branches/${id}`
+    const answer = await send(url, `${path}/surfaces/home/recommendations?person=p2&n=5&explain=true`) // prettier-ignore
+    assert.equal(answer.status, 200, answer.text)
+    const shown = answer.json['items'] as { id: string; reasons: string[]; slotBefore?: number }[]
+    assert.ok(shown.some(each => each.id === 'k3' && each.slotBefore === undefined))
+    assert.ok(shown.every(each => each.id !== 'k1' && each.reasons.length > 0))
+    assert.equal(answer.json['isColdStart'], true)
+    const k3 = await send(url, `${path}/items/clip/k3`)
+    assert.deepEqual(k3.json, { kind: 'clip', id: 'k3', attributes: item('New') })
+    assert.equal((await send(url, `${path}/items/clip/k1`)).json['code'], 'ITEM_UNKNOWN')
+    assert.equal((await send(url, '/v1/items/clip/k1')).status, 200)
+    assert.equal((await send(url, `${path}/people/p2`)).json['code'], 'PERSON_UNKNOWN')
+    const p1 = await send(url, `${path}/people/p1`)
+    assert.deepEqual([p1.status, p1.json['signals']], [200, 2], p1.text)
+    const { branches, close } = createClient<typeof clips>({ url })
+    const told = await branches.recommend(id, 'home', { person: 'p2', n: 1 })
+    assert.deepEqual([told.items.length, told.surface, told.person], [1, 'home', 'p2'])
+    await close()
+  })
+
   it('refuse what cannot be, and name it', async () => {
     for (const [body, status, code] of [
       [{ events: [watchedBy('p9', 'k1', { id: 'w1', at: nowMs })] }, 400, 'BRANCH_INVALID'],
       [{ events: [{ type: 'none', data: {} }] }, 400, 'REQUEST_INVALID'],
       [{ events: [watchedBy('p9', 'k1', { watchedMs: -1 })] }, 400, 'REQUEST_INVALID'],
       [{ at: 'yesterday' }, 400, 'REQUEST_INVALID'],
+      [{ items: [{ kind: 'none', id: 'k', attributes: null }] }, 404, 'KIND_UNKNOWN'],
+      [{ items: [{ kind: 'clip', id: 'k', attributes: {} }] }, 400, 'REQUEST_INVALID'],
+      [{ corrections: [{ id: 'w1' }, { id: 'w1' }] }, 400, 'BRANCH_INVALID'],
       [{ corrections: [{ id: 'w1' }], limits: { bytes: 1 } }, 422, 'BRANCH_TOO_LARGE'],
     ] as const) {
       const answer = await send(url, '/v1/branches', { body })

@@ -1,6 +1,12 @@
 /** The catalogue module: items of all declared kinds, changed by events, read in O(1). */
 import type { CompiledTable, Position } from '@millrace/core'
-import { tableFold, tableFoldName, type Moment, type VersionedTable } from '@millrace/streams'
+import {
+  tableFold,
+  tableFoldName,
+  type Branch,
+  type Moment,
+  type VersionedTable,
+} from '@millrace/streams'
 import { productErrors } from '../errors.ts'
 import { defineModule, type ModuleContext, type ProductModule } from '../module.ts'
 import { TableWriter, type RowPut, type RowsWritten } from '../table-writer.ts'
@@ -30,6 +36,8 @@ export interface Catalogue {
   get(kind: string, id: string): ItemView | undefined
   /** An item as it was at a moment; undefined when there was none. Throws KIND_UNKNOWN; rejects as `streams.past`. */
   getAt(kind: string, id: string, at: Moment): Promise<PastItem | undefined>
+  /** An item as it would be in a branch; undefined when there would be none. Throws KIND_UNKNOWN; rejects as the branch. */
+  getIn(branch: Branch, kind: string, id: string): Promise<ItemView | undefined>
   /** Items after `after` in the order of their ids. */
   page(
     kind: string,
@@ -105,6 +113,12 @@ function createApi(context: ModuleContext, index: ItemIndex): Catalogue {
       const { shard, position } = await context.streams.past.state<VersionedTable>(request)
       const attributes = shard.asOf(id, Number.MAX_SAFE_INTEGER) as Attributes | undefined
       return attributes === undefined ? undefined : { kind, id, attributes, position }
+    },
+    async getIn(branch, kind, id) {
+      tableOf(kind)
+      const { shard } = await branch.state<VersionedTable>({ fold: tableFoldName(kind), key: id })
+      const attributes = shard.asOf(id, Number.MAX_SAFE_INTEGER) as Attributes | undefined
+      return attributes === undefined ? undefined : { kind, id, attributes }
     },
     page(kind, options) {
       tableOf(kind)

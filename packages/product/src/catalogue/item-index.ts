@@ -67,7 +67,10 @@ const JSON_ITEMS_MAX = 50_000
 const CODE_NONE = 0xffff
 
 /** Consumed offsets of a fold by partition, as a JSON array. */
-export function offsetsOf(handle: FoldHandle): string {
+export function offsetsOf(handle: {
+  shards(): readonly unknown[]
+  consumed(partition: number): number
+}): string {
   return `[${Array.from(handle.shards(), (_, partition) => handle.consumed(partition)).join(',')}]`
 }
 

@@ -1,6 +1,6 @@
 /** HTTP operations on items: one set of paths for all kinds. */
 import { ID_PATTERN, type App, type CompiledTable, type JsonSchema } from '@millrace/core'
-import { tableFoldName, type Moment } from '@millrace/streams'
+import { tableFoldName, type Branches, type Moment } from '@millrace/streams'
 import { productErrors } from '../errors.ts'
 import type { ModuleContext, RouteAnswer, RouteDefinition } from '../module.ts'
 import { atParameter, MOMENT_ERRORS, momentIn } from '../moment.ts'
@@ -22,6 +22,7 @@ interface Shared {
 }
 
 const idSchema: JsonSchema = { type: 'string', pattern: ID_PATTERN }
+const branchSchema: JsonSchema = { type: 'string', minLength: 1, maxLength: 128 }
 const itemSchema: JsonSchema = {
   type: 'object',
   properties: {
@@ -48,7 +49,14 @@ export function catalogueRoutes(context: ModuleContext, catalogue: Catalogue): R
     attributes: attributesOf(context.app, kinds),
     folds: kinds.map(tableFoldName),
   }
-  return [putItem(shared), putItems(shared), getItem(shared), removeItem(shared), listItems(shared)]
+  return [
+    putItem(shared),
+    putItems(shared),
+    getItem(shared),
+    removeItem(shared),
+    listItems(shared),
+    getItemInBranch(shared, context.streams.branches),
+  ]
 }
 
 function putItem({ catalogue, itemParams, attributes }: Shared): RouteDefinition {
@@ -73,6 +81,26 @@ function putItem({ catalogue, itemParams, attributes }: Shared): RouteDefinition
         { id, attributes: body, eventId, at: query['at'] },
       ])
       return { body: { kind, ...singleResult(written) }, position: written.position }
+    },
+  }
+}
+
+function getItemInBranch({ catalogue }: Shared, branches: Pick<Branches, 'get'>): RouteDefinition {
+  return {
+    method: 'GET',
+    path: '/v1/branches/:branch/items/:kind/:id',
+    operation: 'getItemInBranch',
+    scope: 'admin',
+    summary: 'Reads an item as it would be in a branch',
+    params: object({ branch: branchSchema, kind: { type: 'string', maxLength: 64 }, id: idSchema }),
+    response: itemSchema,
+    folds: [],
+    errors: ['BRANCH_UNKNOWN', 'BRANCH_TOO_LARGE', 'KIND_UNKNOWN', 'ITEM_UNKNOWN'],
+    async handle({ params }) {
+      const { branch = '', kind = '', id = '' } = params
+      const found = await catalogue.getIn(branches.get(branch), kind, id)
+      if (found === undefined) throw productErrors.create('ITEM_UNKNOWN', { kind, id })
+      return { body: found }
     },
   }
 }

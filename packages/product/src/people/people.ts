@@ -3,6 +3,7 @@ import type { CompiledTable, Position } from '@millrace/core'
 import {
   tableFold,
   tableFoldName,
+  type Branch,
   type FoldHandle,
   type Moment,
   type VersionedTable,
@@ -17,7 +18,7 @@ import {
   type Recommendations,
 } from '../recommendations/index.ts'
 import { TableWriter, type RowPut, type RowsWritten } from '../table-writer.ts'
-import { peopleRoutes } from './routes.ts'
+import { peopleRoutes, personInBranchRoute } from './routes.ts'
 
 /** Recent interactions in a person's view. */
 const INTERESTS_MAX = 20
@@ -51,6 +52,8 @@ export interface People {
   get(id: string): PersonView | undefined
   /** What was known of a person at a moment; titles are those of today. Rejects as `streams.past`. */
   getAt(id: string, at: Moment): Promise<PastPerson | undefined>
+  /** What would be known of a person in a branch; titles are those of today. Rejects as the branch. */
+  getIn(branch: Branch, id: string): Promise<PersonView | undefined>
   put(row: RowPut): Promise<RowsWritten>
   remove(row: Omit<RowPut, 'attributes'>): Promise<RowsWritten>
 }
@@ -69,7 +72,11 @@ export function createPeople(): ProductModule<People> {
         ...(context.app.tables.has('person') ? [tableFoldName('person')] : []),
       ]
       const attributes = context.app.tables.get('person')?.schema
-      return { api, routes: peopleRoutes(api, { folds, attributes }), metrics: [] }
+      const routes = [
+        ...peopleRoutes(api, { folds, attributes }),
+        personInBranchRoute(api, context.streams.branches),
+      ]
+      return { api, routes, metrics: [] }
     },
   })
 }
@@ -111,6 +118,12 @@ function createApi(context: ModuleContext): People {
       const known = recommendations.profileIn(profile.shard, id, INTERESTS_MAX)
       const found = viewOf(id, await rowAt(id, at), known)
       return found === undefined ? undefined : { ...found, position: profile.position }
+    },
+    async getIn(branch, id) {
+      const profile = await branch.state<ProfileShard>({ fold: PROFILE_FOLD, key: id })
+      const row = rows === undefined ? undefined : await branch.state<VersionedTable>({ fold: tableFoldName('person'), key: id }) // prettier-ignore
+      const attributes = row?.shard.asOf(id, Number.MAX_SAFE_INTEGER)
+      return viewOf(id, attributes, recommendations.profileIn(profile.shard, id, INTERESTS_MAX))
     },
     put: async row => writer.put(table(), [row]),
     remove: async row => writer.remove(table(), row),

@@ -1,6 +1,6 @@
 /** HTTP operations on people. */
 import { ID_PATTERN, type JsonSchema } from '@millrace/core'
-import type { Moment } from '@millrace/streams'
+import type { Branches, Moment } from '@millrace/streams'
 import { productErrors } from '../errors.ts'
 import type { RouteAnswer, RouteDefinition } from '../module.ts'
 import { atParameter, MOMENT_ERRORS, momentIn } from '../moment.ts'
@@ -8,11 +8,8 @@ import { changeQuery, changeResponse, rowBody } from '../row-schemas.ts'
 import { singleResult } from '../table-writer.ts'
 import type { People } from './people.ts'
 
-const params: JsonSchema = {
-  type: 'object',
-  properties: { id: { type: 'string', pattern: ID_PATTERN } },
-  required: ['id'],
-}
+const properties = { id: { type: 'string', pattern: ID_PATTERN } }
+const params: JsonSchema = { type: 'object', properties, required: ['id'] }
 
 const person: JsonSchema = {
   type: 'object',
@@ -104,6 +101,30 @@ export function peopleRoutes(
       },
     },
   ]
+}
+
+/** The route of people in branches. */
+export function personInBranchRoute(
+  people: Pick<People, 'getIn'>,
+  branches: Pick<Branches, 'get'>,
+): RouteDefinition {
+  const branch: JsonSchema = { type: 'string', minLength: 1, maxLength: 128 }
+  return {
+    method: 'GET',
+    path: '/v1/branches/:branch/people/:id',
+    operation: 'getPersonInBranch',
+    scope: 'admin',
+    summary: 'Reads what would be known about a person in a branch',
+    params: { type: 'object', properties: { ...properties, branch }, required: ['branch', 'id'] },
+    response: person,
+    folds: [],
+    errors: ['BRANCH_UNKNOWN', 'BRANCH_TOO_LARGE', 'PERSON_UNKNOWN'],
+    async handle({ params: { branch: name = '', id = '' } }) {
+      const found = await people.getIn(branches.get(name), id)
+      if (found === undefined) throw productErrors.create('PERSON_UNKNOWN')
+      return { body: found }
+    },
+  }
 }
 
 async function getPersonAt(people: People, id: string, at: Moment): Promise<RouteAnswer> {

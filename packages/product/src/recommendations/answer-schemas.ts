@@ -57,21 +57,42 @@ export const explanationSchema = object({
   }),
 })
 
+const explained = {
+  attributes,
+  reasons: list(text, 'in words, with `explain`'),
+  terms: list(
+    object({ stage: text, weight: number, score: number }),
+    'with `explain`: the sum of weight times score is the score',
+  ),
+}
+
+/** What a surface would answer in a branch. */
+export const branchAnswerSchema: JsonSchema = object(
+  {
+    surface: text,
+    items: list(
+      object(servedItem, {
+        ...explained,
+        slotBefore: { ...integer, description: 'its slot without the changes; absent for none' },
+      }),
+    ),
+    gone: list(
+      object({ kind: text, id: text, slot: integer }, { attributes }),
+      'items that are there only without the changes',
+    ),
+    different: { ...integer, description: 'slots that hold another item' },
+    isColdStart: { ...bool, description: 'nothing would be known about the person' },
+    isIncomplete: { ...bool, description: 'events of the person would wait: a fold failed' },
+  },
+  { person: text, explanation: explanationSchema },
+)
+
 /** An answer of a surface. */
 export const answerSchema: JsonSchema = object(
   {
     answerId: text,
     surface: text,
-    items: list(
-      object(servedItem, {
-        attributes,
-        reasons: list(text, 'in words, with `explain`'),
-        terms: list(
-          object({ stage: text, weight: number, score: number }),
-          'with `explain`: the sum of weight times score is the score',
-        ),
-      }),
-    ),
+    items: list(object(servedItem, explained)),
     isColdStart: { ...bool, description: 'nothing is known about the person' },
     definition: text,
     position: { ...text, description: 'what the answer reflects' },

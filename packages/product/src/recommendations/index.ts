@@ -14,6 +14,7 @@ export {
   type SourceStage,
   type StageContext,
 } from './stages.ts'
+export type { BranchAnswer, BranchQuestion } from './branch-answers.ts'
 export type { Answer, AnswerItem, Explanation, ScoreTerm } from './answer.ts'
 export {
   EXPOSED,

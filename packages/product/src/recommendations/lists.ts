@@ -7,7 +7,6 @@
  */
 import type { Clock } from '@millrace/core'
 import { TopSelector } from '@millrace/recommend'
-import type { FoldHandle } from '@millrace/streams'
 import { offsetsOf, type ItemIndex } from '../catalogue/index.ts'
 import type { ItemStatsShard } from './item-stats-shard.ts'
 
@@ -46,12 +45,25 @@ export interface StateOffsets {
   readonly corrected: number
 }
 
+/** What lists are made from: statistics of items, in parts that share none. */
+export interface ListedStats {
+  shards(): readonly Pick<
+    ItemStatsShard,
+    'items' | 'countOf' | 'newestMsOf' | 'popularityRank' | 'trendRank'
+  >[]
+  revision(): number
+  consumed(partition: number): number
+  corrected(): number
+}
+
+type Statistics = ReturnType<ListedStats['shards']>[number]
+
 const EMPTY: ItemList = { items: new Int32Array(0), scores: new Float64Array(0) }
 
 /** Keeps the lists of all kinds. */
 export class ListCache {
   readonly #index: ItemIndex
-  readonly #stats: FoldHandle<ItemStatsShard>
+  readonly #stats: ListedStats
   readonly #clock: Clock
   readonly #selector = new TopSelector()
   #lists = new Map<string, KindLists>()
@@ -62,7 +74,7 @@ export class ListCache {
   #ranks = new Float64Array(0)
   #pool = new Int32Array(0)
 
-  constructor(ports: { index: ItemIndex; stats: FoldHandle<ItemStatsShard>; clock: Clock }) {
+  constructor(ports: { index: ItemIndex; stats: ListedStats; clock: Clock }) {
     this.#index = ports.index
     this.#stats = ports.stats
     this.#clock = ports.clock
@@ -116,7 +128,7 @@ export class ListCache {
   }
 
   /** Items by a rank that is the logarithm of a decayed sum; the scores are the sums over the greatest. */
-  #ranked(kindCode: number, rankOf: (shard: ItemStatsShard, item: number) => number): ItemList {
+  #ranked(kindCode: number, rankOf: (shard: Statistics, item: number) => number): ItemList {
     const { codes, space } = this.#index
     let size = 0
     for (const shard of this.#stats.shards()) {

@@ -1,4 +1,5 @@
 /** The recommendations module: folds, surfaces, routes, commands and metrics. */
+import type { Branch } from '@millrace/streams'
 import { productErrors } from '../errors.ts'
 import type { Catalogue } from '../catalogue/index.ts'
 import {
@@ -8,6 +9,8 @@ import {
   type ProductModule,
 } from '../module.ts'
 import type { Answer } from './answer.ts'
+import { answerInBranch, type BranchAnswer, type BranchQuestion } from './branch-answers.ts'
+import { branchSurfaceRoute } from './branch-routes.ts'
 import { recommendationCommands } from './commands.ts'
 import { recommendationStreams, type Exposure } from './events.ts'
 import { itemStatsFold } from './item-stats-fold.ts'
@@ -34,6 +37,8 @@ export interface Recommendations {
   explainAnswer(answerId: string, person?: string): Promise<PastAnswer>
   /** How past answers came about. */
   readonly traces: AnswerTraces
+  /** What a surface would answer in a branch; nothing is logged. Rejects as `answerInBranch`. */
+  recommendIn(branch: Branch, question: BranchQuestion): Promise<BranchAnswer>
   /** The exposure of an answer's token; throws TOKEN_INVALID. */
   readToken(token: string): Exposure
   /** Names of the surfaces. */
@@ -54,12 +59,17 @@ export function createRecommendations(): ProductModule<Recommendations> {
     open(context) {
       const catalogue = context.modules.get('catalogue')?.api as Catalogue
       const recommender = new Recommender(context, catalogue)
-      const api = createApi(context, recommender)
+      const api = createApi(context, recommender, catalogue)
       return {
         api,
-        routes: recommendationRoutes(context.app, api, (surface, options) =>
-          recommender.recommendBytes(surface, options),
-        ),
+        routes: [
+          ...recommendationRoutes(context.app, api, (surface, options) =>
+            recommender.recommendBytes(surface, options),
+          ),
+          ...(api.surfaces().length === 0
+            ? []
+            : [branchSurfaceRoute(api, context.streams.branches)]),
+        ],
         metrics: metrics(recommender),
         close: async () => recommender.exposures.close(),
       }
@@ -67,7 +77,11 @@ export function createRecommendations(): ProductModule<Recommendations> {
   })
 }
 
-function createApi(context: ModuleContext, recommender: Recommender): Recommendations {
+function createApi(
+  context: ModuleContext,
+  recommender: Recommender,
+  catalogue: Catalogue,
+): Recommendations {
   const ports = {
     app: context.app,
     log: context.log,
@@ -94,6 +108,7 @@ function createApi(context: ModuleContext, recommender: Recommender): Recommenda
       isKnown: key => recommender.isKnown(key),
       flush: () => recommender.exposures.flush(),
     }),
+    recommendIn: (branch, question) => answerInBranch({ ...context, catalogue }, branch, question),
     readToken: token => recommender.signer.read(token),
     surfaces: () => recommender.surfaceNames,
     flush: () => recommender.exposures.flush(),

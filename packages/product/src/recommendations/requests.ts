@@ -35,9 +35,12 @@ export interface PreparedRequest extends RankRequest {
 /** See the head of the file. */
 export class Requests {
   readonly #index: ItemIndex
-  readonly #profiles: FoldHandle<ProfileShard>
+  readonly #profiles: Pick<FoldHandle<ProfileShard>, 'shardOf'>
 
-  constructor(ports: { readonly index: ItemIndex; readonly profiles: FoldHandle<ProfileShard> }) {
+  constructor(ports: {
+    readonly index: ItemIndex
+    readonly profiles: Pick<FoldHandle<ProfileShard>, 'shardOf'>
+  }) {
     this.#index = ports.index
     this.#profiles = ports.profiles
   }

@@ -12,9 +12,11 @@ import type { ChangedWorld } from './changed.ts'
 import type {
   Branch,
   BranchEstimate,
+  BranchFold,
   BranchLimits,
   BranchState,
   BranchViewReader,
+  BranchWorld,
   CompareRequest,
   FieldDifference,
   FoldDifferences,
@@ -23,6 +25,7 @@ import { differentFields } from './fields.ts'
 import type { Ground } from './ground.ts'
 import type { Overlay } from './overlay.ts'
 import type { FoundCorrections, RequestedCorrections } from './requested.ts'
+import { WholeFolds } from './whole.ts'
 import { Work } from './work.ts'
 import type { KeyImage, Trunk, World } from './world.ts'
 
@@ -59,6 +62,7 @@ export class OpenBranch implements Branch {
   readonly #parts: BranchParts
   #isClosed = false
   #changed: ChangedWorld | undefined
+  readonly #wholes = new Map<World, WholeFolds>()
   #turn: Promise<unknown> = Promise.resolve()
 
   constructor(parts: BranchParts) {
@@ -70,19 +74,25 @@ export class OpenBranch implements Branch {
   }
 
   get overlay(): { readonly keys: number; readonly bytes: number } {
-    return this.#parts.overlay.size
+    const sizes = [this.#parts.overlay, ...this.#wholes.values()].map(({ size }) => size)
+    return {
+      keys: sizes.reduce((sum, { keys }) => sum + keys, 0),
+      bytes: sizes.reduce((sum, { bytes }) => sum + bytes, 0),
+    }
   }
 
   async state<Shard extends FoldShard = FoldShard>({
     fold,
     key,
+    world: name = 'with',
   }: {
     readonly fold: string
     readonly key: string
+    readonly world?: BranchWorld
   }): Promise<BranchState<Shard>> {
     const runner = this.#parts.runnerOf(fold)
     return await this.#inTurn(async work => {
-      const world = await this.#world()
+      const world = await this.#worldOf(name)
       const image = await this.#parts.places.run(async () => {
         await world.settle(runner, work)
         return await world.state(runner, key, work)
@@ -101,6 +111,26 @@ export class OpenBranch implements Branch {
         return { key, value: shard.read(key) as Out | undefined, isParked, watermarkMs }
       },
     }
+  }
+
+  async whole<T>(
+    {
+      folds,
+      world: name = 'with',
+    }: { readonly folds: readonly string[]; readonly world?: BranchWorld },
+    take: (folds: ReadonlyMap<string, BranchFold>) => T,
+  ): Promise<T> {
+    const { runnerOf, places, limits } = this.#parts
+    const runners = folds.map(runnerOf)
+    return await this.#inTurn(async work => {
+      const world = await this.#worldOf(name)
+      let wholes = this.#wholes.get(world)
+      if (wholes === undefined) {
+        wholes = new WholeFolds(world, limits.bytesMax)
+        this.#wholes.set(world, wholes)
+      }
+      return await places.run(() => wholes.read(runners, work, take))
+    })
   }
 
   async compare({ folds, samplesMax = SAMPLES_MAX, onDifference }: CompareRequest = {}): Promise<
@@ -138,6 +168,10 @@ export class OpenBranch implements Branch {
   async #found(): Promise<FoundCorrections> {
     const { corrected, places } = this.#parts
     return await places.run(() => corrected.all())
+  }
+
+  async #worldOf(name: BranchWorld): Promise<World> {
+    return name === 'with' ? await this.#world() : this.#parts.without
   }
 
   /** The world with the changes. */

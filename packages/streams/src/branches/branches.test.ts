@@ -3,12 +3,18 @@ import { describe, it } from 'node:test'
 import { countView, event, id, int, isError, item, sliding, systemClock, text, view, type AnyView } from '@millrace/core' // prettier-ignore
 import type { NewEvent } from '@millrace/log'
 import type { RequestedCorrection } from '../corrections/control.ts'
-import type { FoldDefinition } from '../fold.ts'
+import type { FoldDefinition, FoldShard } from '../fold.ts'
 import { idsFold } from '../testing/folds.ts'
 import { PARTITIONS, TestWorld } from '../testing/world.ts'
 import { compileViews, viewFoldName } from '../views/compile.ts'
 import { createViewReader } from '../views/reader.ts'
-import type { Branch, BranchChanges, BranchRequest, FieldDifference } from './contract.ts'
+import type {
+  Branch,
+  BranchChanges,
+  BranchFold,
+  BranchRequest,
+  FieldDifference,
+} from './contract.ts'
 import { distinctOf } from './estimate.ts'
 import { differentFields } from './fields.ts'
 import { Overlay } from './overlay.ts'
@@ -443,6 +449,28 @@ describe('a branch', () => {
     const kinds = 400
     const seen = kinds * (1 - Math.exp(-256 / kinds))
     assert.ok(Math.abs(distinctOf(Math.round(seen), 256, 40_000) - kinds) < 10)
+  })
+
+  it('is read whole in one turn, in both worlds, where time and tables change nothing', async () => {
+    const world = await new BranchWorld({ plays, lately, topics }).open()
+    const ids = [await world.watch('ana'), await world.watch('bob'), await world.watch('bob')]
+    const branch = await world.retracting(...ids.slice(1))
+    await world.watch('cleo')
+    const folds = ['view.plays']
+    const read = (of: ReadonlyMap<string, BranchFold>): unknown => {
+      const fold = of.get('view.plays') as BranchFold<FoldShard & { read(key: string): unknown }>
+      const values = ['ana', 'bob', 'cleo'].map(key => fold.shardOf(key).read(key))
+      return [[...fold.keys].sort(), values]
+    }
+    assert.deepEqual(await branch.whole({ folds }, read), [['bob', 'cleo'], [1, undefined, undefined]]) // prettier-ignore
+    assert.deepEqual(await branch.whole({ folds, world: 'without' }, read), [['cleo'], [1, 2, undefined]]) // prettier-ignore
+    await world.streams.corrections.apply({ corrections: [retract(ids[0] as string)], reason: 'r', by: 'b' }) // prettier-ignore
+    await world.settle()
+    assert.deepEqual(await branch.whole({ folds, world: 'without' }, read), [['ana', 'cleo'], [1, 2, undefined]]) // prettier-ignore
+    for (const fold of ['view.lately', 'view.topics'])
+      await assert.rejects(branch.whole({ folds: [fold] }, read), refusedAs('BRANCH_INVALID'))
+    await assert.rejects(branch.whole({ folds: ['none'] }, read), refusedAs('FOLD_UNKNOWN'))
+    await world.streams.close()
   })
 
   it('is thrown away when it is closed, or when nobody asks it anything', async () => {

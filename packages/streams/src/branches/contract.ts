@@ -14,6 +14,7 @@ import type {
 } from '../corrections/control.ts'
 import type { FoldDefinition, FoldShard } from '../fold.ts'
 import type { Moment } from '../past/moment.ts'
+import type { FoldHandle } from '../streams.ts'
 import type { ViewValue } from '../views/reader.ts'
 
 /** An event that did not happen. It stands at the end of its partition, at the time of that: it passes no time, and it is history, so that it is never late. */
@@ -87,6 +88,21 @@ export interface BranchState<Shard extends FoldShard = FoldShard> {
   readonly watermarkMs: number
 }
 
+/** Which world of a branch: as it would be, or as it was at the position. */
+export type BranchWorld = 'with' | 'without'
+
+/** A fold as it is in a world of a branch, valid in the turn in which it is told. */
+export interface BranchFold<Shard extends FoldShard = FoldShard> {
+  /** Speaks for all keys but `keys`. */
+  readonly live: FoldHandle<Shard>
+  /** Keys that are not there as they are live. */
+  readonly keys: ReadonlySet<string>
+  /** Shards that hold `keys` alone, by partition. */
+  readonly own: readonly Shard[]
+  /** The shard that speaks for a key. */
+  shardOf(key: string): Shard
+}
+
 /** Reads one declared view in a branch. */
 export interface BranchViewReader<Out = unknown> {
   /** The value that the key has there. Rejects with FOLD_UNKNOWN when there is no such view, and as `state`. */
@@ -138,7 +154,7 @@ export interface Branch {
   readonly isSampled: boolean
   /** When it is thrown away unless somebody asks before; milliseconds on the monotonic clock. */
   readonly expiresAtMs: number
-  /** Keys in the overlay, and their bytes. */
+  /** Keys that it holds states of, and their bytes. */
   readonly overlay: { readonly keys: number; readonly bytes: number }
   /** What became of each correction that was asked for: where the estimate is from some, the others are looked for when the first question is asked. */
   results(): Promise<readonly CorrectionResult[]>
@@ -146,7 +162,18 @@ export interface Branch {
   state<Shard extends FoldShard = FoldShard>(request: {
     readonly fold: string
     readonly key: string
+    /** Default: with the changes. */
+    readonly world?: BranchWorld
   }): Promise<BranchState<Shard>>
+  /**
+   * Calls `take` in a turn in which it can read these folds as a whole: what differs is folded before.
+   * Throws BRANCH_INVALID for a fold that joins tables or that time alone changes, and for one of which
+   * another version is served since.
+   */
+  whole<T>(
+    request: { readonly folds: readonly string[]; readonly world?: BranchWorld },
+    take: (folds: ReadonlyMap<string, BranchFold>) => T,
+  ): Promise<T>
   /** Reads a declared view. */
   view<Out = unknown>(name: string): BranchViewReader<Out>
   /** The world with the changes beside that without them, both at the position: what came later is no difference. */

@@ -113,7 +113,7 @@ export class Ground {
     const bound = this.#known.get(partitionName(runner.definition.source, partition))
     const laneRunner = runner.lanes[partition] as FoldRunner['lanes'][number]
     const { lane } = laneRunner
-    if (!this.#isServed(runner, laneRunner)) return false
+    if (!this.isServed(runner, laneRunner)) return false
     return lane.consumed === bound?.to && this.isCorrectedAlike(lane)
   }
 
@@ -134,7 +134,7 @@ export class Ground {
     const newest = log.capabilities.expectedVersion
       ? await log.version({ stream: definition.source, key, tenant: options.tenant })
       : Infinity
-    if (!this.#isServed(runner, laneRunner)) return false
+    if (!this.isServed(runner, laneRunner)) return false
     const { lane } = laneRunner
     if (lane.consumed < bound.to || Math.min(newest, lane.consumed) > bound.known) return false
     if (!isTimeless(lane.shard) && lane.watermarkMs !== bound.watermarkMs) return false
@@ -147,7 +147,7 @@ export class Ground {
   }
 
   /** True when a lane is of the version of the ground, and nothing of it is being folded again. */
-  #isServed(
+  isServed(
     runner: FoldRunner,
     { error, isRefolding, stale }: FoldRunner['lanes'][number],
   ): boolean {

@@ -47,6 +47,10 @@ export abstract class World implements TableSource {
   abstract addedTo(runner: FoldRunner, partition: number): Promise<readonly LogRecord[]>
   abstract liveRow(table: FoldRunner, id: string): FoldShard | undefined
   abstract state(runner: FoldRunner, key: string, work: Work): Promise<KeyImage>
+  /** Finds out what follows for a fold from what others emit otherwise. */
+  abstract settle(runner: FoldRunner, work: Work): Promise<void>
+  /** The keys of a fold that the changes touch, as far as it is settled. */
+  abstract touched(runner: FoldRunner): Promise<ReadonlySet<string>>
   /** Records of a key from this offset on wait, as far as that is known beforehand. */
   abstract endOf(runner: FoldRunner, key: string): number
 
@@ -195,6 +199,8 @@ export abstract class World implements TableSource {
   }
 }
 
+const NO_KEYS: ReadonlySet<string> = new Set()
+
 /** The world without the changes. */
 export class Trunk extends World {
   constructor(ground: Ground, cache: ImageCache) {
@@ -211,6 +217,12 @@ export class Trunk extends World {
 
   async addedTo(): Promise<readonly LogRecord[]> {
     return []
+  }
+
+  async settle(): Promise<void> {}
+
+  async touched(): Promise<ReadonlySet<string>> {
+    return NO_KEYS
   }
 
   liveRow(table: FoldRunner, id: string): FoldShard | undefined {

@@ -3,6 +3,7 @@ import { resolve } from 'node:path'
 import { Option, type Command } from 'commander'
 import { readChangesetRows } from '../changeset-rows.ts'
 import { connect, type Connection } from '../connect.ts'
+import type { BranchSurfaceAnswer } from '../../client/index.ts'
 import type { CommandContext } from '../context.ts'
 import { cliErrors } from '../errors.ts'
 import { bytes, count, table } from '../output.ts'
@@ -14,11 +15,15 @@ interface WhatIfOptions {
   readonly file?: string
   readonly do: string
   readonly events?: string
+  readonly items?: string
+  readonly surface?: string
+  readonly person?: string
+  readonly explain?: boolean
   readonly at?: string
   readonly branch?: string
   readonly view?: string
   readonly key?: string
-  readonly n: string
+  readonly n?: string
   readonly toFile?: string
   readonly keep?: boolean
 }
@@ -50,12 +55,15 @@ interface ViewDifferencesJson {
 }
 
 const REFUSED_SHOWN = 5
+const SAMPLES = 5
 
 const HELP = `
 Examples:
   millrace what-if --file bots.csv                        # without these events
   millrace what-if --file bots.csv --view plays --key c1  # one key without them
   millrace what-if --events more.jsonl --to-file all.jsonl
+  millrace what-if --file bots.csv --surface home --person ana   # what Ana would be shown
+  millrace what-if --items edited.jsonl --surface home           # with other items
   millrace what-if --file bots.csv --at 2026-01-05T10:00:00Z --keep
   millrace what-if --branch <id> --view plays             # one that was kept
 `
@@ -66,7 +74,7 @@ export function addWhatIf(program: Command, run: Run): void {
     .command('what-if')
     .summary('what the views would say if other things had happened')
     .description(
-      'Opens a branch of the log in which events are retracted, held, corrected, restored or added, and says what that changes, by view, key and field. Nothing is written, and nobody sees it. Personal values are masked, but for the value of --key.',
+      'Opens a branch of the log in which events are retracted, held, corrected, restored or added, or items are otherwise, and says what that changes: by view, key and field, or on a surface. Nothing is written, and nobody sees it. Personal values are masked, but for the value of --key.',
     )
     .option('--file <path>', 'ids of events: JSON Lines (.jsonl), or a table with a header')
     .addOption(
@@ -75,13 +83,25 @@ export function addWhatIf(program: Command, run: Run): void {
         .default('retract'),
     )
     .option('--events <path>', 'events that did not happen, as they would be sent: JSON Lines')
+    .option(
+      '--items <path>',
+      'items that are otherwise: JSON Lines with kind, id and attributes (null: removed)',
+    )
     .option('--at <place>', 'begin at a position, or a time of arrival; default: now')
     .addOption(
-      new Option('--branch <id>', 'ask a branch that is open').conflicts(['file', 'events', 'at']),
+      new Option('--branch <id>', 'ask a branch that is open').conflicts([
+        'file',
+        'events',
+        'items',
+        'at',
+      ]),
     )
     .option('--view <name>', 'only this view')
     .option('--key <key>', 'the value of this key of the view')
-    .option('-n, --n <count>', 'samples of each view', '5')
+    .option('--surface <name>', 'what this surface would answer, beside what it does')
+    .option('--person <id>', 'to whom the surface answers; without one: to anybody')
+    .option('--explain', 'with the reasons of each item of the surface')
+    .option('-n, --n <count>', 'samples of each view; items of the surface')
     .option('--to-file <file>', 'write every difference to a file of JSON Lines')
     .option('--keep', 'leave it open in the server, until nobody asks it anything any more')
     .addHelpText('after', HELP)
@@ -89,8 +109,9 @@ export function addWhatIf(program: Command, run: Run): void {
 }
 
 async function whatIf(context: CommandContext, options: WhatIfOptions): Promise<void> {
-  const { view, key, keep = false } = options
-  const samples = readCount('-n', options.n)
+  const { view, key, surface, keep = false } = options
+  const n = options.n === undefined ? undefined : readCount('-n', options.n)
+  if (options.person !== undefined && surface === undefined) throw usage('--person goes with --surface.') // prettier-ignore
   if (key !== undefined && view === undefined) throw usage('--key goes with --view.')
   const body = options.branch === undefined ? await requestOf(context, options) : undefined
   const connection = await connect(context)
@@ -98,7 +119,8 @@ async function whatIf(context: CommandContext, options: WhatIfOptions): Promise<
     if (keep && !connection.isRemote) throw usage('--keep needs a server that runs.')
     const branch = await branchOf(connection, options.branch, body)
     try {
-      if (key === undefined) await compare(context, connection, branch, options, samples)
+      if (surface !== undefined) await recommend(context, connection, branch, options, n)
+      else if (key === undefined) await compare(context, connection, branch, options, n ?? SAMPLES)
       else await read(context, connection, branch, view as string, key)
     } finally {
       if (!keep && body !== undefined) {
@@ -117,18 +139,19 @@ function usage(reason: string): Error {
 /** What is to be otherwise. Throws CLI_USAGE. */
 async function requestOf(
   { cwd }: CommandContext,
-  { file, do: verb, events, at }: WhatIfOptions,
+  { file, do: verb, events, items, at }: WhatIfOptions,
 ): Promise<unknown> {
-  if (file === undefined && events === undefined) throw usage('Give --file, --events or --branch.')
+  if (file === undefined && events === undefined && items === undefined) throw usage('Give --file, --events, --items or --branch.') // prettier-ignore
   const rows = file === undefined ? [] : await readChangesetRows(resolve(cwd, file), undefined)
   return {
     ...(at === undefined ? {} : { at }),
     corrections: rows.map(row => ({ do: verb, ...row })),
-    events: events === undefined ? [] : await readEvents(resolve(cwd, events)),
+    events: events === undefined ? [] : await readLines(resolve(cwd, events), 'event'),
+    items: items === undefined ? [] : await readLines(resolve(cwd, items), 'item'),
   }
 }
 
-async function readEvents(path: string): Promise<readonly unknown[]> {
+async function readLines(path: string, what: string): Promise<readonly unknown[]> {
   let text: string
   try {
     text = await readFile(path, 'utf8')
@@ -140,7 +163,7 @@ async function readEvents(path: string): Promise<readonly unknown[]> {
     try {
       return [JSON.parse(line)]
     } catch {
-      throw usage(`${path} holds no event in line ${index + 1}.`)
+      throw usage(`${path} holds no ${what} in line ${index + 1}.`)
     }
   })
 }
@@ -173,6 +196,46 @@ async function read(
     readonly value: unknown
   }
   output.result({ branch: branch.id, view, key, value }, JSON.stringify(value))
+}
+
+async function recommend(
+  { output }: CommandContext,
+  connection: Connection,
+  branch: BranchJson,
+  { surface = '', person, explain, keep = false }: WhatIfOptions,
+  n: number | undefined,
+): Promise<void> {
+  const query = {
+    ...(person === undefined ? {} : { person }),
+    ...(n === undefined ? {} : { n: String(n) }),
+    ...(explain === true ? { explain: 'true' } : {}),
+  }
+  const path = `${placeOf(branch)}/surfaces/${encodeURIComponent(surface)}/recommendations`
+  const { body } = await connection.request({ method: 'GET', path, query })
+  const answer = body as BranchSurfaceAnswer
+  const lines = [describeAnswer(answer, output.terminal.columns)]
+  if (keep) lines.push(`It stays open: millrace what-if --branch ${branch.id}`)
+  output.result({ branch: branch.id, ...answer }, lines.join('\n'))
+}
+
+function describeAnswer(answer: BranchSurfaceAnswer, columns: number): string {
+  const { surface, person, items, gone, different } = answer
+  const whom = person === undefined ? 'anybody' : person
+  const head = `${surface} for ${whom}: ${count(different)} of ${count(items.length)} slots would hold another item.`
+  const rows = items.map(({ slot, slotBefore, id, score, source, reasons = [] }) => [
+    String(slot),
+    slotBefore === slot ? '' : slotBefore === undefined ? 'new' : `was ${slotBefore}`,
+    id,
+    score.toFixed(4),
+    source,
+    reasons.join('; '),
+  ])
+  const lost = gone.map(({ id, slot }) => `${id} (was ${slot})`).join(', ')
+  return [
+    head,
+    table([['#', '', 'id', 'score', 'source', ''], ...rows], columns),
+    ...(gone.length === 0 ? [] : [`Not shown any more: ${lost}.`]),
+  ].join('\n')
 }
 
 async function compare(
