@@ -48,7 +48,7 @@ export function addBackup(program: Command, run: Run): void {
     .summary('take a backup; what `millrace backup` does')
     .requiredOption('--to <place>', PLACE)
     .option('--without-snapshots', 'leave out the state of folds: smaller, and slower to restore')
-    .option('--rate <MiB>', 'MiB a second to read at most; 0 for no limit', '0')
+    .option('--rate <MiB>', 'MiB a second to read at most; 0 for no limit', '32')
     .option('--every <duration>', 'go on until Ctrl+C, with a backup so often')
     .option('--keep <count>', 'after each backup, keep so many and remove the others')
     .action(run<[TakeOptions]>(take))
