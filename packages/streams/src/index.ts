@@ -63,7 +63,7 @@ export {
 } from './rebuilds/builder.ts'
 export { joinComparisons, NO_ROWS, type Comparison, type Difference } from './rebuilds/compare.ts'
 export { REBUILDS_STREAM } from './rebuilds/events.ts'
-export { findCause, type CauseSearch } from './past/cause.ts'
+export { emissionIdOf, findCause, type CauseSearch } from './past/cause.ts'
 export type { Moment } from './past/moment.ts'
 export { Places } from './past/places.ts'
 export type { Change, Changes, ChangesRequest, Past, PastRequest, PastState } from './past/past.ts'

@@ -30,6 +30,12 @@ export interface Oracle {
   expectedReward(slate: Slate, person: string, atMs: number): number
   /** Chance that the item at this position, from 0, is examined. */
   examineChance(position: number): number
+  /** Chance that the person starts a clip that they examine at that moment; `isMet` when they remember it. */
+  startChance(
+    person: string,
+    clip: string,
+    when: { readonly atMs: number; readonly isMet: boolean },
+  ): number
   /** Interest by topic at that moment: about -1 (none) to 4. */
   interests(person: string, atMs: number): ReadonlyMap<string, number>
 }
@@ -61,6 +67,7 @@ export function createOracle(world: World): Oracle {
       return sum
     },
     examineChance: position => taste.examineChance(position),
+    startChance: (person, clip, when) => taste.startChance(personOf(person), itemOf(clip), when),
     interests(person, atMs) {
       const row = people.interestsAt(personOf(person), atMs)
       return new Map(

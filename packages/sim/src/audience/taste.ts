@@ -21,6 +21,8 @@ const INTEGRATION_STEPS = 1_000
 
 /** Chance that an examined clip is started. */
 export const startChance = (appeal: number): number => 0.05 + 0.85 * appeal
+/** The mean of it over appeals by chance. */
+const START_BY_CHANCE = startChance(0.5)
 /** Chance that a started clip is watched to its end. */
 export const finishChance = (appeal: number): number => 0.8 * appeal * appeal
 /** Mean fraction watched of a clip that is not finished; the fraction is uniform from 0 to twice this. */
@@ -84,6 +86,17 @@ export class Taste {
     const byTaste = item.isClip ? clipReward(appeal) : enrolChance(appeal)
     const byChance = item.isClip ? this.#noiseReward.clip : this.#noiseReward.course
     return (1 - this.#noise) * byTaste + this.#noise * byChance
+  }
+
+  /** Chance that the person starts a clip that they examine at that moment; `isMet` when they remember it. */
+  startChance(
+    person: number,
+    item: Item,
+    { atMs, isMet }: { atMs: number; isMet: boolean },
+  ): number {
+    const affinity = this.affinity(person, item, atMs)
+    const byTaste = startChance(isMet ? affinity * APPEAL_AGAIN : affinity)
+    return (1 - this.#noise) * byTaste + this.#noise * START_BY_CHANCE
   }
 
   /** Too hard repels more than too easy. */

@@ -36,6 +36,38 @@ for (const seed of SEEDS) {
   })
 }
 
+test('the chances that clips are started add up to the clips that are watched', async () => {
+  const audience = createAudience({ seed: 12, people: 100, clips: 300, courses: 0 })
+  const met = new Set<string>()
+  let expected = 0
+  let watched = 0
+  await audience.run(
+    {
+      recommend({ person, ...request }) {
+        const { oracle, baselines } = audience
+        const slate = baselines.random({ person, ...request }).filter(({ id }) => !met.has(`${person} ${id}`)) // prettier-ignore
+        slate.forEach(({ id }, position) => {
+          const when = { atMs: audience.nowMs, isMet: false }
+          const again = oracle.startChance(person, id, { ...when, isMet: true })
+          assert.ok(again < oracle.startChance(person, id, when))
+          expected += oracle.examineChance(position) * oracle.startChance(person, id, when)
+        })
+        return slate
+      },
+      send(events) {
+        for (const { type, data } of events) {
+          if (type !== 'watched') continue
+          watched += 1
+          met.add(`${data['viewer']} ${data['clip']}`)
+        }
+      },
+    },
+    { days: 15, batchEvents: 1 },
+  )
+  assert.ok(watched > 3_000)
+  assert.ok(Math.abs(watched - expected) < 4 * Math.sqrt(expected), `${watched} of ${expected}`)
+})
+
 for (const policy of ['random', 'popular', 'organic', 'oracle'] as const) {
   test(`the expected reward is the mean of what ${policy} slates bring`, async () => {
     const audience = createAudience({ seed: 11, people: 100, clips: 500, courses: 50 })

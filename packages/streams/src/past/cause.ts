@@ -13,6 +13,16 @@ const ORDINALS_MAX = 4
 const LOOKED_AT_MAX = 16_384
 const FIRST_LOOK = 64
 
+/** The id of what a fold of a generation emitted because of an event; `ordinal` counts what it emitted because of that event. */
+export function emissionIdOf(
+  emitter: { readonly fold: string; readonly generation: number },
+  cause: Pick<LogRecord, 'id' | 'eventTimeMs'>,
+  { key, ordinal = 0 }: { readonly key: string; readonly ordinal?: number },
+): string {
+  const ids = new EmissionIds(emitter.fold, emitter.generation)
+  return ids.idOf(cause.eventTimeMs, cause.id, { key, ordinal, salt: '' })
+}
+
 /** Where the cause is looked for. */
 export interface CauseSearch {
   /** The fold that emitted it. */

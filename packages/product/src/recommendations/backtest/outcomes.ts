@@ -1,7 +1,8 @@
 /**
  * What came of past answers, and with which chance each pipeline would have shown what was shown: the
  * columns that off-policy estimates are made from. A slot earned 1 when its person acted on its item,
- * with a signal above 0, within a time after the answer; else 0.
+ * with a signal above 0, within a time after the answer, and no later answer showed it before that;
+ * else 0.
  */
 import type { App, SignalDefinition } from '@millrace/core'
 import type { LogRecord } from '@millrace/log'
@@ -70,11 +71,13 @@ export class Outcomes {
       const data = record.data as Readonly<Record<string, unknown>>
       if (!(signal.weight(data as never) > 0)) continue
       const key = itemKey(signal.itemKind, data[signal.item] as string)
-      for (const { atMs, exposure, first } of own) {
+      for (const { atMs, exposure, first } of own.toReversed()) {
         const afterMs = record.eventTimeMs - atMs
         if (afterMs < 0 || afterMs > this.withinMs) continue
         const slot = exposure.i.findIndex(([item]) => item === key)
-        if (slot >= 0) this.#rewards[first + slot] = 1
+        if (slot < 0) continue
+        this.#rewards[first + slot] = 1
+        break
       }
     }
     const open = own.filter(({ atMs }) => atMs + this.withinMs >= record.eventTimeMs)
