@@ -15,6 +15,7 @@ const MEMBERS: Readonly<Record<keyof AppOptions, 'one' | 'list' | 'record'>> = {
   views: 'record',
   modules: 'list',
   approvals: 'list',
+  seals: 'one',
   partitions: 'one',
   compatibility: 'one',
   lateness: 'one',
@@ -42,6 +43,8 @@ export function checkMembers(options: AppOptions, refuse: Refuse): void {
     }
   }
   if ((options.events as unknown) === undefined) refuse('events', 'there are none')
+  const { seals = 'personal' } = options
+  if (seals !== 'personal' && seals !== 'payload') refuse('seals', 'it is personal or payload')
 }
 
 /** A rule that cannot be meant would let through what it is to stop. */

@@ -224,6 +224,12 @@ export interface AppOptions {
   readonly modules?: readonly ModuleReference[]
   /** Who approves what changes many things at once. Default: nobody has to. A part of the fingerprint. */
   readonly approvals?: readonly ApprovalRule[]
+  /**
+   * What of an event that names a person is sealed with that person's key, and unreadable once the
+   * person is erased: fields marked as personal (`personal`, the default), or all that are no ids
+   * (`payload`). Holds for what is appended from now on.
+   */
+  readonly seals?: 'personal' | 'payload'
   /** Partitions of every stream. Default 4; fixed once a data directory exists. */
   readonly partitions?: number
   /** How far changed definitions must keep earlier events readable. Default BACKWARD_TRANSITIVE: every event, of every earlier version. */

@@ -52,6 +52,7 @@ export {
   type SchemaIssue,
   type Validator,
 } from './schema.ts'
+export { joinPersonal, personalEvents, PersonalEvent } from './personal.ts'
 export { upcastFrom, type CompatibilityLevel, type Upcaster, type Upcasters } from './upcast.ts'
 export {
   event,
