@@ -262,5 +262,30 @@ export const logErrors = defineErrors({
     message: 'The data directory {directory} belongs to process {pid}, {command}; {where}.',
     remedy: 'Send requests to that process, or stop it first: kill {pid}.',
   },
+  PERSON_ERASED: {
+    status: 410,
+    retryable: false,
+    message: 'The event {id} names a person who was erased.',
+    remedy: 'Leave it out. Who comes back is a new person, with another id.',
+  },
+  KEYS_DAMAGED: {
+    status: 500,
+    retryable: false,
+    message: 'The keys in {file} are damaged at byte {at}: {reason}.',
+    remedy:
+      'Restore the directory from a backup: without its keys what was sealed cannot be read. Nothing was changed.',
+  },
+  KEY_MISSING: {
+    status: 500,
+    retryable: false,
+    message: 'The record {id} of {stream} is sealed with a key that is not there.',
+    remedy: 'Put the folder `keys` of this data directory back; it belongs to its log.',
+  },
+  SEAL_BROKEN: {
+    status: 500,
+    retryable: false,
+    message: 'A sealed part of {place} cannot be opened with its key.',
+    remedy: 'Restore the log and its keys from one backup.',
+  },
   ...diskErrors.specs,
 })

@@ -95,6 +95,8 @@ export interface LogRecord {
   readonly isUnique: boolean
   readonly headers: Readonly<Record<string, string>>
   readonly sealed: SealedPart | undefined
+  /** True when somebody that it names was erased: folds leave it out, and of its data only ids are certain to be there. */
+  readonly isErased?: boolean
   /** The JSON text of `data` in UTF-8, also when it was appended inside an envelope. */
   readonly payload: Uint8Array
   /** The payload decoded; the same object for every reader: do not mutate. */

@@ -485,4 +485,15 @@ ALTER TABLE $schema.members DROP COLUMN joined, DROP COLUMN lineage, DROP COLUMN
     ),
     back: [dropAppend('k_more'), retain(FORGET_APART), KEY_PLACES_BACK].join('\n'),
   },
+  {
+    part: 'keys',
+    number: 1,
+    forward: `
+CREATE TABLE $schema.person_keys (
+  name text COLLATE "C" PRIMARY KEY,
+  -- None: it was destroyed, and the name never gets another.
+  key bytea
+);`,
+    back: 'DROP TABLE $schema.person_keys;',
+  },
 ]

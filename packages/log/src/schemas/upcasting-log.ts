@@ -8,7 +8,8 @@
  */
 import { quietText } from '@millrace/core'
 import { logErrors } from '../errors.ts'
-import type { EventLog, LogRecord, SealedPart } from '../log.ts'
+import type { EventLog, LogRecord } from '../log.ts'
+import { RecordView } from '../record-view.ts'
 import type { EvolutionPlan, Upcast } from './evolution.ts'
 import { SCHEMA_STREAM, readSchemaHistory, type SchemaHistory } from './history.ts'
 
@@ -86,14 +87,14 @@ export function upcastingReads(
 }
 
 /** A record of an earlier version, read as of today's. Its data is made when it is first asked for. */
-class UpcastRecord implements LogRecord {
-  memo: unknown = undefined
-  readonly #record: LogRecord
+class UpcastRecord extends RecordView {
+  readonly #original: LogRecord
   readonly #upcast: Upcast
   #made: { readonly data: unknown } | undefined = undefined
 
   constructor(record: LogRecord, upcast: Upcast) {
-    this.#record = record
+    super(record)
+    this.#original = record
     this.#upcast = upcast
   }
 
@@ -103,68 +104,14 @@ class UpcastRecord implements LogRecord {
   }
 
   #make(): unknown {
+    // Of what was erased nothing is left that an upcaster could be asked for.
+    if (this.#original.isErased === true) return this.#original.data
     try {
-      return this.#upcast(this.#record.data)
+      return this.#upcast(this.#original.data)
     } catch (error) {
-      const { type, id, definition } = this.#record
+      const { type, id, definition } = this.#original
       const reason = quietText(error)
       throw logErrors.create('UPCAST_FAILED', { type, id, definition, reason }, error)
     }
-  }
-
-  get payload(): Uint8Array {
-    return new TextEncoder().encode(JSON.stringify(this.data))
-  }
-
-  get tenant(): string {
-    return this.#record.tenant
-  }
-  get stream(): string {
-    return this.#record.stream
-  }
-  get partition(): number {
-    return this.#record.partition
-  }
-  get offset(): number {
-    return this.#record.offset
-  }
-  get type(): string {
-    return this.#record.type
-  }
-  get key(): string {
-    return this.#record.key
-  }
-  get keys(): readonly string[] {
-    return this.#record.keys
-  }
-  get id(): string {
-    return this.#record.id
-  }
-  get eventTimeMs(): number {
-    return this.#record.eventTimeMs
-  }
-  get ingestTimeMs(): number {
-    return this.#record.ingestTimeMs
-  }
-  get watermarkMs(): number {
-    return this.#record.watermarkMs
-  }
-  get definition(): string {
-    return this.#record.definition
-  }
-  get generation(): number {
-    return this.#record.generation
-  }
-  get isHistory(): boolean {
-    return this.#record.isHistory
-  }
-  get isUnique(): boolean {
-    return this.#record.isUnique
-  }
-  get headers(): Readonly<Record<string, string>> {
-    return this.#record.headers
-  }
-  get sealed(): SealedPart | undefined {
-    return this.#record.sealed
   }
 }
