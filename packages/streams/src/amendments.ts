@@ -123,6 +123,7 @@ export function withData(
     isUnique: record.isUnique,
     headers: record.headers,
     sealed: record.sealed,
+    ...(record.isErased === true ? { isErased: true } : {}),
     payload,
     data,
     memo: undefined,

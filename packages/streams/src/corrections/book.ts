@@ -31,6 +31,9 @@ export interface CorrectionChange {
   readonly after: Correction | undefined
 }
 
+/** What is in force for an event that names who was erased. */
+const ERASED: Correction = { action: 'retract', source: 'erasure' }
+
 /** See the head of the file. */
 export class CorrectionBook {
   readonly #log: Pick<EventLog, 'read' | 'ends'>
@@ -75,6 +78,8 @@ export class CorrectionBook {
     return {
       position: known,
       of: record => {
+        // At every position: nothing of it may be seen again, nor as it was.
+        if (record.isErased === true) return ERASED
         if (this.#byId.size === 0) return undefined
         const entry = this.#entryOf(record)
         return entry === undefined ? undefined : correctionAt(entry, known)

@@ -343,7 +343,8 @@ export class Corrector {
     if (options.amendments.size > 0 && options.amendments.has(eventIdOf(origin))) return false
     for (const key of keys) if (lane.parked.has(key)) return false
     const { source } = definition
-    if (origin.offset === NOWHERE) return false
+    // What was erased cannot be taken out: its fields are gone.
+    if (origin.offset === NOWHERE || origin.isErased === true) return false
     if (origin.stream === source) return true
     // A stand-in may or may not be in the log.
     if ((before ?? after)?.isUnique !== true) return false
