@@ -41,6 +41,10 @@ const MEANINGS: Readonly<Record<string, readonly [records: string, meaning: stri
     '`changeset.planned`, `changeset.approved`, `changeset.begun`, `changeset.progress`, `changeset.paused`, `changeset.resumed`, `changeset.cancelled`, `changeset.ended`',
     'What was decided about [changesets](../changesets.md), and how far they have come; the key is the changeset.',
   ],
+  'product.erasures': [
+    '`erasure.begun`, `erasure.ended`',
+    'People who were [erased](../erasure.md), by their surrogate ids, with the reports.',
+  ],
   'product.changesets.items': [
     '`changeset.chunk`',
     'What the plans of changesets would change, in pieces.',

@@ -6,6 +6,7 @@ export {
   type MetricDefinition,
   type ModuleContext,
   type ModuleInstance,
+  type Privacy,
   type ProductModule,
   type RouteAnswer,
   type RouteDefinition,
@@ -44,6 +45,15 @@ export {
   type WriteContext,
   type Written,
 } from './changesets/index.ts'
+export {
+  createErasure,
+  erasureErrors,
+  ERASURES_STREAM,
+  type Erasure,
+  type ErasureReport,
+  type ErasureRequest,
+  type Erasures,
+} from './erasure/index.ts'
 export { createPeople, type People, type PersonView } from './people/index.ts'
 export {
   backtest,

@@ -16,8 +16,24 @@ import type {
 import type { EventLog, StreamSpec } from '@millrace/log'
 import type { FoldDefinition, Streams } from '@millrace/streams'
 
+/** What keeps people's data apart, so that it can be made unreadable. */
+export interface Privacy {
+  /** Refuses events that name these people from now on. */
+  shut(people: readonly string[]): void
+  /** Writes snapshots anew, and destroys the keys of people and of the snapshots before; may be called again. */
+  destroy(people: readonly string[]): Promise<void>
+  /** Hears that another process has destroyed keys. */
+  follow(people: readonly string[]): Promise<void>
+  /** People whose keys were destroyed. */
+  destroyed(): Iterable<string>
+  /** What stays readable where the log is kept. */
+  readonly remains: readonly { readonly what: string; readonly remedy: string }[]
+}
+
 /** What a module is opened with. */
 export interface ModuleContext {
+  /** Keys of people, and the doors of the log. Absent where a module is opened by itself. */
+  readonly privacy?: Privacy
   readonly app: App
   readonly log: EventLog
   readonly streams: Streams

@@ -1,7 +1,7 @@
 /** Puts and removals of table rows (items and people) as events on the stream of their kind. */
 import type { App, Clock, CompiledTable, Position } from '@millrace/core'
 import { compileSchema, joinPositions, readTime } from '@millrace/core'
-import type { AppendResult, EventLog, NewEvent } from '@millrace/log'
+import { logErrors, type AppendResult, type EventLog, type NewEvent } from '@millrace/log'
 import { productErrors } from './errors.ts'
 
 /** Rows of one bulk request. */
@@ -149,6 +149,7 @@ export function singleResult(written: RowsWritten): Extract<RowResult, { eventId
   const result = written.results[0] as RowResult
   if (result.status !== 'refused') return result
   const { code, reason } = result
+  if (code === 'PERSON_ERASED') throw logErrors.create(code, { id: result.id })
   if (code === 'EVENT_CONFLICT' || code === 'VERSION_CONFLICT') {
     throw productErrors.create('ROW_CONFLICT', { id: result.id, reason })
   }

@@ -35,7 +35,6 @@ const record: fc.Arbitrary<ExportedRecord> = fc.record(
     isHistory: fc.boolean(),
     headers: fc.dictionary(fc.stringMatching(/^[a-z]{1,5}$/), fc.string(), { noNullPrototype: true }), // prettier-ignore
     data: json,
-    sealed: fc.record({ person: fc.string(), bytes: fc.base64String() }, { noNullPrototype: true }),
   },
   {
     noNullPrototype: true,

@@ -61,7 +61,6 @@ const COLUMNS: readonly Column[] = [
   { name: 'isHistory', type: 'BOOLEAN', write: record => record.isHistory },
   { name: 'headers', type: 'STRING', write: record => JSON.stringify(record.headers) },
   { name: 'data', type: 'STRING', write: record => JSON.stringify(record.data) },
-  { name: 'sealed', type: 'STRING', nullable: true, write: ({ sealed }) => jsonOf(sealed) },
 ]
 
 function jsonOf(value: unknown): string | null {
@@ -174,7 +173,6 @@ function recordOf(
     return typeof cell === 'bigint' ? Number(cell) : cell
   }
   const keys = json('keys')
-  const sealed = json('sealed')
   const data = json('data')
   return {
     tenant: cellOf('tenant'),
@@ -193,6 +191,5 @@ function recordOf(
     isHistory: cellOf('isHistory'),
     headers: json('headers'),
     ...(data === undefined ? {} : { data }),
-    ...(sealed === undefined ? {} : { sealed }),
   }
 }

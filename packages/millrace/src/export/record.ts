@@ -23,16 +23,11 @@ export interface ExportedRecord {
   readonly isHistory: boolean
   readonly headers: Readonly<Record<string, string>>
   readonly data: unknown
-  /** Personal fields that only the key of the person opens; `bytes` in base64. */
-  readonly sealed?: { readonly person: string; readonly bytes: string }
 }
 
-/** A record for an export; `data` may be masked, and then what is sealed stays behind. */
-export function exportedRecord(
-  record: LogRecord,
-  { data, isMasked }: { readonly data: unknown; readonly isMasked: boolean },
-): ExportedRecord {
-  const { tenant, stream, partition, offset, type, key, keys, id, sealed } = record
+/** A record for an export; `data` may be masked. What the log keeps sealed is open in it. */
+export function exportedRecord(record: LogRecord, data: unknown): ExportedRecord {
+  const { tenant, stream, partition, offset, type, key, keys, id } = record
   const { eventTimeMs, ingestTimeMs, watermarkMs, definition, generation, isHistory, headers } = record // prettier-ignore
   const isOwnKey = keys.length === 1 && keys[0] === key
   return {
@@ -52,21 +47,13 @@ export function exportedRecord(
     isHistory,
     headers,
     data,
-    ...(sealed === undefined || isMasked
-      ? {}
-      : { sealed: { person: sealed.person, bytes: Buffer.from(sealed.bytes).toString('base64') } }),
   }
 }
 
 /** The event that an exported record came of, to be appended to the same partition. */
 export function eventOf(record: ExportedRecord): NewEvent {
-  const { sealed, offset: _, ingestTimeMs: __, watermarkMs: ___, ...event } = record
-  return {
-    ...event,
-    ...(sealed === undefined
-      ? {}
-      : { sealed: { person: sealed.person, bytes: Buffer.from(sealed.bytes, 'base64') } }),
-  }
+  const { offset: _, ingestTimeMs: __, watermarkMs: ___, ...event } = record
+  return event
 }
 
 type Check = (value: unknown) => boolean
@@ -109,16 +96,10 @@ export function readRecord(
   for (const [name, { check, is }] of Object.entries(FIELDS)) {
     if (!check(value[name])) refuse(`${name} is not ${is}`)
   }
-  const { keys, sealed } = value
+  const { keys } = value
   if (keys !== undefined && !(Array.isArray(keys) && keys.every(isText))) {
     refuse('keys is not a list of texts')
   }
-  if (
-    sealed !== undefined &&
-    !(isObject(sealed) && isText(sealed['person']) && isText(sealed['bytes']))
-  )
-    // prettier-ignore
-    refuse('sealed is not an object with person and bytes')
   if (!Object.hasOwn(value, 'data')) refuse('data is missing')
   return value as unknown as ExportedRecord
 }

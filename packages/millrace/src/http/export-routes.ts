@@ -126,7 +126,7 @@ async function* chunks(
       let text = ''
       for (const record of records) {
         const data = isMasked ? mask(record) : record.data
-        text += `${JSON.stringify({ record: exportedRecord(record, { data, isMasked }) })}\n`
+        text += `${JSON.stringify({ record: exportedRecord(record, data) })}\n`
         if (!slices.isOver()) continue
         yield text
         text = ''

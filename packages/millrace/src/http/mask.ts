@@ -77,7 +77,8 @@ export function personalTypes({ versions }: SchemaHistory): ReadonlySet<string> 
 /** Undefined when the schema marks nothing. */
 function hideOf(schema: unknown): Hide | undefined {
   if (!isObject(schema)) return undefined
-  if (schema['x-personal'] === true) return () => MASKED
+  // What was erased is null, and nothing is left to hide.
+  if (schema['x-personal'] === true) return data => (data === null ? null : MASKED)
   const { properties } = schema
   if (!isObject(properties)) return undefined
   const inner = Object.entries(properties).flatMap(([name, field]) => {

@@ -7,6 +7,7 @@ import type { RefusedResult } from './results.ts'
 /** The registered error that a result stands for. */
 export function refusalOf(result: RefusedResult): MillraceError {
   const { code, reason } = result
+  if (code === 'PERSON_ERASED') return logErrors.create(code, { id: result.id as string })
   if (result.status === 'conflict') {
     // The log wrote the whole sentence into the result; the error wants what differs.
     const frame = logErrors.create('EVENT_CONFLICT', { id: result.id, reason: '' }).message

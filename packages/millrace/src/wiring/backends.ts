@@ -5,6 +5,7 @@ import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import {
   silentLogger,
+  systemRandom,
   type App,
   type Clock,
   type Disk,
@@ -23,6 +24,12 @@ import {
 } from '@millrace/log/file'
 import { openMemoryLog } from '@millrace/log/memory'
 import type * as postgresLog from '@millrace/log/postgres'
+import {
+  openFileKeys,
+  openFileKeysView,
+  openMemoryKeys,
+  type KeyStore,
+} from '@millrace/log/sealing'
 import type { SnapshotStore } from '@millrace/store'
 import { newestSnapshots, openFileSnapshotStore } from '@millrace/store/file'
 import { createMemorySnapshotStore } from '@millrace/store/memory'
@@ -40,6 +47,7 @@ import {
 } from './identity.ts'
 import { markOfDatabase, markOfDirectory, refuseMarked } from './move-marker.ts'
 import { openDatabase, unreachable } from './postgres.ts'
+import { openSealed, sealStored, type Sealed } from './privacy.ts'
 
 /**
  * Newest records that the log keeps decoded for folds. At 20,000 events a second of the demo, each of
@@ -50,11 +58,15 @@ const FOLDED_TAIL_BYTES_MAX = 32 * 1024 * 1024
 const SNAPSHOTS = 'snapshots'
 const READER_SEGMENT_BYTES = 1024 * 1024
 
-/** What a Millrace keeps, opened. */
-export interface Backends {
+/** What a Millrace keeps, opened; what is personal is sealed below it. */
+export interface Backends extends Omit<Opened, keyof Sealed>, Sealed {}
+
+/** The same before anything is sealed. */
+interface Opened {
   readonly identity: Identity
   readonly log: EventLog
   readonly snapshots: SnapshotStore
+  readonly keys: KeyStore
   /** How processes share the work on one log; undefined where there is one process. */
   readonly leases?: Leases
   /** The files of the log, where it is in a data directory. */
@@ -94,10 +106,17 @@ export interface BackendOptions {
 
 /** Opens the backends of a data directory, of a database, or of memory. */
 export async function openBackends(options: BackendOptions): Promise<Backends> {
-  return options.data === 'memory' ? openInMemory(options) : openDirectory(options)
+  const { data, app, random } = options
+  const opened = data === 'memory' ? openInMemory(options) : await openDirectory(options)
+  try {
+    return { ...opened, ...(await sealStored(opened, app, random)) }
+  } catch (error) {
+    await opened.close()
+    throw error
+  }
 }
 
-async function openDirectory(options: BackendOptions): Promise<Backends> {
+async function openDirectory(options: BackendOptions): Promise<Opened> {
   // Before anything is read: two owners would destroy each other's journal.
   const lock = lockDirectory(options.data)
   try {
@@ -108,7 +127,7 @@ async function openDirectory(options: BackendOptions): Promise<Backends> {
   }
 }
 
-async function openLocked(options: BackendOptions, lock: DirectoryLock): Promise<Backends> {
+async function openLocked(options: BackendOptions, lock: DirectoryLock): Promise<Opened> {
   const { app, data: directory, clock, random, logger, limits } = options
   refuseUnfinished(directory)
   const identity = await claimDirectory(directory, app, random)
@@ -134,6 +153,7 @@ async function openLocked(options: BackendOptions, lock: DirectoryLock): Promise
   }
   refuseMarked(directory, markOfDirectory(directory))
   const disk = openNodeDisk(directory)
+  const keys = await openFileKeys({ disk, random, logger })
   const snapshots = await openFileSnapshotStore({ disk, logger, directory: SNAPSHOTS })
   const log = await openFileLog({
     disk,
@@ -151,6 +171,7 @@ async function openLocked(options: BackendOptions, lock: DirectoryLock): Promise
     identity,
     log,
     snapshots,
+    keys,
     files: filesOf(directory, disk, log),
     operatorToken,
     announce,
@@ -158,6 +179,7 @@ async function openLocked(options: BackendOptions, lock: DirectoryLock): Promise
       try {
         await snapshots.close()
         await log.close()
+        await keys.close()
       } finally {
         lock.release()
       }
@@ -176,7 +198,7 @@ async function openInDatabase(
   options: BackendOptions,
   url: string,
 ): Promise<
-  Pick<Backends, 'identity' | 'log' | 'snapshots' | 'hurry' | 'close'> & { leases: Leases }
+  Pick<Opened, 'identity' | 'log' | 'snapshots' | 'keys' | 'hurry' | 'close'> & { leases: Leases }
 > {
   const { app, clock, random, logger, limits } = options
   const { postgres, store, database } = await openDatabase(url, logger)
@@ -186,6 +208,7 @@ async function openInDatabase(
     await admit()
     const identity = await claimDatabase(postgres, database, { app, random })
     const snapshots = store.openPostgresSnapshotStore(database)
+    const keys = await postgres.openPostgresKeys(database, random)
     const { queueBytesMax } = limits
     const log = await postgres.openPostgresLog({
       database,
@@ -199,6 +222,7 @@ async function openInDatabase(
       log,
       leases: log.leases,
       snapshots,
+      keys,
       hurry: () => log.hurry(),
       async close() {
         await snapshots.close()
@@ -252,7 +276,7 @@ function refuseUnfinished(directory: string): void {
 /** The log of a data directory, for a command that reads it while no server does. Owns the directory until closed. */
 export async function openForReading(
   options: Pick<BackendOptions, 'data' | 'clock' | 'random'>,
-): Promise<Pick<Backends, 'log' | 'close'> & { readonly files: LogFiles }> {
+): Promise<Pick<Opened, 'log' | 'close'> & { readonly files: LogFiles }> {
   const { data: directory, clock, random } = options
   const lock = lockDirectory(directory)
   try {
@@ -283,13 +307,14 @@ export async function openForReading(
 export async function openDatabaseForReading(
   url: string,
   clock: Clock,
-): Promise<Pick<Backends, 'log' | 'close'>> {
+): Promise<Pick<Opened, 'log' | 'keys' | 'close'>> {
   const logger = silentLogger
   const { postgres, database } = await openDatabase(url, logger)
   try {
     const log = await postgres.openPostgresLog({ database, clock, logger })
     return {
       log,
+      keys: await postgres.openPostgresKeys(database, systemRandom),
       async close() {
         await log.close()
         await database.close()
@@ -301,8 +326,9 @@ export async function openDatabaseForReading(
   }
 }
 
-/** The log of a data directory or of a database, read beside whoever owns it. */
+/** The log of a data directory or of a database, read beside whoever owns it; what is sealed is open in it. */
 export async function openBeside(options: {
+  readonly app: App
   readonly data: string
   /** The address of a database that holds the log; empty for none. */
   readonly database: string
@@ -311,10 +337,14 @@ export async function openBeside(options: {
   readonly log: Pick<EventLog, 'read' | 'history' | 'ends' | 'stats'>
   close(): Promise<void>
 }> {
-  const { data, database, clock } = options
-  if (database !== '') return await openDatabaseForReading(database, clock)
-  const log = await openFileLogView({ disk: openNodeDisk(data), directory: 'log' })
-  return { log, close: () => log.close() }
+  const { app, data, database: url, clock } = options
+  if (url === '') {
+    const disk = openNodeDisk(data)
+    const log = await openFileLogView({ disk, directory: 'log' })
+    return { log: openSealed(log, await openFileKeysView(disk), app), close: () => log.close() }
+  }
+  const { log, keys, close } = await openDatabaseForReading(url, clock)
+  return { log: openSealed(log, keys, app), close }
 }
 
 /**
@@ -328,11 +358,12 @@ export async function openForBuilding(options: {
 }): Promise<{
   readonly log: Pick<EventLog, 'read' | 'history' | 'ends' | 'stats'>
   readonly snapshots: SnapshotStore
+  readonly keys: KeyStore
 }> {
   const { data, database: url, clock } = options
   const logger = silentLogger
   if (url !== '') {
-    const { Database, openPostgresLog } = await import('@millrace/log/postgres')
+    const { Database, openPostgresKeys, openPostgresLog } = await import('@millrace/log/postgres')
     const { openPostgresSnapshotStore } = await import('@millrace/store/postgres')
     const database = new Database({ url, logger })
     const log = await openPostgresLog({ database, clock, logger })
@@ -345,14 +376,16 @@ export async function openForBuilding(options: {
     }
     const history: EventLog['history'] = request => log.history(request)
     const reads = { read, history, ends: () => log.ends(), stats: () => log.stats() }
-    return { log: reads, snapshots: openPostgresSnapshotStore(database) }
+    const keys = await openPostgresKeys(database, systemRandom)
+    return { log: reads, snapshots: openPostgresSnapshotStore(database), keys }
   }
   const disk = openNodeDisk(data)
   const log = await openFileLogView({ disk, directory: 'log' })
-  return { log, snapshots: await openFileSnapshotStore({ disk, logger, directory: 'snapshots' }) }
+  const snapshots = await openFileSnapshotStore({ disk, logger, directory: 'snapshots' })
+  return { log, snapshots, keys: await openFileKeysView(disk) }
 }
 
-function openInMemory(options: BackendOptions): Backends {
+function openInMemory(options: BackendOptions): Opened {
   const { app, clock, random, limits } = options
   const log = openMemoryLog({ clock, queueBytesMax: limits.queueBytesMax })
   const snapshots = createMemorySnapshotStore()
@@ -360,6 +393,7 @@ function openInMemory(options: BackendOptions): Backends {
     identity: createIdentity(app, random),
     log,
     snapshots,
+    keys: openMemoryKeys(random),
     operatorToken: undefined,
     announce: async () => undefined,
     async close() {

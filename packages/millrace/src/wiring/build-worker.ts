@@ -4,7 +4,7 @@ import { constants, setPriority } from 'node:os'
 import { basename } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { parentPort, workerData } from 'node:worker_threads'
-import { isError, systemClock, type App } from '@millrace/core'
+import { isError, systemClock, systemRandom, type App } from '@millrace/core'
 import { planEvolution, readSchemaHistory, upcastingReads } from '@millrace/log/schemas'
 import {
   correctionsOf,
@@ -19,7 +19,10 @@ import type { BuildCall, BuildReply, BuildThreadData } from './build-threads.ts'
 import { differencesIn } from './differences.ts'
 import { planHouse } from './house.ts'
 import { modulesOf, orderModules } from './modules.ts'
+import { openSealed } from './privacy.ts'
 import { declaredEvents } from './schemas.ts'
+import { erasableSnapshots } from './sealed-snapshots.ts'
+import { hasSealed, sealingOf } from './sealing.ts'
 
 /** Long: nobody else waits for this thread. */
 const SLICE_MS = 100
@@ -33,7 +36,10 @@ function giveWay(): void {
 async function open({ appFile, data, database, job, consumed }: BuildThreadData): Promise<Builder> {
   const module = (await import(pathToFileURL(appFile).href)) as Record<string, unknown>
   const app = (module['default'] ?? module['app']) as App
-  const { log: stored, snapshots } = await openForBuilding({ data, database, clock: systemClock })
+  const opened = await openForBuilding({ data, database, clock: systemClock })
+  const stored = openSealed(opened.log, opened.keys, app)
+  const isSealed = hasSealed(sealingOf(app).personal)
+  const snapshots = erasableSnapshots(opened.snapshots, { keys: opened.keys, random: systemRandom, isSealed }) // prettier-ignore
   const history = await readSchemaHistory(stored)
   const { reads } = upcastingReads(stored, planEvolution(declaredEvents(app), history), history)
   const { folds } = planHouse(app, orderModules(modulesOf(app)))

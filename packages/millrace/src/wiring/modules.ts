@@ -3,6 +3,7 @@ import type { App, Logger } from '@millrace/core'
 import {
   createCatalogue,
   createChangesets,
+  createErasure,
   createPeople,
   createRecommendations,
   type ModuleContext,
@@ -19,7 +20,13 @@ export interface OpenedModule {
 
 /** The modules that every app has. */
 export function standardModules(): readonly ProductModule[] {
-  return [createCatalogue(), createRecommendations(), createPeople(), createChangesets()]
+  return [
+    createCatalogue(),
+    createRecommendations(),
+    createPeople(),
+    createChangesets(),
+    createErasure(),
+  ]
 }
 
 /** The modules of an app: the built-in ones, then its own. */

@@ -91,8 +91,9 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
     })
     const running = streams
     const secret = identity.secret
+    const privacy = opened.privacy(running)
     const leads = (name: string): boolean => owns(partitionOf(name, app.partitions))
-    const context = { app, log, streams, clock, random, logger, newId, secret, leads }
+    const context = { app, log, streams, clock, random, logger, newId, secret, leads, privacy }
     const modules = await openModules(declared, context)
     const ticker = startTicker({
       log,

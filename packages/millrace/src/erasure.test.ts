@@ -1,0 +1,146 @@
+import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, it } from 'node:test'
+import { isError, silentLogger } from '@millrace/core'
+import { openNodeDisk } from '@millrace/log/disk'
+import { readKeyEntries } from '@millrace/log/sealing'
+import type { Erasures, People } from '@millrace/product'
+import { openMillrace, type Millrace } from './millrace.ts'
+import { filesWith, lettersApp } from './testing/letters.ts'
+
+type Letters = Millrace<typeof lettersApp>
+
+const SECRETS = ['ana-writes-of-her-illness', 'Ana Lovelace', 'ana-was-here']
+const request = { people: ['ana'], reason: 'she asked for it', by: 'test' }
+
+async function keyOf(directory: string, name: string): Promise<Uint8Array | undefined> {
+  const entries = await readKeyEntries(openNodeDisk(directory))
+  return entries.find(entry => entry.name === name)?.key
+}
+
+const open = (data: string): Promise<Letters> =>
+  openMillrace({ app: lettersApp, data, logger: silentLogger })
+
+/** Ana writes, comments and is described; Ben does the same. */
+async function fill(millrace: Letters): Promise<void> {
+  const { position } = await millrace.trackMany([
+    { type: 'wrote', id: 'e1', data: { author: 'ana', letter: SECRETS[0] as string, words: 5 } },
+    { type: 'wrote', id: 'e2', data: { author: 'ben', letter: 'ben-writes', words: 2 } },
+    { type: 'wrote', id: 'e3', data: { author: 'ben', to: 'ana', letter: 'dear-ana', words: 2 } },
+    { type: 'commented', id: 'e4', data: { clip: 'c1', by: 'ana', comment: SECRETS[2] as string } },
+    { type: 'commented', id: 'e5', data: { clip: 'c1', by: 'ben', comment: 'ben-was-here' } },
+  ])
+  const people = millrace.module<People>('people')
+  await people.put({ id: 'ana', attributes: { name: SECRETS[1], city: 'London' } })
+  const written = await people.put({ id: 'ben', attributes: { name: 'Ben Nevis' } })
+  await millrace.reached(position)
+  await millrace.reached(written.position)
+}
+
+function said(millrace: Letters): unknown {
+  return {
+    lastLetter: ['ana', 'ben'].map(key => millrace.view('lastLetter').get(key)?.value),
+    letters: ['ana', 'ben'].map(key => millrace.view('letters').get(key)?.value),
+    comments: millrace.view('comments').get('c1')?.value,
+    lastComment: ['ana', 'ben'].map(key => millrace.view('lastComment').get(key)?.value),
+    byClip: millrace.view('byClip').get('c1')?.value,
+    people: ['ana', 'ben'].map(id => millrace.module<People>('people').get(id)?.attributes),
+  }
+}
+
+describe('erasing a person', () => {
+  let directory: string
+  let millrace: Letters
+  beforeEach(async () => {
+    directory = mkdtempSync(join(tmpdir(), 'millrace-erasure-'))
+    millrace = await open(directory)
+  })
+  afterEach(async () => {
+    await millrace.close()
+    rmSync(directory, { recursive: true, force: true })
+  })
+
+  it('keeps no personal field in clear on the disk, and reads them as they were sent', async () => {
+    await fill(millrace)
+    await millrace.close()
+    const texts = [...SECRETS, 'ben-writes', 'Ben Nevis'].map(text => Buffer.from(text))
+    assert.deepEqual(filesWith(directory, texts), [])
+    millrace = await open(directory)
+    const record = await millrace.log.find('e1')
+    assert.deepEqual(record?.data, { author: 'ana', letter: SECRETS[0], words: 5 })
+    assert.equal(millrace.view('lastLetter').get('ana')?.value, SECRETS[0])
+  })
+
+  it('cleans every view, destroys the key, and says what remains', async () => {
+    await fill(millrace)
+    const key = (await keyOf(directory, 'ana')) as Uint8Array
+    assert.equal(key.length, 32)
+    const erasures = millrace.module<Erasures>('erasure')
+    const planned = await erasures.dryRun(request)
+    assert.equal(planned.events, 4)
+    assert.equal(millrace.view('lastLetter').get('ana')?.value, SECRETS[0])
+
+    const begun = await erasures.begin(request)
+    const { report } = await erasures.ended(begun.erasure)
+    assert.deepEqual(said(millrace), {
+      lastLetter: [undefined, 'ben-writes'],
+      letters: [undefined, 1],
+      comments: ['ben-was-here'],
+      lastComment: [undefined, 'ben-was-here'],
+      byClip: 1,
+      people: [undefined, { name: 'Ben Nevis' }],
+    })
+    assert.deepEqual([report?.events, report?.ofOthers], [4, 2])
+    const sealed = report?.types.map(type => [type.type, type.events, type.sealed, type.clear])
+    assert.deepEqual(sealed?.sort(), [
+      ['commented', 1, 1, 0],
+      ['person.put', 1, 1, 0],
+      ['wrote', 2, 2, 0],
+    ])
+    const record = await millrace.log.find('e1')
+    assert.deepEqual(record?.data, { author: 'ana', letter: null, words: 5 })
+    assert.equal(record?.isErased, true)
+    const before = said(millrace)
+    await millrace.close()
+    assert.equal(await keyOf(directory, 'ana'), undefined)
+    assert.deepEqual(filesWith(directory, [key, ...SECRETS.map(text => Buffer.from(text))]), [])
+
+    millrace = await open(directory)
+    assert.deepEqual(said(millrace), before)
+    for (const fold of millrace.streams.status()) {
+      const rebuilt = await millrace.streams.rebuild({ fold: fold.name })
+      assert.deepEqual(rebuilt.different, [], fold.name)
+    }
+  })
+
+  it('refuses who was erased, nobody, and the same again gives the same erasure', async () => {
+    await fill(millrace)
+    const erasures = millrace.module<Erasures>('erasure')
+    await assert.rejects(erasures.begin({ ...request, people: ['nobody'] }), error =>
+      isError(error, 'ERASURE_NOBODY'),
+    )
+    const { erasure } = await erasures.begin(request)
+    const ended = await erasures.ended(erasure)
+    assert.deepEqual(await erasures.begin(request), ended)
+    const late = { author: 'ana', letter: 'again', words: 1 }
+    await assert.rejects(millrace.track('wrote', late), error => isError(error, 'PERSON_ERASED'))
+    await assert.rejects(
+      millrace.track('wrote', { author: 'ben', to: 'ana', letter: 'again', words: 1 }),
+      error => isError(error, 'PERSON_ERASED'),
+    )
+    await millrace.track('wrote', { author: 'ben', letter: 'again', words: 1 })
+  })
+
+  it('calls an event with the same id and another personal field a conflict', async () => {
+    const data = { author: 'ana', letter: 'one', words: 1 }
+    await millrace.track('wrote', data, { id: 'e1', at: 1 })
+    const again = await millrace.track('wrote', data, { id: 'e1', at: 1 })
+    assert.equal(again.status, 'duplicate')
+    await assert.rejects(
+      millrace.track('wrote', { ...data, letter: 'two' }, { id: 'e1', at: 1 }),
+      error => isError(error, 'EVENT_CONFLICT'),
+    )
+  })
+})

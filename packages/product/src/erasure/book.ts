@@ -1,0 +1,109 @@
+/** All erasures of a log, as its records tell: each process has its own book, and all agree. */
+import { partitionName, type Logger } from '@millrace/core'
+import type { EventLog, LogRecord } from '@millrace/log'
+import {
+  ERASURE_BEGUN,
+  ERASURE_ENDED,
+  ERASURES_STREAM,
+  type ErasureBegun,
+  type ErasureReport,
+} from './events.ts'
+
+/** An erasure. */
+export interface Erasure extends ErasureBegun {
+  readonly begunMs: number
+  /** Present when it has ended. */
+  readonly endedMs?: number
+  readonly report?: ErasureReport
+}
+
+interface BookPorts {
+  readonly log: EventLog
+  readonly logger: Logger
+  /** Called with the people of each erasure, before anybody is told of it. */
+  readonly shut: (people: readonly string[]) => void
+  /** Called with them when it has ended. */
+  readonly follow: (people: readonly string[]) => Promise<void>
+}
+
+/** See the head of the file. */
+export class ErasureBook {
+  readonly #ports: BookPorts
+  readonly #erasures = new Map<string, Erasure>()
+  readonly #byPerson = new Map<string, string>()
+  readonly #stop: () => void
+  #seen = 0
+  #turn: Promise<void> = Promise.resolve()
+
+  private constructor(ports: BookPorts) {
+    this.#ports = ports
+    this.#stop = ports.log.onAdvance(() => {
+      if (!this.#hasNews()) return
+      this.follow().catch((error: unknown) => {
+        ports.logger.warn('erasures cannot be read', { reason: String(error) })
+      })
+    })
+  }
+
+  /** Reads the erasures that the log holds, and follows it. */
+  static async open(ports: BookPorts): Promise<ErasureBook> {
+    const book = new ErasureBook(ports)
+    await book.follow()
+    return book
+  }
+
+  /** In the order in which they began. */
+  all(): Iterable<Erasure> {
+    return this.#erasures.values()
+  }
+
+  find(erasure: string): Erasure | undefined {
+    return this.#erasures.get(erasure)
+  }
+
+  /** The erasure of a person. */
+  of(person: string): Erasure | undefined {
+    return this.#erasures.get(this.#byPerson.get(person) ?? '')
+  }
+
+  /** Reads what came since. */
+  async follow(): Promise<void> {
+    const turn = this.#turn.then(() => this.#read())
+    this.#turn = turn.catch(() => undefined)
+    await turn
+  }
+
+  close(): void {
+    this.#stop()
+  }
+
+  #hasNews(): boolean {
+    return (this.#ports.log.ends().get(partitionName(ERASURES_STREAM, 0)) ?? 0) > this.#seen
+  }
+
+  async #read(): Promise<void> {
+    while (this.#hasNews()) {
+      const place = { stream: ERASURES_STREAM, partition: 0, from: this.#seen }
+      const records = await this.#ports.log.read(place)
+      for (const record of records) await this.#add(record)
+      this.#seen += records.length
+      if (records.length === 0) return
+    }
+  }
+
+  async #add({ type, data, eventTimeMs }: LogRecord): Promise<void> {
+    if (type === ERASURE_BEGUN) {
+      const begun = data as ErasureBegun
+      if (this.#erasures.has(begun.erasure)) return
+      this.#ports.shut(begun.people)
+      this.#erasures.set(begun.erasure, { ...begun, begunMs: eventTimeMs })
+      for (const person of begun.people) this.#byPerson.set(person, begun.erasure)
+    } else if (type === ERASURE_ENDED) {
+      const report = data as ErasureReport
+      const known = this.#erasures.get(report.erasure)
+      if (known?.report !== undefined || known === undefined) return
+      await this.#ports.follow(known.people)
+      this.#erasures.set(report.erasure, { ...known, endedMs: eventTimeMs, report })
+    }
+  }
+}

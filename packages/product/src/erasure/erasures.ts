@@ -1,0 +1,219 @@
+/**
+ * Erasing people. The steps, each of which may be done again:
+ *
+ *   1 the decision is on the log; from then on events that name the people are refused
+ *   2 all events that name them are retracted, and every view has followed
+ *   3 snapshots are written anew under a new key
+ *   4 their keys and the key of the snapshots before are destroyed
+ *   5 the report is on the log
+ *
+ * Promise: an erasure that was begun ends, whatever is killed. Until step 4 the personal fields can
+ * be read, so that views can take the events out; after it nobody can read them, in the log, in its
+ * backups and in snapshots.
+ */
+import type { ModuleContext } from '../module.ts'
+import type { ErasureBook, Erasure } from './book.ts'
+import { erasureErrors } from './errors.ts'
+import {
+  ERASURE_BEGUN,
+  ERASURE_ENDED,
+  ERASURES_STREAM,
+  type ErasureBegun,
+  type ErasureReport,
+  type ErasedView,
+} from './events.ts'
+import { remaindersOf } from './remainders.ts'
+import { findEvents, type Found } from './search.ts'
+import { personalEvents } from '@millrace/core'
+
+/** Events that are retracted in one go. */
+const RETRACTIONS_MAX = 20_000
+
+/** Who is to be erased, and why. */
+export interface ErasureRequest {
+  readonly people: readonly string[]
+  readonly reason: string
+  /** Who asks, as the audit names them. */
+  readonly by: string
+}
+
+/** What other modules and the host process may call. */
+export interface Erasures {
+  /** What an erasure would come to; nothing is changed. Rejects with ERASURE_NOBODY. */
+  dryRun(request: ErasureRequest): Promise<ErasureReport>
+  /** Begins an erasure: durable when it resolves, and carried out from then on. Of people who are erased it gives the one that erased them. Rejects with ERASURE_NOBODY. */
+  begin(request: ErasureRequest): Promise<Erasure>
+  /** Resolves when an erasure has ended. */
+  ended(erasure: string): Promise<Erasure>
+  /** Throws ERASURE_UNKNOWN. */
+  get(erasure: string): Erasure
+  /** The newest first. */
+  list(): readonly Erasure[]
+}
+
+type Ports = Pick<ModuleContext, 'app' | 'log' | 'streams' | 'clock' | 'logger' | 'newId'> & {
+  readonly book: ErasureBook
+  readonly privacy: NonNullable<ModuleContext['privacy']>
+  /** All ids of the same people. */
+  readonly idsOf: (people: readonly string[]) => readonly string[]
+}
+
+/** See the head of the file. */
+export class ErasureRunner implements Erasures {
+  readonly #ports: Ports
+  readonly #running = new Map<string, Promise<Erasure>>()
+  #isClosed = false
+
+  constructor(ports: Ports) {
+    this.#ports = ports
+  }
+
+  async dryRun({ people, reason, by }: ErasureRequest): Promise<ErasureReport> {
+    const all = this.#ports.idsOf(people)
+    const found = await this.#find(all)
+    await this.#refuseNobody(people, found)
+    const set = { corrections: found.retractions, reason: 'a dry run', by: 'nobody' }
+    const views =
+      found.retractions.length === 0 ? [] : (await this.#ports.streams.corrections.affected(set)).folds // prettier-ignore
+    const request = { erasure: '', people: all, reason, by }
+    return await this.#report(request, found, views.map(({ fold, records, keys }) => ({ fold, records, keys }))) // prettier-ignore
+  }
+
+  async begin({ people, reason, by }: ErasureRequest): Promise<Erasure> {
+    const { book, log, clock, newId } = this.#ports
+    await book.follow()
+    const all = this.#ports.idsOf(people)
+    const known = all.map(person => book.of(person))
+    const first = known[0]
+    if (first !== undefined && known.every(one => one === first)) return first
+    const left = all.filter((_, index) => known[index] === undefined)
+    await this.#refuseNobody(people, await this.#find(left))
+    const erasure = newId()
+    const data: ErasureBegun = { erasure, people: left, reason, by }
+    const event = { stream: ERASURES_STREAM, key: erasure, eventTimeMs: clock.nowMs() }
+    await log.commit({ events: [{ ...event, type: ERASURE_BEGUN, id: erasure, data }] })
+    await book.follow()
+    this.resume()
+    return this.get(erasure)
+  }
+
+  /** Erases people whom another past of this log has erased; see `docs/adr/0021`. */
+  async beginAgain(people: readonly string[]): Promise<void> {
+    const { book, log, clock, newId } = this.#ports
+    const left = people.filter(person => book.of(person) === undefined)
+    if (left.length === 0) return
+    const erasure = newId()
+    const reason = 'erased after the moment that this log was restored to'
+    const data: ErasureBegun = { erasure, people: left, reason, by: 'restore' }
+    const event = { stream: ERASURES_STREAM, key: erasure, eventTimeMs: clock.nowMs() }
+    await log.commit({ events: [{ ...event, type: ERASURE_BEGUN, id: erasure, data }] })
+    await book.follow()
+    await this.#start(this.get(erasure))
+  }
+
+  /** Goes on with what was begun and has not ended. */
+  resume(): void {
+    for (const erasure of this.#ports.book.all()) {
+      if (erasure.report !== undefined) continue
+      this.#start(erasure).catch((error: unknown) => {
+        if (this.#isClosed) return
+        const reason = String(error)
+        this.#ports.logger.error('an erasure stopped; it goes on when it is asked for, or at the next start', { erasure: erasure.erasure, reason }) // prettier-ignore
+      })
+    }
+  }
+
+  async ended(erasure: string): Promise<Erasure> {
+    const known = this.get(erasure)
+    return known.report === undefined ? await this.#start(known) : known
+  }
+
+  get(erasure: string): Erasure {
+    const found = this.#ports.book.find(erasure)
+    if (found === undefined) throw erasureErrors.create('ERASURE_UNKNOWN', { erasure: erasure.slice(0, 128) }) // prettier-ignore
+    return found
+  }
+
+  list(): readonly Erasure[] {
+    return [...this.#ports.book.all()].reverse()
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true
+    await Promise.allSettled(this.#running.values())
+  }
+
+  #start(erasure: Erasure): Promise<Erasure> {
+    const running = this.#running.get(erasure.erasure)
+    if (running !== undefined) return running
+    const run = this.#run(erasure).finally(() => this.#running.delete(erasure.erasure))
+    this.#running.set(erasure.erasure, run)
+    return run
+  }
+
+  async #run(erasure: Erasure): Promise<Erasure> {
+    const { book, log, clock, privacy } = this.#ports
+    const { people } = erasure
+    const found = await this.#find(people)
+    const views = await this.#retract(erasure, found)
+    await privacy.destroy(people)
+    const report = await this.#report(erasure, found, views)
+    const event = { stream: ERASURES_STREAM, key: erasure.erasure, eventTimeMs: clock.nowMs() }
+    const id = `${erasure.erasure}.ended`
+    await log.commit({ events: [{ ...event, type: ERASURE_ENDED, id, data: report }] })
+    await book.follow()
+    return this.get(erasure.erasure)
+  }
+
+  /** Retracts what is not retracted yet; resolves when every view reflects it, to what it came to. */
+  async #retract({ erasure }: Erasure, { retractions }: Found): Promise<readonly ErasedView[]> {
+    const { corrections } = this.#ports.streams
+    const views = new Map<string, ErasedView>()
+    for (let at = 0; at < retractions.length; at += RETRACTIONS_MAX) {
+      const part = retractions.slice(at, at + RETRACTIONS_MAX)
+      // The reason is public, and that of the request may be personal.
+      const set = { changeset: `erasure-${erasure}`, corrections: part, reason: 'erasure', by: 'erasure' } // prettier-ignore
+      for (const { fold, records, keys } of (await corrections.affected(set)).folds) {
+        const known = views.get(fold)
+        views.set(fold, {
+          fold,
+          records: records + (known?.records ?? 0),
+          keys: keys + (known?.keys ?? 0),
+        })
+      }
+      await corrections.apply(set)
+    }
+    return [...views.values()]
+  }
+
+  async #find(people: readonly string[]): Promise<Found> {
+    const { app, log } = this.#ports
+    return await findEvents({ app, log, personal: personalEvents(app) }, people)
+  }
+
+  /** Somebody of whom there is nothing is most likely a slip of the pen. */
+  async #refuseNobody(people: readonly string[], { retractions }: Found): Promise<void> {
+    const { book } = this.#ports
+    if (people.length === 1) {
+      if (retractions.length === 0 && book.of(people[0] as string) === undefined) {
+        throw erasureErrors.create('ERASURE_NOBODY', { number: 1 })
+      }
+      return
+    }
+    for (const [index, person] of people.entries()) {
+      if (book.of(person) !== undefined) continue
+      const own = await this.#find(this.#ports.idsOf([person]))
+      if (own.retractions.length === 0) throw erasureErrors.create('ERASURE_NOBODY', { number: index + 1 }) // prettier-ignore
+    }
+  }
+
+  async #report(
+    { erasure, people, reason, by }: ErasureBegun,
+    found: Found,
+    views: readonly ErasedView[],
+  ): Promise<ErasureReport> {
+    const { retractions, ofOthers, types } = found
+    const remains = await remaindersOf(this.#ports, people, found)
+    return { erasure, people, reason, by, events: retractions.length, ofOthers, types, views, remains } // prettier-ignore
+  }
+}
