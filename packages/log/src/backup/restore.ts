@@ -26,6 +26,8 @@ import {
   type BackupFile,
   type Manifest,
 } from './manifest.ts'
+import { KEYS_DIRECTORY } from '../sealing/file/index.ts'
+import { fetchKeys } from './keys.ts'
 import type { OnProgress } from './take.ts'
 
 const LANES = 4
@@ -89,6 +91,7 @@ export async function restoreBackup(
   const isNeeded = neededAt(cut)
   const rest = manifest.files.filter(file => (isSplit(file) ? isNeeded(file) : cut.isEnd && file.path.startsWith('snapshots/'))) // prettier-ignore
   await fetchFiles(ports, rest)
+  await fetchKeys(ports.store, disk, DATA)
   if (!cut.isEnd) await applyCut(cutPorts, cut)
   const { unit, state } = cut
   const result = { manifest, unit, ingestTimeMs: state.lastIngestMs, position: endsOf(state), isCut: !cut.isEnd } // prettier-ignore
@@ -183,12 +186,17 @@ export async function followBackups(ports: RestorePorts): Promise<StandbyState |
   const id = (await listBackups(store)).at(-1)
   if (id === undefined) return undefined
   const before = await standbyManifest(disk)
-  if (before?.id === id) return { manifest: before, fetchedBytes: 0 }
+  if (before?.id === id) {
+    // Somebody may have been erased since.
+    await fetchKeys(store, disk, DATA)
+    return { manifest: before, fetchedBytes: 0 }
+  }
   const manifest = await readManifest(store, id)
   refuseNewer(ports, manifest)
   if (before === undefined) await disk.remove(RESTORING)
   await disk.makeDirectory(DATA)
   const fetchedBytes = await fetchFiles(ports, manifest.files, before)
+  await fetchKeys(store, disk, DATA)
   await putFile(disk, MANIFEST, manifestText(manifest))
   const kept = new Set(manifest.files.map(({ path }) => path))
   for (const { path } of before?.files ?? []) {
@@ -211,7 +219,9 @@ export async function promoteStandby(
     const kept = new Set(manifest.files.map(({ path }) => path))
     // A step that died may have left more than the manifest names.
     for (const path of await listFiles(disk, DATA)) {
-      if (!kept.has(path)) await disk.remove(`${DATA}/${path}`)
+      if (!kept.has(path) && !path.startsWith(`${KEYS_DIRECTORY}/`)) {
+        await disk.remove(`${DATA}/${path}`)
+      }
     }
     for (const { path, bytes } of manifest.files) {
       if (!path.endsWith('.jnl')) continue

@@ -14,6 +14,7 @@ import { readFully } from '../file/segment.ts'
 import type { LogHold } from '../file/index.ts'
 import type { ObjectStore } from '../objects/objects.ts'
 import { checkFence } from './fence.ts'
+import { putKeys } from './keys.ts'
 import {
   CHUNK_BYTES,
   chunkBytes,
@@ -90,7 +91,10 @@ export async function takeBackup(request: BackupRequest): Promise<BackupResult> 
       files,
     }
     await checkFence(store, identity.term)
+    // First: a backup is there when its manifest is.
+    const putDestroyed = await putKeys(store, request.disk)
     await writeManifest(store, manifest)
+    await putDestroyed()
     const bytes = files.reduce((sum, file) => sum + file.bytes, 0)
     return { manifest, sentChunks: sender.sentChunks, sentBytes: sender.sentBytes, bytes }
   } finally {

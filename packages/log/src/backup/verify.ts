@@ -13,6 +13,7 @@ import { directoryOf, openSplit } from '../file/split-directory.ts'
 import { BLOCK_HEADER_BYTES, rangeOf } from '../file/split-layout.ts'
 import type { Partition } from '../file/partition.ts'
 import type { ObjectStore } from '../objects/objects.ts'
+import { readKeys } from './keys.ts'
 import { openManifestDisk } from './manifest-disk.ts'
 import { chunkBytes, listBackups, readChunk, readManifest, type Manifest } from './manifest.ts'
 import type { OnProgress } from './take.ts'
@@ -51,6 +52,9 @@ export async function verifyBackups(
   for (const id of ids) {
     await check.part(id, undefined, async () => void manifests.push(await readManifest(store, id)))
   }
+  const newest = ids.at(-1)
+  if (newest !== undefined)
+    await check.part(newest, 'keys', async () => void (await readKeys(store)))
   for (const manifest of manifests) check.expect(manifest)
   for (const manifest of manifests) await check.manifest(manifest)
   const { faults, verified, bytes, records } = check

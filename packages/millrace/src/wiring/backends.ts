@@ -153,7 +153,7 @@ async function openLocked(options: BackendOptions, lock: DirectoryLock): Promise
   }
   refuseMarked(directory, markOfDirectory(directory))
   const disk = openNodeDisk(directory)
-  const keys = await openFileKeys({ disk, random, logger })
+  const keys = await openFileKeys({ disk, random })
   const snapshots = await openFileSnapshotStore({ disk, logger, directory: SNAPSHOTS })
   const log = await openFileLog({
     disk,

@@ -7,6 +7,7 @@ import { openNodeDisk } from '@millrace/log/disk'
 import { openFileLog, openFileLogView } from '@millrace/log/file'
 import type { MoveSource } from '@millrace/log/move'
 import type { PostgresLog } from '@millrace/log/postgres'
+import { openFileKeys, type KeyStore } from '@millrace/log/sealing'
 import type { SnapshotStore } from '@millrace/store'
 import { openFileSnapshotStore } from '@millrace/store/file'
 import {
@@ -38,6 +39,8 @@ export interface MoveHome {
   openSource(): Promise<MoveSource>
   openTarget(): Promise<EventLog>
   openSnapshots(): Promise<SnapshotStore>
+  /** Keys of people; once nobody else serves. */
+  openKeys(): Promise<KeyStore>
   close(): Promise<void>
 }
 
@@ -84,6 +87,7 @@ export function directoryHome(directory: string, { clock, random }: HomePorts): 
     openTarget: async () => kept(await openLog()),
     openSnapshots: async () =>
       kept(await openFileSnapshotStore({ disk, logger, directory: 'snapshots' })),
+    openKeys: async () => kept(await openFileKeys({ disk, random })),
     async close() {
       for (const close of closers.splice(0)) await close()
     },
@@ -91,7 +95,7 @@ export function directoryHome(directory: string, { clock, random }: HomePorts): 
 }
 
 /** A PostgreSQL. Throws DATABASE_DRIVER_MISSING, DATABASE_UNREACHABLE. */
-export async function databaseHome(url: string, { clock }: HomePorts): Promise<MoveHome> {
+export async function databaseHome(url: string, { clock, random }: HomePorts): Promise<MoveHome> {
   const { postgres, store, database } = await openDatabase(url, logger)
   const address = new URL(url)
   const place = `${address.hostname}${address.pathname}`
@@ -129,6 +133,7 @@ export async function databaseHome(url: string, { clock }: HomePorts): Promise<M
     openSource: openLog,
     openTarget: openLog,
     openSnapshots: async () => kept(store.openPostgresSnapshotStore(database)),
+    openKeys: async () => kept(await postgres.openPostgresKeys(database, random)),
     async close() {
       for (const close of closers.splice(0)) await close()
     },

@@ -57,6 +57,8 @@ export async function moveData(options: MoveOptions): Promise<MoveReport> {
   const before = all()
   await move.catchUp()
   const steps = await move.moveSteps()
+  const [keys, newKeys] = [await from.openKeys(), await to.openKeys()]
+  await newKeys.adopt(await keys.entries())
   const snapshots = await moveSnapshots(options)
   await to.putIdentity((await from.identity()) ?? identity)
   await from.putMark({ state: 'left', other: to.place })

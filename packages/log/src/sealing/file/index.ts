@@ -9,7 +9,7 @@
  * opening finishes the rest. What a disk keeps of overwritten bytes (flash, copy-on-write, snapshots
  * of a volume) is beyond a file system: encrypt the volume.
  */
-import type { Disk, DiskFile, Logger, Random } from '@millrace/core'
+import type { Disk, DiskFile, Random } from '@millrace/core'
 import { readFully } from '../../file/segment.ts'
 import { keyBatchBytes, keyFileBytes, readKeyBytes } from '../key-bytes.ts'
 import { KeyTable } from '../key-table.ts'
@@ -24,7 +24,6 @@ const ZEROS_BYTES = 1024 * 1024
 interface KeyPorts {
   readonly disk: Disk
   readonly random: Random
-  readonly logger: Logger
 }
 
 /** Opens the store of a data directory that the caller owns. Throws KEYS_DAMAGED. */
@@ -107,7 +106,7 @@ class FileKeys implements KeyStore {
     const newest = files.at(-1)
     for (const name of await disk.list(KEYS_DIRECTORY)) {
       const path = `${KEYS_DIRECTORY}/${name}`
-      if (path !== newest) await this.#wipe(path)
+      if (path !== newest) await wipeFile(disk, path)
     }
     if (newest === undefined) return
     this.#number = numberOf(newest)
@@ -222,30 +221,29 @@ class FileKeys implements KeyStore {
       throw error
     }
     await this.#file?.close()
-    if (this.#number > 0) await this.#wipe(before)
+    if (this.#number > 0) await wipeFile(disk, before)
     for (const entry of changes) this.#table.add(entry)
     this.#file = file
     this.#number += 1
     this.#end = bytes.length
   }
+}
 
-  /** Overwrites a file, then removes it. */
-  async #wipe(path: string): Promise<void> {
-    const { disk } = this.#ports
-    const file = await disk.open(path, 'write')
-    try {
-      const size = await file.size()
-      const zeros = Buffer.alloc(Math.min(size, ZEROS_BYTES))
-      for (let at = 0; at < size; at += zeros.length) {
-        await file.write(zeros, 0, Math.min(zeros.length, size - at), at)
-      }
-      await file.sync()
-    } finally {
-      await file.close()
+/** Overwrites a file with zeros, then removes it. */
+export async function wipeFile(disk: Disk, path: string): Promise<void> {
+  const file = await disk.open(path, 'write')
+  try {
+    const size = await file.size()
+    const zeros = Buffer.alloc(Math.min(size, ZEROS_BYTES))
+    for (let at = 0; at < size; at += zeros.length) {
+      await file.write(zeros, 0, Math.min(zeros.length, size - at), at)
     }
-    await disk.remove(path)
-    await disk.syncDirectory(KEYS_DIRECTORY)
+    await file.sync()
+  } finally {
+    await file.close()
   }
+  await disk.remove(path)
+  await disk.syncDirectory(path.slice(0, path.lastIndexOf('/')))
 }
 
 async function completeFiles(disk: Disk): Promise<readonly string[]> {
