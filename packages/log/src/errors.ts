@@ -275,10 +275,10 @@ export const logErrors = defineErrors({
     remedy:
       'Restore the directory from a backup: without its keys what was sealed cannot be read. Nothing was changed.',
   },
-  KEY_MISSING: {
+  SEAL_KEY_MISSING: {
     status: 500,
     retryable: false,
-    message: 'The record {id} of {stream} is sealed with a key that is not there.',
+    message: '{subject} is sealed with a key that is not there.',
     remedy: 'Put the folder `keys` of this data directory back; it belongs to its log.',
   },
   SEAL_BROKEN: {

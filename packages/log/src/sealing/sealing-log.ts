@@ -350,7 +350,8 @@ class OpenedRecord extends RecordView {
   #unseal({ person, bytes }: SealedPart): unknown {
     const key = this.#ports.keys.get(person)
     const { id, stream } = this.#stored
-    if (key === undefined) throw logErrors.create('KEY_MISSING', { id, stream })
+    const subject = `The record ${id} of ${stream}`
+    if (key === undefined) throw logErrors.create('SEAL_KEY_MISSING', { subject })
     const plain = unseal(key, bytes, placeOf(this.#stored, person))
     return JSON.parse(plain.toString('utf8'))
   }

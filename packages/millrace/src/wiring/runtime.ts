@@ -90,10 +90,20 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
         : { openBuilder: buildThreads({ appFile, data, database }, BUILD_THREADS) }),
     })
     const running = streams
-    const secret = identity.secret
-    const privacy = opened.privacy(running)
+    const { secret } = identity
     const leads = (name: string): boolean => owns(partitionOf(name, app.partitions))
-    const context = { app, log, streams, clock, random, logger, newId, secret, leads, privacy }
+    const context = {
+      app,
+      log,
+      streams,
+      clock,
+      random,
+      logger,
+      newId,
+      secret,
+      leads,
+      privacy: opened.privacy(running),
+    }
     const modules = await openModules(declared, context)
     const ticker = startTicker({
       log,

@@ -6,6 +6,7 @@
  * Cost: one pass of AES-GCM over what is written and read.
  */
 import type { Random } from '@millrace/core'
+import { logErrors } from '@millrace/log'
 import { OTHER_KEYS, seal, unseal, type KeyStore } from '@millrace/log/sealing'
 import type { Snapshot, SnapshotMeta, SnapshotStore } from '@millrace/store'
 
@@ -58,7 +59,7 @@ export function erasableSnapshots(store: SnapshotStore, ports: Ports): ErasableS
         for await (const chunk of chunks) {
           const key = keys.get(sealedWith)
           // The state was captured before an erasure that has ended meanwhile.
-          if (key === undefined) throw new Error('the snapshot is from before an erasure')
+          if (key === undefined) throw logErrors.create('SEAL_KEY_MISSING', { subject: `The snapshot ${name}` }) // prettier-ignore
           yield seal(key, chunk, { place: placeOf(name, sealedWith, index++), random })
         }
       }

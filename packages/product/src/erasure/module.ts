@@ -1,4 +1,5 @@
 /** The erasure module: people are erased, and a report says what was and what could not be. */
+import { invariant } from '@millrace/core'
 import { defineModule, type ProductModule } from '../module.ts'
 import { ErasureBook } from './book.ts'
 import { ErasureRunner, type Erasures } from './erasures.ts'
@@ -15,7 +16,7 @@ export function createErasure(): ProductModule<Erasures> {
     streams: () => erasureStreams,
     async open(context) {
       const { privacy } = context
-      if (privacy === undefined) throw new TypeError('erasure needs the keys of people')
+      invariant(privacy !== undefined, 'whoever opens modules gives the keys of people')
       const book = await ErasureBook.open({ ...context, shut: people => privacy.shut(people), follow: people => privacy.follow(people) }) // prettier-ignore
       const idsOf = (people: readonly string[]): readonly string[] => [...new Set(people)]
       const runner = new ErasureRunner({ ...context, book, privacy, idsOf })

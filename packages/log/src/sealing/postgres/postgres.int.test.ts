@@ -1,0 +1,53 @@
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import { test } from 'node:test'
+import { silentLogger, systemRandom } from '@millrace/core'
+import { Database } from '../../postgres/database.ts'
+import { migrate } from '../../postgres/migrations.ts'
+import { logMigrations } from '../../postgres/schema.ts'
+import { keySuite } from '../suite.ts'
+import { openPostgresKeys } from './index.ts'
+
+const url = process.env['MILLRACE_TEST_POSTGRES']
+const reason =
+  process.env['MILLRACE_TEST_POSTGRES_ABSENT'] ??
+  'MILLRACE_TEST_POSTGRES names no server; `npm test -- --int` starts one'
+
+/** A database with the tables in a schema of its own. */
+async function openDatabase(): Promise<{ database: Database; dispose: () => Promise<void> }> {
+  const schema = `test_${randomBytes(8).toString('hex')}`
+  const database = new Database({ url: url as string, schema, logger: silentLogger })
+  await migrate(database, logMigrations)
+  const dispose = async (): Promise<void> => {
+    await database.query('DROP SCHEMA $schema CASCADE')
+    await database.close()
+  }
+  return { database, dispose }
+}
+
+if (url === undefined)
+  test('the store of keys in PostgreSQL', { skip: reason }, () => assert.ok(url))
+else {
+  keySuite('postgres', async () => {
+    const { database, dispose } = await openDatabase()
+    return { store: await openPostgresKeys(database, systemRandom), dispose }
+  })
+
+  test('processes agree on keys, and hear that one was destroyed', async () => {
+    const { database, dispose } = await openDatabase()
+    const [one, two] = [
+      await openPostgresKeys(database, systemRandom),
+      await openPostgresKeys(database, systemRandom),
+    ]
+    await Promise.all([one.ensure(['ana', 'ben']), two.ensure(['ben', 'ana'])])
+    assert.deepEqual([one.get('ana'), one.get('ben')], [two.get('ana'), two.get('ben')])
+    await one.destroy(['ana'])
+    await two.load(['ana'])
+    assert.deepEqual([two.get('ana'), two.isDestroyed('ana')], [undefined, true])
+    const [row] = await database.query(
+      "SELECT count(*), count(key) FROM $schema.person_keys WHERE name = 'ana'",
+    )
+    assert.deepEqual(row, ['1', '0'])
+    await dispose()
+  })
+}
