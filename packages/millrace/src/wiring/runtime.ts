@@ -66,7 +66,6 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
     const { log, schemas } = await admitDefinition(opened.log, app, clock)
     await log.declare(house.streams)
     const { folds, tables } = house
-    const definition = app.fingerprint
     const { leases } = opened
     const shared = leases === undefined ? {} : { leases }
     const owns = (partition: number): boolean =>
@@ -80,7 +79,7 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
       logger,
       folds,
       tables,
-      definition,
+      definition: app.fingerprint,
       personalTypes: personalTypes(schemas),
       checkCorrection: correctionCheck(app),
       ...shared,
@@ -92,27 +91,11 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
     const running = streams
     const { secret } = identity
     const leads = (name: string): boolean => owns(partitionOf(name, app.partitions))
-    const context = {
-      app,
-      log,
-      streams,
-      clock,
-      random,
-      logger,
-      newId,
-      secret,
-      leads,
-      privacy: opened.privacy(running),
-    }
-    const modules = await openModules(declared, context)
-    const ticker = startTicker({
-      log,
-      clock,
-      logger,
-      streams: house.timedStreams,
-      intervalMs: TICK_EVERY_MS,
-      owns,
-    })
+    const privacy = opened.privacy(running)
+    const ports = { app, log, clock, random, logger, newId }
+    const modules = await openModules(declared, { ...ports, streams, secret, leads, privacy })
+    const ticks = { streams: house.timedStreams, intervalMs: TICK_EVERY_MS, owns }
+    const ticker = startTicker({ log, clock, logger, ...ticks })
     const backends = { ...opened, log }
     return {
       backends,
