@@ -114,6 +114,8 @@ export interface FoldDefinition<Shard extends FoldShard = FoldShard> {
   readonly targets?: readonly string[]
   /** True when it has no state and emits each record as it is under other keys, with its id in the header `cause`: corrections hold for what it emits, not for it. */
   readonly isRekeying?: true
+  /** True when keys have histories of many thousand records: states are kept at intervals of the log (`bases.ts`), so that a key can be folded again from one of them. Of folds without tables and timers. */
+  readonly hasLongHistories?: true
   /** Item kinds whose versioned tables it reads as of event time. Its shards record what was read (`readersOf`). */
   readonly tables?: readonly string[]
   /** Keys that a record touches, all of them among `record.keys` (by which its history is found); default `record.keys`. */

@@ -16,6 +16,8 @@ export interface StreamsSettings {
   readonly snapshotEveryRecords: number
   /** ...or after this time, when anything changed. */
   readonly snapshotEveryMs: number
+  /** A fold with long histories keeps a base with its snapshot after this many records. */
+  readonly baseEveryRecords: number
 }
 
 /** What `openStreams` needs. */
@@ -51,4 +53,5 @@ export const SETTINGS_DEFAULT: StreamsSettings = {
   sliceMs: 8,
   snapshotEveryRecords: 500_000,
   snapshotEveryMs: 120_000,
+  baseEveryRecords: 500_000,
 }

@@ -10,6 +10,7 @@ import { expectedState, foldKey, retryParked, type KeyState, type RefoldPorts } 
 import { foldTogether } from './refold-many.ts'
 import type { LaneRunner } from './runner.ts'
 import { Slices } from './slices.ts'
+import type { LaneImage } from './snapshot-codec.ts'
 
 /** Name of the state that belongs to no key, among keys that differ. */
 export const SHARED_NAME = '$shared'
@@ -47,13 +48,17 @@ export async function rebuildKeys(
 
 /**
  * Folds keys of a standing lane again, because a table version came late or an event was corrected: in
- * one pass over their records, or, when there are many, over all. `onKey` hears of each that is done.
+ * one pass over their records, from a base of theirs if there is one, or, when there are many, over all.
+ * `onKey` hears of each that is done.
  */
 export async function refoldKeys(
   ports: RefoldPorts,
   { lane }: Pick<LaneRunner, 'lane'>,
   keys: readonly string[],
-  onKey: () => void = () => undefined,
+  {
+    base,
+    onKey = () => undefined,
+  }: { readonly base?: LaneImage | undefined; readonly onKey?: () => void } = {},
 ): Promise<void> {
   const take = (key: string, state: KeyState): void => {
     applyState(lane, key, state)
@@ -65,7 +70,7 @@ export async function refoldKeys(
   }
   const all = lane.shard.keyCount?.() ?? 0
   if (keys.length <= Math.max(TOGETHER_KEYS, all * TOGETHER_SHARE)) {
-    for (const key of await foldTogether(ports, lane, keys, take)) await single(key)
+    for (const key of await foldTogether(ports, lane, keys, take, base)) await single(key)
     return
   }
   const beside: Beside = { lane: createBeside(lane), stale: new Set() }

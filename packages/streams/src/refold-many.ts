@@ -7,20 +7,22 @@ import type { LogRecord } from '@millrace/log'
 import type { Beside, Lane } from './lane.ts'
 import type { KeyState, RefoldPorts } from './refold.ts'
 import { Slices } from './slices.ts'
+import { restoreSome, type LaneImage } from './snapshot-codec.ts'
 
 /** The records of any of some keys that a lane may want, in log order, before corrections. */
 export function recordsOf(
   { log }: RefoldPorts,
   { definition, options, consumed }: Lane,
   keys: Iterable<string>,
+  from = options.from ?? 0,
 ): AsyncIterable<LogRecord> {
-  const { tenant, from = 0 } = options
+  const { tenant } = options
   const { source: stream } = definition
   return log.history({ stream, tenant, keys: [...keys], from, to: consumed, isByOffset: true })
 }
 
 /**
- * Calls `take` with the state of each key as of where the lane stands. Gives the keys that have to be
+ * Calls `take` with the state of each key as of where the lane stands, folded from `base` on. Gives the keys that have to be
  * folded by themselves: those that wait, and those of which a record fails or a row came late.
  */
 export async function foldTogether(
@@ -28,6 +30,7 @@ export async function foldTogether(
   lane: Lane,
   keys: readonly string[],
   take: (key: string, state: KeyState) => void,
+  base?: LaneImage,
 ): Promise<readonly string[]> {
   const wanted = new Set(keys.filter(key => !lane.parked.has(key)))
   const beside: Beside = { lane: lane.createBeside(wanted), stale: new Set() }
@@ -36,8 +39,10 @@ export async function foldTogether(
   lane.copies.add(beside)
   try {
     const copy = beside.lane
+    if (base !== undefined) restoreSome(copy, base, wanted)
+    const records = wanted.size === 0 ? [] : recordsOf(ports, lane, wanted, base?.header.consumed)
     let last: LogRecord | undefined
-    for await (const record of wanted.size === 0 ? [] : recordsOf(ports, lane, wanted)) {
+    for await (const record of records) {
       const amended = lane.amended(record)
       const own = lane.wants(amended) ? lane.keysOf(amended).filter(key => wanted.has(key)) : []
       if (own.length > 0) {
@@ -53,6 +58,7 @@ export async function foldTogether(
     }
     // Without records there are no timers either.
     if (last !== undefined) copy.passTime(lane.watermarkMs, last)
+    else if (base !== undefined) await passTime(ports, lane, copy)
     const alone: string[] = []
     for (const key of keys) {
       const isSound = wanted.has(key) && !failed.has(key) && !copy.parked.has(key)
@@ -64,4 +70,11 @@ export async function foldTogether(
   } finally {
     lane.copies.delete(beside)
   }
+}
+
+/** Time has passed behind a base: the newest record brought it. */
+async function passTime({ log }: RefoldPorts, lane: Lane, copy: Lane): Promise<void> {
+  const { definition, partition, consumed, watermarkMs } = lane
+  const place = { stream: definition.source, partition, from: consumed - 1, recordsMax: 1 }
+  for (const newest of await log.read(place)) copy.passTime(watermarkMs, newest)
 }

@@ -8,6 +8,7 @@
 import { partitionName, type Position } from '@millrace/core'
 import type { EventLog, LogRecord } from '@millrace/log'
 import { Amendments, type Amendment } from './amendments.ts'
+import { Bases } from './bases.ts'
 import { OpenBranches } from './branches/branches.ts'
 import { CorrectionBook } from './corrections/book.ts'
 import { Corrector } from './corrections/corrector.ts'
@@ -99,8 +100,12 @@ class Runtime implements Streams {
     this.#watch = new TableWatch(runners, options.tables ?? {}, (runner, laneRunner) =>
       this.#refoldStale(runner, laneRunner),
     )
+    const { snapshots } = options
+    const everyRecords = settings.baseEveryRecords
+    const bases = new Bases({ snapshots, amendments, logger, everyRecords })
     this.#snapshots = new SnapshotWriter({
-      snapshots: options.snapshots,
+      snapshots,
+      bases,
       clock,
       logger,
       settings,
@@ -115,7 +120,7 @@ class Runtime implements Streams {
     const shared = { ...this.#ports, random, logger, settle, wake, retries: this.#retries }
     const reached = (at: { position: Position; timeoutMs: number }): Promise<void> =>
       this.reached(at)
-    const own = { book: corrections, watch: this.#watch, check: options.checkCorrection }
+    const own = { book: corrections, watch: this.#watch, bases, check: options.checkCorrection }
     this.#corrector = new Corrector({ ...shared, ...own, track }, this.#all)
     const asked = { ...shared, ...own, corrector: this.#corrector, runners: this.#all, reached }
     const requests = new CorrectionRequests(asked)

@@ -191,13 +191,32 @@ export function* restoring(lane: Lane, image: LaneImage): Generator<void, void> 
   for (const entry of header.parked) lane.regroup(entry.group)
 }
 
-function restoreKeys(fold: string, shard: FoldShard, chunk: Uint8Array): void {
+/** Gives an empty lane the states of some keys of an image, and its time. */
+export function restoreSome(lane: Lane, image: LaneImage, wanted: ReadonlySet<string>): void {
+  const { name } = lane.definition
+  for (const chunk of image.keys) {
+    decoding(name, 'the state of a key', () => restoreKeys(name, lane.shard, chunk, wanted))
+  }
+  const { shared } = image
+  if (shared !== undefined) {
+    decoding(name, 'the shared state', () => lane.shard.decodeShared?.(shared))
+  }
+  lane.watermarkMs = image.header.watermarkMs ?? Number.NEGATIVE_INFINITY
+}
+
+function restoreKeys(
+  fold: string,
+  shard: FoldShard,
+  chunk: Uint8Array,
+  wanted?: ReadonlySet<string>,
+): void {
   const view = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength)
   for (let at = 0; at < view.length;) {
     const keyEnd = at + 8 + view.readUInt32LE(at)
     const stateEnd = keyEnd + view.readUInt32LE(at + 4)
     if (stateEnd > view.length) throw unreadable(fold, 'a state ends behind its chunk')
-    shard.decodeKey(view.toString('utf8', at + 8, keyEnd), chunk.subarray(keyEnd, stateEnd))
+    const key = view.toString('utf8', at + 8, keyEnd)
+    if (wanted?.has(key) !== false) shard.decodeKey(key, chunk.subarray(keyEnd, stateEnd))
     at = stateEnd
   }
 }

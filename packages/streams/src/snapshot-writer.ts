@@ -5,6 +5,7 @@
 import type { Clock, Logger } from '@millrace/core'
 import type { SnapshotMeta, SnapshotStore } from '@millrace/store'
 import type { Amendments } from './amendments.ts'
+import type { Bases } from './bases.ts'
 import { streamsErrors } from './errors.ts'
 import type { StreamsSettings } from './options.ts'
 import { decisionsDigest } from './rebuilds/builder.ts'
@@ -28,6 +29,7 @@ export interface SnapshotPorts {
   readonly settings: StreamsSettings
   readonly watch: TableWatch
   readonly amendments: Amendments
+  readonly bases: Bases
   /** Work in the background; the runtime waits for it when it closes. */
   track(work: Promise<unknown>): void
   wake(): void
@@ -126,6 +128,7 @@ export class SnapshotWriter {
       if (runner.error() !== undefined) return
       await this.#saveCut(runner, runner.snapshotName, false)
       runner.foldedAtSnapshot = folded
+      await this.#ports.bases.keep(runner)
     } catch (error) {
       logger.warn('a snapshot could not be written', {
         fold: runner.name,

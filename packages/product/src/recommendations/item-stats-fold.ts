@@ -32,6 +32,7 @@ export function itemStatsFold(app: App): FoldDefinition<ItemStatsShard> {
     source: ITEM_SIGNALS,
     types: [ITEM_SIGNAL],
     onFailure: 'park',
+    hasLongHistories: true,
     createShard: context => new ItemStatsShard({ space, ...context }),
   }
 }

@@ -68,21 +68,22 @@ export class ChangedRecords {
     const slices = createSlices()
     for (const { entry, before, after } of this.#changes.get(stream) ?? []) {
       const origin = originals.of(entry)
-      if (origin !== undefined) put(origin, changeOf(origin, origin, before, after))
+      if (origin !== undefined) put(origin, { ...sidesOf(origin, before, after), ...whenceOf(entry, origin) }) // prettier-ignore
       await slices.pause()
     }
     for (const emitter of rekeying) {
       for (const { entry, before, after } of this.#changes.get(emitter.definition.source) ?? []) {
         const origin = originals.of(entry)
         if (origin === undefined) continue
+        const whence = whenceOf(entry, origin)
         for (const record of rekey(emitter, origin)) {
-          put(record, changeOf(record, origin, before, after))
+          put(record, { ...sidesOf(record, before, after), ...whence })
         }
         for (const standIn of standInsOf(emitter, origin, before)) {
-          put(standIn, { before: standIn, after: undefined, origin })
+          put(standIn, { before: standIn, after: undefined, ...whence })
         }
         for (const standIn of standInsOf(emitter, origin, after)) {
-          put(standIn, { before: undefined, after: standIn, origin })
+          put(standIn, { before: undefined, after: standIn, ...whence })
         }
         await slices.pause()
       }
@@ -91,11 +92,18 @@ export class ChangedRecords {
   }
 }
 
-function changeOf(
+function sidesOf(
   record: LogRecord,
-  origin: LogRecord,
   before: Correction | undefined,
   after: Correction | undefined,
-): RecordChange {
-  return { before: asCorrected(record, before), after: asCorrected(record, after), origin }
+): Pick<RecordChange, 'before' | 'after'> {
+  return { before: asCorrected(record, before), after: asCorrected(record, after) }
+}
+
+/** Nothing is emitted before its cause has arrived. */
+function whenceOf(
+  { emitted }: CorrectionChange['entry'],
+  origin: LogRecord,
+): Pick<RecordChange, 'origin' | 'arrivedMs'> {
+  return { origin, arrivedMs: emitted === undefined ? origin.ingestTimeMs : emitted.arrivedMs }
 }

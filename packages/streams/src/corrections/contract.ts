@@ -68,6 +68,8 @@ export interface EmittedFacts {
   readonly eventTimeMs: number
   readonly headers: Readonly<Record<string, string>>
   readonly data: unknown
+  /** When the log took what caused it, milliseconds since the epoch; absent when that is not known. */
+  readonly arrivedMs?: number
 }
 
 /** An event that is corrected: its id, and where it is in the log. What a fold emitted has no place. */

@@ -18,19 +18,21 @@ import {
 } from '@millrace/core'
 import type { EventLog, NewEvent } from '@millrace/log'
 import { eventIdOf } from '../amendments.ts'
+import type { Bases } from '../bases.ts'
 import { errorText, type Beside, type Lane } from '../lane.ts'
 import { refoldKeys } from '../rebuild.ts'
 import { retryParked, type RefoldPorts } from '../refold.ts'
 import type { Retries } from '../retries.ts'
 import type { FoldRunner, LaneRunner } from '../runner.ts'
 import { Slices } from '../slices.ts'
+import type { LaneImage } from '../snapshot-codec.ts'
 import type { TableWatch } from '../table-watch.ts'
 import { Appender } from './appender.ts'
 import type { CorrectionBook, CorrectionChange } from './book.ts'
 import { ChangedRecords } from './changed-records.ts'
 import { CORRECTIONS_STREAM, type EmissionMark } from './contract.ts'
 import { emissionChangesOf } from './emissions.ts'
-import { bringOn, invertOne, isBehind, keysOf } from './lane-changes.ts'
+import { bringOn, firstOffset, invertOne, isBehind, keysOf } from './lane-changes.ts'
 import { batchesOf, correctionEvents } from './records.ts'
 import { NOWHERE, Originals, standInEventsOf, type RecordChange } from './originals.ts'
 
@@ -42,6 +44,7 @@ export interface CorrectorPorts extends RefoldPorts {
   readonly logger: Logger
   readonly book: CorrectionBook
   readonly watch: TableWatch
+  readonly bases: Bases
   readonly retries: Retries
   /** Commits what a standing lane did, and waits until it is durable. */
   readonly settle: (runner: FoldRunner, laneRunner: LaneRunner) => Promise<void>
@@ -309,13 +312,30 @@ export class Corrector {
     if (touched.size === 0) return
     await this.#invert(lane, found, again)
     job.done = touched.size - again.size
-    await refoldKeys(this.#ports, laneRunner, [...again], () => (job.done += 1))
+    const base = await this.#baseOf(job, to)
+    await refoldKeys(this.#ports, laneRunner, [...again], { base, onKey: () => (job.done += 1) })
     again.clear()
     for (const key of touched) await this.#retry(runner, laneRunner, key)
     watch.noteRetried(runner, [...touched])
     job.done = touched.size
     // What was folded is as far as before, and a snapshot of it would do the same again.
     runner.foldedAtSnapshot = -1
+  }
+
+  /** Where the keys of a lane that reflects the first `to` records of corrections can begin. */
+  async #baseOf(
+    { runner, laneRunner: { lane }, again }: CorrectionJob,
+    to: number,
+  ): Promise<LaneImage | undefined> {
+    // prettier-ignore
+    if (again.size === 0) return undefined
+    const { log, bases } = this.#ports
+    return await bases.find(runner, lane, again, async corrected => {
+      // It is of another past of the log.
+      if (corrected > to) return 0
+      const found = await this.changesOf(lane, await this.#changedBetween(corrected, to))
+      return await firstOffset(log, lane, found)
+    })
   }
 
   /** Takes records out and puts them in where the shard can; the keys of others are to be folded again. */

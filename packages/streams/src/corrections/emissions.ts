@@ -43,7 +43,7 @@ export async function emissionChangesOf(
     const slices = new Slices(ports.clock, ports.sliceMs)
     const [before, after] = [new KeyEmissions(lane, keys, from), new KeyEmissions(lane, keys, to)]
     for await (const record of recordsOf(ports, lane, keys)) {
-      found.add(before.fold(record), after.fold(record))
+      found.add(before.fold(record), after.fold(record), record.ingestTimeMs)
       await slices.pause()
     }
   } else {
@@ -63,58 +63,65 @@ export class EmissionComparison implements EmissionChanges {
     this.#book = book
   }
 
-  /** Compares what was emitted because of some records with what is emitted because of them now. */
-  add(before: readonly NewEvent[], after: readonly NewEvent[]): void {
+  /** Compares what was emitted because of some records with what is emitted because of them now; `arrivedMs` is when the log took the first of them. */
+  add(before: readonly NewEvent[], after: readonly NewEvent[], arrivedMs?: number): void {
     if (before.length === 0 && after.length === 0) return
+    const known: Known = { entry: id => this.#book.entry(id), arrivedMs }
     const places = new Map(before.map(event => [event.id, event]))
     for (const event of after) {
-      const known = places.get(event.id)
+      const was = places.get(event.id)
       places.delete(event.id)
-      if (known === undefined || isMoved(known, event)) {
-        if (known !== undefined) this.corrected.push(retraction(this.#book, known))
-        place(this.#book, known, event, this)
-      } else if (!isSameData(known.data, event.data)) {
-        this.corrected.push(replacement(this.#book, known, event))
+      if (was === undefined || isMoved(was, event)) {
+        if (was !== undefined) this.corrected.push(retraction(known, was))
+        place(known, was, event, this)
+      } else if (!isSameData(was.data, event.data)) {
+        this.corrected.push(replacement(known, was, event))
       }
     }
-    for (const event of places.values()) this.corrected.push(retraction(this.#book, event))
+    for (const event of places.values()) this.corrected.push(retraction(known, event))
   }
 }
 
 /** What is known of corrected events. */
 type Entries = Pick<CorrectionBook, 'entry'>
 
+/** The same, and when the log took what emissions were caused by. */
+interface Known extends Entries {
+  readonly arrivedMs: number | undefined
+}
+
 /** Puts an emission on the log that is not there, or brings back the one that is there and retracted. */
 function place(
-  book: Entries,
+  known: Known,
   before: NewEvent | undefined,
   event: NewEvent,
   { appended, corrected }: { appended: NewEvent[]; corrected: Corrected[] },
 ): void {
-  const id = recordIdOf(book, before, event)
-  if (book.entry(id) === undefined) appended.push({ ...event, id, isUnique: false })
-  else corrected.push(replacement(book, before ?? event, event))
+  const id = recordIdOf(known, before, event)
+  if (known.entry(id) === undefined) appended.push({ ...event, id, isUnique: false })
+  else corrected.push(replacement(known, before ?? event, event))
 }
 
-function retraction(book: Entries, event: NewEvent): Corrected {
-  const id = recordIdOf(book, event, event)
-  return { action: 'retract', event: named(book, id, event) }
+function retraction(known: Known, event: NewEvent): Corrected {
+  const id = recordIdOf(known, event, event)
+  return { action: 'retract', event: named(known, id, event) }
 }
 
-function replacement(book: Entries, before: NewEvent, event: NewEvent): Corrected {
-  const id = recordIdOf(book, before, event)
-  const first = book.entry(id)?.emitted
+function replacement(known: Known, before: NewEvent, event: NewEvent): Corrected {
+  const id = recordIdOf(known, before, event)
+  const first = known.entry(id)?.emitted
   if (first !== undefined && isSameData(first.data, event.data)) {
-    return { action: 'restore', event: named(book, id, before) }
+    return { action: 'restore', event: named(known, id, before) }
   }
-  return { action: 'correct', event: { ...named(book, id, before), data: event.data } }
+  return { action: 'correct', event: { ...named(known, id, before), data: event.data } }
 }
 
 /** The record of an emission; what is known of it is said where it is corrected for the first time. */
-function named(book: Entries, id: string, event: NewEvent): CorrectedEvent {
+function named({ entry, arrivedMs }: Known, id: string, event: NewEvent): CorrectedEvent {
   const { stream, type } = event
-  const isKnown = book.entry(id) !== undefined
-  return isKnown ? { id, stream, type } : { id, stream, type, emitted: factsOf(event) }
+  if (entry(id) !== undefined) return { id, stream, type }
+  const facts = factsOf(event)
+  return { id, stream, type, emitted: arrivedMs === undefined ? facts : { ...facts, arrivedMs } }
 }
 
 /**

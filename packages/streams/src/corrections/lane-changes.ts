@@ -1,4 +1,5 @@
 /** What a correction does to one lane: which keys it touches, and how its shard takes it. */
+import type { EventLog } from '@millrace/log'
 import type { Beside, Lane } from '../lane.ts'
 import type { RecordChange } from './originals.ts'
 
@@ -24,6 +25,18 @@ export function keysOf(lane: Lane, changes: readonly RecordChange[]): ReadonlySe
     }
   }
   return keys
+}
+
+/** Before which offset none of the records is; where the lane stands when there are none, 0 when that is not known. */
+export async function firstOffset(
+  log: Pick<EventLog, 'seek'>,
+  { definition, partition, consumed }: Lane,
+  changes: readonly RecordChange[],
+): Promise<number> {
+  if (changes.length === 0) return consumed
+  let timeMs = Infinity
+  for (const { arrivedMs = -Infinity } of changes) timeMs = Math.min(timeMs, arrivedMs)
+  return Number.isFinite(timeMs) ? await log.seek({ stream: definition.source, partition, timeMs }) : 0 // prettier-ignore
 }
 
 /** True when the shard did it; otherwise its keys are to be folded again. */

@@ -19,6 +19,8 @@ export interface RecordChange {
   readonly after: LogRecord | undefined
   /** The record of the event that it is, or was re-keyed from. */
   readonly origin: LogRecord
+  /** The record is not older than this, milliseconds since the epoch; absent when that is not known. */
+  readonly arrivedMs?: number | undefined
 }
 
 /** Records that lie this near to each other are read at once. */
@@ -111,9 +113,10 @@ export const NOWHERE = -1
 
 function emittedRecord({ id, stream, type, emitted }: CorrectionEntry): LogRecord | undefined {
   if (emitted === undefined) return undefined
-  const { data } = emitted
+  const { arrivedMs: _, ...facts } = emitted
+  const { data } = facts
   return {
-    ...emitted,
+    ...facts,
     stream,
     offset: NOWHERE,
     type,

@@ -1,6 +1,6 @@
 /** Random events in the world of the oracle's views, for property tests. */
 import fc from 'fast-check'
-import { deriveId } from '@millrace/core'
+import { deriveId, systemClock } from '@millrace/core'
 import { TICK_TYPE, type NewEvent } from '@millrace/log'
 import { createMemorySnapshotStore } from '@millrace/store/memory'
 import { compiled } from './oracle.ts'
@@ -80,10 +80,14 @@ export class OracleWorld extends TestWorld {
   count = 0
 
   constructor() {
-    super(compiled.folds)
+    // Those that may have bases, have them.
+    super(compiled.folds.map(fold => ({ ...fold, hasLongHistories: true as const })))
     this.tables = compiled.tables
     this.extraStreams = compiled.streams
-    this.settings = { batchRecords: 5, snapshotEveryRecords: 7 }
+    // Each record arrives at a time of its own.
+    let arrivalMs = 1_000_000_000
+    this.clock = { ...systemClock, nowMs: () => ++arrivalMs }
+    this.settings = { batchRecords: 5, snapshotEveryRecords: 7, baseEveryRecords: 10 }
   }
 
   async run(step: OracleCommand): Promise<void> {

@@ -71,7 +71,7 @@ export class PlainShard implements FoldShard, ReadableShard {
     const state = this.#stateOf(key)
     const result = view.invert(state, eventOf(this.#plan, record))
     this.#put(key, result === undefined ? state : result)
-    if (this.encodeKey(key) === undefined) this.#states.delete(key)
+    if (!this.has(key)) this.#states.delete(key)
     return true
   }
 

@@ -1,0 +1,158 @@
+/**
+ * Bases: cuts of folds whose keys have long histories, kept at intervals of the log, from which keys
+ * are folded again when something late in their history was corrected.
+ *
+ * Promise: a base is used where it is certain that nothing before it is otherwise by now: what was
+ * corrected since it was taken arrived behind it, decisions on dead letters are the same, no key of it
+ * waits. Whatever cannot be read or fits nothing is left: keys are folded from their first record then.
+ *
+ * The n-th base is kept in the slot of n's trailing zeros, where the one before it is replaced: of the
+ * newest records there are many bases, of older ones fewer, and for any offset there is one that is at
+ * most some three times as far from the end. Cost: the copy of a snapshot at every interval.
+ */
+import type { Logger } from '@millrace/core'
+import type { SnapshotStore } from '@millrace/store'
+import type { Amendments } from './amendments.ts'
+import type { FoldDefinition, FoldShard } from './fold.ts'
+import type { Lane } from './lane.ts'
+import { decisionsDigest } from './rebuilds/builder.ts'
+import type { FoldRunner } from './runner.ts'
+import { readLanes, type LaneHeader, type LaneImage } from './snapshot-codec.ts'
+
+const SLOTS = 8
+
+/** What bases stand on. */
+export interface BasePorts {
+  readonly snapshots: SnapshotStore
+  readonly amendments: Amendments
+  readonly logger: Logger
+  /** Records of a fold between two bases. */
+  readonly everyRecords: number
+}
+
+/** A snapshot without its states. */
+interface Outline {
+  readonly version: string
+  readonly info: unknown
+  readonly lanes: readonly LaneHeader[]
+}
+
+/** See the head of the file. */
+export class Bases {
+  readonly #ports: BasePorts
+  readonly #outlines = new Map<string, Outline | undefined>()
+  /** How many intervals of a fold have passed. */
+  readonly #passed = new Map<FoldRunner, number>()
+
+  constructor(ports: BasePorts) {
+    this.#ports = ports
+  }
+
+  /** Keeps a copy of the snapshot of a fold that was just written, when that is due. */
+  async keep(runner: FoldRunner): Promise<void> {
+    const slot = this.#dueSlot(runner)
+    if (slot === undefined) return
+    const { snapshots } = this.#ports
+    const snapshot = await snapshots.load(runner.snapshotName)
+    if (snapshot === undefined) return
+    const name = nameOf(runner, slot)
+    await snapshots.save(name, snapshot.meta, snapshot.chunks)
+    this.#outlines.delete(name)
+  }
+
+  #dueSlot(runner: FoldRunner): number | undefined {
+    if (!runner.lanes.every(({ lane }) => hasBases(runner.definition, lane.shard))) return undefined
+    const passed = Math.floor(runner.consumed() / this.#ports.everyRecords)
+    const before = this.#passed.get(runner) ?? passed - 1
+    this.#passed.set(runner, passed)
+    let slot: number | undefined
+    for (let each = Math.max(before, 0) + 1; each <= passed; each++) {
+      slot = Math.max(slot ?? 0, Math.min(31 - Math.clz32(each & -each), SLOTS - 1))
+    }
+    return slot
+  }
+
+  /**
+   * The newest base of a lane from which `keys` can be folded. `limitOf` gives the first offset at
+   * which something is otherwise than by the first `corrected` records of corrections.
+   */
+  async find(
+    runner: FoldRunner,
+    lane: Lane,
+    keys: ReadonlySet<string>,
+    limitOf: (corrected: number) => Promise<number>,
+  ): Promise<LaneImage | undefined> {
+    if (!hasBases(lane.definition, lane.shard)) return undefined
+    try {
+      for (const { name, header } of await this.#candidates(runner, lane)) {
+        const { consumed, corrected = 0, parked } = header
+        if (parked.some(({ key }) => keys.has(key))) continue
+        if (consumed > (await limitOf(corrected))) continue
+        const image = await this.#load(name, header)
+        if (image !== undefined) return image
+      }
+    } catch (error) {
+      const facts = { fold: runner.name, reason: lane.stopText(error) }
+      this.#ports.logger.warn('a base cannot be read', facts)
+    }
+    return undefined
+  }
+
+  /** Those of what the fold is now, newest first. */
+  async #candidates(
+    runner: FoldRunner,
+    { consumed, partition }: Lane,
+  ): Promise<readonly { readonly name: string; readonly header: LaneHeader }[]> {
+    const decisions = decisionsDigest(this.#ports.amendments, [runner.name])
+    const found: { name: string; header: LaneHeader }[] = []
+    for (let slot = 0; slot < SLOTS; slot++) {
+      const name = nameOf(runner, slot)
+      const outline = await this.#outlineOf(runner, name)
+      if (outline?.version !== runner.identity) continue
+      if ((outline.info as { decisions?: unknown }).decisions !== decisions) continue
+      const header = outline.lanes.find(one => one.partition === partition)
+      if (header !== undefined && header.consumed > 0 && header.consumed <= consumed)
+        found.push({ name, header })
+    }
+    return found.sort((a, b) => b.header.consumed - a.header.consumed)
+  }
+
+  async #outlineOf(runner: FoldRunner, name: string): Promise<Outline | undefined> {
+    if (this.#outlines.has(name)) return this.#outlines.get(name)
+    const snapshot = await this.#ports.snapshots.load(name)
+    const lanes: LaneHeader[] = []
+    for await (const { header } of readLanes(runner.name, snapshot?.chunks ?? nothing())) {
+      lanes.push(header)
+    }
+    const outline = snapshot === undefined ? undefined : { ...snapshot.meta, lanes }
+    this.#outlines.set(name, outline)
+    return outline
+  }
+
+  /** The base that a header is of; undefined when another one took its place. */
+  async #load(
+    name: string,
+    { partition, consumed, corrected }: LaneHeader,
+  ): Promise<LaneImage | undefined> {
+    // prettier-ignore
+    const snapshot = await this.#ports.snapshots.load(name)
+    for await (const image of readLanes(name, snapshot?.chunks ?? nothing())) {
+      const { header } = image
+      if (header.partition !== partition) continue
+      return header.consumed === consumed && header.corrected === corrected ? image : undefined
+    }
+    return undefined
+  }
+}
+
+function nameOf({ name }: FoldRunner, slot: number): string {
+  return `${name}.base-${slot}`
+}
+
+/** True for a fold of which bases are kept: its state is nothing but that of its keys, and its keys' alone. */
+function hasBases({ hasLongHistories, tables }: FoldDefinition, shard: FoldShard): boolean {
+  const isSteady = shard.advance === undefined || shard.isSteadyInTime === true
+  return hasLongHistories === true && tables === undefined && isSteady
+}
+
+async function* nothing(): AsyncGenerator<Uint8Array> {}
