@@ -46,7 +46,13 @@ export interface TestSelection {
 }
 
 /** What takes longest; the rest is short, and fills what is left of the cores in the end. */
-const LONG_FIRST = [/\.crash\.test\.ts$/, /\.sim\.test\.ts$/, /\.prop\.test\.ts$/, /^examples\//]
+const LONG_FIRST = [
+  /\/(server|runtime|planted)\.(crash|int|sim)\.test\.ts$/,
+  /\.crash\.test\.ts$/,
+  /\.sim\.test\.ts$/,
+  /\.prop\.test\.ts$/,
+  /^examples\//,
+]
 
 /** Paths of the test files of a selection, relative to the root, those that take long first. */
 export function findTests(root: string, selection: TestSelection): string[] {
