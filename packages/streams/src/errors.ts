@@ -195,6 +195,12 @@ export const streamsErrors = defineErrors({
     message: 'The branch is too large: {cost}; the limit is {limit}.',
     remedy: 'Change less in it, ask for less of it, or raise its limits.',
   },
+  BRANCH_STALE: {
+    status: 409,
+    retryable: false,
+    message: 'What branch {branch} changes was changed since it was opened: {names}.',
+    remedy: 'Open another branch, and look again at what it changes.',
+  },
   BRANCHES_FULL: {
     status: 503,
     retryable: true,

@@ -102,6 +102,21 @@ describe('what-if', () => {
     )
   })
 
+  it('plans what it would change', async () => {
+    const { exit, text } = await run('--file', 'bots.csv', '--plan', '--title', 'the bots')
+    assert.equal(exit, 0, text)
+    assert.match(text, /^\S+-corrections is planned: 2 effects \(1 refused\), 0 in effect\.\n/)
+    const planned = await run('--items', 'items.jsonl', '--plan', '--json')
+    const { changesets } = JSON.parse(planned.text) as { changesets: { kind: string; title: string }[] } // prettier-ignore
+    assert.deepEqual(
+      changesets.map(({ kind }) => kind),
+      ['catalogue'],
+    )
+    const events = await run('--events', 'more.jsonl', '--plan')
+    assert.notEqual(events.exit, 0)
+    assert.match(events.text, /events are sent, not applied/)
+  })
+
   it('refuses what it cannot mean', async () => {
     for (const [words, what] of [
       [[], /Give --file, --events, --items or --branch/],

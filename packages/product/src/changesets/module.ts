@@ -1,6 +1,7 @@
 /** The changesets module: the one way to change many things, planned, approved, applied, undone. */
 import { defineModule, type ProductModule } from '../module.ts'
 import { ChangesetBook } from './book.ts'
+import { branchPlanRoute } from './branch-routes.ts'
 import { createCatalogueKind } from './catalogue-kind.ts'
 import type { ChangeKind } from './change-kind.ts'
 import { createCorrectionsKind } from './corrections-kind.ts'
@@ -26,7 +27,10 @@ export function createChangesets(): ProductModule<Changesets> {
       api.register(createCorrectionsKind(context))
       return {
         api,
-        routes: changesetRoutes(api),
+        routes: [
+          ...changesetRoutes(api),
+          branchPlanRoute(context.app, api, context.streams.branches),
+        ],
         metrics: [
           {
             name: 'millrace_changesets_count',

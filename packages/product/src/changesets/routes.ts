@@ -60,7 +60,8 @@ const changesetProperties: Readonly<Record<string, JsonSchema>> = {
   },
 }
 const required = Object.keys(changesetProperties).filter(name => name !== 'run')
-const changeset: JsonSchema = { type: 'object', properties: changesetProperties, required }
+/** A changeset. */
+export const changesetSchema: JsonSchema = { type: 'object', properties: changesetProperties, required } // prettier-ignore
 
 const entryProperties: Readonly<Record<string, JsonSchema>> = {
   target: { type: 'string', description: 'what is changed, such as `clip/c1`' },
@@ -124,7 +125,7 @@ const runBody: JsonSchema = {
 }
 const nothing: JsonSchema = { type: 'object', additionalProperties: false }
 
-const common = { scope: 'admin' as const, response: changeset, folds: [] }
+const common = { scope: 'admin' as const, response: changesetSchema, folds: [] }
 const runErrors = [
   'CHANGESET_UNKNOWN',
   'CHANGE_KIND_UNKNOWN',
@@ -248,7 +249,7 @@ function readRoutes(changesets: Changesets): RouteDefinition[] {
       },
       response: {
         type: 'object',
-        properties: { changesets: { type: 'array', items: changeset } },
+        properties: { changesets: { type: 'array', items: changesetSchema } },
         required: ['changesets'],
       },
       handle({ query }) {

@@ -1,5 +1,7 @@
 /** One branch: see `contract.ts`. */
-import type { CorrectionResult, RequestedCorrection } from '../corrections/control.ts'
+import { partitionName, partitionOf } from '@millrace/core'
+import type { EventLog } from '@millrace/log'
+import type { CorrectionResult } from '../corrections/control.ts'
 import { streamsErrors } from '../errors.ts'
 import type { FoldShard } from '../fold.ts'
 import type { Places } from '../past/places.ts'
@@ -11,6 +13,7 @@ import type { ReadableShard } from '../views/reader.ts'
 import type { ChangedWorld } from './changed.ts'
 import type {
   Branch,
+  BranchChanges,
   BranchEstimate,
   BranchFold,
   BranchLimits,
@@ -38,6 +41,7 @@ export interface BranchParts {
   readonly corrected: RequestedCorrections
   /** The world with the changes, once the corrected events were found. */
   readonly worldOf: (found: FoundCorrections) => ChangedWorld
+  readonly changes: BranchChanges
   readonly estimate: BranchEstimate
   readonly isSampled: boolean
   readonly limits: BranchLimits
@@ -55,6 +59,7 @@ const SAMPLES_MAX = 20
 export class OpenBranch implements Branch {
   readonly id: string
   readonly position: Branch['position']
+  readonly changes: BranchChanges
   readonly estimate: BranchEstimate
   readonly isSampled: boolean
   /** Set by whoever throws it away. */
@@ -69,6 +74,7 @@ export class OpenBranch implements Branch {
     this.#parts = parts
     this.id = parts.id
     this.position = parts.ground.instant.position
+    this.changes = parts.changes
     this.estimate = parts.estimate
     this.isSampled = parts.isSampled
   }
@@ -155,8 +161,24 @@ export class OpenBranch implements Branch {
     return (await this.#found()).results
   }
 
-  corrections(): { readonly corrections: readonly RequestedCorrection[] } {
-    return { corrections: this.#parts.corrected.requested }
+  async moved(): Promise<readonly string[]> {
+    this.#assertOpen()
+    this.#parts.onUse()
+    const { ports, corrected, instant } = this.#parts.ground
+    const { book, log } = ports
+    await book.follow()
+    const { corrections = [], events = [] } = this.changes
+    const names = corrections.flatMap(({ id }) => {
+      const history = book.entry(id)?.history ?? []
+      return history.some(({ at }) => at >= corrected) ? [id] : []
+    })
+    for (const { stream, key } of events) {
+      const place = partitionName(stream, partitionOf(key, partitionsOf(log, stream)))
+      const end = instant.position.get(place) ?? 0
+      const name = `${stream}/${key}`
+      if ((await log.version({ stream, key })) > end && !names.includes(name)) names.push(name)
+    }
+    return names
   }
 
   close(): void {
@@ -237,6 +259,10 @@ export class OpenBranch implements Branch {
       samples,
     }
   }
+}
+
+function partitionsOf(log: Pick<EventLog, 'stats'>, stream: string): number {
+  return log.stats().streams.find(each => each.stream === stream)?.partitions.length ?? 1
 }
 
 /** What a read of a key gives; of a fold that has no reads what it keeps, where that is JSON. */

@@ -191,7 +191,8 @@ describe('a branch', () => {
     assert.deepEqual(compared[2]?.samples, told.slice(2, 3))
     assert.deepEqual(new Map(world.log.ends()), before)
     assert.equal(world.live('plays', 'ana'), 2)
-    assert.deepEqual(branch.corrections(), { corrections: [retract(first)] })
+    assert.deepEqual(branch.changes, { corrections: [retract(first)] })
+    assert.deepEqual(await branch.moved(), [])
     await world.streams.close()
   })
 

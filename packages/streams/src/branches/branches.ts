@@ -112,6 +112,7 @@ export class OpenBranches implements Branches {
       ground,
       overlay,
       without: trunk,
+      changes,
       corrected,
       worldOf,
       estimate,

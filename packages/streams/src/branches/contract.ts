@@ -7,11 +7,7 @@
  * or the live state, and nothing that happens later reaches it (docs/adr/0019-branches.md).
  */
 import type { Position } from '@millrace/core'
-import type {
-  CorrectionResult,
-  CorrectionSet,
-  RequestedCorrection,
-} from '../corrections/control.ts'
+import type { CorrectionResult, RequestedCorrection } from '../corrections/control.ts'
 import type { FoldDefinition, FoldShard } from '../fold.ts'
 import type { Moment } from '../past/moment.ts'
 import type { FoldHandle } from '../streams.ts'
@@ -149,6 +145,8 @@ export interface Branch {
   readonly id: string
   /** Where it leaves the live world, in terms of the streams from outside. */
   readonly position: Position
+  /** What is otherwise, as it was asked for. */
+  readonly changes: BranchChanges
   readonly estimate: BranchEstimate
   /** True when there are so many corrections (more than 128) that only some were looked at for the estimate. */
   readonly isSampled: boolean
@@ -178,8 +176,8 @@ export interface Branch {
   view<Out = unknown>(name: string): BranchViewReader<Out>
   /** The world with the changes beside that without them, both at the position: what came later is no difference. */
   compare(request?: CompareRequest): Promise<readonly FoldDifferences[]>
-  /** Its corrections, to be applied to the live world; other changes cannot be. */
-  corrections(): Pick<CorrectionSet, 'corrections'>
+  /** What it changes and somebody else has changed since: events by their ids, what it adds records to as `stream/key`. */
+  moved(): Promise<readonly string[]>
   close(): void
 }
 

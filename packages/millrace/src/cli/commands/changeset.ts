@@ -207,7 +207,7 @@ function act(context: CommandContext, id: string, verb?: string, body?: unknown)
 function show(context: CommandContext, request: ApiRequest): Promise<void> {
   return withConnection(context, async connection => {
     const { body } = await connection.request(request)
-    context.output.result(body, describe(body as ChangesetView))
+    context.output.result(body, describeChangeset(body as ChangesetView))
   })
 }
 
@@ -227,7 +227,7 @@ function begin(
     const begun = await connection.request({ method: 'POST', path: `${path}/${verb}`, body })
     const view = await follow(context, connection, begun.body as ChangesetView)
     if ((view.run?.refused ?? 0) > 0) context.exitWith(EXIT_PARTIAL)
-    context.output.result(view, describe(view))
+    context.output.result(view, describeChangeset(view))
   })
 }
 
@@ -260,7 +260,10 @@ function dryRun(
     const path = placeOf(id)
     const { body } = await connection.request({ method: 'GET', path: `${path}/dry-run`, query })
     const dry = body as DryRun
-    const lines = [describe(dry), describeDifferences(dry, context.output.terminal.columns)]
+    const lines = [
+      describeChangeset(dry),
+      describeDifferences(dry, context.output.terminal.columns),
+    ]
     if (file !== undefined) {
       await pipeline(Readable.from(entryLines(connection, path)), createWriteStream(resolve(context.cwd, file))) // prettier-ignore
       lines.push(`All of them: ${file}`)
@@ -308,7 +311,8 @@ function stateOf({ state, run }: ChangesetView): string {
   return run?.isPaused === true && !run.hasEnded ? `${state}, paused` : state
 }
 
-function describe(view: ChangesetView): string {
+/** How a changeset stands, and what comes next. */
+export function describeChangeset(view: ChangesetView): string {
   const { id, effects, refused, unchanged, approvals, approvalsNeeded, run, hash, applied } = view
   const rest = [
     ...(refused === 0 ? [] : [`${count(refused)} refused`]),

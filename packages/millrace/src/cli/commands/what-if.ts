@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
+import type { ChangesetView } from '@millrace/product'
 import { Option, type Command } from 'commander'
 import { readChangesetRows } from '../changeset-rows.ts'
 import { connect, type Connection } from '../connect.ts'
@@ -8,6 +9,7 @@ import type { CommandContext } from '../context.ts'
 import { cliErrors } from '../errors.ts'
 import { bytes, count, table } from '../output.ts'
 import type { Run } from '../run-command.ts'
+import { describeChangeset } from './changeset.ts'
 import { readCount } from './log.ts'
 import { linesOf, writeLines } from './replay.ts'
 
@@ -19,6 +21,8 @@ interface WhatIfOptions {
   readonly surface?: string
   readonly person?: string
   readonly explain?: boolean
+  readonly plan?: boolean
+  readonly title?: string
   readonly at?: string
   readonly branch?: string
   readonly view?: string
@@ -66,6 +70,7 @@ Examples:
   millrace what-if --items edited.jsonl --surface home           # with other items
   millrace what-if --file bots.csv --at 2026-01-05T10:00:00Z --keep
   millrace what-if --branch <id> --view plays             # one that was kept
+  millrace what-if --branch <id> --plan                   # plans it as a changeset
 `
 
 /** `what-if`: what the views would say if other things had happened. */
@@ -103,6 +108,8 @@ export function addWhatIf(program: Command, run: Run): void {
     .option('--explain', 'with the reasons of each item of the surface')
     .option('-n, --n <count>', 'samples of each view; items of the surface')
     .option('--to-file <file>', 'write every difference to a file of JSON Lines')
+    .option('--plan', 'plan its corrections and its items as changesets, in place of comparing')
+    .option('--title <text>', 'with --plan: what people call them')
     .option('--keep', 'leave it open in the server, until nobody asks it anything any more')
     .addHelpText('after', HELP)
     .action(run<[WhatIfOptions]>(whatIf))
@@ -119,7 +126,8 @@ async function whatIf(context: CommandContext, options: WhatIfOptions): Promise<
     if (keep && !connection.isRemote) throw usage('--keep needs a server that runs.')
     const branch = await branchOf(connection, options.branch, body)
     try {
-      if (surface !== undefined) await recommend(context, connection, branch, options, n)
+      if (options.plan === true) await plan(context, connection, branch, options)
+      else if (surface !== undefined) await recommend(context, connection, branch, options, n)
       else if (key === undefined) await compare(context, connection, branch, options, n ?? SAMPLES)
       else await read(context, connection, branch, view as string, key)
     } finally {
@@ -216,6 +224,20 @@ async function recommend(
   const lines = [describeAnswer(answer, output.terminal.columns)]
   if (keep) lines.push(`It stays open: millrace what-if --branch ${branch.id}`)
   output.result({ branch: branch.id, ...answer }, lines.join('\n'))
+}
+
+async function plan(
+  { output }: CommandContext,
+  connection: Connection,
+  branch: BranchJson,
+  { title }: WhatIfOptions,
+): Promise<void> {
+  const path = `${placeOf(branch)}/changesets`
+  const body = title === undefined ? {} : { title }
+  const answer = await connection.request({ method: 'POST', path, body })
+  const { changesets } = answer.body as { readonly changesets: readonly ChangesetView[] }
+  const text = changesets.map(describeChangeset).join('\n')
+  output.result({ branch: branch.id, changesets }, text)
 }
 
 function describeAnswer(answer: BranchSurfaceAnswer, columns: number): string {
