@@ -16,6 +16,7 @@ import type { Corrector } from './corrector.ts'
 import { keysOf } from './lane-changes.ts'
 import { copyOf, Originals } from './originals.ts'
 import { batchesOf, correctionEvents, type CorrectedItem } from './records.ts'
+import { Slices } from '../slices.ts'
 
 /** What is to become of one event. */
 export interface RequestedCorrection {
@@ -105,6 +106,7 @@ export interface CorrectionControl {
 export interface CorrectionControlPorts {
   readonly log: EventLog
   readonly clock: Clock
+  readonly sliceMs: number
   readonly book: CorrectionBook
   readonly corrector: Corrector
   readonly runners: readonly FoldRunner[]
@@ -160,16 +162,17 @@ export class CorrectionRequests implements CorrectionControl {
     const { runners, corrector, book } = this.#ports
     const { results, events, records } = await this.plan(set)
     const originals = new Originals(this.#ports.log)
-    const changes = events.map(({ action, event: { data, ...event } }): CorrectionChange => {
+    const slices = this.#slices()
+    const changes: CorrectionChange[] = []
+    for (const { action, event } of events) {
+      const { data, ...facts } = event
       const known = book.entry(event.id)
       const before = known === undefined ? undefined : correctionAt(known, book.position)
-      const entry = known ?? { ...event, history: [] }
+      const entry = known ?? { ...facts, history: [] }
       originals.add(entry, records.get(event.id) as LogRecord)
-      const source = ''
-      if (action === 'restore') return { entry, before, after: undefined }
-      const after = action === 'correct' ? { action, source, data } : { action, source }
-      return { entry, before, after }
-    })
+      changes.push({ entry, before, after: correctionBy(action, data) })
+      await slices.pause()
+    }
     const changed = corrector.changedBy(changes, originals)
     const folds: AffectedFold[] = []
     for (const runner of runners) {
@@ -180,6 +183,7 @@ export class CorrectionRequests implements CorrectionControl {
         const own = await corrector.changesOf(lane, changed)
         found += own.length
         for (const key of keysOf(lane, own)) keys.add(key)
+        await slices.pause()
       }
       if (found === 0) continue
       const samples = [...keys].slice(0, SAMPLES_MAX)
@@ -257,7 +261,9 @@ export class CorrectionRequests implements CorrectionControl {
     const records = await this.#find(corrections)
     const results: CorrectionResult[] = []
     const events: CorrectionPlan['events'][number][] = []
+    const slices = this.#slices()
     for (const requested of corrections) {
+      await slices.pause()
       const { id, action, data } = requested
       const record = records.get(id)
       const why = this.#refusalOf(requested, record)
@@ -275,6 +281,10 @@ export class CorrectionRequests implements CorrectionControl {
       events.push({ action, event: action === 'correct' ? { ...event, data } : event })
     }
     return { results, events, records }
+  }
+
+  #slices(): Slices {
+    return new Slices(this.#ports.clock, this.#ports.sliceMs)
   }
 
   #refusalOf(requested: RequestedCorrection, record: LogRecord | undefined): string | undefined {
@@ -333,6 +343,13 @@ export class CorrectionRequests implements CorrectionControl {
     }
     return found
   }
+}
+
+/** What is in force once a set is applied; nobody asks for its source before. */
+function correctionBy(action: CorrectionAction, data: unknown): Correction | undefined {
+  const source = ''
+  if (action === 'restore') return undefined
+  return action === 'correct' ? { action, source, data } : { action, source }
 }
 
 function sumOf(parts: Iterable<CorrectionProgress>): CorrectionProgress {
