@@ -82,8 +82,13 @@ describe('erasing a person', () => {
     assert.equal(planned.events, 4)
     assert.equal(millrace.view('lastLetter').get('ana')?.value, SECRETS[0])
 
+    const { branches } = millrace.streams
+    const branch = await branches.open({ changes: {} })
     const begun = await erasures.begin(request)
     const { report } = await erasures.ended(begun.erasure)
+    // It could say what was erased.
+    assert.deepEqual(branches.list(), [])
+    await assert.rejects(branch.view('lastLetter').get('ana'), error => isError(error, 'BRANCH_UNKNOWN')) // prettier-ignore
     assert.deepEqual(said(millrace), {
       lastLetter: [undefined, 'ben-writes'],
       letters: [undefined, 1],

@@ -2,7 +2,7 @@
  * Erasing people. The steps, each of which may be done again:
  *
  *   1 the decision is on the log; from then on events that name the people are refused
- *   2 all events that name them are retracted, and every view has followed
+ *   2 all events that name them are retracted, every view has followed, and branches are thrown away
  *   3 snapshots are written anew under a new key
  *   4 their keys and the key of the snapshots before are destroyed
  *   5 the report is on the log
@@ -156,6 +156,8 @@ export class ErasureRunner implements Erasures {
     const { people } = erasure
     const found = await this.#find(people)
     const views = await this.#retract(erasure, found)
+    // Open branches hold states from before, and can fold what was retracted.
+    for (const branch of this.#ports.streams.branches.list()) branch.close()
     await privacy.destroy(people)
     const report = await this.#report(erasure, found, views)
     const event = { stream: ERASURES_STREAM, key: erasure.erasure, eventTimeMs: clock.nowMs() }

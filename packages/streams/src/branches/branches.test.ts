@@ -474,6 +474,37 @@ describe('a branch', () => {
     await world.streams.close()
   })
 
+  it('says what the version said that was served, while a rebuild switches to another', async () => {
+    const world = await new BranchWorld({ plays, total }).open()
+    const ids: string[] = []
+    for (let count = 0; count < 30; count++)
+      ids.push(await world.watch(`v${count % 3}`, 'c', count))
+    await world.streams.close()
+    const long = countView({ from, key: 'viewer', where: e => e.data.ms > 5, replaces: plays })
+    world.folds = compiledOf({ plays: long, total }).folds
+    await world.open()
+    await world.settle()
+    const first = await world.retracting(ids[0] as string)
+    const { rebuilds } = world.streams
+    await rebuilds.start({ fold: 'view.plays', maxDifferences: 10 })
+    assert.equal(await valueIn(first, 'plays', 'v0'), 9)
+    await rebuilds.settled('view.plays')
+    assert.equal(world.live('plays', 'v0'), 8)
+    const second = await world.retracting(ids[0] as string, ids[27] as string)
+    for (const [branch, one, other] of [
+      [first, 9, 10],
+      [second, 7, 8],
+    ] as const) {
+      // prettier-ignore
+      assert.deepEqual([await valueIn(branch, 'plays', 'v0'), await valueIn(branch, 'plays', 'v1')], [one, other]) // prettier-ignore
+    }
+    const read = (branch: Branch): Promise<number> =>
+      branch.whole({ folds: ['view.plays'] }, () => 1)
+    await assert.rejects(read(first), refusedAs('BRANCH_INVALID'))
+    assert.equal(await read(second), 1)
+    await world.streams.close()
+  })
+
   it('is thrown away when it is closed, or when nobody asks it anything', async () => {
     const world = new BranchWorld({ plays })
     const timers: (() => void)[] = []
