@@ -6,6 +6,7 @@
 import { createSeededRandom, silentLogger, systemClock, type Clock } from '@millrace/core'
 import type { Recommendations } from '@millrace/product'
 import { createAudience, type Audience, type AudienceBatch } from '@millrace/sim/audience'
+import { unlovedClips } from '../../apps/demo/src/ring.ts'
 import { openMillrace, type App, type Millrace } from 'millrace'
 
 /** How large it is. */
@@ -36,7 +37,6 @@ export interface Ring {
 
 const START_MS = Date.UTC(2026, 0, 5)
 const HOUR_MS = 3_600_000
-const CLIPS_PLAYED = 12
 const PLAYS_PER_BOT = 100
 const SLATE = 12
 /** Exposures are written behind; more than so many answers do not wait. */
@@ -175,18 +175,4 @@ class Story {
       },
     }))
   }
-}
-
-/** The clips that the people like least, by what the simulator knows. */
-function unlovedClips(audience: Audience): readonly string[] {
-  const people = audience.people().slice(0, 40)
-  const liking = (clip: string): number =>
-    people.reduce((sum, { id }) => sum + audience.oracle.affinity(id, clip, START_MS), 0)
-  return audience
-    .items()
-    .filter(({ kind }) => kind === 'clip')
-    .map(({ id }) => ({ id, liking: liking(id) }))
-    .sort((a, b) => a.liking - b.liking)
-    .slice(0, CLIPS_PLAYED)
-    .map(({ id }) => id)
 }

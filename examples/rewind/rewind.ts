@@ -17,8 +17,8 @@ import {
   type ChangesetView,
   type DryRun,
 } from '@millrace/product'
-import type { Oracle } from '@millrace/sim/audience'
 import { openMillrace, type Millrace } from 'millrace'
+import { gainOf, type Difference } from '../../apps/demo/src/truth.ts'
 import { makeHistory, type History, type HistoryOptions, type Ring } from './history.ts'
 import { runBacktest, startServer, until, type Server } from './processes.ts'
 import { app, EXPLORE_AFTER, EXPLORE_BEFORE } from './product.ts'
@@ -94,7 +94,7 @@ export async function rewind(
   say(`It is applied. With ${told(killed.corrections)} records of corrections on the disk and the views on their way, the process is killed with SIGKILL.`) // prettier-ignore
   const { states, afterwards } = await timed('resume', () => resume(data, ring))
   say(`Started again, it went on by itself, and is done: ${told(dryRun.effects)} events are retracted.`) // prettier-ignore
-  const { folds, stays, watched } = await timed('rebuild', () => compare(data, ring, states))
+  const { folds, stays } = await timed('rebuild', () => compare(data, ring, states))
   const areEqual = folds.every(({ hash, rebuilt }) => hash === rebuilt)
   say('')
   say('Every fold, and the same log folded without those events, by SHA-256:')
@@ -106,7 +106,7 @@ export async function rewind(
   say(`What stays: ${told(stays.answers)} answers had shown their clips to ${told(stays.people)} people, who watched them ${told(stays.events.length)} times:`) // prettier-ignore
   for (const line of stays.events.slice(0, SAMPLES)) say(`  ${line}`)
 
-  const backtest = await timed('backtest', () => predict(data, history, watched))
+  const backtest = await timed('backtest', () => predict(data, history))
   const { predicted, truth } = backtest
   say('')
   say(`Then a rule of the home surface is changed: ${percent(EXPLORE_AFTER)} of the slots explore, not ${percent(EXPLORE_BEFORE)}.`) // prettier-ignore
@@ -213,7 +213,7 @@ async function compare(
   data: string,
   ring: Ring,
   states: readonly FoldState[],
-): Promise<{ folds: RewindReport['folds']; stays: Stays; watched: Watched }> {
+): Promise<{ folds: RewindReport['folds']; stays: Stays }> {
   const millrace = (await openMillrace({ app, data, logger: silentLogger })) as unknown as Millrace
   try {
     const events: LogRecord[] = []
@@ -225,23 +225,10 @@ async function compare(
       (await statesWithout(millrace, states, events)).map(one => [one.fold, one.hash]),
     )
     const folds = states.map(state => ({ ...state, rebuilt: rebuilt.get(state.fold) ?? '' }))
-    return { folds, stays: await whatStays(millrace, ring), watched: await watchedBy(millrace) }
+    return { folds, stays: await whatStays(millrace, ring) }
   } finally {
     await millrace.close()
   }
-}
-
-/** When a person watched a clip for the first time, by `person clip`. */
-type Watched = ReadonlyMap<string, number>
-
-async function watchedBy({ log }: Millrace): Promise<Watched> {
-  const watched = new Map<string, number>()
-  for (const { type, key, data, eventTimeMs } of await all(log, 'person')) {
-    if (type !== 'watched') continue
-    const name = `${key} ${(data as { readonly clip: string }).clip}`
-    watched.set(name, Math.min(eventTimeMs, watched.get(name) ?? Infinity))
-  }
-  return watched
 }
 
 /** Answers that showed people a clip of the ring, and what they watched because of them, within the hour. */
@@ -282,19 +269,10 @@ async function all(log: Millrace['log'], stream: string): Promise<readonly LogRe
   return found
 }
 
-interface Difference {
-  readonly person: string
-  readonly atMs: number
-  readonly dropped: readonly { readonly item: string; readonly slot: number }[]
-  readonly added: readonly { readonly item: string; readonly slot: number }[]
-  readonly moved: readonly { readonly item: string; readonly from: number; readonly to: number }[]
-}
-
 /** What the week would have brought under the changed rule: as the log lets estimate it, and as it is. */
 async function predict(
   data: string,
   { audience, endMs: toMs }: History,
-  watched: Watched,
 ): Promise<RewindReport['backtest']> {
   const out = join(data, 'differences.jsonl')
   const unchanged = await runBacktest(data, './product.ts', { toMs })
@@ -302,31 +280,20 @@ async function predict(
   const lines = readFileSync(out, 'utf8')
     .split('\n')
     .filter(line => line !== '')
-  const gains = lines.map(line => gainOf(audience.oracle, watched, JSON.parse(line) as Difference))
+  const differences = lines.map(line => JSON.parse(line) as Difference)
   const { value, low, high } = (changed.earnings as NonNullable<BacktestReport['earnings']>).selfNormalised.change // prettier-ignore
-  return {
-    answers: changed.requests.answered,
-    differentUnchanged: unchanged.requests.different,
-    different: changed.requests.different,
-    predicted: { value, low, high },
-    truth: gains.reduce((sum, gain) => sum + gain, 0) / changed.slots.shown,
+  const millrace = await openMillrace({ app, data, logger: silentLogger })
+  try {
+    const { log } = millrace
+    const gain = await gainOf({ audience, log, momentOf: atMs => atMs }, differences)
+    return {
+      answers: changed.requests.answered,
+      differentUnchanged: unchanged.requests.different,
+      different: changed.requests.different,
+      predicted: { value, low, high },
+      truth: gain / changed.slots.shown,
+    }
+  } finally {
+    await millrace.close()
   }
-}
-
-/** How many more of its clips a person would have started, by what the simulator knows. */
-function gainOf(
-  oracle: Oracle,
-  watched: Watched,
-  { person, atMs, dropped, added, moved }: Difference,
-): number {
-  const started = (item: string, slot: number): number => {
-    const { id } = partsOfKey(item)
-    const isMet = (watched.get(`${person} ${id}`) ?? Infinity) <= atMs
-    return oracle.examineChance(slot - 1) * oracle.startChance(person, id, { atMs, isMet })
-  }
-  return (
-    added.reduce((sum, { item, slot }) => sum + started(item, slot), 0) -
-    dropped.reduce((sum, { item, slot }) => sum + started(item, slot), 0) +
-    moved.reduce((sum, { item, from, to }) => sum + started(item, to) - started(item, from), 0)
-  )
 }

@@ -45,6 +45,22 @@ export interface FeaturedPerson {
 /** What went wrong, in the words of the server. */
 export class RequestFailed extends Error {
   override name = 'RequestFailed'
+  /** The stable code of what was refused; empty when nobody answered. */
+  readonly code: string
+
+  constructor(message: string, code = '') {
+    super(message)
+    this.code = code
+  }
+}
+
+/** Refusals that say that there was nothing at a time. */
+const NOTHING_THEN: ReadonlySet<string> = new Set(['PERSON_UNKNOWN', 'MOMENT_EMPTY'])
+
+interface Problem {
+  readonly detail?: string
+  readonly title?: string
+  readonly code?: string
 }
 
 interface Answered<T> {
@@ -58,16 +74,20 @@ export function reasonText(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
 }
 
-async function request<T>(path: string, init?: RequestInit): Promise<Answered<T>> {
+/** Asks the server; fails with what it says is wrong. */
+export async function request<T>(path: string, init?: RequestInit): Promise<Answered<T>> {
   const response = await fetchAllowed(path, init).catch((): never => {
     throw new RequestFailed('The server does not answer.')
   })
-  const body = (await response.json()) as T & { readonly detail?: string; readonly title?: string }
-  if (!response.ok) throw new RequestFailed(body.detail ?? body.title ?? `HTTP ${response.status}`)
+  const body = (await response.json()) as T & Problem
+  if (!response.ok) {
+    throw new RequestFailed(body.detail ?? body.title ?? `HTTP ${response.status}`, body.code)
+  }
   return { body, position: response.headers.get('millrace-position') ?? '' }
 }
 
-const query = (values: Readonly<Record<string, string | number | undefined>>): string => {
+/** The part of an address behind the question mark. */
+export const query = (values: Readonly<Record<string, string | number | undefined>>): string => {
   const search = new URLSearchParams()
   for (const [name, value] of Object.entries(values)) {
     if (value !== undefined && value !== '') search.set(name, String(value))
@@ -86,6 +106,41 @@ export async function fetchSlate(options: {
   return request<Slate>(
     `/v1/surfaces/${surface}/recommendations?${query({ ...rest, explain: 'true', timeoutMs: rest.atLeast === undefined ? undefined : 2000 })}`,
   )
+}
+
+/** What was known of a person. */
+export interface PastPerson {
+  readonly signals: number
+  readonly interests: readonly {
+    readonly kind: string
+    readonly id: string
+    readonly title: string
+  }[]
+}
+
+/** An answer that was given before. */
+export interface PastAnswer {
+  readonly atMs: number
+  readonly items: readonly { readonly kind: string; readonly id: string; readonly title: string }[]
+}
+
+/** What was known of a person at a time, and the list that they were given last by then; undefined where there was nothing. */
+export async function fetchPersonAt(
+  id: string,
+  atMs: number,
+): Promise<{ readonly person: PastPerson | undefined; readonly answer: PastAnswer | undefined }> {
+  const path = `/v1/people/${encodeURIComponent(id)}`
+  const [person, { body }] = await Promise.all([
+    request<PastPerson>(`${path}?${query({ at: atMs })}`).then(
+      answered => answered.body,
+      (error: unknown) => {
+        if (error instanceof RequestFailed && NOTHING_THEN.has(error.code)) return undefined
+        throw error
+      },
+    ),
+    request<{ answers: readonly PastAnswer[] }>(`${path}/answers?${query({ at: atMs, limit: 1 })}`),
+  ])
+  return { person, answer: body.answers[0] }
 }
 
 /** What is trending among the items of a kind. */

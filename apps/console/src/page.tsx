@@ -6,6 +6,7 @@ import { Trending } from './features/catalogue/trending.tsx'
 import { Overview } from './features/overview/overview.tsx'
 import { Audience } from './features/people/audience.tsx'
 import { Desk } from './features/people/desk.tsx'
+import { Tour } from './features/rewind/tour.tsx'
 import { useNow } from './ui/use-now.ts'
 import { usePolling } from './ui/use-polling.ts'
 
@@ -41,6 +42,7 @@ function Product(): ReactNode {
   return (
     <main className="page">
       <Overview />
+      {person !== undefined && <Tour person={person.id} />}
       {people !== undefined && (
         <div className="columns">
           <Audience people={people} selected={person?.id} nowMs={nowMs} onSelect={select} />

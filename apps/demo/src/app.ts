@@ -64,6 +64,14 @@ const studied = event(
 /** Watching for this long counts as one full sign of interest. */
 const INTERESTED_MS = 20_000
 
+/** What the home page is made of. */
+export const homeOptions = {
+  items: Clip,
+  limits: [{ field: 'creator', max: 2 }],
+  explore: 0.05,
+  description: 'The first page: clips for one person.',
+} as const
+
 /** The demo's product: short clips and longer courses. */
 export const product = {
   name: 'demo',
@@ -122,12 +130,7 @@ export const product = {
     }),
   },
   surfaces: {
-    home: surface({
-      items: Clip,
-      limits: [{ field: 'creator', max: 2 }],
-      explore: 0.05,
-      description: 'The first page: clips for one person.',
-    }),
+    home: surface(homeOptions),
     courses: surface({
       items: Course,
       limits: [{ field: 'creator', max: 3 }],

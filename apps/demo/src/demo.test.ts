@@ -1,9 +1,13 @@
 import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { createAudience, type AudienceEvent } from '@millrace/sim/audience'
 import { defineApp, isError, openMillrace } from 'millrace'
 import { product } from './app.ts'
 import { createAudienceModule, createStage, type Stage } from './audience-module.ts'
+import { createRewindModule } from './rewind-module.ts'
 
 async function openDemo() {
   const audience = createAudience({ seed: 7, people: 60, clips: 150, courses: 20 })
@@ -95,3 +99,50 @@ const hold = (url: string, id: string): Promise<Response> =>
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify({ isHeld: true }),
   })
+
+test('the tour lets a ring of bots in, and judges a changed rule beside what the simulator knows', async t => {
+  const data = mkdtempSync(join(tmpdir(), 'millrace-demo-'))
+  t.after(() => rmSync(data, { recursive: true, force: true }))
+  const audience = createAudience({ seed: 7, people: 30, clips: 120, courses: 0 })
+  const modules = [
+    createRewindModule({
+      audience,
+      data,
+      send: async events => void (await millrace.trackMany(events)),
+    }),
+  ]
+  const app = defineApp({ ...product, modules })
+  const millrace = await openMillrace({ app, data, logLevel: 'silent' })
+  t.after(() => millrace.close())
+  await millrace.trackMany(
+    audience.items().map(({ kind, id, data: attributes }) => ({ type: `${kind}.put`, data: { id, attributes } })) as never, // prettier-ignore
+  )
+  const { url } = await millrace.listen({ port: 0 })
+  const post = async <T>(path: string): Promise<T> => {
+    const headers = { 'content-type': 'application/json' }
+    const response = await fetch(`${url}${path}`, { method: 'POST', headers, body: '{}' })
+    assert.equal(response.status, 200)
+    return (await response.json()) as T
+  }
+  const ring = await post<{ bots: string[]; clips: string[]; events: number }>('/v1/demo/ring')
+  assert.deepEqual([ring.bots.length, ring.clips.length, ring.events], [40, 12, 4_000])
+  await millrace.reached(millrace.log.ends())
+  const trending = await fetch(`${url}/v1/trending?kind=clip&n=12`)
+  const { items } = (await trending.json()) as { items: { id: string }[] }
+  assert.deepEqual(new Set(items.map(({ id }) => id)), new Set(ring.clips))
+  assert.equal(millrace.view('plays').get(ring.clips[0] as string).value, 360)
+  for (const { id } of audience.people()) {
+    const { items: shown } = millrace.recommend('home', { person: id })
+    await millrace.track('watched', { viewer: id, clip: shown[0]?.id as string, watchedMs: 9_000 })
+  }
+  await millrace.module<{ flush(): Promise<void> }>('recommendations').flush()
+  const told = await post<{
+    answers: number
+    different: number
+    predicted: { value: number; low: number; high: number } | null
+    truth: number
+  }>('/v1/demo/backtest')
+  assert.equal(told.answers, 30)
+  assert.ok(told.predicted !== null && told.predicted.low <= told.predicted.high)
+  assert.ok(Number.isFinite(told.truth) && told.different > 0 === (told.truth !== 0))
+})

@@ -18,6 +18,8 @@ import {
 import { defineApp, openMillrace, readConfig, type Millrace } from 'millrace'
 import { product } from './app.ts'
 import { createAudienceModule, createStage, type Stage } from './audience-module.ts'
+import { createRewindModule } from './rewind-module.ts'
+import type { Ring } from './ring.ts'
 import { readWords } from './words.ts'
 
 const HISTORY_DAYS = 4
@@ -125,10 +127,17 @@ async function start(): Promise<void> {
     slateSize: 12,
   })
   const stage = createStage(audience)
-  const app = defineApp({ ...product, modules: [createAudienceModule(stage)] })
+  const data = dataDirectory()
+  const send = async (events: Ring['events']): Promise<void> => {
+    for (let at = 0; at < events.length; at += 1_000) {
+      await millrace.trackMany(events.slice(at, at + 1_000))
+    }
+  }
+  const modules = [createAudienceModule(stage), createRewindModule({ audience, data, send })]
+  const app = defineApp({ ...product, modules })
   const millrace = await openMillrace({
     app,
-    data: dataDirectory(),
+    data,
     logLevel: 'warn',
     ...(port !== undefined && { port }),
     ...(existsSync(join(PAGE, 'index.html')) && { page: PAGE }),

@@ -8,6 +8,7 @@ import {
 } from '../../api.ts'
 import { Action, Avatar, Pill } from '../../ui/index.tsx'
 import { CHOICES, type Choice, type SurfaceName } from './choices.ts'
+import { Past } from './past.tsx'
 import { Slot } from './slot.tsx'
 import { stopwatchMs, useSlate, type Shown } from './use-slate.ts'
 
@@ -69,6 +70,7 @@ export function Desk(props: { person: FeaturedPerson; onActed: () => void }): Re
         ))}
       </ol>
       <History shown={shown} />
+      <Past person={person.id} />
     </section>
   )
 }

@@ -131,10 +131,11 @@ async function historyOf(
   return stage === 'because' ? keys.slice(0, 1) : keys
 }
 
-async function newestFirst(
-  log: BehindPorts['log'],
+/** The newest records of a key that match, in pages: their number is bounded, and so is what is looked at. */
+export async function newestFirst(
+  log: Pick<EventLog, 'history'>,
   { stream, key, to, matches }: Scope,
-  { before, limit }: BehindRequest,
+  { before, limit }: Pick<BehindRequest, 'before' | 'limit'>,
 ): Promise<{ readonly found: readonly LogRecord[]; readonly next: number | undefined }> {
   const found: LogRecord[] = []
   let end = Math.min(to, before ?? to)

@@ -1,5 +1,5 @@
 /** HTTP operations that trace past answers. */
-import { ID_PATTERN, type JsonSchema } from '@millrace/core'
+import { ID_PATTERN, readTime, timeSchema, type JsonSchema } from '@millrace/core'
 import type { RouteDefinition } from '../../module.ts'
 import { explanationSchema, list, object, pastAnswerSchema } from '../answer-schemas.ts'
 import type { AnswerTraces } from './traces.ts'
@@ -102,9 +102,51 @@ const behindSchema: JsonSchema = object(
   { next: { type: 'integer', description: 'go on `before` this; absent at the end' } },
 )
 
+const givenSchema: JsonSchema = object(
+  {
+    answers: list(
+      object({
+        answerId: text,
+        surface: text,
+        atMs: number,
+        items: list(object({ kind: text, id: text, title: text })),
+      }),
+      'newest first',
+    ),
+  },
+  { next: { type: 'integer', description: 'go on `before` this; absent at the end' } },
+)
+
+function givenRoute(traces: AnswerTraces): RouteDefinition {
+  return {
+    method: 'GET',
+    path: '/v1/people/:id/answers',
+    operation: 'listAnswers',
+    scope: 'server',
+    summary: 'What a person was shown, the newest answers first',
+    params: object({ id: { type: 'string', pattern: ID_PATTERN } }),
+    query: {
+      type: 'object',
+      properties: {
+        at: { ...timeSchema, description: 'answers until then; default: until now' },
+        before: { type: 'integer', minimum: 0, description: 'the `next` of the page before' },
+        limit: limit(EVENTS_DEFAULT),
+      },
+    },
+    response: givenSchema,
+    folds: [],
+    async handle({ params: { id = '' }, query }) {
+      const { before, limit: most } = query as { before?: number; limit: number }
+      const atMs = readTime(query['at'])
+      return { body: await traces.given(id, { atMs, before, limit: most }) }
+    },
+  }
+}
+
 /** The routes. */
 export function traceRoutes(traces: AnswerTraces): readonly RouteDefinition[] {
   return [
+    givenRoute(traces),
     {
       method: 'GET',
       path: '/v1/answers/:answerId/explanation',

@@ -208,6 +208,22 @@ test('past answers are traced: candidates, terms, features, and the events behin
     },
   )
 
+  await t.test('what a person was given is listed, as of any time', async () => {
+    const { person = '' } = (given[4] as Given).answer
+    const own = given.filter(({ answer }) => answer.person === person).reverse()
+    const all = await traces.given(person, { limit: 100 })
+    assert.deepEqual(
+      all.answers.map(({ answerId, surface: name }) => [answerId, name]),
+      own.map(({ answer, surface: name }) => [answer.answerId, name]),
+    )
+    const [newest] = all.answers
+    assert.equal(newest?.items.length, own[0]?.answer.items.length)
+    const last = all.answers.at(-1)
+    assert.deepEqual((await traces.given(person, { limit: 100, atMs: (last?.atMs ?? 0) - 1 })).answers, []) // prettier-ignore
+    const first = await traces.given(person, { limit: 1 })
+    assert.deepEqual(first.answers, [newest])
+  })
+
   await t.test('what cannot be folded is named', async () => {
     const exposure = await exposureOf(product, (given[3] as Given).answer.answerId)
     const names = [PROFILE_FOLD, ITEM_STATS_FOLD, tableFoldName('clip')]

@@ -13,6 +13,7 @@ import {
 } from '../past-answers.ts'
 import { PROFILE_FOLD } from '../profile-fold.ts'
 import { eventsBehind, type BehindRequest, type EventsBehind } from './behind.ts'
+import { answersOf, type GivenAnswers } from './given.ts'
 import { trace, type Missing, type Trace, type TracedCandidate } from './trace.ts'
 
 /** Traces that are kept, for the next pages of their candidates. */
@@ -109,6 +110,12 @@ export class AnswerTraces {
   async #find(answerId: string, person: string | undefined): Promise<LogRecord> {
     await this.#ports.flush()
     return await findExposure(this.#ports, answerId, person)
+  }
+
+  /** The answers that a person was given. */
+  async given(person: string, request: Parameters<typeof answersOf>[2]): Promise<GivenAnswers> {
+    await this.#ports.flush()
+    return answersOf(this.#ports, person, request)
   }
 
   async #traceOf({ data, eventTimeMs }: LogRecord): Promise<Trace | Missing> {
