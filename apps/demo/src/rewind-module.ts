@@ -9,7 +9,12 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { defineErrors } from '@millrace/core'
 import type { Audience } from '@millrace/sim/audience'
-import { defineModule, type ProductModule } from 'millrace'
+import {
+  defineModule,
+  type ModuleContext,
+  type ProductModule,
+  type RouteDefinition,
+} from 'millrace'
 import { createRing, type Ring } from './ring.ts'
 import { gainOf, type Difference } from './truth.ts'
 
@@ -67,69 +72,84 @@ export function createRewindModule(ports: RewindPorts): ProductModule<undefined>
     open: ({ clock, log }) => ({
       api: undefined,
       metrics: [],
-      routes: [
-        {
-          method: 'POST',
-          path: '/v1/demo/ring',
-          operation: 'demoRing',
-          scope: 'admin',
-          summary: 'A ring of bots plays a few clips that nobody likes',
-          body: { type: 'object', additionalProperties: false },
-          response: {
-            type: 'object',
-            required: ['bots', 'clips', 'events'],
-            properties: { bots: texts, clips: texts, events: number },
-          },
-          errors: ['DEMO_BUSY'],
-          handle: () =>
-            alone(async () => {
-              const { bots, clips, events } = createRing(ports.audience, { events: RING_EVENTS, nowMs: clock.nowMs() }) // prettier-ignore
-              await ports.send(events)
-              return { body: { bots, clips, events: events.length } }
-            }),
-        },
-        {
-          method: 'POST',
-          path: '/v1/demo/backtest',
-          operation: 'demoBacktest',
-          scope: 'admin',
-          summary:
-            'What the home page would have brought by another rule: as estimated, and as it is',
-          body: { type: 'object', additionalProperties: false },
-          response: {
-            type: 'object',
-            required: ['rule', 'answers', 'different', 'predicted', 'truth'],
-            properties: {
-              rule: text,
-              answers: number,
-              different: number,
-              predicted: {
-                type: ['object', 'null'],
-                properties: { value: number, low: number, high: number },
-              },
-              truth: number,
-            },
-          },
-          errors: ['DEMO_BUSY'],
-          handle: () =>
-            alone(async () => {
-              const { report, differences } = await runBacktest(ports.data)
-              const change = report.earnings?.selfNormalised.change
-              const gain = await gainOf({ audience: ports.audience, log }, differences)
-              return {
-                body: {
-                  rule: RULE,
-                  answers: report.requests.answered,
-                  different: report.requests.different,
-                  predicted: change === undefined || Number.isNaN(change.value) ? null : change,
-                  truth: gain / Math.max(1, report.slots.shown),
-                },
-              }
-            }),
-        },
-      ],
+      routes: [ringRoute(ports, clock, alone), backtestRoute(ports, log, alone)],
     }),
   })
+}
+
+/** One at a time; throws DEMO_BUSY. */
+type Alone = <T>(work: () => Promise<T>) => Promise<T>
+
+function ringRoute(
+  ports: RewindPorts,
+  clock: ModuleContext['clock'],
+  alone: Alone,
+): RouteDefinition {
+  return {
+    method: 'POST',
+    path: '/v1/demo/ring',
+    operation: 'demoRing',
+    scope: 'admin',
+    summary: 'A ring of bots plays a few clips that nobody likes',
+    body: { type: 'object', additionalProperties: false },
+    response: {
+      type: 'object',
+      required: ['bots', 'clips', 'events'],
+      properties: { bots: texts, clips: texts, events: number },
+    },
+    errors: ['DEMO_BUSY'],
+    handle: () =>
+      alone(async () => {
+        const { bots, clips, events } = createRing(ports.audience, { events: RING_EVENTS, nowMs: clock.nowMs() }) // prettier-ignore
+        await ports.send(events)
+        return { body: { bots, clips, events: events.length } }
+      }),
+  }
+}
+
+function backtestRoute(
+  ports: RewindPorts,
+  log: ModuleContext['log'],
+  alone: Alone,
+): RouteDefinition {
+  return {
+    method: 'POST',
+    path: '/v1/demo/backtest',
+    operation: 'demoBacktest',
+    scope: 'admin',
+    summary: 'What the home page would have brought by another rule: as estimated, and as it is',
+    body: { type: 'object', additionalProperties: false },
+    response: {
+      type: 'object',
+      required: ['rule', 'answers', 'different', 'predicted', 'truth'],
+      properties: {
+        rule: text,
+        answers: number,
+        different: number,
+        predicted: {
+          type: ['object', 'null'],
+          properties: { value: number, low: number, high: number },
+        },
+        truth: number,
+      },
+    },
+    errors: ['DEMO_BUSY'],
+    handle: () =>
+      alone(async () => {
+        const { report, differences } = await runBacktest(ports.data)
+        const change = report.earnings?.selfNormalised.change
+        const gain = await gainOf({ audience: ports.audience, log }, differences)
+        return {
+          body: {
+            rule: RULE,
+            answers: report.requests.answered,
+            different: report.requests.different,
+            predicted: change === undefined || Number.isNaN(change.value) ? null : change,
+            truth: gain / Math.max(1, report.slots.shown),
+          },
+        }
+      }),
+  }
 }
 
 /** `millrace backtest` of the home page by the changed rule, beside the server. */

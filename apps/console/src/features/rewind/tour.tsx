@@ -31,8 +31,6 @@ export function Tour(props: { person: string }): ReactNode {
 function Steps(props: { person: string }): ReactNode {
   const tour = useTour(props.person)
   const { ring, why, plan, changeset, prediction } = tour.state
-  const isApplied = changeset?.run?.hasEnded === true && changeset.state === 'applied'
-  const isUndone = changeset?.run?.hasEnded === true && changeset.state === 'undone'
   return (
     <ol className="steps">
       <Step
@@ -77,23 +75,7 @@ function Steps(props: { person: string }): ReactNode {
       >
         {plan !== undefined && <Consequences plan={plan} />}
       </Step>
-      <Step
-        tour={tour}
-        name="run"
-        title="Take it back"
-        text="Every view gives up what followed from these events. What people did because of the poisoned lists stays."
-        action={isApplied ? 'Undo' : isUndone ? 'Apply again' : 'Apply'}
-        onAct={() => tour.run(isApplied ? 'undo' : 'apply')}
-        isReady={plan !== undefined}
-      >
-        {changeset !== undefined && (
-          <p role="status">
-            {changeset.run?.hasEnded === false
-              ? `Under way: ${formatCount(changeset.run.processed)} of ${formatCount(changeset.run.total)}.`
-              : `${isApplied ? 'Applied' : isUndone ? 'Undone' : changeset.state}: ${formatCount(changeset.applied)} of ${formatCount(changeset.effects)} events are retracted.`}
-          </p>
-        )}
-      </Step>
+      <Run tour={tour} />
       <Step
         tour={tour}
         name="predict"
@@ -105,6 +87,33 @@ function Steps(props: { person: string }): ReactNode {
         {prediction !== undefined && <Gain prediction={prediction} />}
       </Step>
     </ol>
+  )
+}
+
+/** The changeset: applied, undone, applied again. */
+function Run(props: { tour: TourSteps }): ReactNode {
+  const { tour } = props
+  const { plan, changeset } = tour.state
+  const isApplied = changeset?.run?.hasEnded === true && changeset.state === 'applied'
+  const isUndone = changeset?.run?.hasEnded === true && changeset.state === 'undone'
+  return (
+    <Step
+      tour={tour}
+      name="run"
+      title="Take it back"
+      text="Every view gives up what followed from these events. What people did because of the poisoned lists stays."
+      action={isApplied ? 'Undo' : isUndone ? 'Apply again' : 'Apply'}
+      onAct={() => tour.run(isApplied ? 'undo' : 'apply')}
+      isReady={plan !== undefined}
+    >
+      {changeset !== undefined && (
+        <p role="status">
+          {changeset.run?.hasEnded === false
+            ? `Under way: ${formatCount(changeset.run.processed)} of ${formatCount(changeset.run.total)}.`
+            : `${isApplied ? 'Applied' : isUndone ? 'Undone' : changeset.state}: ${formatCount(changeset.applied)} of ${formatCount(changeset.effects)} events are retracted.`}
+        </p>
+      )}
+    </Step>
   )
 }
 
