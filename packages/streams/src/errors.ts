@@ -108,7 +108,7 @@ export const streamsErrors = defineErrors({
     remedy: 'Say how many may (maxDifferences), or compare first with a dry run.',
   },
   REBUILD_NOTHING: {
-    status: 404,
+    status: 409,
     retryable: false,
     message: 'There is no build of {fold} for that: {reason}.',
     remedy: 'See what there is: millrace rebuild status.',
@@ -202,7 +202,7 @@ export const streamsErrors = defineErrors({
     remedy: 'Open another branch, and look again at what it changes.',
   },
   BRANCHES_FULL: {
-    status: 503,
+    status: 429,
     retryable: true,
     message: '{branches} branches are open already.',
     remedy: 'Close one that nobody needs, or try again when one has expired.',

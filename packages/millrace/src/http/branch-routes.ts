@@ -19,6 +19,7 @@ import { idParams } from './bind.ts'
 import { bodySchema, branchSchema, differencesSchema, viewParameter } from './branch-schemas.ts'
 import type { ServerContext } from './context.ts'
 import { createRowMask, MASKED, type RowMask } from './mask.ts'
+import { anyEventReference } from './openapi.ts'
 import type { Exchange, Operation } from './operation.ts'
 import { foldOfView } from './rebuild-routes.ts'
 
@@ -47,7 +48,9 @@ function lifeOperations(context: ServerContext): readonly Operation[] {
       summary: 'Opens a branch: the log up to a moment, with changes of its own',
       description:
         'Nothing is written. It says before what reading all that differs would cost, and is refused above its limits. Of more than 128 corrections the cost is estimated from some of them, and `results` are told by `readBranch`.',
-      body: bodySchema,
+      // Its events are checked by the app.
+      body: bodySchema({ type: 'object' }),
+      bodies: { 'application/json': bodySchema(anyEventReference(context.app)) },
       errors: ['BRANCH_INVALID', 'BRANCH_TOO_LARGE', 'BRANCHES_FULL', 'KIND_UNKNOWN', 'MOMENT_AHEAD', 'MOMENT_GONE', 'POSITION_INVALID', 'POSITION_NOT_REACHED'], // prettier-ignore
       response: branchSchema,
       handle: request => open(context, request),

@@ -9,8 +9,8 @@ const BYTES_MAX = 1024 * 1024 * 1024
 
 const verb: JsonSchema = { type: 'string', enum: ['retract', 'hold', 'correct', 'restore'] }
 
-/** What a branch is opened with. */
-export const bodySchema: JsonSchema = {
+/** What a branch is opened with; `event` describes an event of the app as it is sent. */
+export const bodySchema = (event: JsonSchema): JsonSchema => ({
   type: 'object',
   additionalProperties: false,
   properties: {
@@ -35,7 +35,7 @@ export const bodySchema: JsonSchema = {
       maxItems: EVENTS_MAX,
       description:
         'Events that did not happen, as they would be sent, each with its time `at`. They stand behind all others and pass no time.',
-      items: { type: 'object' },
+      items: event,
     },
     items: {
       type: 'array',
@@ -78,7 +78,7 @@ export const bodySchema: JsonSchema = {
         'It is thrown away when nobody asked it anything for so long. Default 15 minutes.',
     },
   },
-}
+})
 
 const count: JsonSchema = { type: 'integer' }
 

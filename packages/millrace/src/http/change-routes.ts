@@ -71,7 +71,12 @@ export function changeOperations(context: ServerContext): readonly Operation[] {
         properties: {
           from: momentParameter('Changes since then; default: all'),
           to: momentParameter('Changes until then; default: now'),
-          after: { type: 'integer', minimum: 0, description: 'The `next` of the page before.' },
+          after: {
+            type: 'integer',
+            minimum: 0,
+            maximum: Number.MAX_SAFE_INTEGER,
+            description: 'The `next` of the page before.',
+          },
           limit: { type: 'integer', minimum: 1, maximum: LIMIT_MAX, default: LIMIT_DEFAULT },
         },
       },

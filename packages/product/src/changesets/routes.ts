@@ -109,19 +109,21 @@ const dryRun: JsonSchema = {
   required: [...required, 'adds', 'changes', 'removes', 'samples', 'consequences', 'moved', 'overlaps'], // prettier-ignore
 }
 
-const runBody: JsonSchema = {
+/** The body of a run; `more` tells what else may become of values that others changed. */
+const runBody = (more: readonly string[], description: string): JsonSchema => ({
   type: 'object',
   properties: {
     hash,
     perSecond: { type: 'integer', minimum: 1, description: 'at most so many values a second' },
-    onMoved: {
-      type: 'string',
-      enum: ['refuse', 'skip', 'overwrite'],
-      description:
-        'what to do with values that others changed: begin nothing (the default), leave them, or, for undo, write over them',
-    },
+    onMoved: { type: 'string', enum: ['refuse', 'skip', ...more], description },
   },
   additionalProperties: false,
+})
+const MOVED =
+  'what to do with values that others changed: begin nothing (the default), or leave them'
+const runBodies = {
+  apply: runBody([], MOVED),
+  undo: runBody(['overwrite'], `${MOVED}, or write over them`),
 }
 const nothing: JsonSchema = { type: 'object', additionalProperties: false }
 
@@ -203,8 +205,8 @@ function runRoutes(changesets: Changesets): RouteDefinition[] {
     summary,
     description: 'Answers when it has begun; read the changeset to see how far it is.',
     params,
-    body: runBody,
-    errors: [...runErrors, ...(verb === 'apply' ? ['CHANGESET_INVALID'] : [])],
+    body: runBodies[verb],
+    errors: runErrors,
     async handle(request) {
       const body = request.body as RunRequest
       return { body: await changesets[verb](idOf(request), body, actorOf(request)) }

@@ -160,7 +160,12 @@ export function traceRoutes(traces: AnswerTraces): readonly RouteDefinition[] {
         type: 'object',
         properties: {
           person,
-          after: { type: 'integer', minimum: 0, description: 'the `next` of the page before' },
+          after: {
+            type: 'integer',
+            minimum: 0,
+            maximum: Number.MAX_SAFE_INTEGER,
+            description: 'the `next` of the page before',
+          },
           limit: { ...limit(CANDIDATES_DEFAULT), description: 'candidates' },
         },
       },
