@@ -19,6 +19,7 @@ const layers = {
 const productModules = {
   catalogue: [],
   changesets: [],
+  identity: ['changesets'],
   recommendations: ['catalogue'],
   people: ['catalogue', 'recommendations'],
 }

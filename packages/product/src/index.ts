@@ -54,6 +54,12 @@ export {
   type ErasureRequest,
   type Erasures,
 } from './erasure/index.ts'
+export {
+  createIdentity,
+  identityErrors,
+  type Identity,
+  type IdentityView,
+} from './identity/index.ts'
 export { createPeople, type People, type PersonView } from './people/index.ts'
 export {
   backtest,

@@ -10,6 +10,7 @@
  * (docs/adr/0003-streams-runtime.md).
  */
 import type { LogRecord, NewEvent } from '@millrace/log'
+import type { PersonFields } from './identity/contract.ts'
 
 /** A record to emit; the runtime gives it id, generation, partition, definition and history mark. */
 export interface Emission {
@@ -116,8 +117,12 @@ export interface FoldDefinition<Shard extends FoldShard = FoldShard> {
   readonly isRekeying?: true
   /** True when keys have histories of many thousand records: states are kept at intervals of the log (`bases.ts`), so that a key can be folded again from one of them. Of folds without tables and timers. */
   readonly hasLongHistories?: true
+  /** Of a fold that re-keys: the fields that give the new keys, by type. */
+  readonly keyFields?: ReadonlyMap<string, readonly string[]>
   /** Item kinds whose versioned tables it reads as of event time. Its shards record what was read (`readersOf`). */
   readonly tables?: readonly string[]
+  /** Which fields of its records name people, by type: it sees those who were merged as one person. Absent: it sees ids as they were sent. */
+  readonly people?: PersonFields
   /** Keys that a record touches, all of them among `record.keys` (by which its history is found); default `record.keys`. */
   readonly keysOf?: (record: LogRecord) => readonly string[]
   readonly onFailure: 'park' | 'pass'

@@ -15,6 +15,7 @@ import { deriveId, type Clock } from '@millrace/core'
 import { DEFAULT_TENANT, type EventLog } from '@millrace/log'
 import { streamsErrors } from './errors.ts'
 import type { FoldDefinition } from './fold.ts'
+import { MERGED } from './identity/contract.ts'
 
 /** The stream that remembers generations. */
 export const GENERATIONS_STREAM = 'streams.generations'
@@ -104,6 +105,7 @@ async function trySettle(
   const lineage = new Map<string, Lineage>()
   for (const fold of folds) {
     const reads = new Set([OUTSIDE])
+    if (fold.isRekeying !== true) reads.add(MERGED)
     for (const emitter of emittersOf(folds, fold.source)) {
       reads.add(generations.get(emitter.name) as number)
     }

@@ -52,6 +52,16 @@ export type {
   RequestedCorrection,
 } from './corrections/control.ts'
 export {
+  IDENTIFIED_TYPE,
+  PERSON,
+  type IdentityData,
+  type IdentityLink,
+  type PersonEvent,
+  type PersonFields,
+} from './identity/contract.ts'
+export type { Identities, IdentityResult, IdentitySet } from './identity/control.ts'
+export { personEvents, personFields } from './identity/fields.ts'
+export {
   correctionsOf,
   decisionsOf,
   openBuilder,

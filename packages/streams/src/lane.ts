@@ -10,10 +10,10 @@ import { isError, quietText } from '@millrace/core'
 import type { LogRecord, NewEvent, ParkedKey } from '@millrace/log'
 import { TICK_TYPE } from '@millrace/log'
 import { eventIdOf, withData, type Amendment, type FoldAmendments } from './amendments.ts'
-import { CORRECTION_HEADER, NO_CORRECTIONS, type Corrections } from './corrections/contract.ts'
+import { NO_CORRECTIONS, type Corrections } from './corrections/contract.ts'
 import { toEvent, type Emitter } from './emission.ts'
 import type { FoldDefinition, FoldOutput, FoldShard, TableLookup } from './fold.ts'
-import { OUTSIDE } from './generations.ts'
+import { asOnePerson, isElsewhere } from './identity/people.ts'
 
 /** What a lane is made with. */
 export interface LaneOptions<Shard extends FoldShard = FoldShard> {
@@ -214,6 +214,14 @@ export class Lane<Shard extends FoldShard = FoldShard> {
 
   /** The record as it is folded: with other data when that was decided; for this fold before all. */
   amended(record: LogRecord): LogRecord {
+    const { canonical } = this.corrections
+    const counted = this.#counted(record)
+    return canonical === undefined
+      ? counted
+      : asOnePerson(counted, this.definition.people, canonical)
+  }
+
+  #counted(record: LogRecord): LogRecord {
     const amendment = this.#amendmentOf(record)
     if (amendment?.kind === 'fix') return withData(record, amendment.data)
     const correction = this.corrections.of(record)
@@ -356,13 +364,12 @@ export class Lane<Shard extends FoldShard = FoldShard> {
     this.consumed = failure.record.offset + 1
   }
 
-  /** True for a record that is retracted or held, and for a stand-in of a correction that is not in force. */
+  /** True for a record that is retracted or held, and for one of a person who is another one now. */
   #isVoid(record: LogRecord): boolean {
-    const correction = this.corrections.of(record)
+    const { corrections, definition } = this
+    const correction = corrections.of(record)
     if (correction !== undefined && correction.action !== 'correct') return true
-    if (record.generation === OUTSIDE || record.isUnique) return false
-    const standing = record.headers[CORRECTION_HEADER]
-    return standing !== undefined && standing !== correction?.source
+    return isElsewhere(record, definition.people, corrections.canonical)
   }
 
   #amendmentOf(record: LogRecord): Amendment | undefined {

@@ -2,6 +2,7 @@ import type { Clock, Logger, Random } from '@millrace/core'
 import { DEFAULT_TENANT, type EventLog, type Leases, type LogRecord } from '@millrace/log'
 import type { SnapshotStore } from '@millrace/store'
 import type { FoldDefinition } from './fold.ts'
+import type { PersonEvent } from './identity/contract.ts'
 import type { DifferencesSink, OpenBuilder } from './rebuilds/builder.ts'
 
 /** Settings of the runtime, all with defaults. */
@@ -36,6 +37,8 @@ export interface StreamsOptions {
   readonly tables?: Readonly<Record<string, string>>
   /** The definition that folds emit under. Default: that of the record which caused the emission. */
   readonly definition?: string
+  /** Events that name people: those of a person who is merged into another count as the other's. Default: nobody can be merged. */
+  readonly people?: readonly PersonEvent[]
   /** Why `data` cannot take the place of an event's own; undefined when it can. Default: any may. */
   readonly checkCorrection?: (record: LogRecord, data: unknown) => string | undefined
   /** Event types with personal data. What a fold of them throws is kept and told without its message. */

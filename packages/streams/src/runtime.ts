@@ -18,6 +18,7 @@ import { amend, waitingRecords } from './dead-letters.ts'
 import { Decisions, isReplaying } from './decisions.ts'
 import { streamsErrors } from './errors.ts'
 import type { FoldDefinition, FoldShard } from './fold.ts'
+import { createIdentities, type Identities } from './identity/control.ts'
 import type { Lane } from './lane.ts'
 import { loadFold } from './load.ts'
 import { ViewLoop } from './loop.ts'
@@ -78,6 +79,7 @@ class Runtime implements Streams {
   readonly past: Past
   readonly rebuilds: Rebuilds
   readonly corrections: CorrectionControl
+  readonly identities: Identities
   readonly branches: OpenBranches
   #stopListening: () => void = () => undefined
   #snapshotTimer: { cancel(): void } | undefined
@@ -121,7 +123,8 @@ class Runtime implements Streams {
     const reached = (at: { position: Position; timeoutMs: number }): Promise<void> =>
       this.reached(at)
     const own = { book: corrections, watch: this.#watch, bases, check: options.checkCorrection }
-    this.#corrector = new Corrector({ ...shared, ...own, track }, this.#all)
+    this.#corrector = new Corrector({ ...shared, ...own, track, people: options.people }, this.#all)
+    this.identities = createIdentities({ ...shared, book: corrections, reached })
     const asked = { ...shared, ...own, corrector: this.#corrector, runners: this.#all, reached }
     const requests = new CorrectionRequests(asked)
     this.corrections = requests

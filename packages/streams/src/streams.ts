@@ -5,6 +5,7 @@ import type { Amendment } from './amendments.ts'
 import type { Branches } from './branches/contract.ts'
 import type { CorrectionControl } from './corrections/control.ts'
 import type { FoldDefinition, FoldShard, ParkedInfo } from './fold.ts'
+import type { Identities } from './identity/control.ts'
 import type { Past } from './past/past.ts'
 import type { Replayed, ReplayRequest } from './rebuilds/replay.ts'
 import type { Rebuilds } from './rebuilds/contract.ts'
@@ -82,6 +83,8 @@ export interface Streams {
   readonly corrections: CorrectionControl
   /** Branches: what the folds would say if other things had happened. */
   readonly branches: Branches
+  /** Which ids of people are one person. */
+  readonly identities: Identities
   /** Rebuilds of declared views beside the live ones, and the switch to them. */
   readonly rebuilds: Rebuilds
   /** Folds a range of a fold's source into a fresh state, beside the live one. Throws REPLAY_INVALID. */

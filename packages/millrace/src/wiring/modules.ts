@@ -4,6 +4,7 @@ import {
   createCatalogue,
   createChangesets,
   createErasure,
+  createIdentity,
   createPeople,
   createRecommendations,
   type ModuleContext,
@@ -26,6 +27,7 @@ export function standardModules(): readonly ProductModule[] {
     createPeople(),
     createChangesets(),
     createErasure(),
+    createIdentity(),
   ]
 }
 

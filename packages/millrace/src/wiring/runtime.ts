@@ -10,7 +10,13 @@ import {
   type Random,
 } from '@millrace/core'
 import type { SchemaHistory } from '@millrace/log/schemas'
-import { openStreams, startTicker, type Streams } from '@millrace/streams'
+import {
+  openStreams,
+  personEvents,
+  startTicker,
+  type PersonEvent,
+  type Streams,
+} from '@millrace/streams'
 import type { Limits } from '../config.ts'
 import { createIngest, type Ingest } from '../ingest/ingest.ts'
 import { personalTypes } from '../http/mask.ts'
@@ -53,20 +59,23 @@ const TICK_EVERY_MS = 1000
 /** One core is left to those who wait for an answer. */
 const BUILD_THREADS = Math.max(1, availableParallelism() - 1)
 
+function peopleOf(app: App): readonly PersonEvent[] {
+  return personEvents([...app.events.values()].map(({ definition }) => definition))
+}
+
 /** Opens an app; what was opened is closed again when a later part refuses. */
 export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
   const { app, clock, random, logger, limits } = options
   const declared = orderModules(modulesOf(app))
   const house = planHouse(app, declared)
   const opened = await openBackends(options)
-  const { snapshots, identity } = opened
+  const { snapshots, identity, leases } = opened
   const newId = createIdSource({ clock, random })
   let streams: Streams | undefined
   try {
     const { log, schemas } = await admitDefinition(opened.log, app, clock)
     await log.declare(house.streams)
     const { folds, tables } = house
-    const { leases } = opened
     const shared = leases === undefined ? {} : { leases }
     const owns = (partition: number): boolean =>
       leases === undefined || leases.tokenOf(partition) !== undefined
@@ -81,6 +90,7 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
       tables,
       definition: app.fingerprint,
       personalTypes: personalTypes(schemas),
+      people: peopleOf(app),
       checkCorrection: correctionCheck(app),
       ...shared,
       differences: differencesIn(data, app),

@@ -22,10 +22,13 @@ import { peopleRoutes, personInBranchRoute } from './routes.ts'
 
 /** Recent interactions in a person's view. */
 const INTERESTS_MAX = 20
+const TIME_MAX = Number.MAX_SAFE_INTEGER
 
 /** What is known about a person. */
 export interface PersonView {
   readonly id: string
+  /** Other ids that are this person, by merges. */
+  readonly aliases?: readonly string[]
   /** Absent when none were put. */
   readonly attributes?: Attributes
   /** How many signals of interest were folded. */
@@ -48,7 +51,7 @@ export interface PastPerson extends PersonView {
 
 /** What other modules and the host process may call. */
 export interface People {
-  /** Undefined for a person of whom nothing is known. */
+  /** Undefined for a person of whom nothing is known. Who was merged into another person is that one. */
   get(id: string): PersonView | undefined
   /** What was known of a person at a moment; titles are those of today. Rejects as `streams.past`. */
   getAt(id: string, at: Moment): Promise<PastPerson | undefined>
@@ -81,6 +84,22 @@ export function createPeople(): ProductModule<People> {
   })
 }
 
+/** What a table says of an id. */
+interface Row {
+  readonly attributes?: unknown
+  /** Event time of the newest version. */
+  readonly newestMs?: number | undefined
+}
+
+/** The attributes of a person: their own, and what these lack of the ids that were merged into them, of the newest row that has it. */
+function attributesOf(own: Row, merged: readonly Row[]): unknown {
+  const rows = merged
+    .filter(({ attributes }) => attributes !== undefined)
+    .sort((a, b) => (a.newestMs ?? 0) - (b.newestMs ?? 0))
+  if (rows.length === 0) return own.attributes
+  return Object.assign({}, ...[...rows, own].map(({ attributes }) => attributes))
+}
+
 function createApi(context: ModuleContext): People {
   const { app, streams } = context
   const declared: CompiledTable | undefined = app.tables.get('person')
@@ -92,31 +111,45 @@ function createApi(context: ModuleContext): People {
   const rows: FoldHandle<VersionedTable> | undefined =
     declared === undefined ? undefined : streams.fold(tableFoldName('person'))
   const writer = new TableWriter(context)
-  const viewOf = (id: string, attributes: unknown, profile: ProfileView): PersonView | undefined =>
-    attributes === undefined && profile.signals === 0
+  const { identities } = streams
+  const viewOf = (
+    id: string,
+    attributes: unknown,
+    profile: ProfileView,
+  ): PersonView | undefined => {
+    const aliases = identities.members(id)
+    return attributes === undefined && profile.signals === 0
       ? undefined
       : {
           id,
+          ...(aliases.length === 0 ? {} : { aliases }),
           ...(attributes === undefined ? {} : { attributes: attributes as Attributes }),
           ...profile,
         }
-  const rowAt = async (id: string, at: Moment): Promise<unknown> => {
-    if (rows === undefined) return undefined
+  }
+  const rowOf = (id: string): Row => ({
+    attributes: rows?.shardOf(id).asOf(id, TIME_MAX),
+    newestMs: rows?.shardOf(id).newestMs(id),
+  })
+  const rowAt = async (id: string, at: Moment): Promise<Row> => {
+    if (rows === undefined) return {}
     const request = { fold: tableFoldName('person'), key: id, at }
     const { shard } = await streams.past.state<VersionedTable>(request)
-    return shard.asOf(id, Number.MAX_SAFE_INTEGER)
+    return { attributes: shard.asOf(id, TIME_MAX), newestMs: shard.newestMs(id) }
   }
   return {
-    get: id =>
-      viewOf(
-        id,
-        rows?.shardOf(id).asOf(id, Number.MAX_SAFE_INTEGER),
-        recommendations.profile(id, INTERESTS_MAX),
-      ),
-    async getAt(id, at) {
+    get(asked) {
+      const id = identities.canonical(asked)
+      const merged = identities.members(id).map(rowOf)
+      const profile = recommendations.profile(id, INTERESTS_MAX)
+      return viewOf(id, attributesOf(rowOf(id), merged), profile)
+    },
+    async getAt(asked, at) {
+      const id = identities.canonical(asked)
       const profile = await streams.past.state<ProfileShard>({ fold: PROFILE_FOLD, key: id, at })
       const known = recommendations.profileIn(profile.shard, id, INTERESTS_MAX)
-      const found = viewOf(id, await rowAt(id, at), known)
+      const merged = await Promise.all(identities.members(id).map(member => rowAt(member, at)))
+      const found = viewOf(id, attributesOf(await rowAt(id, at), merged), known)
       return found === undefined ? undefined : { ...found, position: profile.position }
     },
     async getIn(branch, id) {

@@ -14,7 +14,12 @@ const params: JsonSchema = { type: 'object', properties, required: ['id'] }
 const person: JsonSchema = {
   type: 'object',
   properties: {
-    id: { type: 'string' },
+    id: { type: 'string', description: 'of the person that the id is now' },
+    aliases: {
+      type: 'array',
+      items: { type: 'string' },
+      description: 'other ids that are this person, by merges',
+    },
     attributes: { type: 'object', additionalProperties: true },
     signals: { type: 'integer', description: 'signals of interest so far' },
     interests: {

@@ -12,7 +12,12 @@ import { partitionOf } from '@millrace/core'
 import type { App, SignalDefinition } from '@millrace/core'
 import type { LogRecord } from '@millrace/log'
 import { STATISTICS_DEFAULTS } from '@millrace/recommend'
-import type { Emission, FoldDefinition, FoldOutput } from '@millrace/streams'
+import {
+  personFields,
+  type Emission,
+  type FoldDefinition,
+  type FoldOutput,
+} from '@millrace/streams'
 import { itemKey, itemSpaceOf, type ItemSpace } from '../catalogue/index.ts'
 import { productErrors } from '../errors.ts'
 import {
@@ -48,6 +53,7 @@ export function profileFold(app: App): FoldDefinition<ProfileShard> {
     version: versionOf(signals),
     source: 'person',
     types: [...byType.keys()],
+    people: personFields(signals.map(({ event }) => event)),
     targets: [ITEM_SIGNALS],
     onFailure: 'park',
     createShard: () => {

@@ -107,7 +107,8 @@ export class Recommender {
     const index = catalogue.index()
     this.#index = index
     this.#profiles = streams.fold<ProfileShard>(PROFILE_FOLD)
-    this.#requests = new Requests({ index, profiles: this.#profiles })
+    const personOf = (id: string): string => streams.identities.canonical(id)
+    this.#requests = new Requests({ index, profiles: this.#profiles, personOf })
     const stats = streams.fold<ItemStatsShard>(ITEM_STATS_FOLD)
     this.#stats = stats
     this.#shardOf = createShardOf(stats, index)

@@ -36,12 +36,16 @@ export interface PreparedRequest extends RankRequest {
 export class Requests {
   readonly #index: ItemIndex
   readonly #profiles: Pick<FoldHandle<ProfileShard>, 'shardOf'>
+  readonly #personOf: (id: string) => string
 
+  /** `personOf` gives the person that an id is: default, the id. */
   constructor(ports: {
     readonly index: ItemIndex
     readonly profiles: Pick<FoldHandle<ProfileShard>, 'shardOf'>
+    readonly personOf?: (id: string) => string
   }) {
     this.#index = ports.index
+    this.#personOf = ports.personOf ?? (id => id)
     this.#profiles = ports.profiles
   }
 
@@ -51,7 +55,7 @@ export class Requests {
     options: RecommendOptions,
     { answerId, atMs }: { readonly answerId: string; readonly atMs: number },
   ): PreparedRequest {
-    const { person, exclude = [] } = options
+    const { exclude = [] } = options
     const { size } = surface.definition
     const count = options.n ?? size.default
     const refuse = (name: string, reason: string): never => {
@@ -60,9 +64,11 @@ export class Requests {
     if (!Number.isInteger(count) || count < 1 || count > size.max) {
       refuse('n', `it is a whole number from 1 to ${size.max}`)
     }
-    if (person !== undefined && (person === '' || person.length > ID_LENGTH_MAX)) {
+    const asked = options.person
+    if (asked !== undefined && (asked === '' || asked.length > ID_LENGTH_MAX)) {
       refuse('person', `an id has 1 to ${ID_LENGTH_MAX} characters`)
     }
+    const person = asked === undefined ? undefined : this.#personOf(asked)
     if (exclude.length > EXCLUDE_MAX) refuse('exclude', `at most ${EXCLUDE_MAX} ids`)
     const profile = person === undefined ? undefined : this.#profiles.shardOf(person)
     const row = profile === undefined || person === undefined ? -1 : profile.row(person)

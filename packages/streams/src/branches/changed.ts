@@ -4,7 +4,6 @@ import type { LogRecord } from '@millrace/log'
 import { eventIdOf } from '../amendments.ts'
 import type { CorrectionChange } from '../corrections/book.ts'
 import {
-  CORRECTION_HEADER,
   layerCorrections,
   type Correction,
   type Corrections,
@@ -15,6 +14,8 @@ import { keysOf } from '../corrections/lane-changes.ts'
 import { NOWHERE, rekey, type RecordChange } from '../corrections/originals.ts'
 import type { FoldDefinition, FoldShard } from '../fold.ts'
 import { OUTSIDE } from '../generations.ts'
+import { ORIGIN_HEADER } from '../identity/contract.ts'
+import { graphOf } from '../identity/counted.ts'
 import { streamsErrors } from '../errors.ts'
 import type { Lane } from '../lane.ts'
 import { upstreamOf } from '../reach.ts'
@@ -226,15 +227,14 @@ export class ChangedWorld extends World {
     partition: number,
     found: readonly RecordChange[],
   ): Promise<LanePlan> {
-    const { watermarkMs } = found.some(change => this.#isAdded(change))
-      ? await this.ground.bound(runner, partition)
-      : NO_TIME
+    const isAdded = await this.#added(runner, partition, found)
+    const { watermarkMs } = isAdded.size > 0 ? await this.ground.bound(runner, partition) : NO_TIME
     const changes = new Map<string, RecordChange[]>()
     const added: LogRecord[] = []
     const keys = new Set<string>()
     const lane = this.createLane(runner, partition)
     for (const change of found) {
-      if (this.#isAdded(change)) {
+      if (isAdded.has(change)) {
         const record = change.after as LogRecord
         if (!lane.takes(record)) continue
         const offset = ADDED_FROM + added.length
@@ -256,9 +256,11 @@ export class ChangedWorld extends World {
   #changedBy(corrections: readonly CorrectionChange[]): ChangedRecords {
     const { runners, clock, sliceMs } = this.ground.ports
     const { originals } = this.#requested
-    const emitters = runners.filter(({ definition }) => definition.isRekeying === true)
     const createSlices = (): Slices => new Slices(clock, sliceMs)
-    return new ChangedRecords(corrections, { originals, emitters, createSlices })
+    const { corrections: people } = this.ground
+    const spans = { before: people, after: people }
+    const graph = graphOf(runners)
+    return new ChangedRecords(corrections, { originals, graph, people: spans, createSlices })
   }
 
   /** What records that are in no log are in a stream: themselves, or re-keyed. */
@@ -280,9 +282,22 @@ export class ChangedWorld extends World {
     return [...this.#requested.corrections, ...effects]
   }
 
-  #isAdded({ before, after, origin }: RecordChange): boolean {
-    if (origin.offset >= ADDED_FROM) return true
-    return before === undefined && after?.headers[CORRECTION_HEADER] === this.#requested.source
+  /** The records that the log has not at the ground: those of events of the branch, and those that would stand in for others. */
+  async #added(
+    runner: FoldRunner,
+    partition: number,
+    changes: readonly RecordChange[],
+  ): Promise<ReadonlySet<RecordChange>> {
+    const added = new Set<RecordChange>()
+    for (const change of changes) {
+      const { before, after, origin } = change
+      if (origin.offset >= ADDED_FROM) added.add(change)
+      if (before !== undefined || after?.headers[ORIGIN_HEADER] === undefined) continue
+      const found = await this.ground.ports.log.find(after.id)
+      const { to } = await this.ground.bound(runner, partition)
+      if (found === undefined || found.offset >= to) added.add(change)
+    }
+    return added
   }
 
   #layered(): Corrections {

@@ -10,6 +10,7 @@ import { keysOf } from '../corrections/lane-changes.ts'
 import { Originals } from '../corrections/originals.ts'
 import { streamsErrors } from '../errors.ts'
 import type { FoldShard } from '../fold.ts'
+import { graphOf } from '../identity/counted.ts'
 import type { Lane } from '../lane.ts'
 import type { FoldRunner } from '../runner.ts'
 import { Slices } from '../slices.ts'
@@ -142,10 +143,15 @@ export class WholeFolds {
       const changes = book.changes(looked.corrected, position)
       const originals = new Originals(log)
       await originals.load(changes.map(({ entry }) => entry))
-      const emitters = runners.filter(each => each.definition.isRekeying === true)
+      const graph = graphOf(runners)
+      const people = { before: book.at(looked.corrected), after: book.at(position) }
       const createSlices = (): Slices => new Slices(clock, sliceMs)
-      const changed = new ChangedRecords(changes, { originals, emitters, createSlices })
+      const changed = new ChangedRecords(changes, { originals, graph, people, createSlices })
       for (const key of keysOf(lane, await changed.in(stream, partition))) tell(key)
+      const merged = book.people.changed(looked.corrected, position)
+      // Which keys the events of merged people have is not known here.
+      const isAny = merged.length > 0 && definition.people !== undefined
+      for (const key of isAny ? lane.shard.keys() : []) tell(key)
       looked.corrected = position
     }
   }

@@ -3,6 +3,8 @@ import { partitionName } from '@millrace/core'
 import type { EventLog, LogRecord } from '@millrace/log'
 import { eventIdOf } from '../amendments.ts'
 import { OUTSIDE } from '../generations.ts'
+import { IDENTIFIED_TYPE, type IdentityData } from '../identity/contract.ts'
+import { PersonLinks } from '../identity/links.ts'
 import {
   CORRECTED_TYPE,
   CORRECTIONS_STREAM,
@@ -43,6 +45,8 @@ export class CorrectionBook {
   /** The entries of each record of the stream. */
   readonly #records: (readonly CorrectionEntry[])[] = []
   readonly #marks = new Map<string, EmissionMark & { readonly at: number }>()
+  /** Which ids of people are one person. */
+  readonly people = new PersonLinks()
   #turn: Promise<unknown> = Promise.resolve()
 
   private constructor(log: Pick<EventLog, 'read' | 'ends'>) {
@@ -77,6 +81,7 @@ export class CorrectionBook {
     const known = Math.min(position, this.position)
     return {
       position: known,
+      canonical: this.people.at(known),
       of: record => {
         // At every position: nothing of it may be seen again, nor as it was.
         if (record.isErased === true) return ERASED
@@ -133,6 +138,7 @@ export class CorrectionBook {
   }
 
   #add({ data, id, offset, type }: LogRecord): void {
+    if (type === IDENTIFIED_TYPE) this.people.add(offset, data as IdentityData)
     const isTime = type !== CORRECTED_TYPE
     const { action, events, follows } = isTime ? TIME_ALONE : (data as CorrectionData)
     if (follows !== undefined) this.#marks.set(markName(follows), { ...follows, at: offset })

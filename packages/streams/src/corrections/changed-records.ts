@@ -6,8 +6,16 @@ import type { LogRecord } from '@millrace/log'
 import type { FoldRunner } from '../runner.ts'
 import type { Slices } from '../slices.ts'
 import type { CorrectionChange } from './book.ts'
-import type { Correction } from './contract.ts'
-import { asCorrected, rekey, standInsOf, type Originals, type RecordChange } from './originals.ts'
+import { changesOfEvent, emittersOf, namesMerged, type FoldGraph } from '../identity/counted.ts'
+import type { Correction, Corrections } from './contract.ts'
+import {
+  asCorrected,
+  recordOf,
+  rekey,
+  standInEventsOf,
+  type Originals,
+  type RecordChange,
+} from './originals.ts'
 
 type ByPartition = ReadonlyMap<number, readonly RecordChange[]>
 
@@ -17,8 +25,9 @@ const NOTHING: ByPartition = new Map()
 export interface ChangedRecordsPorts {
   /** Has the records of the events. */
   readonly originals: Originals
-  /** The folds that re-key. */
-  readonly emitters: readonly FoldRunner[]
+  readonly graph: FoldGraph
+  /** Who people are where the changes begin, and where they end. */
+  readonly people: Record<'before' | 'after', Pick<Corrections, 'canonical'>>
   readonly createSlices: () => Slices
 }
 
@@ -52,10 +61,9 @@ export class ChangedRecords {
   }
 
   async #find(stream: string): Promise<ByPartition> {
-    const { emitters, originals, createSlices } = this.#ports
-    const rekeying = emitters.filter(
-      ({ definition: { source, targets } }) =>
-        this.#changes.has(source) && targets?.includes(stream) === true,
+    const { graph, originals, createSlices } = this.#ports
+    const rekeying = [...this.#changes.keys()].flatMap(source =>
+      emittersOf(graph, source).filter(({ definition }) => definition.targets?.includes(stream)),
     )
     if (rekeying.length === 0 && !this.#changes.has(stream)) return NOTHING
     const byPartition = new Map<number, RecordChange[]>()
@@ -68,28 +76,67 @@ export class ChangedRecords {
     const slices = createSlices()
     for (const { entry, before, after } of this.#changes.get(stream) ?? []) {
       const origin = originals.of(entry)
-      if (origin !== undefined) put(origin, { ...sidesOf(origin, before, after), ...whenceOf(entry, origin) }) // prettier-ignore
+      const merged = origin && this.#changesOfMerged(entry, origin, before, after)
+      for (const { at, change } of merged ?? []) put(at, change)
+      if (origin !== undefined && merged === undefined) {
+        put(origin, { ...sidesOf(origin, before, after), ...whenceOf(entry, origin) })
+      }
       await slices.pause()
     }
     for (const emitter of rekeying) {
       for (const { entry, before, after } of this.#changes.get(emitter.definition.source) ?? []) {
         const origin = originals.of(entry)
         if (origin === undefined) continue
+        const merged = this.#changesOfMerged(entry, origin, before, after)
+        for (const { at, change } of merged ?? []) put(at, change)
+        if (merged !== undefined) continue
         const whence = whenceOf(entry, origin)
         for (const record of rekey(emitter, origin)) {
           put(record, { ...sidesOf(record, before, after), ...whence })
         }
         for (const standIn of standInsOf(emitter, origin, before)) {
-          put(standIn, { before: standIn, after: undefined, ...whence })
+          put(standIn, { ...sidesOf(standIn, before, RETRACTED), ...whence })
         }
         for (const standIn of standInsOf(emitter, origin, after)) {
-          put(standIn, { before: undefined, after: standIn, ...whence })
+          put(standIn, { ...sidesOf(standIn, RETRACTED, after), ...whence })
         }
         await slices.pause()
       }
     }
     return byPartition
   }
+
+  /** Undefined for an event of which nobody is another person. */
+  #changesOfMerged(
+    entry: CorrectionChange['entry'],
+    origin: LogRecord,
+    before: Correction | undefined,
+    after: Correction | undefined,
+  ): ReturnType<typeof changesOfEvent> | undefined {
+    const { graph, people } = this.#ports
+    const was = { of: () => before, canonical: people.before.canonical }
+    const is = { of: () => after, canonical: people.after.canonical }
+    if (!namesMerged(graph, origin, was, is)) return undefined
+    const { arrivedMs } = whenceOf(entry, origin)
+    return changesOfEvent(graph, origin, was, is).map(({ at, change }) => ({
+      at,
+      change: { ...change, arrivedMs },
+    }))
+  }
+}
+
+/** Where nothing else matters but that it does not count. */
+const RETRACTED: Correction = { action: 'retract', source: '' }
+
+/** The records that stand in for an event under a correction, among people who are themselves. */
+function standInsOf(
+  emitter: FoldRunner,
+  origin: LogRecord,
+  correction: Correction | undefined,
+): readonly LogRecord[] {
+  if (correction?.action !== 'correct') return []
+  const events = standInEventsOf(emitter, origin, { of: () => correction })
+  return events.map(event => recordOf(event, origin))
 }
 
 function sidesOf(

@@ -6,13 +6,12 @@
  * counts for time. A later correction of the same event takes the place of the earlier one.
  */
 import type { LogRecord } from '@millrace/log'
+import type { Canonical } from '../identity/contract.ts'
 
 /** The stream of the corrections; one partition, so that all of them have one order. */
 export const CORRECTIONS_STREAM = 'streams.corrections'
 /** The type of such a record. */
 export const CORRECTED_TYPE = 'corrected'
-/** Header of a record that stands in for a re-keyed one under its new keys: the id of the correction that made it. It counts while that is in force. */
-export const CORRECTION_HEADER = 'correction'
 
 /** What is done to events. `hold` is a retraction that is meant to end; `restore` takes any of them back. */
 export type CorrectionAction = 'retract' | 'hold' | 'correct' | 'restore'
@@ -29,6 +28,8 @@ export interface Corrections {
   readonly position: number
   /** What is in force for the event that a record is, or was re-keyed from; undefined for nearly all. */
   of(record: LogRecord): Correction | undefined
+  /** Who ids of people are; absent while nobody was merged. */
+  readonly canonical?: Canonical | undefined
   /** The same when the log had no more than `position` records of corrections. */
   at(position: number): Corrections
 }
@@ -49,6 +50,7 @@ export interface UpperCorrections {
 export function layerCorrections(below: Corrections, above: UpperCorrections): Corrections {
   return {
     position: below.position,
+    canonical: below.canonical,
     of: record => {
       const upper = above.of(record)
       return upper === undefined ? below.of(record) : (upper ?? undefined)

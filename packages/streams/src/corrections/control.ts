@@ -173,7 +173,8 @@ export class CorrectionRequests implements CorrectionControl {
       changes.push({ entry, before, after: correctionBy(action, data) })
       await slices.pause()
     }
-    const changed = corrector.changedBy(changes, originals)
+    const now = book.head()
+    const changed = corrector.changedBy(changes, originals, { before: now, after: now })
     const folds: AffectedFold[] = []
     for (const runner of runners) {
       if (runner.definition.isRekeying === true) continue

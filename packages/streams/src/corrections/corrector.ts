@@ -9,16 +9,18 @@
  */
 import {
   Backoff,
-  joinPositions,
   partitionName,
   type Clock,
   type Logger,
   type Position,
   type Random,
 } from '@millrace/core'
-import type { EventLog, NewEvent } from '@millrace/log'
+import type { EventLog } from '@millrace/log'
 import { eventIdOf } from '../amendments.ts'
 import type { Bases } from '../bases.ts'
+import { MERGED, type PersonEvent } from '../identity/contract.ts'
+import { openIdentity } from '../identity/index.ts'
+import { touchedBy, type Identity, type Touched } from '../identity/touched.ts'
 import { errorText, type Beside, type Lane } from '../lane.ts'
 import { refoldKeys } from '../rebuild.ts'
 import { retryParked, type RefoldPorts } from '../refold.ts'
@@ -30,11 +32,11 @@ import type { TableWatch } from '../table-watch.ts'
 import { Appender } from './appender.ts'
 import type { CorrectionBook, CorrectionChange } from './book.ts'
 import { ChangedRecords } from './changed-records.ts'
-import { CORRECTIONS_STREAM, type EmissionMark } from './contract.ts'
+import { CORRECTIONS_STREAM, type Corrections, type EmissionMark } from './contract.ts'
 import { emissionChangesOf } from './emissions.ts'
 import { bringOn, firstOffset, invertOne, isBehind, keysOf } from './lane-changes.ts'
 import { batchesOf, correctionEvents } from './records.ts'
-import { NOWHERE, Originals, standInEventsOf, type RecordChange } from './originals.ts'
+import { NOWHERE, Originals, type RecordChange } from './originals.ts'
 
 /** What the corrector needs of the runtime. */
 export interface CorrectorPorts extends RefoldPorts {
@@ -46,6 +48,8 @@ export interface CorrectorPorts extends RefoldPorts {
   readonly watch: TableWatch
   readonly bases: Bases
   readonly retries: Retries
+  /** Events that name people. */
+  readonly people?: readonly PersonEvent[] | undefined
   /** Commits what a standing lane did, and waits until it is durable. */
   readonly settle: (runner: FoldRunner, laneRunner: LaneRunner) => Promise<void>
   /** Work in the background; the runtime waits for it when it closes. */
@@ -70,7 +74,6 @@ interface CorrectionJob extends LaneProgress {
   readonly again: Set<string>
 }
 
-const STAND_INS_AT_ONCE = 500
 /** Records of corrections, of up to 128 KiB each. */
 const RECORDS_AT_ONCE = 8
 
@@ -79,14 +82,10 @@ export class Corrector {
   readonly #ports: CorrectorPorts
   readonly #runners: readonly FoldRunner[]
   readonly #reading: Backoff
+  readonly #identity: Identity
   readonly #progress = new Map<LaneRunner, LaneProgress>()
-  /** Up to where the stand-ins of each lane that re-keys are in the log. */
-  readonly #ensured = new Map<LaneRunner, number>()
-  readonly #ensuring = new Set<LaneRunner>()
   /** Up to where a lane's emissions are known to reflect corrections, for none of them touched it since the mark in the log. */
   readonly #unchanged = new WeakMap<Lane, number>()
-  /** What was appended because of corrections. */
-  #appended: Position = new Map()
   #originals: Originals
   readonly #changed = new Map<string, Promise<ChangedRecords>>()
   readonly #appender: Appender
@@ -100,6 +99,7 @@ export class Corrector {
     this.#runners = [...runners].sort((a, b) => Number(watch.isTable(b)) - Number(watch.isTable(a)))
     this.#reading = new Backoff(ports)
     this.#appender = new Appender(ports)
+    this.#identity = openIdentity(ports, this.#appender, this.#runners)
     this.#originals = new Originals(ports.log)
   }
 
@@ -110,15 +110,17 @@ export class Corrector {
     if (book.hasNews() && !this.#isReading && !this.#reading.isPausing)
       this.#ports.track(this.#read())
     if (book.position === 0) return
-    let isBusy = false
+    const { carrier } = this.#identity
+    carrier.begin(this.#originals)
+    let isBusy = carrier.isBusy
     for (const runner of this.#runners) {
       for (const laneRunner of runner.lanes) {
         // Between the work on its state and that on its emissions it may not emit.
         laneRunner.owesEmissions ??= () => this.#isOwing(laneRunner)
-        if (runner.definition.isRekeying === true) this.#ensureStandIns(runner, laneRunner)
-        else if (this.#isDue(runner, laneRunner)) this.#start(runner, laneRunner, this.#correct)
+        if (runner.definition.isRekeying === true) continue
+        if (this.#isDue(runner, laneRunner)) this.#start(runner, laneRunner, this.#correct)
         else if (this.#owes(runner, laneRunner)) this.#start(runner, laneRunner, this.#follow)
-        isBusy ||= this.#progress.has(laneRunner) || this.#ensuring.has(laneRunner)
+        isBusy ||= this.#progress.has(laneRunner)
       }
     }
     if (isBusy) return
@@ -131,12 +133,15 @@ export class Corrector {
     this.#isClosed = true
     this.#reading.stop()
     this.#appender.close()
+    this.#identity.carrier.close()
   }
 
   /** True when a fold reflects the corrections before `position`, those that were re-keyed included. */
   hasReached(runner: FoldRunner, position: Position, upstream: readonly FoldRunner[]): boolean {
     const needed = position.get(partitionName(CORRECTIONS_STREAM, 0)) ?? 0
-    if (needed === 0 || runner.definition.isRekeying === true) return true
+    const { carrier } = this.#identity
+    if (runner.definition.isRekeying === true) return true
+    if (!carrier.hasReached(needed, position)) return false
     let derived = needed
     for (const emitter of upstream) {
       for (const laneRunner of emitter.lanes) {
@@ -152,7 +157,7 @@ export class Corrector {
     const { source } = runner.definition
     return runner.lanes.every(
       ({ lane }) =>
-        lane.consumed >= (this.#appended.get(partitionName(source, lane.partition)) ?? 0),
+        lane.consumed >= (carrier.appended.get(partitionName(source, lane.partition)) ?? 0),
     )
   }
 
@@ -160,9 +165,7 @@ export class Corrector {
   #derivedEnd(emitter: FoldRunner, laneRunner: LaneRunner, needed: number): number | undefined {
     const { lane, writer } = laneRunner
     const isOurs = writer?.leads === true
-    if (emitter.definition.isRekeying === true) {
-      return isOurs && (this.#ensured.get(laneRunner) ?? 0) < needed ? undefined : 0
-    }
+    if (emitter.definition.isRekeying === true) return 0
     if (lane.corrections.position < needed || this.#progress.has(laneRunner)) return undefined
     if (isOurs && this.#emittedTo(lane) < needed) return undefined
     const mark = this.#ports.book.markOf(markOf(lane))
@@ -184,11 +187,15 @@ export class Corrector {
   }
 
   /** What changes of corrections do, by the partition that has the records; `originals` has those of the events. */
-  changedBy(changes: readonly CorrectionChange[], originals: Originals): ChangedRecords {
+  changedBy(
+    changes: readonly CorrectionChange[],
+    originals: Originals,
+    people: { readonly before: Corrections; readonly after: Corrections },
+  ): ChangedRecords {
     const { clock, sliceMs } = this.#ports
-    const emitters = this.#runners.filter(({ definition }) => definition.isRekeying === true)
     const createSlices = (): Slices => new Slices(clock, sliceMs)
-    return new ChangedRecords(changes, { originals, emitters, createSlices })
+    const { graph } = this.#identity
+    return new ChangedRecords(changes, { originals, graph, people, createSlices })
   }
 
   /** The records of a lane that changes touch. */
@@ -207,9 +214,10 @@ export class Corrector {
     if (known !== undefined) return known
     const find = async (): Promise<ChangedRecords> => {
       const originals = this.#originals
-      const changes = this.#ports.book.changes(from, to)
+      const { book } = this.#ports
+      const changes = book.changes(from, to)
       await originals.load(changes.map(({ entry }) => entry))
-      return this.changedBy(changes, originals)
+      return this.changedBy(changes, originals, { before: book.at(from), after: book.at(to) })
     }
     const found = find()
     this.#changed.set(name, found)
@@ -224,13 +232,26 @@ export class Corrector {
     for (;;) {
       const from = lane.corrections.position
       const to = laneRunner.lane.corrections.position
-      const found = await this.changesOf(lane, await this.#changedBetween(from, to))
+      const { records, keys } = await this.#touchedBetween(lane, from, to)
       if (laneRunner.lane.corrections.position !== to) continue
       // It was brought on with the lane meanwhile, or is now.
       if (lane.corrections.position === from) lane.corrections = lane.corrections.at(to)
-      for (const key of keysOf(lane, found)) stale.add(key)
+      for (const key of [...keysOf(lane, records), ...keys]) stale.add(key)
       return
     }
+  }
+
+  /** What corrections, merges and splits between two positions touch of a standing lane. */
+  async #touchedBetween(lane: Lane, from: number, to: number): Promise<Touched> {
+    const { book } = this.#ports
+    const span = { before: book.at(from), after: book.at(to) }
+    const merged = await touchedBy(this.#identity, lane, book.people.changed(from, to), span)
+    const corrected = await this.changesOf(lane, await this.#changedBetween(from, to))
+    if (merged.records.length === 0) return { records: corrected, keys: merged.keys }
+    // What is corrected within the span is said once, with the people that it has.
+    const known = new Set(book.changes(from, to).map(({ entry }) => entry.id))
+    const others = merged.records.filter(({ origin }) => !known.has(origin.id))
+    return { records: [...corrected, ...others], keys: merged.keys }
   }
 
   async #read(): Promise<void> {
@@ -303,8 +324,9 @@ export class Corrector {
     const { lane } = laneRunner
     const from = lane.corrections.position
     const to = book.position
-    const found = await this.changesOf(lane, await this.#changedBetween(from, to))
-    const keys = keysOf(lane, found)
+    const { records: found, keys: merged } = await this.#touchedBetween(lane, from, to)
+    const keys = new Set([...keysOf(lane, found), ...merged])
+    for (const key of merged) again.add(key)
     for (const key of keys) touched.add(key)
     job.keys = touched.size
     lane.corrections = lane.corrections.at(to)
@@ -333,8 +355,9 @@ export class Corrector {
     return await bases.find(runner, lane, again, async corrected => {
       // It is of another past of the log.
       if (corrected > to) return 0
-      const found = await this.changesOf(lane, await this.#changedBetween(corrected, to))
-      return await firstOffset(log, lane, found)
+      const { records, keys } = await this.#touchedBetween(lane, corrected, to)
+      // Who somebody is is otherwise from the first record on.
+      return keys.length > 0 ? 0 : await firstOffset(log, lane, records)
     })
   }
 
@@ -365,6 +388,7 @@ export class Corrector {
     const { source } = definition
     // What was erased cannot be taken out: its fields are gone.
     if (origin.offset === NOWHERE || origin.isErased === true) return false
+    if ((before ?? after)?.generation === MERGED) return false
     if (origin.stream === source) return true
     // A stand-in may or may not be in the log.
     if ((before ?? after)?.isUnique !== true) return false
@@ -409,8 +433,8 @@ export class Corrector {
     const { lane, writer } = laneRunner
     const from = this.#emittedTo(lane)
     const to = lane.corrections.position
-    const changed = await this.#changedBetween(from, to)
-    const keys = keysOf(lane, await this.changesOf(lane, changed))
+    const touched = await this.#touchedBetween(lane, from, to)
+    const keys = new Set([...keysOf(lane, touched.records), ...touched.keys])
     if (keys.size === 0) {
       this.#unchanged.set(lane, to)
       return
@@ -419,7 +443,7 @@ export class Corrector {
     await settle(runner, laneRunner)
     if (writer?.leads !== true) return
     const found = await emissionChangesOf(this.#ports, lane, keys, { from, to })
-    await this.#append(found.appended)
+    await this.#identity.carrier.append(found.appended)
     const follows = { ...markOf(lane), corrected: to }
     const facts = { reason: 'what it follows from was corrected', by: runner.name }
     const records = correctionEvents(facts, batchesOf(found.corrected), clock.nowMs(), to)
@@ -429,68 +453,11 @@ export class Corrector {
     await book.follow()
   }
 
-  async #append(events: Iterable<NewEvent>): Promise<void> {
-    const position = await this.#appender.append(events, STAND_INS_AT_ONCE)
-    this.#appended = joinPositions(this.#appended, position)
-  }
-
   #rekeyingTo(stream: string): readonly FoldRunner[] {
     return this.#runners.filter(
       ({ definition }) =>
         definition.isRekeying === true && definition.targets?.includes(stream) === true,
     )
-  }
-
-  /** Whoever leads a lane that re-keys appends the records that corrected events have under new keys. */
-  #ensureStandIns(runner: FoldRunner, laneRunner: LaneRunner): void {
-    const { book, track, logger } = this.#ports
-    const { writer } = laneRunner
-    if (writer?.leads !== true) {
-      this.#ensured.delete(laneRunner)
-      return
-    }
-    const from = this.#ensured.get(laneRunner) ?? 0
-    const to = book.position
-    if (from >= to || this.#ensuring.has(laneRunner) || this.#reading.isPausing) return
-    this.#ensuring.add(laneRunner)
-    track(
-      this.#appendStandIns(runner, laneRunner, from, to)
-        .then(
-          () => this.#ensured.set(laneRunner, to),
-          (error: unknown) => {
-            this.#reading.fail()
-            const facts = { fold: runner.name, reason: runner.stopText(error) }
-            logger.warn('corrected records cannot be re-keyed yet', facts)
-          },
-        )
-        .finally(() => this.#ensuring.delete(laneRunner)),
-    )
-  }
-
-  async #appendStandIns(
-    runner: FoldRunner,
-    { lane }: LaneRunner,
-    from: number,
-    to: number,
-  ): Promise<void> {
-    const { source } = runner.definition
-    const changes = this.#ports.book
-      .changes(from, to)
-      .filter(
-        ({ entry, after }) =>
-          after?.action === 'correct' &&
-          entry.stream === source &&
-          (entry.place ?? entry.emitted)?.partition === lane.partition,
-      )
-    await this.#originals.load(changes.map(({ entry }) => entry))
-    const originals = this.#originals
-    const events = function* (): Generator<NewEvent, void> {
-      for (const { entry, after } of changes) {
-        const origin = originals.of(entry)
-        if (origin !== undefined) yield* standInEventsOf(runner, origin, after)
-      }
-    }
-    await this.#append(events())
   }
 }
 

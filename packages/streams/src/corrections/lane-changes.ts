@@ -11,8 +11,12 @@ export function leastCorrected(lanes: readonly { readonly lane: Lane }[]): numbe
 }
 
 /** True for a record that the lane has yet to fold. */
-export function isBehind({ definition, consumed }: Lane, { origin }: RecordChange): boolean {
-  return origin.stream === definition.source && origin.offset >= consumed
+export function isBehind(
+  { definition, partition, consumed }: Lane,
+  { origin }: RecordChange,
+): boolean {
+  const isOwn = origin.stream === definition.source && origin.partition === partition
+  return isOwn && origin.offset >= consumed
 }
 
 /** The keys that records had and have. */

@@ -3,13 +3,16 @@
  * the re-keying fold before the lane made them. So nobody has to look for re-keyed records in the
  * partitions of other keys.
  */
-import { partitionName } from '@millrace/core'
+import { deriveId, partitionName, partitionOf } from '@millrace/core'
 import type { EventLog, LogRecord, NewEvent } from '@millrace/log'
 import { withData } from '../amendments.ts'
 import { toEvent } from '../emission.ts'
 import type { FoldRunner } from '../runner.ts'
+import { ALIAS_HEADER, MERGED, ORIGIN_HEADER } from '../identity/contract.ts'
+import { asOnePerson } from '../identity/people.ts'
+import { CAUSE_HEADER, WATERMARK_HEADER } from '../views/plan.ts'
 import type { CorrectionEntry } from './book.ts'
-import { CORRECTION_HEADER, type Correction } from './contract.ts'
+import type { Correction, Corrections } from './contract.ts'
 
 /** One record that a correction changes for a lane. */
 export interface RecordChange {
@@ -160,49 +163,83 @@ export function rekey(emitter: FoldRunner, record: LogRecord): readonly LogRecor
 }
 
 /**
- * The records that stand in for re-keyed ones under keys that the event has since it was corrected
- * and had not before. The record that has the old keys has the new data too; it counts under the keys
- * that both have.
+ * What a re-keying fold would emit under keys that it did not emit because of `origin`, as it counts
+ * now: a correction, or a merge of people, gave the event other keys. To be appended: of each key
+ * there is one for ever, whoever makes it, and it counts while the event has the key. It carries the
+ * data that was sent, like the record that has the old keys. The ids that a correction says have one
+ * too when they are other people by now: by it the event is found when these are split.
  */
-export function standInsOf(
-  emitter: FoldRunner,
-  origin: LogRecord,
-  correction: Correction | undefined,
-): readonly LogRecord[] {
-  return standInEventsOf(emitter, origin, correction).map(event => recordOf(event, origin))
-}
-
-/** The same, to be appended: their ids tell each from all others, and are the same whoever makes them. */
 export function standInEventsOf(
   emitter: FoldRunner,
   origin: LogRecord,
-  correction: Correction | undefined,
+  { of, canonical }: Pick<Corrections, 'of' | 'canonical'>,
 ): readonly NewEvent[] {
-  if (correction?.action !== 'correct' || !isWanted(emitter, origin)) return []
-  const had = new Set(rekey(emitter, origin).flatMap(({ keys }) => keys))
-  const corrected = withData(origin, correction.data)
-  return emissionsOf(emitter, corrected, `\n${CORRECTION_HEADER}\n${correction.source}`).flatMap(
-    event => {
-      const keys = (event.keys ?? [event.key]).filter(key => !had.has(key))
-      if (keys.length === 0) return []
-      const headers = { ...event.headers, [CORRECTION_HEADER]: correction.source }
-      return [{ ...event, key: keys[0] as string, keys, headers, isUnique: false }]
-    },
+  if (!isWanted(emitter, origin)) return []
+  const counted = asCorrected(origin, of(origin))
+  if (counted === undefined) return []
+  const now = asOnePerson(counted, emitter.definition.people, canonical)
+  if (now === origin) return []
+  const known = new Set(rekey(emitter, origin).flatMap(({ keys }) => keys))
+  const emissions = [...new Set([counted, now])].flatMap(record => emissionsOf(emitter, record))
+  return emissions.flatMap(event =>
+    (event.keys ?? [event.key]).flatMap(key => {
+      if (known.has(key)) return []
+      known.add(key)
+      const { stream, generation, eventTimeMs } = event
+      const id = deriveId(eventTimeMs, standInName(`${stream}\n${generation}`, origin, key))
+      const headers = { ...event.headers, [ORIGIN_HEADER]: placeOf(origin) }
+      return [{ ...event, id, key, keys: [key], data: origin.data, headers, isUnique: false }]
+    }),
   )
+}
+
+/** What stands in for a record of the stream of people under the id that the person has. */
+export function movedEventOf(origin: LogRecord, key: string, partitions: number): NewEvent {
+  const { tenant, stream, type, eventTimeMs, definition, isHistory } = origin
+  const headers = {
+    ...origin.headers,
+    [CAUSE_HEADER]: origin.id,
+    [ALIAS_HEADER]: origin.key,
+    [ORIGIN_HEADER]: placeOf(origin),
+    // History is never late, so it needs no watermark to be judged by.
+    ...(isHistory ? {} : { [WATERMARK_HEADER]: `${origin.watermarkMs}` }),
+  }
+  return {
+    tenant,
+    stream,
+    type,
+    key,
+    id: deriveId(eventTimeMs, standInName(stream, origin, key)),
+    eventTimeMs,
+    data: origin.data,
+    headers,
+    definition,
+    isHistory,
+    generation: MERGED,
+    partition: partitionOf(key, partitions),
+  }
+}
+
+function standInName(stream: string, { id }: LogRecord, key: string): string {
+  return `stand-in\n${stream}\n${id}\n${key}`
+}
+
+function placeOf({ partition, offset }: LogRecord): string {
+  return `${partition}/${offset}`
 }
 
 function isWanted({ definition }: FoldRunner, { type }: LogRecord): boolean {
   return definition.types?.includes(type) !== false
 }
 
-function emissionsOf(emitter: FoldRunner, record: LogRecord, salt = ''): readonly NewEvent[] {
+function emissionsOf(emitter: FoldRunner, record: LogRecord): readonly NewEvent[] {
   if (!isWanted(emitter, record)) return []
   const events: NewEvent[] = []
   const { lane } = emitter.lanes[record.partition] as FoldRunner['lanes'][number]
   // It has no state, so that nothing is changed by asking.
   lane.shard.fold(record, {
     emit: emission => {
-      events.push(toEvent(lane.options.emitter, emission, record, events.length, salt))
+      events.push(toEvent(lane.options.emitter, emission, record, events.length, ''))
     },
     fail: () => undefined,
   })

@@ -1,5 +1,7 @@
 import type { Clock } from '@millrace/core'
 import type { EventLog } from '@millrace/log'
+import { PERSON } from '../identity/contract.ts'
+import { keysOfMerged } from '../identity/touched.ts'
 import type { Lane } from '../lane.ts'
 import { refoldKeys } from '../rebuild.ts'
 import type { RefoldPorts } from '../refold.ts'
@@ -26,15 +28,22 @@ export async function correctSilently(
   const originals = new Originals(ports.log)
   await originals.load(changes.map(({ entry }) => entry))
   const createSlices = (): Slices => new Slices(ports.clock, SLICE_MS)
-  const changed = new ChangedRecords(changes, { originals, emitters: [], createSlices })
+  const span = { before: book.at(from), after: book.at(to) }
+  const ids = book.people.changed(from, to)
+  const all = [...lanes]
+  const people = new Map(all.flatMap(({ definition }) => [...(definition.people ?? [])]))
+  const own = all.find(({ definition }) => definition.source === PERSON)
+  const graph = { runners: [], people, partitions: own?.options.partitions ?? 1 }
+  const changed = new ChangedRecords(changes, { originals, graph, people: span, createSlices })
   const refold: RefoldPorts = { ...ports, sliceMs: SLICE_MS }
-  for (const lane of lanes) {
+  for (const lane of all) {
     lane.corrections = book.at(to)
     const found = await changed.in(lane.definition.source, lane.partition)
     const keys = keysOf(
       lane,
       found.filter(change => !isBehind(lane, change)),
     )
-    await refoldKeys(refold, { lane }, [...keys])
+    const merged = keysOfMerged(lane, ids, span)
+    await refoldKeys(refold, { lane }, [...new Set([...keys, ...merged])])
   }
 }

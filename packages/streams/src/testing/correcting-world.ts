@@ -67,11 +67,16 @@ export class CorrectingWorld extends OracleWorld {
     }))
   }
 
+  /** Work that this runtime has begun: `settle` waits for it. */
+  protected applying(work: Promise<unknown>): Promise<unknown> {
+    this.#applying.push(work)
+    work.catch(() => undefined)
+    return work
+  }
+
   async correct({ isAwaited, ...step }: CorrectionCommand): Promise<void> {
     const set = { corrections: this.correctionsOf(step), reason: 'a test', by: 'nobody' }
-    const applied = this.streams.corrections.apply(set)
-    this.#applying.push(applied)
-    applied.catch(() => undefined)
+    const applied = this.applying(this.streams.corrections.apply(set))
     if (isAwaited) await applied
     for (let turns = step.ms; turns > 0; turns--) await turn()
   }

@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { deriveId, systemClock } from '@millrace/core'
 import { TICK_TYPE, type NewEvent } from '@millrace/log'
 import { createMemorySnapshotStore } from '@millrace/store/memory'
-import { compiled } from './oracle.ts'
+import { compiled, people } from './oracle.ts'
 import { PARTITIONS, TestWorld } from './world.ts'
 
 /** What happens in the world of the oracle. */
@@ -84,6 +84,7 @@ export class OracleWorld extends TestWorld {
     super(compiled.folds.map(fold => ({ ...fold, hasLongHistories: true as const })))
     this.tables = compiled.tables
     this.extraStreams = compiled.streams
+    this.people = people
     // Each record arrives at a time of its own.
     let arrivalMs = 1_000_000_000
     this.clock = { ...systemClock, nowMs: () => ++arrivalMs }

@@ -7,6 +7,8 @@ import { countView, event, id, int, item, sliding, text, tumbling, view } from '
 import type { EventLog, LogRecord } from '@millrace/log'
 import { withData } from '../amendments.ts'
 import { CORRECTIONS_STREAM, type CorrectionData } from '../corrections/contract.ts'
+import { IDENTIFIED_TYPE, type IdentityData, type PersonEvent } from '../identity/contract.ts'
+import { personEvents } from '../identity/fields.ts'
 import type { Streams } from '../streams.ts'
 import { canonicalText } from '../views/canonical.ts'
 import { compileViews } from '../views/compile.ts'
@@ -112,6 +114,9 @@ export const views = {
   endedPerClip: countView({ from: [ended], key: 'clip' }),
 }
 
+/** The events of it that name people. */
+export const people: readonly PersonEvent[] = personEvents([watched, ended])
+
 /** The views, compiled. */
 export const compiled = compileViews({ views, partitions: PARTITIONS, latenessMs: 0 })
 
@@ -126,8 +131,11 @@ interface Watched {
 export async function expected(log: EventLog): Promise<Map<string, unknown>> {
   const answers = new Map<string, unknown>()
   const corrections = await correctionsIn(log)
+  const who = await peopleIn(log)
   const counted = async (stream: string): Promise<LogRecord[]> =>
-    (await readAll(log, stream, PARTITIONS)).map(record => asCounted(record, corrections))
+    (await readAll(log, stream, PARTITIONS)).map(record =>
+      asOnePerson(asCounted(record, corrections), who),
+    )
   const people = await counted('person')
   const clips = await counted('clip.from-person')
   const puts = await counted('clip')
@@ -174,7 +182,8 @@ interface InForce {
 /** The last correction of each event. */
 async function correctionsIn(log: EventLog): Promise<ReadonlyMap<string, InForce>> {
   const found = new Map<string, InForce>()
-  for (const { id: source, data } of await readAll(log, CORRECTIONS_STREAM, 1)) {
+  for (const { id: source, type, data } of await readAll(log, CORRECTIONS_STREAM, 1)) {
+    if (type === IDENTIFIED_TYPE) continue
     const { action, events } = data as CorrectionData
     for (const event of events) found.set(event.id, { action, source, data: event.data })
   }
@@ -184,15 +193,37 @@ async function correctionsIn(log: EventLog): Promise<ReadonlyMap<string, InForce
 /** A record with what holds in its place; one that does not count still passes time. */
 function asCounted(record: LogRecord, corrections: ReadonlyMap<string, InForce>): LogRecord {
   const known = corrections.get(record.headers['cause'] ?? record.id)
-  const { correction } = record.headers
-  const isStanding = correction === undefined || correction === known?.source
-  if (known?.action === 'retract' || known?.action === 'hold' || !isStanding) {
-    return withType(record, 'void')
+  if (known?.action === 'retract' || known?.action === 'hold') return withType(record, 'void')
+  const counted = known?.action === 'correct' ? withData(record, known.data) : record
+  if (record.stream !== 'clip.from-person' || record.type !== 'watched') return counted
+  return record.key === (counted.data as Watched).clip ? counted : withType(counted, 'void')
+}
+
+/** Who everybody is, by all merges and splits. */
+async function peopleIn(log: EventLog): Promise<(id: string) => string> {
+  const into = new Map<string, string>()
+  const who = (id: string): string => {
+    const next = into.get(id)
+    return next === undefined ? id : who(next)
   }
-  if (known?.action !== 'correct') return record
-  const { clip } = known.data as Partial<Watched>
-  const isElsewhere = record.stream === 'clip.from-person' && record.key !== clip
-  return withType(withData(record, known.data), isElsewhere ? 'void' : record.type)
+  for (const { type, data } of await readAll(log, CORRECTIONS_STREAM, 1)) {
+    if (type !== IDENTIFIED_TYPE) continue
+    for (const link of (data as IdentityData).links) {
+      if (link.into === null) into.delete(link.from)
+      else into.set(link.from, link.into)
+    }
+  }
+  return who
+}
+
+/** A record as it counts for whom its people are. */
+function asOnePerson(record: LogRecord, who: (id: string) => string): LogRecord {
+  if (record.type !== 'watched') return record
+  const data = record.data as Watched
+  const { stream, key, headers } = record
+  const counted = withData(record, { ...data, viewer: who(data.viewer), friend: who(data.friend) })
+  if (stream !== 'person') return counted
+  return who(headers['alias'] ?? key) === key ? counted : withType(counted, 'void')
 }
 
 function withType(record: LogRecord, type: string): LogRecord {
@@ -237,7 +268,9 @@ function slideOf(
   for (const record of people) {
     if (record.key !== key || record.type !== 'watched') continue
     const start = floor(record.eventTimeMs, STEP_MS)
-    const isLate = !record.isHistory && start + STEP_MS + ALLOWED_MS <= record.watermarkMs
+    // What stands in for another is as late as that was.
+    const watermarkMs = Number(record.headers['watermark'] ?? record.watermarkMs)
+    const isLate = !record.isHistory && start + STEP_MS + ALLOWED_MS <= watermarkMs
     const current = floor(watermarks.get(record.partition) as number, STEP_MS)
     if (isLate || start <= current - SIZE_MS) continue
     found = true
@@ -328,9 +361,12 @@ export async function assertExact(log: EventLog, streams: Streams): Promise<void
     ['person.from-person', ['watched']],
   ] as const) {
     const all = await readAll(log, stream, PARTITIONS)
-    const records = all.filter(({ headers }) => headers['correction'] === undefined)
+    const records = all.filter(({ headers }) => headers['origin'] === undefined)
     const causes = records.flatMap(record => record.headers['cause'] ?? [])
-    const sources = people.filter(({ type }) => (types as readonly string[]).includes(type))
+    const sources = people.filter(
+      ({ type, headers }) =>
+        (types as readonly string[]).includes(type) && headers['origin'] === undefined,
+    )
     assert.deepEqual(causes.sort(), sources.map(record => record.id).sort(), stream)
   }
 }

@@ -5,6 +5,7 @@ import { createMemoryStore, openMemoryLog } from '@millrace/log/memory'
 import type { SnapshotStore } from '@millrace/store'
 import { createMemorySnapshotStore } from '@millrace/store/memory'
 import type { FoldDefinition } from '../fold.ts'
+import type { PersonEvent } from '../identity/contract.ts'
 import type { StreamsSettings } from '../options.ts'
 import type { DifferencesSink } from '../rebuilds/builder.ts'
 import { openStreams } from '../runtime.ts'
@@ -27,6 +28,7 @@ export class TestWorld {
   tables: Readonly<Record<string, string>> = {}
   extraStreams: readonly StreamSpec[] = []
   settings: Partial<StreamsSettings> = { batchRecords: 7 }
+  people: readonly PersonEvent[] = []
   sink: DifferencesSink | undefined
   sync: (() => Promise<void>) | undefined
   queueBytesMax: number | undefined
@@ -55,6 +57,7 @@ export class TestWorld {
       logger: this.logger,
       folds: this.folds,
       tables: this.tables,
+      people: this.people,
       ...(this.sink === undefined ? {} : { differences: this.sink }),
       options: this.settings,
     })

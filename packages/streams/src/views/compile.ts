@@ -12,6 +12,7 @@ import { PlainShard } from './plain-shard.ts'
 import { keysIn, type ViewPlan } from './plan.ts'
 import type { ReadableShard } from './reader.ts'
 import { RekeyRule, rekeyedStream } from './rekey.ts'
+import { personFields } from '../identity/fields.ts'
 import { packingOf } from './states.ts'
 import { tableFold, tableFoldName } from './table-shard.ts'
 import { WindowShard } from './window-shard.ts'
@@ -98,6 +99,7 @@ function compileView(
     version: versionOf(view),
     source: isRekeyed ? rekeyedStream(kind, first.stream) : first.stream,
     types: view.from.map(event => event.name),
+    people: personFields(view.from),
     ...(targets.length === 0 ? {} : { targets }),
     ...(joined.length === 0 ? {} : { tables: joined }),
     ...(isRekeyed ? { keysOf: record => keysIn(plan, record) } : {}),

@@ -3,6 +3,7 @@ import { coreErrors } from '@millrace/core'
 import type { EventDefinition, FoldContext, FoldEvent } from '@millrace/core'
 import type { LogRecord } from '@millrace/log'
 import type { Emission, FoldOutput, TableLookup } from '../fold.ts'
+import { MERGED } from '../identity/contract.ts'
 import { CAUSE_HEADER, type ViewPlan } from './plan.ts'
 import type { TableReads } from './reads.ts'
 import type { Timers } from './timers.ts'
@@ -91,7 +92,10 @@ export function eventOf(plan: ViewPlan, record: LogRecord): FoldEvent<EventDefin
 
 function createEvent(plan: ViewPlan, record: LogRecord): FoldEvent<EventDefinition> {
   // All views of a re-keyed stream are re-keyed ones, so that they agree on this.
-  const id = plan.isRekeyed ? (record.headers[CAUSE_HEADER] ?? record.id) : record.id
+  const id =
+    plan.isRekeyed || record.generation === MERGED
+      ? (record.headers[CAUSE_HEADER] ?? record.id)
+      : record.id
   const { type, eventTimeMs: atMs, data } = record
   return { type, id, atMs, data } as FoldEvent<EventDefinition>
 }

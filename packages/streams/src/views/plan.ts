@@ -1,6 +1,7 @@
 /** What the compiler found out about one view, and what its shards need to know. */
 import type { EventDefinition, Validator, ViewDefinition } from '@millrace/core'
 import type { LogRecord } from '@millrace/log'
+import { MERGED } from '../identity/contract.ts'
 import type { Packing } from './states.ts'
 
 /** Header of a re-keyed record: the id of the event that it carries. */
@@ -45,7 +46,7 @@ export function keyIn(
 
 /** Watermark by which an event's lateness is judged: that of the partition where it was appended first. */
 export function lateWatermark(isRekeyed: boolean, record: LogRecord): number {
-  if (!isRekeyed) return record.watermarkMs
+  if (!isRekeyed && record.generation !== MERGED) return record.watermarkMs
   const carried = record.headers[WATERMARK_HEADER]
   return carried === undefined ? Number.NEGATIVE_INFINITY : Number(carried)
 }

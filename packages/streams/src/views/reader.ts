@@ -3,6 +3,7 @@ import type { Position } from '@millrace/core'
 import type { FoldHandle, Streams } from '../streams.ts'
 import type { FoldShard } from '../fold.ts'
 import type { Moment } from '../past/moment.ts'
+import { isKeyedByPeople } from '../identity/people.ts'
 import { viewFoldName } from './compile.ts'
 
 /** What the reader asks of a shard. */
@@ -48,6 +49,7 @@ export interface PastViewReader<Out = unknown> {
 
 /** Reads one declared view. Values are those of the live state: neither change nor keep them. */
 export interface ViewReader<Out = unknown> {
+  /** Of a person who was merged into another one: the value, and the key, of that one. */
   get(key: string): ViewValue<Out>
   /** Keys with values in order, after `after`; `next` continues, undefined at the end. Looks at every key. */
   list(request: { after?: string; limit: number }): {
@@ -64,7 +66,10 @@ export interface ViewReader<Out = unknown> {
 export function createViewReader<Out = unknown>(streams: Streams, view: string): ViewReader<Out> {
   const fold = viewFoldName(view)
   const handle = streams.fold<FoldShard & ReadableShard>(fold)
-  const get = (key: string): ViewValue<Out> => ({
+  const isOfPeople = isKeyedByPeople(handle.definition.source)
+  /** A person who was merged into another one is read as that one. */
+  const keyOf = (key: string): string => (isOfPeople ? streams.identities.canonical(key) : key)
+  const read = (key: string): ViewValue<Out> => ({
     key,
     value: handle.shardOf(key).read(key) as Out | undefined,
     isParked: handle.isParked(key),
@@ -77,13 +82,13 @@ export function createViewReader<Out = unknown>(streams: Streams, view: string):
     return sorted.keys
   }
   return {
-    get,
+    get: key => read(keyOf(key)),
     list({ after, limit }) {
       const keys = keysInOrder()
       const start = after === undefined ? 0 : firstAfter(keys, after)
       const page = keys.slice(start, start + limit)
       const next = start + limit < keys.length ? page.at(-1) : undefined
-      return { entries: page.map(get), next }
+      return { entries: page.map(read), next }
     },
     top({ n, by }) {
       const best: { key: string; number: number }[] = []
@@ -95,10 +100,11 @@ export function createViewReader<Out = unknown>(streams: Streams, view: string):
           offer(best, { key, number }, n)
         }
       }
-      return best.map(({ key }) => get(key))
+      return best.map(({ key }) => read(key))
     },
     at: moment => ({
-      async get(key) {
+      async get(asked) {
+        const key = keyOf(asked)
         const past = await streams.past.state<FoldShard & ReadableShard>({ fold, key, at: moment })
         const { shard, isParked, watermarkMs, position } = past
         const value = shard.read(key) as Out | undefined

@@ -7,6 +7,7 @@
 import { deriveId, partitionOf, type EventDefinition } from '@millrace/core'
 import type { LogRecord, StreamSpec } from '@millrace/log'
 import type { Cause, Emission, FoldDefinition, FoldOutput, FoldShard } from '../fold.ts'
+import { personFields } from '../identity/fields.ts'
 import { canonicalText } from './canonical.ts'
 import { CAUSE_HEADER, WATERMARK_HEADER } from './plan.ts'
 
@@ -22,6 +23,7 @@ export class RekeyRule {
   readonly #fields = new Map<string, Set<string>>()
   /** The field that gives the key in the source, by event. */
   readonly #keys = new Map<string, string>()
+  readonly #events = new Set<EventDefinition>()
 
   constructor(kind: string, source: string) {
     this.kind = kind
@@ -30,6 +32,7 @@ export class RekeyRule {
 
   add(event: EventDefinition, field: string): void {
     this.#keys.set(event.name, event.key)
+    this.#events.add(event)
     const fields = this.#fields.get(event.name)
     if (fields === undefined) this.#fields.set(event.name, new Set([field]))
     else fields.add(field)
@@ -47,8 +50,10 @@ export class RekeyRule {
       version: deriveId(0, canonicalText([...fields].sort())).slice(-12),
       source: this.source,
       types: [...fields.keys()],
+      people: personFields([...this.#events]),
       targets: [target],
       isRekeying: true,
+      keyFields: fields,
       onFailure: 'park',
       createShard: () => new RekeyShard(target, partitions, fields),
       causeOf: record => this.#causeOf(record),

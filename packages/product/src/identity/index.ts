@@ -1,0 +1,2 @@
+export { identityErrors } from './errors.ts'
+export { createIdentity, type Identity, type IdentityView } from './module.ts'

@@ -1,0 +1,106 @@
+/** What people ask of identities: to merge them, to split them, to see first what that would touch, to look at them. */
+import { deriveId, partitionName, type Clock, type Position } from '@millrace/core'
+import { DEFAULT_TENANT, type EventLog } from '@millrace/log'
+import type { CorrectionBook } from '../corrections/book.ts'
+import { CORRECTIONS_STREAM } from '../corrections/contract.ts'
+import { streamsErrors } from '../errors.ts'
+import { IDENTIFIED_TYPE, type IdentityData, type IdentityLink } from './contract.ts'
+import { goesThrough } from './links.ts'
+
+/** Merges and splits that belong together, in their order. */
+export type IdentitySet = IdentityData
+
+/** What becomes of one of them. */
+export interface IdentityResult {
+  readonly from: string
+  /** `unchanged`: it is so already. */
+  readonly status: 'changed' | 'unchanged' | 'refused'
+  /** Why it is refused. */
+  readonly reason?: string
+}
+
+/** Who is who; see `contract.ts`. */
+export interface Identities {
+  /**
+   * Puts merges and splits on the log, in one unit, and resolves when all views reflect them. What
+   * cannot be is told one by one and holds up no other. Throws CORRECTION_INVALID,
+   * POSITION_NOT_REACHED.
+   */
+  apply(
+    set: IdentitySet,
+    options?: { readonly timeoutMs?: number },
+  ): Promise<{ readonly results: readonly IdentityResult[]; readonly position: Position }>
+  /** Who an id is; itself when nobody merged it. */
+  canonical(id: string): string
+  /** Into whom an id is merged directly; undefined when it is itself. */
+  into(id: string): string | undefined
+  /** All ids that are this one, itself left out. */
+  members(id: string): readonly string[]
+  /** What was decided on an id, oldest first: into whom it was merged, undefined for a split. */
+  history(id: string): readonly (string | undefined)[]
+}
+
+/** What they stand on. */
+export interface IdentityPorts {
+  readonly log: EventLog
+  readonly clock: Clock
+  readonly book: CorrectionBook
+  readonly reached: (request: { position: Position; timeoutMs: number }) => Promise<void>
+}
+
+const TIMEOUT_MS = 3_600_000
+const ID_MAX = 512
+
+/** Creates them. */
+export function createIdentities({ log, clock, book, reached }: IdentityPorts): Identities {
+  const { people } = book
+  return {
+    async apply({ links, ...facts }, { timeoutMs = TIMEOUT_MS } = {}) {
+      const refuse = (reason: string): never => {
+        throw streamsErrors.create('CORRECTION_INVALID', { reason })
+      }
+      if (facts.reason.trim() === '') refuse('no reason is given')
+      if (facts.by.trim() === '') refuse('it does not say who decided it')
+      if (new Set(links.map(({ from }) => from)).size < links.length) refuse('an id is named twice')
+      await book.follow()
+      const { position: before } = book
+      // One after the other, as the log will have them.
+      const asked = new Map<string, string | undefined>()
+      const intoOf = (id: string): string | undefined =>
+        asked.has(id) ? asked.get(id) : people.intoAt(id, before)
+      const results = links.map((link): IdentityResult => {
+        const { from, into } = link
+        const reason = refusalOf(link, into !== null && goesThrough(into, from, intoOf))
+        if (reason !== undefined) return { from, status: 'refused', reason }
+        if ((intoOf(from) ?? null) === into) return { from, status: 'unchanged' }
+        asked.set(from, into ?? undefined)
+        return { from, status: 'changed' }
+      })
+      const changed = links.filter((_, index) => results[index]?.status === 'changed')
+      if (changed.length > 0) {
+        const data: IdentityData = { ...facts, links: changed }
+        const nowMs = clock.nowMs()
+        const id = deriveId(nowMs, `identity\n${before}\n${JSON.stringify(data)}`)
+        const place = { tenant: DEFAULT_TENANT, stream: CORRECTIONS_STREAM, key: 'identities' }
+        const event = { ...place, type: IDENTIFIED_TYPE, id, eventTimeMs: nowMs, data }
+        await log.commit({ events: [event] })
+      }
+      const name = partitionName(CORRECTIONS_STREAM, 0)
+      const position = new Map([[name, log.ends().get(name) ?? 0]])
+      await reached({ position, timeoutMs })
+      return { results, position }
+    },
+    canonical: id => people.canonicalAt(id, book.position),
+    into: id => people.intoAt(id, book.position),
+    members: id => people.membersAt(id, book.position),
+    history: id => people.history(id).map(({ into }) => into),
+  }
+}
+
+function refusalOf({ from, into }: IdentityLink, isCircle: boolean): string | undefined {
+  const isId = (id: string): boolean => id !== '' && id.length <= ID_MAX
+  if (!isId(from) || (into !== null && !isId(into))) return `an id is text of 1 to ${ID_MAX} characters` // prettier-ignore
+  if (into === null) return undefined
+  if (into === from) return 'nobody is merged into themselves'
+  return isCircle ? `${into} is ${from} already: split them first` : undefined
+}

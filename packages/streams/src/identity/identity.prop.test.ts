@@ -1,0 +1,38 @@
+/**
+ * Merges and splits against brute force: people are merged and split in any order, chains and refused
+ * ones among them, between events that arrive, corrections that come and go, and restarts. At the end
+ * every view says what it would say if everybody had always been who they are now.
+ */
+import { it } from 'node:test'
+import fc from 'fast-check'
+import { correctionCommand } from '../testing/correcting-world.ts'
+import { MergingWorld, mergeCommand } from '../testing/merging-world.ts'
+import { assertExact, assertRebuilds } from '../testing/oracle.ts'
+import { oracleCommand } from '../testing/oracle-world.ts'
+
+const steps = fc.array(
+  fc.oneof(
+    { weight: 6, arbitrary: oracleCommand },
+    { weight: 1, arbitrary: correctionCommand },
+    { weight: 2, arbitrary: mergeCommand },
+  ),
+  { minLength: 1, maxLength: 70, size: 'max' },
+)
+
+it('gives what brute force gives of people as they are now', async () => {
+  await fc.assert(
+    fc.asyncProperty(steps, async commands => {
+      const world = await new MergingWorld().open()
+      for (const step of commands) {
+        if (step.kind === 'correct') await world.correct(step)
+        else if (step.kind === 'merge') await world.merge(step)
+        else await world.run(step)
+      }
+      await world.settle()
+      await assertExact(world.log, world.streams)
+      await assertRebuilds(world.streams)
+      await world.streams.close()
+    }),
+    { seed: 20_261_121, numRuns: Number(process.env['MILLRACE_PROP_RUNS'] ?? 6) },
+  )
+})
