@@ -3,59 +3,26 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, it } from 'node:test'
-import { isError, silentLogger } from '@millrace/core'
-import { openNodeDisk } from '@millrace/log/disk'
-import { readKeyEntries } from '@millrace/log/sealing'
-import type { Erasures, People } from '@millrace/product'
-import { openMillrace, type Millrace } from './millrace.ts'
-import { filesWith, lettersApp } from './testing/letters.ts'
+import { isError } from '@millrace/core'
+import type { Erasures } from '@millrace/product'
+import {
+  SECRETS,
+  fillLetters,
+  filesWith,
+  keyIn,
+  openLetters,
+  saidIn,
+  type Letters,
+} from './testing/letters.ts'
 
-type Letters = Millrace<typeof lettersApp>
-
-const SECRETS = ['ana-writes-of-her-illness', 'Ana Lovelace', 'ana-was-here']
 const request = { people: ['ana'], reason: 'she asked for it', by: 'test' }
-
-async function keyOf(directory: string, name: string): Promise<Uint8Array | undefined> {
-  const entries = await readKeyEntries(openNodeDisk(directory))
-  return entries.find(entry => entry.name === name)?.key
-}
-
-const open = (data: string): Promise<Letters> =>
-  openMillrace({ app: lettersApp, data, logger: silentLogger })
-
-/** Ana writes, comments and is described; Ben does the same. */
-async function fill(millrace: Letters): Promise<void> {
-  const { position } = await millrace.trackMany([
-    { type: 'wrote', id: 'e1', data: { author: 'ana', letter: SECRETS[0] as string, words: 5 } },
-    { type: 'wrote', id: 'e2', data: { author: 'ben', letter: 'ben-writes', words: 2 } },
-    { type: 'wrote', id: 'e3', data: { author: 'ben', to: 'ana', letter: 'dear-ana', words: 2 } },
-    { type: 'commented', id: 'e4', data: { clip: 'c1', by: 'ana', comment: SECRETS[2] as string } },
-    { type: 'commented', id: 'e5', data: { clip: 'c1', by: 'ben', comment: 'ben-was-here' } },
-  ])
-  const people = millrace.module<People>('people')
-  await people.put({ id: 'ana', attributes: { name: SECRETS[1], city: 'London' } })
-  const written = await people.put({ id: 'ben', attributes: { name: 'Ben Nevis' } })
-  await millrace.reached(position)
-  await millrace.reached(written.position)
-}
-
-function said(millrace: Letters): unknown {
-  return {
-    lastLetter: ['ana', 'ben'].map(key => millrace.view('lastLetter').get(key)?.value),
-    letters: ['ana', 'ben'].map(key => millrace.view('letters').get(key)?.value),
-    comments: millrace.view('comments').get('c1')?.value,
-    lastComment: ['ana', 'ben'].map(key => millrace.view('lastComment').get(key)?.value),
-    byClip: millrace.view('byClip').get('c1')?.value,
-    people: ['ana', 'ben'].map(id => millrace.module<People>('people').get(id)?.attributes),
-  }
-}
 
 describe('erasing a person', () => {
   let directory: string
   let millrace: Letters
   beforeEach(async () => {
     directory = mkdtempSync(join(tmpdir(), 'millrace-erasure-'))
-    millrace = await open(directory)
+    millrace = await openLetters(directory)
   })
   afterEach(async () => {
     await millrace.close()
@@ -63,19 +30,19 @@ describe('erasing a person', () => {
   })
 
   it('keeps no personal field in clear on the disk, and reads them as they were sent', async () => {
-    await fill(millrace)
+    await fillLetters(millrace)
     await millrace.close()
     const texts = [...SECRETS, 'ben-writes', 'Ben Nevis'].map(text => Buffer.from(text))
     assert.deepEqual(filesWith(directory, texts), [])
-    millrace = await open(directory)
+    millrace = await openLetters(directory)
     const record = await millrace.log.find('e1')
     assert.deepEqual(record?.data, { author: 'ana', letter: SECRETS[0], words: 5 })
     assert.equal(millrace.view('lastLetter').get('ana')?.value, SECRETS[0])
   })
 
   it('cleans every view, destroys the key, and says what remains', async () => {
-    await fill(millrace)
-    const key = (await keyOf(directory, 'ana')) as Uint8Array
+    await fillLetters(millrace)
+    const key = (await keyIn(directory, 'ana')) as Uint8Array
     assert.equal(key.length, 32)
     const erasures = millrace.module<Erasures>('erasure')
     const planned = await erasures.dryRun(request)
@@ -89,7 +56,7 @@ describe('erasing a person', () => {
     // It could say what was erased.
     assert.deepEqual(branches.list(), [])
     await assert.rejects(branch.view('lastLetter').get('ana'), error => isError(error, 'BRANCH_UNKNOWN')) // prettier-ignore
-    assert.deepEqual(said(millrace), {
+    assert.deepEqual(saidIn(millrace), {
       lastLetter: [undefined, 'ben-writes'],
       letters: [undefined, 1],
       comments: ['ben-was-here'],
@@ -107,13 +74,13 @@ describe('erasing a person', () => {
     const record = await millrace.log.find('e1')
     assert.deepEqual(record?.data, { author: 'ana', letter: null, words: 5 })
     assert.equal(record?.isErased, true)
-    const before = said(millrace)
+    const before = saidIn(millrace)
     await millrace.close()
-    assert.equal(await keyOf(directory, 'ana'), undefined)
+    assert.equal(await keyIn(directory, 'ana'), undefined)
     assert.deepEqual(filesWith(directory, [key, ...SECRETS.map(text => Buffer.from(text))]), [])
 
-    millrace = await open(directory)
-    assert.deepEqual(said(millrace), before)
+    millrace = await openLetters(directory)
+    assert.deepEqual(saidIn(millrace), before)
     for (const fold of millrace.streams.status()) {
       const rebuilt = await millrace.streams.rebuild({ fold: fold.name })
       assert.deepEqual(rebuilt.different, [], fold.name)
@@ -121,7 +88,7 @@ describe('erasing a person', () => {
   })
 
   it('refuses who was erased, nobody, and the same again gives the same erasure', async () => {
-    await fill(millrace)
+    await fillLetters(millrace)
     const erasures = millrace.module<Erasures>('erasure')
     await assert.rejects(erasures.begin({ ...request, people: ['nobody'] }), error =>
       isError(error, 'ERASURE_NOBODY'),

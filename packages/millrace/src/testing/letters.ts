@@ -1,7 +1,22 @@
 /** An app with personal data, for tests of erasure: each text is found by its bytes wherever it is. */
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { countView, defineApp, event, id, int, item, person, text, view } from '@millrace/core'
+import {
+  countView,
+  defineApp,
+  event,
+  id,
+  int,
+  item,
+  person,
+  silentLogger,
+  text,
+  view,
+} from '@millrace/core'
+import { openNodeDisk } from '@millrace/log/disk'
+import { readKeyEntries } from '@millrace/log/sealing'
+import type { People } from '@millrace/product'
+import { openMillrace, type Millrace } from '../millrace.ts'
 
 const Clip = item('clip', { title: text() })
 
@@ -81,4 +96,48 @@ export function filesWith(directory: string, wanted: readonly Uint8Array[]): rea
   }
   visit(directory)
   return found
+}
+
+/** An opened product of letters. */
+export type Letters = Millrace<typeof lettersApp>
+
+/** What ana's personal fields say. */
+export const SECRETS = ['ana-writes-of-her-illness', 'Ana Lovelace', 'ana-was-here'] as const
+
+/** Opens a directory. */
+export const openLetters = (data: string): Promise<Letters> =>
+  openMillrace({ app: lettersApp, data, logger: silentLogger })
+
+/** The key of a name in a data directory. */
+export async function keyIn(directory: string, name: string): Promise<Uint8Array | undefined> {
+  const entries = await readKeyEntries(openNodeDisk(directory))
+  return entries.find(entry => entry.name === name)?.key
+}
+
+/** Ana writes, comments and is described; Ben does the same. */
+export async function fillLetters(millrace: Letters): Promise<void> {
+  const { position } = await millrace.trackMany([
+    { type: 'wrote', id: 'e1', data: { author: 'ana', letter: SECRETS[0], words: 5 } },
+    { type: 'wrote', id: 'e2', data: { author: 'ben', letter: 'ben-writes', words: 2 } },
+    { type: 'wrote', id: 'e3', data: { author: 'ben', to: 'ana', letter: 'dear-ana', words: 2 } },
+    { type: 'commented', id: 'e4', data: { clip: 'c1', by: 'ana', comment: SECRETS[2] } },
+    { type: 'commented', id: 'e5', data: { clip: 'c1', by: 'ben', comment: 'ben-was-here' } },
+  ])
+  const people = millrace.module<People>('people')
+  await people.put({ id: 'ana', attributes: { name: SECRETS[1], city: 'London' } })
+  const written = await people.put({ id: 'ben', attributes: { name: 'Ben Nevis' } })
+  await millrace.reached(position)
+  await millrace.reached(written.position)
+}
+
+/** What the views and the table of people say of ana, ben and their clip. */
+export function saidIn(millrace: Letters): unknown {
+  return {
+    lastLetter: ['ana', 'ben'].map(key => millrace.view('lastLetter').get(key)?.value),
+    letters: ['ana', 'ben'].map(key => millrace.view('letters').get(key)?.value),
+    comments: millrace.view('comments').get('c1')?.value,
+    lastComment: ['ana', 'ben'].map(key => millrace.view('lastComment').get(key)?.value),
+    byClip: millrace.view('byClip').get('c1')?.value,
+    people: ['ana', 'ben'].map(id => millrace.module<People>('people').get(id)?.attributes),
+  }
 }
