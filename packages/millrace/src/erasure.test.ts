@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import { isError } from '@millrace/core'
-import type { Erasures } from '@millrace/product'
+import type { Changesets, Erasures, People } from '@millrace/product'
 import {
   SECRETS,
   fillLetters,
@@ -115,4 +115,57 @@ describe('erasing a person', () => {
       error => isError(error, 'EVENT_CONFLICT'),
     )
   })
+
+  it('reaches what was decided about events: corrections, changesets, dead letters', async () => {
+    await fillLetters(millrace)
+    const texts = ['ana-corrected', 'ana-planned']
+    const { corrections } = millrace.streams
+    const data = { author: 'ana', letter: texts[0], words: 1 }
+    const decided = { reason: 'a slip', by: 'test' }
+    await corrections.apply({ corrections: [{ id: 'e1', action: 'correct', data }], ...decided })
+    assert.equal(millrace.view('lastLetter').get('ana')?.value, texts[0])
+    const changesets = millrace.module<Changesets>('changesets')
+    const rows = [{ id: 'ana', do: 'patch', attributes: { name: texts[1] } }]
+    const plan = { id: 'names', kind: 'catalogue', title: '', request: { table: 'person', rows } }
+    await changesets.plan(plan, 'test')
+    await changesets.apply('names', {}, 'test')
+    await changesets.settled('names')
+    assert.equal(nameOf(millrace, 'ana'), texts[1])
+    await changesets.undo('names', {}, 'test')
+    await changesets.settled('names')
+    assert.equal(nameOf(millrace, 'ana'), SECRETS[1])
+    const bytes = [...SECRETS, ...texts].map(text => Buffer.from(text))
+    assert.deepEqual(filesWith(directory, bytes), [])
+    const erasures = millrace.module<Erasures>('erasure')
+    await erasures.ended((await erasures.begin(request)).erasure)
+    assert.deepEqual(
+      await corrections
+        .apply({ corrections: [{ id: 'e1', action: 'restore' }], ...decided })
+        .then(({ results }) => results.map(({ status }) => status)),
+      ['corrected'],
+    )
+    assert.equal(millrace.view('lastLetter').get('ana')?.value, undefined)
+  })
+
+  it('goes on while a view is rebuilt', async () => {
+    await fillLetters(millrace)
+    const { streams } = millrace
+    const fold = 'view.lastLetter'
+    await streams.rebuilds.start({ fold, maxDifferences: 10 })
+    const erasures = millrace.module<Erasures>('erasure')
+    const [{ erasure }] = await Promise.all([
+      erasures.begin(request),
+      streams.rebuilds.settled(fold),
+    ])
+    await erasures.ended(erasure)
+    await streams.rebuilds.settled(fold)
+    assert.equal(millrace.view('lastLetter').get('ana')?.value, undefined)
+    assert.deepEqual((await streams.rebuild({ fold })).different, [])
+    const moment = { position: new Map(millrace.log.ends()) }
+    const past = await streams.past.state({ fold, key: 'ana', at: moment })
+    assert.deepEqual([...past.shard.keys()], [])
+  })
 })
+
+const nameOf = (millrace: Letters, id: string): unknown =>
+  millrace.module<People>('people').get(id)?.attributes?.['name']

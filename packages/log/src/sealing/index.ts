@@ -9,5 +9,11 @@ export {
 } from './file/index.ts'
 export { openMemoryKeys } from './memory/index.ts'
 export { SEALED_MEMBER, type ReplaceNested, type Spot } from './nested.ts'
-export { sealingLog, sealingReads, type Doors, type SealingPorts } from './sealing-log.ts'
+export {
+  sealingLog,
+  sealingReads,
+  type Doors,
+  type Personal,
+  type SealingPorts,
+} from './sealing-log.ts'
 export { seal, SEAL_BYTES, unseal } from './seal.ts'

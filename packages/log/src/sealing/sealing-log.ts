@@ -31,12 +31,15 @@ import { OTHER_KEYS, type KeyStore } from './keys.ts'
 import { SEALED_MEMBER, sealedMember, type ReplaceNested, type Spot } from './nested.ts'
 import { seal, unseal } from './seal.ts'
 
+/** What of events of one type is personal; see `PersonalEvent` of core. */
+export type Personal = Pick<PersonalEvent, 'fields' | 'ownerOf' | 'peopleOf' | 'split'>
+
 /** What is sealed, and with what. */
 export interface SealingPorts {
   readonly keys: KeyStore
   readonly random: Random
   /** What of each type is personal. */
-  readonly personal: ReadonlyMap<string, PersonalEvent>
+  readonly personal: ReadonlyMap<string, Personal>
   /** Events inside the records of these streams. */
   readonly nested: ReadonlyMap<string, ReplaceNested>
 }
@@ -135,7 +138,7 @@ class SealingLog implements EventLog, Doors {
   }
 
   /** What of a type is sealed; undefined when nothing is. */
-  #personalOf(type: string): PersonalEvent | undefined {
+  #personalOf(type: string): Personal | undefined {
     const personal = this.#ports.personal.get(type)
     return personal === undefined || personal.fields.size === 0 ? undefined : personal
   }

@@ -1,8 +1,12 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
+import { decodePosition, systemClock, systemRandom } from '@millrace/core'
+import { restoreBackup, takeBackup } from '@millrace/log/backup'
 import { openNodeDisk } from '@millrace/log/disk'
+import { createMemoryObjectStore } from '@millrace/log/objects/memory'
 import { readKeyEntries } from '@millrace/log/sealing'
+import type { People } from '@millrace/product'
 import { command, done, served } from '../testing/backups.ts'
 import { openForTest } from '../testing/clips.ts'
 import { send } from '../testing/http.ts'
@@ -14,6 +18,7 @@ const SECRETS = ['Ana Lovelace', 'is-it-contagious']
 async function asked(t: TestContext): Promise<{
   root: string
   data: string
+  url: string
   store: string
   first: string
   key: Uint8Array
@@ -31,7 +36,7 @@ async function asked(t: TestContext): Promise<{
   const first = (await done(['backup', '--to', store, '--data', data]))['id'] as string
   const entries = await readKeyEntries(openNodeDisk(data))
   const key = entries.find(({ name }) => name === 'ana')?.key as Uint8Array
-  return { root, data, store, first, key, close }
+  return { root, data, url, store, first, key, close }
 }
 
 test('erase makes a person unreadable in the directory and in every backup, and keeps the report', async t => {
@@ -86,3 +91,46 @@ test('erase makes a person unreadable in the directory and in every backup, and 
     await millrace.close()
   }
 })
+
+test('an erasure while a backup is taken leaves no key in the store, and its restore reads nobody who was erased', async t => {
+  const { root, data, url, key, close } = await asked(t)
+  const held = (await send(url, '/v1/backups', { method: 'POST' })).json as unknown as Held
+  const memory = createMemoryObjectStore()
+  let erased: Promise<unknown> | undefined
+  const store = {
+    ...memory,
+    async put(name: string, bytes: Uint8Array) {
+      // When the first bytes are on their way.
+      erased ??= done(['erase', 'ana', '--reason', 'request 8', '--data', data])
+      await erased
+      await memory.put(name, bytes)
+    },
+  }
+  const ports = { store, clock: systemClock, random: systemRandom }
+  const identity = { app: 'clips', origin: 'here', term: 0, dataFormat: 2 }
+  const { unit, ingestTimeMs, position, files, beside } = held
+  const hold = { unit, ingestTimeMs, position: decodePosition(position), files }
+  await takeBackup({ ...ports, disk: openNodeDisk(data), hold, beside, identity })
+  await close()
+  for (const [name, bytes] of memory.objects) {
+    assert.ok(!Buffer.from(bytes).includes(Buffer.from(key)), name)
+  }
+  const to = join(root, 'restored')
+  await restoreBackup({ ...ports, disk: openNodeDisk(to), dataFormatMax: 2 })
+  const millrace = await openForTest({ data: to })
+  try {
+    assert.deepEqual((await millrace.log.find('q-1'))?.data, { person: 'ana', question: null })
+    assert.equal(millrace.module<People>('people').get('ana'), undefined)
+  } finally {
+    await millrace.close()
+  }
+})
+
+/** What `POST /v1/backups` answers. */
+interface Held {
+  readonly unit: number
+  readonly ingestTimeMs: number
+  readonly position: string
+  readonly files: readonly { readonly path: string; readonly bytes: number }[]
+  readonly beside: readonly string[]
+}

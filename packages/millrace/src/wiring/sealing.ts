@@ -2,14 +2,20 @@
 import { personalEvents, type App, type PersonalEvent } from '@millrace/core'
 import {
   SEALED_MEMBER,
+  type Personal,
   type ReplaceNested,
   type SealingPorts,
   type Spot,
 } from '@millrace/log/sealing'
-import { CHANGESET_ITEMS_STREAM, CHANGESETS_STREAM } from '@millrace/product'
+import {
+  CHANGESET_ITEMS_STREAM,
+  CHANGESETS_STREAM,
+  EXPOSED,
+  type Exposure,
+} from '@millrace/product'
 import { AMENDMENTS_STREAM, CORRECTIONS_STREAM, type CorrectionData } from '@millrace/streams'
 
-type Personal = ReadonlyMap<string, PersonalEvent>
+type PersonalTypes = ReadonlyMap<string, PersonalEvent>
 type Data = Spot['data']
 
 /** What a sealing log has to know of an app. */
@@ -21,11 +27,20 @@ export function sealingOf(app: App): Pick<SealingPorts, 'personal' | 'nested'> {
     [CHANGESETS_STREAM, (data, replace) => replaceRequested(data, replace, personal)],
     [CHANGESET_ITEMS_STREAM, (data, replace) => replaceEntries(data, replace, personal)],
   ])
-  return { personal, nested: hasSealed(personal) ? nested : new Map() }
+  const types = new Map<string, Personal>([...personal, [EXPOSED, EXPOSURE]])
+  return { personal: types, nested: hasSealed(personal) ? nested : new Map() }
+}
+
+/** What was shown to whom: nothing of it is sealed, and who was erased is shown nothing more. */
+const EXPOSURE: Personal = {
+  fields: new Set(),
+  ownerOf: data => (data as Exposure).p,
+  peopleOf: data => [(data as Exposure).p ?? []].flat(),
+  split: () => undefined,
 }
 
 /** True when events have fields that are sealed. */
-export function hasSealed(personal: Personal): boolean {
+export function hasSealed(personal: SealingPorts['personal']): boolean {
   return [...personal.values()].some(({ fields }) => fields.size > 0)
 }
 
@@ -54,7 +69,7 @@ function replaceCorrected(corrected: unknown, replace: (spot: Spot) => unknown):
 function replaceRequested(
   decision: unknown,
   replace: (spot: Spot) => unknown,
-  personal: Personal,
+  personal: PersonalTypes,
 ): unknown {
   const { request } = decision as { readonly request?: unknown }
   if (!isData(request) || !Array.isArray(request['rows'])) return decision
@@ -85,7 +100,7 @@ function replaceRow(
 function replaceEntries(
   chunk: unknown,
   replace: (spot: Spot) => unknown,
-  personal: Personal,
+  personal: PersonalTypes,
 ): unknown {
   const { entries, ...rest } = chunk as {
     readonly entries?: readonly (Readonly<Record<string, unknown>> & { readonly target: string })[]

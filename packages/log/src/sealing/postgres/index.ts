@@ -49,7 +49,8 @@ class PostgresKeys implements KeyStore {
   }
 
   async ensure(names: readonly string[]): Promise<void> {
-    const wanted = [...new Set(names)].filter(name => this.#table.get(name) === undefined)
+    // Sorted, so that processes that make the same ones at once do not wait for each other in a circle.
+    const wanted = [...new Set(names)].sort().filter(name => this.#table.get(name) === undefined)
     // Whoever is first decides: what another process put there meanwhile is read back.
     await this.#put(wanted.map(name => ({ name, key: this.#random.fill(new Uint8Array(KEY_BYTES)) }))) // prettier-ignore
     await this.load(wanted)

@@ -107,6 +107,8 @@ async function forward(log: ReadLog, source: Source, span: PastSpan): Promise<bo
 
 function isWanted(record: LogRecord, { surface, answerId, fromMs, toMs }: PastSpan): boolean {
   if (record.eventTimeMs < fromMs || record.eventTimeMs >= toMs) return false
+  // What they were answered by is gone.
+  if (record.isErased === true) return false
   if (answerId !== undefined && record.id !== answerId) return false
   return surface === undefined || (record.data as Exposure).s === surface
 }
