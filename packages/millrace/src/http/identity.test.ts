@@ -45,6 +45,13 @@ describe('identity over HTTP', () => {
       watchedBy('ana', 'i1', { watchedMs: 10 }),
       watchedBy('visitor', 'i2', { watchedMs: 5 }),
     )
+    const told = await track(
+      watchedBy('ana', 'i1', { watchedMs: 0 }),
+      watchedBy('visitor', 'i2', { watchedMs: 0 }),
+    )
+    const seen = await send(url, `/v1/views/time/ana?atLeast=${told}`)
+    const before = seen.headers.get('millrace-position') as string
+    await track(watchedBy('visitor', 'i2', { watchedMs: 0 }))
     const merged = await merge('visitor', 'ana')
     assert.equal(merged.status, 200, merged.text)
     assert.deepEqual(merged.json, {
@@ -70,7 +77,10 @@ describe('identity over HTTP', () => {
     assert.deepEqual(answer.json['items'], [], 'she has seen all of them')
     assert.deepEqual((await send(url, '/v1/people/ana/identity')).json['aliases'], ['visitor'])
 
+    // What is known now of then.
+    assert.equal(await read(`/v1/views/time/visitor?at=${before}`), 15)
     assert.equal((await split('visitor')).json['isChanged'], true)
+    assert.equal(await read(`/v1/views/time/visitor?at=${before}`), 5)
     assert.equal(await read('/v1/views/time/ana'), 10)
     assert.equal(await read('/v1/views/time/visitor'), 105)
     assert.deepEqual([await interests('ana'), await interests('visitor')], [['i1'], ['i2', 'i3']])

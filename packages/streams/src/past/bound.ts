@@ -24,6 +24,8 @@ export interface Bound {
   readonly watermarkMs: number
   /** True for a record before `to` that was known. */
   has(record: LogRecord): boolean
+  /** The record as it would have been there then; absent where all are. */
+  asKnown?(record: LogRecord): LogRecord
 }
 
 const PROBE_RECORDS = 64

@@ -69,7 +69,7 @@ export async function foldToBound(
         if (!bound.has(record)) continue
         if (watcher?.before(beside, record) === false) return
         count += 1
-        yield record
+        yield bound.asKnown?.(record) ?? record
       }
       watcher?.end(beside)
     })()

@@ -14,7 +14,7 @@ import type { FoldShard } from '../fold.ts'
 import type { Lane } from '../lane.ts'
 import type { FoldRunner } from '../runner.ts'
 import { canonicalText } from '../views/canonical.ts'
-import { boundOf, type Bound } from './bound.ts'
+import type { Bound } from './bound.ts'
 import { foldToBound, type FoldedKey, type Watcher } from './fold-to-bound.ts'
 import {
   assertKept,
@@ -24,6 +24,7 @@ import {
   type Moment,
   type PastPorts,
 } from './moment.ts'
+import { boundOfPerson } from './people.ts'
 import { Places } from './places.ts'
 import { PastTables } from './tables.ts'
 
@@ -123,7 +124,8 @@ async function pastState(
   key: string,
   instant: Instant,
 ): Promise<PastState> {
-  const bound = await boundOf(ports, runner, runner.laneOf(key).lane.partition, instant)
+  const { partition } = runner.laneOf(key).lane
+  const bound = await boundOfPerson(ports, runner, partition, instant)
   const { shard, isParked, records } = await foldWithTables(ports, { runner, instant }, key, bound)
   return {
     shard,
@@ -142,7 +144,7 @@ async function changesOf(
 ): Promise<Changes> {
   const { key, from } = request
   const { partition } = runner.laneOf(key).lane
-  const bound = await boundOf(ports, runner, partition, instant)
+  const bound = await boundOfPerson(ports, runner, partition, instant)
   const start = from && (await startOf(ports, runner, partition, { from, to: instant }))
   let watcher: ChangeWatcher | undefined
   const createWatcher = (): Watcher =>
@@ -166,7 +168,7 @@ async function startOf(
       const reason = `it would end before it begins, on ${name}`
       throw streamsErrors.create('REPLAY_INVALID', { fold: runner.name, reason })
     }
-    return await boundOf(ports, runner, partition, first)
+    return await boundOfPerson(ports, runner, partition, first)
   } catch (error) {
     if (isError(error, 'MOMENT_EMPTY')) return undefined
     throw error
