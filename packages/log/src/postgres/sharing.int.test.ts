@@ -6,7 +6,7 @@ import type { EventLog, LogRecord, NewEvent } from '../log.ts'
 import { START_MS, event, historyOf } from '../suite/harness.ts'
 import { withPostgres, type TestDatabase } from '../testing/postgres.ts'
 import { KEY_PLACES_MAX } from './schema.ts'
-import { logMigrations, migrate, openPostgresLog, type Database } from './index.ts'
+import { logMigrations, migrate, newestOf, openPostgresLog, type Database } from './index.ts'
 
 const STREAM = 'clicks'
 const PARTITIONS = 3
@@ -191,11 +191,13 @@ withPostgres('several processes on one PostgreSQL', create => {
     }
     await Promise.all([1, 2, 3].map(() => migrate(database, logMigrations)))
     const full = await tables()
-    await migrate(database, logMigrations, { log: 0 })
+    const parts = newestOf(logMigrations)
+    const none = Object.fromEntries([...parts.keys()].map(part => [part, 0]))
+    await migrate(database, logMigrations, none)
     assert.deepEqual(await tables(), ['migrations'])
     await migrate(database, logMigrations)
     assert.deepEqual(await tables(), full)
-    const newest = logMigrations.length
+    const newest = parts.get('log') as number
     const newer = { part: 'log', number: newest + 1, forward: 'CREATE TABLE $schema.more ()', back: 'DROP TABLE $schema.more' } // prettier-ignore
     await migrate(database, [...logMigrations, newer])
     await assert.rejects(migrate(database, logMigrations), error =>
