@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import { isError } from '@millrace/core'
-import type { Changesets, Erasures, People } from '@millrace/product'
+import type { Changesets, Erasures, Identity, People } from '@millrace/product'
 import {
   SECRETS,
   fillLetters,
@@ -85,6 +85,29 @@ describe('erasing a person', () => {
       const rebuilt = await millrace.streams.rebuild({ fold: fold.name })
       assert.deepEqual(rebuilt.different, [], fold.name)
     }
+  })
+
+  it('reaches every id of a person who was merged', async () => {
+    await fillLetters(millrace)
+    const guest = { author: 'guest', letter: 'a-guest-writes', words: 3 }
+    await millrace.track('wrote', guest, { id: 'g1' })
+    await millrace.module<Identity>('identity').merge('guest', 'ana', { by: 'test' })
+    const erasures = millrace.module<Erasures>('erasure')
+    const { people, events } = await erasures.dryRun({ ...request, people: ['guest'] })
+    assert.deepEqual([[...people].sort(), events], [['ana', 'guest'], 5])
+    const { erasure } = await erasures.begin({ ...request, people: ['guest'] })
+    await erasures.ended(erasure)
+    const left = await Promise.all(['e1', 'g1'].map(id => millrace.log.find(id)))
+    const letters = left.map(record => (record as { data: { letter: unknown } }).data.letter)
+    assert.deepEqual(letters, [null, null])
+    for (const id of ['ana', 'guest']) {
+      assert.equal(millrace.view('lastLetter').get(id)?.value, undefined, id)
+      await assert.rejects(millrace.track('wrote', { ...guest, author: id }), error => isError(error, 'PERSON_ERASED')) // prettier-ignore
+    }
+    await millrace.close()
+    const texts = ['a-guest-writes', SECRETS[0]].map(text => Buffer.from(text))
+    assert.deepEqual(filesWith(directory, texts), [])
+    millrace = await openLetters(directory)
   })
 
   it('refuses who was erased, nobody, and the same again gives the same erasure', async () => {

@@ -141,7 +141,7 @@ export const streamsErrors = defineErrors({
     remedy: 'Start it again: it goes on with what was kept.',
   },
   REPLAY_INVALID: {
-    status: 400,
+    status: 409,
     retryable: false,
     message: 'The range cannot be folded by {fold}: {reason}.',
     remedy: 'Name a range that begins before it ends.',
@@ -184,7 +184,7 @@ export const streamsErrors = defineErrors({
     remedy: 'Open one anew: it was thrown away, or nobody asked it anything for too long.',
   },
   BRANCH_INVALID: {
-    status: 400,
+    status: 409,
     retryable: false,
     message: 'The branch cannot be: {reason}.',
     remedy: 'Change what is to be otherwise in it.',

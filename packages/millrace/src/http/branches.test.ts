@@ -115,13 +115,13 @@ describe('branches over HTTP', () => {
 
   it('refuse what cannot be, and name it', async () => {
     for (const [body, status, code] of [
-      [{ events: [watchedBy('p9', 'k1', { id: 'w1', at: nowMs })] }, 400, 'BRANCH_INVALID'],
+      [{ events: [watchedBy('p9', 'k1', { id: 'w1', at: nowMs })] }, 409, 'BRANCH_INVALID'],
       [{ events: [{ type: 'none', data: {} }] }, 400, 'REQUEST_INVALID'],
       [{ events: [watchedBy('p9', 'k1', { watchedMs: -1 })] }, 400, 'REQUEST_INVALID'],
       [{ at: 'yesterday' }, 400, 'REQUEST_INVALID'],
       [{ items: [{ kind: 'none', id: 'k', attributes: null }] }, 404, 'KIND_UNKNOWN'],
       [{ items: [{ kind: 'clip', id: 'k', attributes: {} }] }, 400, 'REQUEST_INVALID'],
-      [{ corrections: [{ id: 'w1' }, { id: 'w1' }] }, 400, 'BRANCH_INVALID'],
+      [{ corrections: [{ id: 'w1' }, { id: 'w1' }] }, 409, 'BRANCH_INVALID'],
       [{ corrections: [{ id: 'w1' }], limits: { bytes: 1 } }, 422, 'BRANCH_TOO_LARGE'],
     ] as const) {
       const answer = await send(url, '/v1/branches', { body })

@@ -18,7 +18,16 @@ export function createErasure(): ProductModule<Erasures> {
       const { privacy } = context
       invariant(privacy !== undefined, 'whoever opens modules gives the keys of people')
       const book = await ErasureBook.open({ ...context, shut: people => privacy.shut(people), follow: people => privacy.follow(people) }) // prettier-ignore
-      const idsOf = (people: readonly string[]): readonly string[] => [...new Set(people)]
+      const { identities } = context.streams
+      // Who was merged is one person: all ids of it, whichever was named.
+      const idsOf = (people: readonly string[]): readonly string[] => [
+        ...new Set(
+          people.flatMap(id => {
+            const person = identities.canonical(id)
+            return [id, person, ...identities.members(person)]
+          }),
+        ),
+      ]
       const runner = new ErasureRunner({ ...context, book, privacy, idsOf })
       // A log from before an erasure serves nothing of whom it does not know to be erased.
       await runner.beginAgain([...privacy.destroyed()])
