@@ -36,9 +36,9 @@ const stages: readonly (Stage & { readonly isTestRun?: boolean })[] = [
       ...long,
       MILLRACE_CRASH_RUNS: '200',
       MILLRACE_SIM_SEEDS: '100',
-      MILLRACE_PROP_RUNS: '400',
+      MILLRACE_PROP_RUNS: '200',
     },
-    timeoutMs: 1_800_000,
+    timeoutMs: 2_700_000,
     isTestRun: true,
   },
   {
