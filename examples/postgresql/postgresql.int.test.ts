@@ -39,7 +39,13 @@ if ('reason' in server) {
     assert.doesNotMatch(alone, /4321 processes/)
     assert.doesNotMatch(alone, /nobody processes/)
     await second.stop()
-    assert.match(await shell.run(region('format'), options), /has log 3, snapshots 1; this version/)
-    assert.match(await shell.run(region('downgrade'), options), /has log 2, snapshots 1; this/)
+    assert.match(
+      await shell.run(region('format'), options),
+      /has log 3, keys 1, snapshots 1; this version/,
+    )
+    assert.match(
+      await shell.run(region('downgrade'), options),
+      /has log 2, keys 1, snapshots 1; this/,
+    )
   })
 }
