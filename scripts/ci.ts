@@ -1,8 +1,8 @@
 /**
  * `npm run check:all`, what the CI runs: the test command of the README with the covered lines measured,
  * the checks, the crash suites at full length with the simulations and random inputs, real servers,
- * packed packages installed into an empty project, and the demo started and stopped. Ends with one line that sums all test runs:
- * `N passed, N failed, N skipped`. Fails when anything failed, or was skipped for another reason than
+ * packed packages installed into an empty project, and the demo started and stopped. Ends with one line
+ * that sums all test runs: `N passed, N failed, N skipped`. Fails when anything failed, or was skipped for another reason than
  * an absent data set.
  */
 import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs'

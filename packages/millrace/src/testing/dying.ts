@@ -1,0 +1,50 @@
+/** What processes of crash suites do that are killed at a named step, and tell what all folds say. */
+import { createHash } from 'node:crypto'
+import type { EventLog } from '@millrace/log'
+import type { openForTest } from './clips.ts'
+import type { UndoStep } from './undo-steps.ts'
+
+type Opened = Awaited<ReturnType<typeof openForTest>>
+
+/** Waits until nothing follows from anything any more. */
+export async function settled(millrace: Opened): Promise<void> {
+  for (let before = -1, now = 0; before !== now;) {
+    before = now
+    await millrace.reached(new Map(millrace.log.ends()), { timeoutMs: 60_000 })
+    now = [...millrace.log.ends().values()].reduce((sum, end) => sum + end, 0)
+  }
+}
+
+/** Says a hash of the state of each fold, the keys that a rebuild makes otherwise, and more. */
+export async function tell(millrace: Opened, more: object = {}): Promise<void> {
+  const hashes: Record<string, string> = {}
+  const unlike: Record<string, readonly string[]> = {}
+  for (const { name: fold } of millrace.streams.status()) {
+    const { different } = await millrace.streams.rebuild({ fold })
+    if (different.length > 0) unlike[fold] = different
+    const states = millrace.streams
+      .fold(fold)
+      .shards()
+      .flatMap(shard => [...shard.keys()].map(key => [key, shard.encodeKey(key)] as const))
+      .filter(([, state]) => state !== undefined)
+    const hash = createHash('sha256')
+    for (const [key, state] of states.sort(([a], [b]) => (a < b ? -1 : 1))) {
+      hash.update(key).update(state ?? '')
+    }
+    hashes[fold] = hash.digest('hex')
+  }
+  process.stdout.write(`${JSON.stringify({ ...more, hashes, unlike })}\n`)
+}
+
+/** Kills this process before or after the commit that a step is. */
+export function dieAt(millrace: Opened, step: UndoStep): void {
+  const log = millrace.log as unknown as EventLog
+  const commit = log.commit.bind(log)
+  log.commit = async request => {
+    const isStep = request.events?.some(step.is) === true
+    if (isStep && step.when === 'before') process.kill(process.pid, 'SIGKILL')
+    const result = await commit(request)
+    if (isStep) process.kill(process.pid, 'SIGKILL')
+    return result
+  }
+}
