@@ -1,5 +1,6 @@
 export { logErrors } from './errors.ts'
 export { LOG_FIGURES } from './figures.ts'
+export { findBy, findThrough } from './find.ts'
 export { isJsonEqual } from './json-equal.ts'
 export type { Candidacy, LeaseInfo, Leases, MemberInfo } from './leases.ts'
 export {
@@ -9,6 +10,7 @@ export {
   type CommitRequest,
   type CommitResult,
   type EventLog,
+  type FindRecords,
   type HistoryRequest,
   type LogCapabilities,
   type LogRecord,

@@ -222,6 +222,16 @@ export interface LogStats {
   readonly gauges: Readonly<Record<string, number>>
 }
 
+/**
+ * Looks for durable records by their ids; of those appended as `isUnique` it knows nothing. Of many ids
+ * those that are there, in no order: far cheaper together than one after the other, and each record
+ * holds no memory but its own. Time and memory grow with them: give some thousands at a time, sorted.
+ */
+export interface FindRecords {
+  (id: string): Promise<LogRecord | undefined>
+  (ids: readonly string[]): Promise<ReadonlyMap<string, LogRecord>>
+}
+
 /** The event log. At most twelve methods; differences between implementations are `capabilities`. */
 export interface EventLog {
   readonly capabilities: LogCapabilities
@@ -243,8 +253,7 @@ export interface EventLog {
   /** All durable records of one key, or of a set of keys, of one stream. */
   history(request: HistoryRequest): AsyncIterable<LogRecord>
 
-  /** The record with this id (of those not appended as `isUnique`), or undefined. */
-  find(id: string): Promise<LogRecord | undefined>
+  find: FindRecords
 
   /** Offset plus one of the newest durable record of a key (the last one of its `history`), 0 for none. UNSUPPORTED without the capability. */
   version(request: { stream: string; key: string; tenant?: string }): Promise<number>

@@ -22,7 +22,7 @@ import {
 } from './suite/harness.ts'
 import type { LogFactory } from './suite/harness.ts'
 import { modelSuite } from './suite/model.ts'
-import { historySuite, readSuite } from './suite/reading.ts'
+import { findSuite, historySuite, readSuite } from './suite/reading.ts'
 import { stepSuite } from './suite/steps.ts'
 
 export type { LogConditions, LogFactory, LogUnderTest } from './suite/harness.ts'
@@ -36,6 +36,7 @@ export function logSuite(name: string, factory: LogFactory): void {
     watermarkSuite(factory)
     readSuite(factory)
     historySuite(factory)
+    findSuite(factory)
     refusalSuite(factory)
     stepSuite(factory)
     modelSuite(factory)

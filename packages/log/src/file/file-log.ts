@@ -4,6 +4,7 @@ import { checkStream, isSameStream } from '../admission.ts'
 import { openDuplicateIndex } from '../dedup/index.ts'
 import type { DuplicateIndex } from '../duplicates.ts'
 import { logErrors } from '../errors.ts'
+import { findBy } from '../find.ts'
 import { DEFAULT_TENANT } from '../log.ts'
 import type {
   CommitRequest,
@@ -18,6 +19,7 @@ import type {
   StreamSpec,
 } from '../log.ts'
 import { Committer } from './committer.ts'
+import { findRecords } from './finder.ts'
 import { frameField, idOfFrame } from './frames.ts'
 import type { Group } from './group.ts'
 import { Journal } from './journal.ts'
@@ -307,15 +309,10 @@ class FileLog implements FileEventLog {
     yield* this.#reader.history(partitions, { tenant, keys, from, to, isByOffset })
   }
 
-  async find(id: string): Promise<LogRecord | undefined> {
+  readonly find = findBy(async ids => {
     this.#assertOpen()
-    const known = this.#ids.lookup(id)
-    const place = known === 'unsure' ? await this.#ids.lookupSlow(id) : known
-    if (place === undefined) return undefined
-    const partition = this.#state.streams.at(place.stream)?.partitions[place.partition]
-    if (partition === undefined || place.offset >= partition.durableEnd) return undefined
-    return this.#reader.recordAt(partition, place.offset)
-  }
+    return await findRecords({ state: this.#state, index: this.#ids, reader: this.#reader }, ids)
+  })
 
   async version(request: { stream: string; key: string; tenant?: string }): Promise<number> {
     this.#assertOpen()

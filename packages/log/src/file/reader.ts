@@ -138,7 +138,7 @@ export class Reader {
         }
       }
       const ascending = keys.size === 1 ? [...offsets] : [...offsets].sort((a, b) => a - b)
-      for await (const record of this.#recordsAt(partition, ascending)) {
+      for await (const record of this.recordsAt(partition, ascending)) {
         if (!hasOneOf(record, tenant, keys)) continue
         if (isStreamed) yield record
         else merged.push(record instanceof FrameRecord ? record.alone() : record)
@@ -148,7 +148,7 @@ export class Reader {
   }
 
   /** The records at ascending offsets; where these lie close together, one read serves many. */
-  async *#recordsAt(partition: Partition, offsets: readonly number[]): AsyncGenerator<LogRecord> {
+  async *recordsAt(partition: Partition, offsets: readonly number[]): AsyncGenerator<LogRecord> {
     for (let at = 0; at < offsets.length;) {
       const first = offsets[at] as number
       let end = at + 1

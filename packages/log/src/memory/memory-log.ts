@@ -15,6 +15,7 @@ import {
   versionConflict,
 } from '../admission.ts'
 import { logErrors } from '../errors.ts'
+import { findBy } from '../find.ts'
 import { DEFAULT_TENANT } from '../log.ts'
 import type {
   AppendResult,
@@ -167,13 +168,17 @@ class MemoryLog implements EventLog {
     yield* records
   }
 
-  async find(id: string): Promise<LogRecord | undefined> {
+  readonly find = findBy(async ids => {
     this.#assertOpen()
-    const place = this.#store.ids.get(id)
-    if (place === undefined) return undefined
-    const end = this.#ends.get(partitionName(place.stream, place.partition)) ?? 0
-    return place.offset < end ? place.record : undefined
-  }
+    const found = new Map<string, LogRecord>()
+    for (const id of ids) {
+      const place = this.#store.ids.get(id)
+      if (place === undefined) continue
+      const end = this.#ends.get(partitionName(place.stream, place.partition)) ?? 0
+      if (place.offset < end && place.record !== undefined) found.set(id, place.record)
+    }
+    return found
+  })
 
   async version(request: { stream: string; key: string; tenant?: string }): Promise<number> {
     this.#assertOpen()

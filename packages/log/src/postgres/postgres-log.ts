@@ -12,6 +12,7 @@ import type { Clock, Logger, Position, Random } from '@millrace/core'
 import { checkEvent, checkStream, isSameStream, jsonOf } from '../admission.ts'
 import type { Declared } from '../admission.ts'
 import { logErrors } from '../errors.ts'
+import { findBy } from '../find.ts'
 import { DEFAULT_TENANT } from '../log.ts'
 import type {
   CommitRequest,
@@ -48,6 +49,8 @@ const RETRY_AFTER_MS = 50
 const POLL_MS_DEFAULT = 250
 const LEASE_MS_DEFAULT = 2_000
 const READ_PATIENCE_MS = 30_000
+/** Ids of one statement. */
+const FINDS_AT_ONCE = 5_000
 const NO_EMISSIONS: ReadonlyMap<string, number> = new Map()
 
 /** What a log in PostgreSQL needs. */
@@ -297,13 +300,18 @@ class SharedLog implements PostgresLog {
     yield* this.#reader.history(request)
   }
 
-  async find(id: string): Promise<LogRecord | undefined> {
+  readonly find = findBy(async ids => {
     this.#assertOpen()
-    if (id.includes('\u0000')) return undefined
-    const found = (await this.#reader.lookUp([id])).get(id)
-    if (found === undefined || found.offset >= found.partition.end) return undefined
-    return found.record
-  }
+    const found = new Map<string, LogRecord>()
+    const possible = ids.filter(id => !id.includes('\u0000'))
+    for (let at = 0; at < possible.length; at += FINDS_AT_ONCE) {
+      const places = await this.#reader.lookUp(possible.slice(at, at + FINDS_AT_ONCE))
+      for (const [id, { partition, offset, record }] of places) {
+        if (record !== undefined && offset < partition.end) found.set(id, record)
+      }
+    }
+    return found
+  })
 
   async version(request: { stream: string; key: string; tenant?: string }): Promise<number> {
     this.#assertOpen()

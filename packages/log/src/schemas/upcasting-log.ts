@@ -9,6 +9,7 @@
 import { quietText } from '@millrace/core'
 import { logErrors } from '../errors.ts'
 import type { EventLog, LogRecord } from '../log.ts'
+import { findThrough } from '../find.ts'
 import { RecordView } from '../record-view.ts'
 import type { EvolutionPlan, Upcast } from './evolution.ts'
 import { SCHEMA_STREAM, readSchemaHistory, type SchemaHistory } from './history.ts'
@@ -29,11 +30,10 @@ export function upcastingLog(
     capabilities: log.capabilities,
     declare: streams => log.declare(streams),
     commit: request => log.commit(request),
-    async find(id) {
-      const record = await log.find(id)
+    find: findThrough(log, async records => {
       await follow()
-      return record === undefined ? undefined : read(record)
-    },
+      return records.map(read)
+    }),
     version: request => log.version(request),
     seek: request => log.seek(request),
     ends: () => log.ends(),

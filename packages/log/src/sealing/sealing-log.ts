@@ -15,6 +15,7 @@
 import { joinPersonal, type PersonalEvent, type Random } from '@millrace/core'
 import { dataOf, eventConflict } from '../admission.ts'
 import { logErrors } from '../errors.ts'
+import { findThrough } from '../find.ts'
 import { isJsonEqual } from '../json-equal.ts'
 import {
   DEFAULT_TENANT,
@@ -71,6 +72,7 @@ export function sealingReads(log: Reads, ports: Omit<SealingPorts, 'random'>): R
 
 class SealingLog implements EventLog, Doors {
   readonly capabilities: EventLog['capabilities']
+  readonly find: EventLog['find']
   readonly #log: EventLog
   readonly #ports: SealingPorts
   readonly #opener: Opener
@@ -83,6 +85,7 @@ class SealingLog implements EventLog, Doors {
     this.#ports = ports
     this.#opener = new Opener(ports)
     this.capabilities = log.capabilities
+    this.find = findThrough(log, records => this.#opener.all(records))
   }
 
   shut(people: readonly string[]): void {
@@ -244,11 +247,6 @@ class SealingLog implements EventLog, Doors {
 
   async *history(request: Parameters<EventLog['history']>[0]): AsyncGenerator<LogRecord> {
     for await (const record of this.#log.history(request)) yield await this.#opener.one(record)
-  }
-
-  async find(id: string): Promise<LogRecord | undefined> {
-    const record = await this.#log.find(id)
-    return record === undefined ? undefined : await this.#opener.one(record)
   }
 
   version: EventLog['version'] = request => this.#log.version(request)

@@ -164,5 +164,10 @@ async function compare(log: EventLog, model: EventLog): Promise<void> {
     )
   }
   const ids = Array.from({ length: 61 }, (_, number) => `id-${number}`)
-  for (const id of ids) assert.equal((await log.find(id))?.offset, (await model.find(id))?.offset)
+  const found = await log.find(ids)
+  for (const id of ids) {
+    const offset = (await model.find(id))?.offset
+    assert.equal((await log.find(id))?.offset, offset)
+    assert.equal(found.get(id)?.offset, offset)
+  }
 }

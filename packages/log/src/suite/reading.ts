@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
-import { isError, partitionOf } from '@millrace/core'
+import { deriveId, isError, partitionOf } from '@millrace/core'
 import { LOG_FIGURES } from '../figures.ts'
 import { PARTITIONS, START_MS, STREAM, event, historyOf, readAll, withLog } from './harness.ts'
 import type { LogFactory } from './harness.ts'
@@ -143,4 +143,30 @@ export function historySuite(factory: LogFactory): void {
 function compare(a: number | string | undefined, b: number | string | undefined): number {
   if (a === b || a === undefined || b === undefined) return 0
   return a < b ? -1 : 1
+}
+
+/** What `find` promises of many ids. */
+export function findSuite(factory: LogFactory): void {
+  it('finds many ids at once, those that are there and durable', () =>
+    withLog(factory, async bench => {
+      const ids = Array.from({ length: 300 }, (_, at) =>
+        at % 2 === 0 ? deriveId(at, '') : `é-${at}`,
+      )
+      const events = ids.map((id, at) => event({ id, key: `k${at % 7}`, data: at }))
+      await bench.log.commit({ events })
+      const unknown = [deriveId(1, 'unknown'), 'never', 'no\u0000ne']
+      const found = await bench.log.find([...ids.toReversed(), ...unknown, ids[7] as string])
+      assert.deepEqual(
+        ids.map(id => [found.get(id)?.id, found.get(id)?.data]),
+        ids.map((id, at) => [id, at]),
+      )
+      assert.equal(found.size, ids.length)
+      assert.equal((await bench.log.find([])).size, 0)
+      bench.hold()
+      const later = bench.log.commit({ events: [event({ id: 'later' })] })
+      assert.deepEqual([...(await bench.log.find(['later', ids[0] as string])).keys()], [ids[0]])
+      bench.release()
+      await later
+      assert.deepEqual([...(await bench.log.find(['later'])).keys()], ['later'])
+    }))
 }

@@ -53,7 +53,7 @@ interface Place {
 
 /** Events of one write: each write waits until every view reflects it. */
 const WRITES_MAX = 50_000
-const FINDS_AT_A_TIME = 100
+const FINDS_AT_A_TIME = 2_000
 const READ_TIMEOUT_MS = 60_000
 const MASKED = '[personal]'
 
@@ -126,28 +126,15 @@ class Events {
     if (rows !== undefined) {
       for (let at = 0; at < rows.length; at += FINDS_AT_A_TIME) {
         const part = rows.slice(at, at + FINDS_AT_A_TIME)
-        yield* await Promise.all(part.map((row, place) => this.#row(row, verb, at + place + 1)))
+        const found = await this.#ports.log.find(part.map(({ id }) => id).filter(isId))
+        for (const [place, row] of part.entries()) {
+          yield changeOfRow(row, verb, at + place + 1, found)
+        }
       }
       return
     }
     if (verb === 'correct') throw invalid('`correct` says the data of each event: it goes with `rows`') // prettier-ignore
     for await (const record of this.#found(query as EventQuery)) yield changeOf(record, verb)
-  }
-
-  async #row(
-    { id, do: own, data }: CorrectionRow,
-    otherwise: Verb,
-    number: number,
-  ): Promise<PlannedChange | RefusedRow> {
-    if (typeof id !== 'string' || id === '' || id.length > 128) {
-      const reason = 'its id is not text of 1 to 128 characters'
-      return { target: `row ${number}`, refused: { code: 'ID_INVALID', reason } }
-    }
-    const record = await this.#ports.log.find(id)
-    if (record === undefined) {
-      return { target: id, refused: { code: 'EVENT_UNKNOWN', reason: 'the log has no such event' } }
-    }
-    return changeOf(record, own ?? otherwise, data)
   }
 
   /** The events of a query, partition after partition. */
@@ -232,6 +219,27 @@ class Events {
 
 function invalid(reason: string): Error {
   return changesetErrors.create('CHANGESET_INVALID', { reason })
+}
+
+function isId(id: unknown): id is string {
+  return typeof id === 'string' && id !== '' && id.length <= 128
+}
+
+function changeOfRow(
+  { id, do: own, data }: CorrectionRow,
+  otherwise: Verb,
+  number: number,
+  found: ReadonlyMap<string, LogRecord>,
+): PlannedChange | RefusedRow {
+  if (!isId(id)) {
+    const reason = 'its id is not text of 1 to 128 characters'
+    return { target: `row ${number}`, refused: { code: 'ID_INVALID', reason } }
+  }
+  const record = found.get(id)
+  if (record === undefined) {
+    return { target: id, refused: { code: 'EVENT_UNKNOWN', reason: 'the log has no such event' } }
+  }
+  return changeOf(record, own ?? otherwise, data)
 }
 
 function changeOf(record: LogRecord, verb: Verb, data?: unknown): PlannedChange | RefusedRow {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { countView, event, id, int, isError, item, sliding, systemClock, text, view, type AnyView } from '@millrace/core' // prettier-ignore
-import type { NewEvent } from '@millrace/log'
+import { findBy, type NewEvent } from '@millrace/log'
 import type { RequestedCorrection } from '../corrections/control.ts'
 import type { FoldDefinition, FoldShard } from '../fold.ts'
 import { idsFold } from '../testing/folds.ts'
@@ -416,10 +416,10 @@ describe('a branch', () => {
     await world.settle()
     let finds = 0
     const { find } = world.log
-    world.log.find = async id => {
-      finds += 1
-      return await find.call(world.log, id)
-    }
+    world.log.find = findBy(async ids => {
+      finds += ids.length
+      return await find(ids)
+    })
     const branch = await world.retracting(...ids, 'nowhere')
     assert.equal(branch.isSampled, true)
     assert.equal(finds, 128)
@@ -436,9 +436,9 @@ describe('a branch', () => {
     const twice = world.retracting(...ids, ids[7] as string)
     await assert.rejects(twice, error => isError(error, 'BRANCH_INVALID') && /many 7 is named twice/.test(error.message)) // prettier-ignore
     const failing = await world.retracting(...ids)
-    world.log.find = () => Promise.reject(new Error('away'))
+    world.log.find = findBy(() => Promise.reject(new Error('away')))
     await assert.rejects(valueIn(failing, 'plays', 'v1'), /away/)
-    world.log.find = find.bind(world.log)
+    world.log.find = find
     assert.equal(await valueIn(failing, 'plays', 'v1'), undefined)
     await world.streams.close()
   })

@@ -152,7 +152,8 @@ export class OpenBranches implements Branches {
     const counts = new Map(
       log.stats().streams.map(({ stream, partitions }) => [stream, partitions.length]),
     )
-    const known = new Set<string>()
+    const ids = events.flatMap(({ id }) => (id === undefined ? [] : [id]))
+    const known = new Set((await log.find(ids)).keys())
     const records: LogRecord[] = []
     for (const event of events) {
       const { stream, key, eventTimeMs } = event
@@ -165,7 +166,7 @@ export class OpenBranches implements Branches {
         refuse(`no fold reads events from outside on a stream ${stream}`)
       const text = `branch\n${JSON.stringify([event, records.length])}`
       const id = event.id ?? deriveId(eventTimeMs, text)
-      if (known.has(id) || (event.id !== undefined && (await log.find(id)) !== undefined))
+      if (known.has(id))
         refuse(`there is an event ${id} already: correct it, or name the new one otherwise`)
       known.add(id)
       const partition = partitionOf(key, partitions as number)

@@ -288,14 +288,17 @@ export class ChangedWorld extends World {
     partition: number,
     changes: readonly RecordChange[],
   ): Promise<ReadonlySet<RecordChange>> {
-    const added = new Set<RecordChange>()
-    for (const change of changes) {
-      const { before, after, origin } = change
-      if (origin.offset >= ADDED_FROM) added.add(change)
-      if (before !== undefined || after?.headers[ORIGIN_HEADER] === undefined) continue
-      const found = await this.ground.ports.log.find(after.id)
-      const { to } = await this.ground.bound(runner, partition)
-      if (found === undefined || found.offset >= to) added.add(change)
+    const added = new Set(changes.filter(({ origin }) => origin.offset >= ADDED_FROM))
+    const standIns = changes.flatMap(change => {
+      const { before, after } = change
+      const isOne = before === undefined && after?.headers[ORIGIN_HEADER] !== undefined
+      return isOne ? [{ change, id: after.id }] : []
+    })
+    if (standIns.length === 0) return added
+    const found = await this.ground.ports.log.find(standIns.map(({ id }) => id))
+    const { to } = await this.ground.bound(runner, partition)
+    for (const { change, id } of standIns) {
+      if ((found.get(id)?.offset ?? Infinity) >= to) added.add(change)
     }
     return added
   }

@@ -14,7 +14,7 @@ import {
 } from './contract.ts'
 import type { Corrector } from './corrector.ts'
 import { keysOf } from './lane-changes.ts'
-import { copyOf, Originals } from './originals.ts'
+import { Originals } from './originals.ts'
 import { batchesOf, correctionEvents, type CorrectedItem } from './records.ts'
 import { Slices } from '../slices.ts'
 
@@ -118,7 +118,8 @@ export interface CorrectionControlPorts {
 const TIMEOUT_MS = 3_600_000
 const PROGRESS_MS = 200
 const SAMPLES_MAX = 20
-const FINDS_AT_ONCE = 64
+/** Ids that are looked for together; what holds their records is passed over once. */
+const FINDS_AT_ONCE = 2_000
 
 /** What a set means for the log as it is. */
 export interface CorrectionPlan {
@@ -330,17 +331,13 @@ export class CorrectionRequests implements CorrectionControl {
       const record = originals.of(entry)
       if (record !== undefined) found.set(id, record)
     }
+    const slices = this.#slices()
     // Ids are ordered by time: what was sent together is found together.
     unplaced.sort()
     for (let at = 0; at < unplaced.length; at += FINDS_AT_ONCE) {
-      const ids = unplaced.slice(at, at + FINDS_AT_ONCE)
-      const finds = ids.map(async id => {
-        const record = await log.find(id)
-        return record === undefined ? undefined : copyOf(record)
-      })
-      for (const record of await Promise.all(finds)) {
-        if (record !== undefined) found.set(record.id, record)
-      }
+      const records = await log.find(unplaced.slice(at, at + FINDS_AT_ONCE))
+      for (const [id, record] of records) found.set(id, record)
+      await slices.pause()
     }
     return found
   }

@@ -51,7 +51,7 @@ class Outside {
       commit,
       read: request => log.read(request),
       history: request => log.history(request),
-      find: id => log.find(id),
+      find: log.find,
       version: request => log.version(request),
       seek: request => log.seek(request),
       ends: () => log.ends(),

@@ -79,7 +79,7 @@ export class LogMember implements Leases {
       commit: request => this.#commit(request),
       read: request => this.#while(log.read(request)),
       history: request => log.history(request),
-      find: id => log.find(id),
+      find: log.find,
       version: request => log.version(request),
       seek: request => log.seek(request),
       ends: () => log.ends(),
