@@ -4,12 +4,16 @@
  * the byte. Prints one JSON object.
  *
  *   node bench/undo.ts [--events 1000000] [--bots 500] [--acts 80] [--directory <where>]
+ *     [--history <where>] [--fill-seconds <seconds>] [--no-rebuilds]
+ *
+ * With `--history` the events are made there once and kept, in parts of `--fill-seconds` if that is
+ * given; each run works on a copy of them.
  *
  * The bots watch `POISONED` clips over and over, spread over the last fifth of the history. Seconds
  * are by the clock, with the processor time of the process beside them; the longest stall is of a
  * timer that others would have had meanwhile.
  */
-import { mkdtempSync, rmSync } from 'node:fs'
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
@@ -27,6 +31,9 @@ const { values } = parseArgs({
     bots: { type: 'string', default: '500' },
     acts: { type: 'string', default: '80' },
     directory: { type: 'string', default: tmpdir() },
+    history: { type: 'string' },
+    'fill-seconds': { type: 'string', default: 'Infinity' },
+    'no-rebuilds': { type: 'boolean', default: false },
   },
 })
 const EVENTS = Number(values.events)
@@ -59,9 +66,20 @@ function ringWith(batch: AudienceBatch, done: number): unknown[] {
   }))
 }
 
-async function fill(millrace: Millrace): Promise<number> {
+/** How far a history was made. */
+interface Filled {
+  batches: number
+  events: number
+  seconds: number
+  isWhole: boolean
+}
+
+/** Goes on with a history for some seconds, from where it was left. */
+async function fill(millrace: Millrace, from: Filled): Promise<Filled> {
   const audience = createAudience({ seed: 11, people: PEOPLE, clips: CLIPS })
-  let done = 0
+  const startMs = performance.now()
+  const secondsMax = Number(values['fill-seconds'])
+  const filled = { ...from, events: 0, batches: 0, isWhole: true }
   for await (const batch of audience.history({ eventsMax: EVENTS })) {
     const put = (kind: string, id: string, at: number, attributes: object): object => ({
       type: `${kind}.put`,
@@ -72,16 +90,47 @@ async function fill(millrace: Millrace): Promise<number> {
       ...batch.items.map(({ kind, id, data }) => put(kind, id, data.publishedAt, data)),
       ...batch.people.map(({ id, data }) => put('person', id, data.joinedAt, data)),
       ...batch.events.map(({ type, id, atMs, data }) => ({ type, id, at: atMs, data })),
-      ...ringWith(batch, done),
+      ...ringWith(batch, filled.events),
     ]
-    done += batch.events.length
+    filled.events += batch.events.length
+    filled.batches += 1
+    if (filled.batches <= from.batches) continue
     for (let at = 0; at < rows.length; at += ROWS_AT_ONCE) {
       const part = rows.slice(at, at + ROWS_AT_ONCE).map(row => JSON.stringify(row))
       const sent = await millrace.trackLines(Buffer.from(part.join('\n')), { isHistory: true })
       if (sent.counts.appended !== part.length) throw new Error('events were refused')
     }
+    if ((performance.now() - startMs) / 1000 > secondsMax) {
+      filled.isWhole = false
+      break
+    }
   }
-  return done
+  await settle(millrace)
+  filled.seconds += (performance.now() - startMs) / 1000
+  return filled
+}
+
+const open = (data: string): Promise<Millrace> =>
+  openMillrace({ app: defineApp(product), data, logger: silentLogger })
+
+/** Opens a copy of the history, made as far as it is missing. Undefined: there is more to be made. */
+async function openFilled(
+  directory: string,
+): Promise<{ millrace: Millrace; filled: Filled } | undefined> {
+  const data = values.history ?? directory
+  const note = `${data}.json`
+  let filled: Filled = { batches: 0, events: 0, seconds: 0, isWhole: false }
+  if (existsSync(note)) filled = JSON.parse(readFileSync(note, 'utf8')) as Filled
+  if (!filled.isWhole) {
+    const millrace = await open(data)
+    filled = await fill(millrace, filled)
+    if (values.history === undefined) return { millrace, filled }
+    await millrace.close()
+    writeFileSync(note, JSON.stringify(filled))
+    if (!filled.isWhole) return undefined
+  }
+  cpSync(data, directory, { recursive: true })
+  return { millrace: await open(directory), filled }
 }
 
 async function settle(millrace: Millrace): Promise<void> {
@@ -127,6 +176,7 @@ async function timed<Value>(work: () => Promise<Value>): Promise<Took & { value:
 /** The folds whose state is not what a rebuild gives, with how many keys differ. */
 async function unlikeRebuilds(millrace: Millrace): Promise<Record<string, number>> {
   const unlike: Record<string, number> = {}
+  if (values['no-rebuilds']) return unlike
   for (const { name } of millrace.streams.status()) {
     const { different } = await millrace.streams.rebuild({ fold: name })
     if (different.length > 0) unlike[name] = different.length
@@ -135,12 +185,12 @@ async function unlikeRebuilds(millrace: Millrace): Promise<Record<string, number
 }
 
 const directory = mkdtempSync(join(values.directory, 'millrace-bench-'))
-const millrace = (await openMillrace({
-  app: defineApp(product),
-  data: directory,
-  logger: silentLogger,
-})) as unknown as Millrace
-const filled = await timed(() => fill(millrace))
+const opened = await openFilled(directory)
+if (opened === undefined) {
+  rmSync(directory, { recursive: true })
+  process.exit(0)
+}
+const { millrace, filled } = opened
 await settle(millrace)
 const selected = await timed(() => ringOf(millrace))
 const ring = selected.value
@@ -174,10 +224,10 @@ const without = ({ seconds, cpuSeconds, longestStallMs }: Took): Took => ({
 process.stdout.write(
   `${JSON.stringify({
     bench: 'undo',
-    events: filled.value + ring.length,
+    events: filled.events + ring.length,
     retracted: applied.value,
     restored: undone.value,
-    fillSeconds: filled.seconds,
+    fillSeconds: Math.round(filled.seconds),
     select: without(selected),
     dryRun: without(dryRun),
     affected: dryRun.value.folds.map(({ fold, keys, records }) => ({ fold, keys, records })),
