@@ -35,3 +35,4 @@ export {
   type LockOwner,
   type ProcessIdentity,
 } from './lock.ts'
+export { StreamFollower, type RecordReader } from './stream-follower.ts'

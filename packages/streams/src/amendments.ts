@@ -6,8 +6,13 @@
  * rebuild of the fold follow it too. It belongs to one fold and to one event, whatever offset a later
  * generation of a re-keyed stream gives to that event.
  */
-import { partitionName } from '@millrace/core'
-import { DEFAULT_TENANT, type EventLog, type LogRecord, type NewEvent } from '@millrace/log'
+import {
+  DEFAULT_TENANT,
+  StreamFollower,
+  type EventLog,
+  type LogRecord,
+  type NewEvent,
+} from '@millrace/log'
 import { CAUSE_HEADER } from './views/plan.ts'
 
 /** The stream of the decisions: one record each, keyed by the fold. */
@@ -31,12 +36,11 @@ export function eventIdOf(record: LogRecord): string {
 
 /** All decisions of the log, by fold; grows with those of other processes. */
 export class Amendments {
-  readonly #log: Pick<EventLog, 'read' | 'ends'>
+  readonly #follower: StreamFollower
   readonly #byFold = new Map<string, FoldAmendments>()
-  #seen = 0
 
   private constructor(log: Pick<EventLog, 'read' | 'ends'>) {
-    this.#log = log
+    this.#follower = new StreamFollower(log, AMENDMENTS_STREAM)
   }
 
   /** Reads the decisions that the log holds. */
@@ -61,22 +65,17 @@ export class Amendments {
 
   /** True when the log holds decisions that were not read. */
   hasNews(): boolean {
-    return (this.#log.ends().get(partitionName(AMENDMENTS_STREAM, 0)) ?? 0) > this.#seen
+    return this.#follower.hasNews
   }
 
   /** Reads the decisions that came since; gives the folds that they are about. */
   async follow(): Promise<ReadonlySet<string>> {
     const folds = new Set<string>()
-    while (this.hasNews()) {
-      const from = this.#seen
-      const records = await this.#log.read({ stream: AMENDMENTS_STREAM, partition: 0, from })
-      for (const { key, data } of records) {
-        const { event, type: _, ...amendment } = data as Amendment & { event: string; type: string }
-        this.of(key).set(event, amendment)
-        folds.add(key)
-      }
-      this.#seen = Math.max(this.#seen, from + records.length)
-    }
+    await this.#follower.follow(({ key, data }) => {
+      const { event, type: _, ...amendment } = data as Amendment & { event: string; type: string }
+      this.of(key).set(event, amendment)
+      folds.add(key)
+    })
     return folds
   }
 }

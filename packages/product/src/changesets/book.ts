@@ -2,8 +2,8 @@
  * All changesets of a log, as its records tell: read when it is opened, followed since, and changed
  * only by records. Each process has its own; they agree on everything that is durable.
  */
-import { deriveId, partitionName, type Clock, type Logger } from '@millrace/core'
-import type { EventLog, LogRecord, NewEvent } from '@millrace/log'
+import { deriveId, type Clock, type Logger } from '@millrace/core'
+import { StreamFollower, type EventLog, type LogRecord, type NewEvent } from '@millrace/log'
 import { changesetErrors } from './errors.ts'
 import {
   CHANGESETS_STREAM,
@@ -33,13 +33,13 @@ export class ChangesetBook {
   readonly #versions = new Map<string, number>()
   readonly #listeners = new Set<() => void>()
   readonly #stop: () => void
-  #seen = 0
-  #turn: Promise<void> = Promise.resolve()
+  readonly #follower: StreamFollower
 
   private constructor(ports: BookPorts) {
     this.#ports = ports
+    this.#follower = new StreamFollower(ports.log, CHANGESETS_STREAM)
     this.#stop = ports.log.onAdvance(() => {
-      if (!this.#hasNews()) return
+      if (!this.#follower.hasNews) return
       this.follow().catch((error: unknown) => {
         ports.logger.warn('changesets cannot be read', { error: String(error) })
       })
@@ -71,9 +71,12 @@ export class ChangesetBook {
 
   /** Reads what came since. */
   async follow(): Promise<void> {
-    const turn = this.#turn.then(() => this.#read())
-    this.#turn = turn.catch(() => undefined)
-    await turn
+    let isChanged = false
+    await this.#follower.follow(record => {
+      this.#add(record)
+      isChanged = true
+    })
+    if (isChanged) for (const listener of this.#listeners) listener()
   }
 
   /** Calls `listener` after changesets changed; returns how to stop. */
@@ -129,21 +132,6 @@ export class ChangesetBook {
     const { results } = await this.#ports.log.commit({ events: [event] })
     await this.follow()
     return results[0]?.status ?? 'conflict'
-  }
-
-  #hasNews(): boolean {
-    return (this.#ports.log.ends().get(partitionName(CHANGESETS_STREAM, 0)) ?? 0) > this.#seen
-  }
-
-  async #read(): Promise<void> {
-    const from = this.#seen
-    while (this.#hasNews()) {
-      const place = { stream: CHANGESETS_STREAM, partition: 0, from: this.#seen }
-      const records = await this.#ports.log.read(place)
-      for (const record of records) this.#add(record)
-      this.#seen += records.length
-    }
-    if (this.#seen > from) for (const listener of this.#listeners) listener()
   }
 
   #add({ key, keys, type, data, offset, eventTimeMs }: LogRecord): void {

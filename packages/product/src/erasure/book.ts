@@ -1,6 +1,6 @@
 /** All erasures of a log, as its records tell: each process has its own book, and all agree. */
-import { partitionName, type Logger } from '@millrace/core'
-import type { EventLog, LogRecord } from '@millrace/log'
+import type { Logger } from '@millrace/core'
+import { StreamFollower, type EventLog, type LogRecord } from '@millrace/log'
 import {
   ERASURE_BEGUN,
   ERASURE_ENDED,
@@ -32,13 +32,13 @@ export class ErasureBook {
   readonly #erasures = new Map<string, Erasure>()
   readonly #byPerson = new Map<string, string>()
   readonly #stop: () => void
-  #seen = 0
-  #turn: Promise<void> = Promise.resolve()
+  readonly #follower: StreamFollower
 
   private constructor(ports: BookPorts) {
     this.#ports = ports
+    this.#follower = new StreamFollower(ports.log, ERASURES_STREAM)
     this.#stop = ports.log.onAdvance(() => {
-      if (!this.#hasNews()) return
+      if (!this.#follower.hasNews) return
       this.follow().catch((error: unknown) => {
         ports.logger.warn('erasures cannot be read', { reason: String(error) })
       })
@@ -68,27 +68,11 @@ export class ErasureBook {
 
   /** Reads what came since. */
   async follow(): Promise<void> {
-    const turn = this.#turn.then(() => this.#read())
-    this.#turn = turn.catch(() => undefined)
-    await turn
+    await this.#follower.follow(record => this.#add(record))
   }
 
   close(): void {
     this.#stop()
-  }
-
-  #hasNews(): boolean {
-    return (this.#ports.log.ends().get(partitionName(ERASURES_STREAM, 0)) ?? 0) > this.#seen
-  }
-
-  async #read(): Promise<void> {
-    while (this.#hasNews()) {
-      const place = { stream: ERASURES_STREAM, partition: 0, from: this.#seen }
-      const records = await this.#ports.log.read(place)
-      for (const record of records) await this.#add(record)
-      this.#seen += records.length
-      if (records.length === 0) return
-    }
   }
 
   async #add({ type, data, eventTimeMs }: LogRecord): Promise<void> {

@@ -1,6 +1,5 @@
 /** All corrections of the log, as they are now and as they were; grows with those of other processes. */
-import { partitionName } from '@millrace/core'
-import type { EventLog, LogRecord } from '@millrace/log'
+import { StreamFollower, type EventLog, type LogRecord } from '@millrace/log'
 import { eventIdOf } from '../amendments.ts'
 import { OUTSIDE } from '../generations.ts'
 import { IDENTIFIED_TYPE, type IdentityData } from '../identity/contract.ts'
@@ -38,7 +37,7 @@ const ERASED: Correction = { action: 'retract', source: 'erasure' }
 
 /** See the head of the file. */
 export class CorrectionBook {
-  readonly #log: Pick<EventLog, 'read' | 'ends'>
+  readonly #follower: StreamFollower
   readonly #byId = new Map<string, CorrectionEntry>()
   /** Of events with a place, by `stream`, partition and offset: no id needs to be decoded. */
   readonly #byPlace = new Map<string, Map<number, CorrectionEntry>[]>()
@@ -47,10 +46,9 @@ export class CorrectionBook {
   readonly #marks = new Map<string, EmissionMark & { readonly at: number }>()
   /** Which ids of people are one person. */
   readonly people = new PersonLinks()
-  #turn: Promise<unknown> = Promise.resolve()
 
   private constructor(log: Pick<EventLog, 'read' | 'ends'>) {
-    this.#log = log
+    this.#follower = new StreamFollower(log, CORRECTIONS_STREAM)
   }
 
   /** Reads the corrections that the log holds. */
@@ -118,23 +116,12 @@ export class CorrectionBook {
 
   /** True when the log holds corrections that were not read. */
   hasNews(): boolean {
-    return (this.#log.ends().get(partitionName(CORRECTIONS_STREAM, 0)) ?? 0) > this.position
+    return this.#follower.hasNews
   }
 
   /** Reads what was decided since. */
   async follow(): Promise<void> {
-    const turn = this.#turn.then(() => this.#read())
-    this.#turn = turn.catch(() => undefined)
-    await turn
-  }
-
-  async #read(): Promise<void> {
-    while (this.hasNews()) {
-      const from = this.position
-      const records = await this.#log.read({ stream: CORRECTIONS_STREAM, partition: 0, from })
-      for (const record of records) this.#add(record)
-      if (records.length === 0) return
-    }
+    await this.#follower.follow(record => this.#add(record))
   }
 
   #add({ data, id, offset, type }: LogRecord): void {

@@ -6,8 +6,14 @@
  * switches it says so (`announced`), and the others say that they hold the build beside theirs
  * (`joined`). A decision is refused when another one on the same fold came before it.
  */
-import { deriveId, encodePosition, invariant, partitionName, type Position } from '@millrace/core'
-import { DEFAULT_TENANT, type EventLog, type LogRecord, type NewEvent } from '@millrace/log'
+import { deriveId, encodePosition, invariant, type Position } from '@millrace/core'
+import {
+  DEFAULT_TENANT,
+  StreamFollower,
+  type EventLog,
+  type LogRecord,
+  type NewEvent,
+} from '@millrace/log'
 import { streamsErrors } from '../errors.ts'
 
 /** The stream of builds: one record each decision, keyed by the fold. */
@@ -72,11 +78,11 @@ export class BuildBook {
   readonly #byFold = new Map<string, BuildHistory>()
   /** Versions of the folds as keys of the stream. */
   readonly #versions = new Map<string, number>()
-  #seen = 0
-  #turn: Promise<void> = Promise.resolve()
+  readonly #follower: StreamFollower
 
   private constructor(log: EventLog) {
     this.#log = log
+    this.#follower = new StreamFollower(log, REBUILDS_STREAM)
   }
 
   /** Reads the builds that the log holds. */
@@ -93,14 +99,12 @@ export class BuildBook {
 
   /** True when the log holds decisions that were not read. */
   hasNews(): boolean {
-    return (this.#log.ends().get(partitionName(REBUILDS_STREAM, 0)) ?? 0) > this.#seen
+    return this.#follower.hasNews
   }
 
   /** Reads what was decided since. */
   async follow(): Promise<void> {
-    const turn = this.#turn.then(() => this.#read())
-    this.#turn = turn.catch(() => undefined)
-    await turn
+    await this.#follower.follow(record => this.#add(record))
   }
 
   /** Puts a decision on the log; it is durable when this resolves. Throws REBUILD_ELSEWHERE when another one came before it. */
@@ -126,15 +130,6 @@ export class BuildBook {
     if (result?.status !== 'conflict') return
     invariant(result.code === 'VERSION_CONFLICT', 'a decision has an id of its own')
     throw streamsErrors.create('REBUILD_ELSEWHERE', { fold, where: 'another process' })
-  }
-
-  async #read(): Promise<void> {
-    while (this.hasNews()) {
-      const from = this.#seen
-      const records = await this.#log.read({ stream: REBUILDS_STREAM, partition: 0, from })
-      for (const record of records) this.#add(record)
-      this.#seen = Math.max(this.#seen, from + records.length)
-    }
   }
 
   #add({ key, type, data, offset }: LogRecord): void {

@@ -6,8 +6,8 @@
  * A command resolves when this process acts by it; others follow when they see the record.
  */
 import { timingSafeEqual } from 'node:crypto'
-import { partitionName, type Clock, type Logger, type Random } from '@millrace/core'
-import type { EventLog } from '@millrace/log'
+import type { Clock, Logger, Random } from '@millrace/core'
+import { StreamFollower, type EventLog } from '@millrace/log'
 import { serverErrors } from '../../errors.ts'
 import { createKeyId, createKeyText, hashKeyText, readKeyText, type KeyScope } from './key-text.ts'
 import { ANY_ORIGIN, KEYS_STREAM, foldKey, type Key } from './key-view.ts'
@@ -68,7 +68,6 @@ export interface KeyBookPorts {
 }
 
 const USE_SAVED_EVERY_MS = 86_400_000
-const READ_RECORDS = 1000
 
 /** Opens the keys of a log; resolves when all that the log holds are known. */
 export async function openKeyBook(ports: KeyBookPorts): Promise<KeyBook> {
@@ -82,14 +81,14 @@ class LogKeyBook implements KeyBook {
   readonly #keys = new Map<string, Key>()
   readonly #listeners: (() => void)[] = []
   #origins: ReadonlySet<string> = new Set()
-  #nextOffset = 0
-  #following: Promise<void> | undefined
+  readonly #follower: StreamFollower
   readonly #stop: () => void
 
   constructor(ports: KeyBookPorts) {
     this.#ports = ports
+    this.#follower = new StreamFollower(ports.log, KEYS_STREAM)
     this.#stop = ports.log.onAdvance(() => {
-      if (this.#end() <= this.#nextOffset) return
+      if (!this.#follower.hasNews) return
       this.follow().catch((error: unknown) => {
         ports.logger.error('keys cannot be read', { error: String(error) })
       })
@@ -163,12 +162,17 @@ class LogKeyBook implements KeyBook {
     this.#listeners.push(listener)
   }
 
-  /** Reads to the durable end; calls that come meanwhile share it. */
-  follow(): Promise<void> {
-    this.#following ??= this.#readToEnd().finally(() => {
-      this.#following = undefined
+  /** Reads to the durable end. */
+  async follow(): Promise<void> {
+    let isChanged = false
+    await this.#follower.follow(record => {
+      foldKey(this.#keys, record)
+      isChanged = true
     })
-    return this.#following
+    if (!isChanged) return
+    const live = this.list().filter(({ revokedMs }) => revokedMs === undefined)
+    this.#origins = new Set(live.flatMap(({ origins }) => origins))
+    for (const listener of this.#listeners) listener()
   }
 
   async close(): Promise<void> {
@@ -189,10 +193,6 @@ class LogKeyBook implements KeyBook {
     return key
   }
 
-  #end(): number {
-    return this.#ports.log.ends().get(partitionName(KEYS_STREAM, 0)) ?? 0
-  }
-
   #event(type: string, id: string, data: object, eventTimeMs: number) {
     const event = { stream: KEYS_STREAM, type, key: id, id: this.#ports.newId(), eventTimeMs, data }
     return { ...event, isUnique: true }
@@ -204,29 +204,8 @@ class LogKeyBook implements KeyBook {
     data: object,
     atMs: number = this.#ports.clock.nowMs(),
   ): Promise<void> {
-    const { position } = await this.#ports.log.commit({
-      events: [this.#event(type, id, data, atMs)],
-    })
-    const end = position.get(partitionName(KEYS_STREAM, 0)) ?? 0
-    while (this.#nextOffset < end) await this.follow()
-  }
-
-  async #readToEnd(): Promise<void> {
-    const from = this.#nextOffset
-    while (this.#nextOffset < this.#end()) {
-      const records = await this.#ports.log.read({
-        stream: KEYS_STREAM,
-        partition: 0,
-        from: this.#nextOffset,
-        recordsMax: READ_RECORDS,
-      })
-      for (const record of records) foldKey(this.#keys, record)
-      this.#nextOffset += records.length
-    }
-    if (this.#nextOffset === from) return
-    const live = this.list().filter(({ revokedMs }) => revokedMs === undefined)
-    this.#origins = new Set(live.flatMap(({ origins }) => origins))
-    for (const listener of this.#listeners) listener()
+    await this.#ports.log.commit({ events: [this.#event(type, id, data, atMs)] })
+    await this.follow()
   }
 }
 
