@@ -17,7 +17,10 @@ import { openMemoryLog } from '../memory/index.ts'
 import { planEvolution, type DeclaredEvent } from './evolution.ts'
 import { readSchemaHistory, registrationOf, schemaStream } from './history.ts'
 import { tryOldEvents } from './trial.ts'
+import type { ReplaceNested } from '../sealing/nested.ts'
 import { upcastingLog } from './upcasting-log.ts'
+
+type Replace = Parameters<ReplaceNested>[1]
 
 const first = { who: id('person'), a: int() }
 const second = { who: id('person'), a: int(), b: text().optional() }
@@ -179,6 +182,48 @@ describe('the log that upcasts', () => {
     const place = { processor: 'p', generation: 1, stream: 'person', partition: 0 }
     assert.deepEqual(log.steps(place), [])
     log.onAdvance(() => undefined)()
+    await log.close()
+  })
+
+  it('reads events inside other records as of today, or as they are where no upcaster takes them', async () => {
+    const inner = await openLog()
+    await inner.declare([{ name: 'decisions', partitions: 1 }])
+    await register(inner, 'd1', declare(first))
+    const steps = upcastFrom(first, ({ who, a }) => {
+      if (a < 0) throw new TypeError('negative')
+      return { who, c: String(a) }
+    }).steps
+    await register(inner, 'd2', declare(third, steps))
+    const plan = planEvolution([declare(third, steps)], await readSchemaHistory(inner))
+    const nested = new Map([
+      [
+        'decisions',
+        (data: unknown, replace: Replace) => ({
+          of: replace({ data: (data as { of: never }).of, types: ['seen'] }),
+        }),
+      ],
+    ])
+    const logOf = async (definition: string): Promise<EventLog> =>
+      upcastingLog(inner, plan, await readSchemaHistory(inner), { nested, definition })
+    const decide = async (log: EventLog, id: string, of: unknown): Promise<void> => {
+      const event = { stream: 'decisions', type: 'decided', key: 'k', id, eventTimeMs: 1 }
+      await log.commit({ events: [{ ...event, data: { of } }] })
+    }
+    await decide(inner, 'nobody knows of which', { who: 'ann', a: 1 })
+    await decide(await logOf('d1'), 'old', { who: 'ann', a: 2 })
+    await decide(await logOf('d1'), 'odd', { who: 'ann', a: -1 })
+    const log = await logOf('d2')
+    await decide(log, 'new', { who: 'ann', c: '4' })
+    const read = await log.read({ stream: 'decisions', partition: 0, from: 0 })
+    assert.deepEqual(
+      read.map(({ data }) => (data as { of: unknown }).of),
+      [
+        { who: 'ann', a: 1 },
+        { who: 'ann', c: '2' },
+        { who: 'ann', a: -1 },
+        { who: 'ann', c: '4' },
+      ],
+    )
     await log.close()
   })
 

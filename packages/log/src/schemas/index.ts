@@ -12,7 +12,7 @@ export {
   type SchemaHistory,
   type SchemaVersion,
 } from './history.ts'
-export { upcastingLog, upcastingReads } from './upcasting-log.ts'
+export { upcastingLog, upcastingReads, type NestedEvents } from './upcasting-log.ts'
 export {
   COMPATIBILITY_LEVELS,
   checkCompatibility,

@@ -22,7 +22,7 @@ import { modulesOf, orderModules } from './modules.ts'
 import { openSealed } from './privacy.ts'
 import { declaredEvents } from './schemas.ts'
 import { erasableSnapshots } from './sealed-snapshots.ts'
-import { hasSealed, sealingOf } from './sealing.ts'
+import { eventsOfDecisions, hasSealed, sealingOf } from './sealing.ts'
 
 /** Long: nobody else waits for this thread. */
 const SLICE_MS = 100
@@ -41,15 +41,16 @@ async function open({ appFile, data, database, job, consumed }: BuildThreadData)
   const isSealed = hasSealed(sealingOf(app).personal)
   const snapshots = erasableSnapshots(opened.snapshots, { keys: opened.keys, random: systemRandom, isSealed }) // prettier-ignore
   const history = await readSchemaHistory(stored)
-  const { reads } = upcastingReads(stored, planEvolution(declaredEvents(app), history), history)
+  const { reads } = upcastingReads(stored, planEvolution(declaredEvents(app), history), history, eventsOfDecisions) // prettier-ignore
+  const decided = { ...reads, ends: () => stored.ends() }
   const { folds } = planHouse(app, orderModules(modulesOf(app)))
   const ports = {
     log: { ...reads, stats: () => stored.stats() },
     snapshots,
     clock: systemClock,
     sliceMs: SLICE_MS,
-    amendments: await decisionsOf(stored, job),
-    corrections: await correctionsOf(stored, job),
+    amendments: await decisionsOf(decided, job),
+    corrections: await correctionsOf(decided, job),
     differences: differencesIn(data, app),
     definitionOf: (fold: string, version: string) => definitionIn(folds, fold, version),
   }

@@ -154,6 +154,96 @@ test('events of every earlier shape are read through the steps after it, folds a
   await assert.rejects(open(first, 'upcast'), error => isError(error, 'SCHEMA_INCOMPATIBLE'))
 })
 
+const inMs = upcastFrom(old, ({ seconds, ...rest }) => ({ ...rest, watchedMs: seconds * 1000 }))
+
+/** The app of a definition of `watched`, whose views add up what `msOf` gives. */
+function summing(
+  watched: ReturnType<typeof event>,
+  msOf: (data: Readonly<Record<string, unknown>>) => number,
+): App {
+  const sums = {
+    version: 'the same',
+    initial: () => ({ ms: 0 }),
+    fold(state: { ms: number }, { data }: { data: unknown }) {
+      const ms = msOf(data as Readonly<Record<string, unknown>>)
+      if (!Number.isInteger(ms)) throw new TypeError('it says no time')
+      return { ms: state.ms + ms }
+    },
+  } as const
+  const from = [watched] as const
+  const views = {
+    time: view({ from, key: 'viewer', ...sums } as never),
+    byClip: view({ from, key: 'clip', ...sums } as never),
+  }
+  return defineApp({ name: 'evolving', items: [Clip], events: [watched], views })
+}
+const inSeconds = summing(event('watched', old, { key: 'viewer' }) as never, ({ seconds }) => (seconds as number) * 1000) // prettier-ignore
+
+async function twoPeople(data: string): Promise<void> {
+  const millrace = await open(inSeconds, data)
+  for (const viewer of ['ann', 'ben']) {
+    const id = `old of ${viewer}`
+    await millrace.track('watched', { viewer, clip: 'a', seconds: 7 } as never, { id })
+  }
+  await millrace.reached(new Map(millrace.log.ends()))
+  await millrace.close()
+}
+
+const valueOf = (millrace: Millrace, name: string, key: string): unknown =>
+  millrace.view(name as never).get(key)
+const slip = { reason: 'a slip', by: 'test' }
+
+test('what events were corrected to under an earlier definition is read as of today', async () => {
+  await twoPeople('corrected')
+  const first = await open(inSeconds, 'corrected')
+  const data = { viewer: 'ann', clip: 'a', seconds: 9 }
+  await first.streams.corrections.apply({ corrections: [{ id: 'old of ann', action: 'correct', data }], ...slip }) // prettier-ignore
+  assert.equal((valueOf(first, 'time', 'ann') as { value: { ms: number } }).value.ms, 9000)
+  await first.close()
+  const watched = event('watched', now, { key: 'viewer', upcast: inMs })
+  for (const round of ['built again', 'from a snapshot']) {
+    const millrace = await open(summing(watched as never, ({ watchedMs }) => watchedMs as number), 'corrected') // prettier-ignore
+    await millrace.reached(new Map(millrace.log.ends()))
+    const said = ['time', 'byClip'].map(name => valueOf(millrace, name, name === 'time' ? 'ann' : 'a')) // prettier-ignore
+    const values = said.map(one => (one as { value: unknown }).value)
+    assert.deepEqual(values, [{ ms: 9000 }, { ms: 16_000 }], round)
+    assert.deepEqual((await millrace.streams.rebuild({ fold: 'view.byClip' })).different, [])
+    await millrace.close()
+  }
+})
+
+test('a key whose old events the code does not understand any more waits when it is folded again', async () => {
+  await twoPeople('forgotten')
+  const watched = event('watched', now, { key: 'viewer', compatibility: 'NONE' })
+  const millrace = await open(summing(watched as never, ({ watchedMs }) => watchedMs as number), 'forgotten') // prettier-ignore
+  const track = (viewer: string) =>
+    millrace.track('watched', { viewer, clip: viewer, watchedMs: 5 } as never, { id: `new of ${viewer}` }) // prettier-ignore
+  await track('ann')
+  await millrace.reached((await track('ben')).position)
+  const { corrections, branches } = millrace.streams
+  const set = { corrections: [{ id: 'new of ann', action: 'retract' as const }], ...slip }
+  // Said before by a branch, and then so.
+  const branch = await branches.open({ changes: { corrections: set.corrections } })
+  assert.equal((await branch.view('time').get('ann')).isParked, true)
+  branch.close()
+  await corrections.apply(set)
+  const said = (key: string) => {
+    const { value, isParked } = valueOf(millrace, 'time', key) as { value?: { ms: number }; isParked: boolean } // prettier-ignore
+    return [value?.ms, isParked]
+  }
+  assert.deepEqual([said('ann'), said('ben')], [[undefined, true], [7005, false]]) // prettier-ignore
+  const [letter] = millrace.streams.fold('view.time').parked()
+  assert.equal(letter?.key, 'ann')
+  assert.match(letter.error, /it says no time/)
+  // The event is given a sense again, and then all is as it was.
+  const data = { viewer: 'ann', clip: 'a', watchedMs: 7000 }
+  await corrections.apply({ corrections: [{ id: 'old of ann', action: 'correct', data }], ...slip }) // prettier-ignore
+  assert.deepEqual(said('ann'), [7000, false])
+  await corrections.apply({ corrections: [{ id: 'new of ann', action: 'restore' }], ...slip })
+  assert.deepEqual(said('ann'), [7005, false])
+  await millrace.close()
+})
+
 test('generated old events go through every step', () => {
   const trial = tryOldEvents(evolved, { events: 50 })
   assert.deepEqual(trial, { shapes: 2, events: 100, faults: [] })

@@ -15,6 +15,7 @@ import {
   type DeclaredEvent,
   type SchemaHistory,
 } from '@millrace/log/schemas'
+import { eventsOfDecisions } from './sealing.ts'
 
 const LEVEL_DEFAULT = 'BACKWARD_TRANSITIVE'
 
@@ -91,7 +92,10 @@ export async function admitDefinition(
     const [first] = await findBroken(log, plan.broken, schemas)
     if (first !== undefined) throw incompatible(first)
     const events = registrationOf(schemas, app.fingerprint, { declared, nowMs: clock.nowMs() })
-    if (events.length === 0) return { log: upcastingLog(log, plan, schemas), schemas }
+    if (events.length === 0) {
+      const inner = { nested: eventsOfDecisions, definition: app.fingerprint }
+      return { log: upcastingLog(log, plan, schemas, inner), schemas }
+    }
     const overtaken = isRead ? await register(log, events, known) : overtakenBy('another process')
     if (overtaken === undefined) continue
     if (turn >= TURNS_MAX) throw overtaken

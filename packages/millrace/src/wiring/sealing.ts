@@ -18,12 +18,17 @@ import { AMENDMENTS_STREAM, CORRECTIONS_STREAM, type CorrectionData } from '@mil
 type PersonalTypes = ReadonlyMap<string, PersonalEvent>
 type Data = Spot['data']
 
+/** Data that was decided to stand in the place of events, each of one type. */
+export const eventsOfDecisions: ReadonlyMap<string, ReplaceNested> = new Map([
+  [AMENDMENTS_STREAM, replaceAmended],
+  [CORRECTIONS_STREAM, replaceCorrected],
+])
+
 /** What a sealing log has to know of an app. */
 export function sealingOf(app: App): Pick<SealingPorts, 'personal' | 'nested'> {
   const personal = personalEvents(app)
   const nested = new Map<string, ReplaceNested>([
-    [AMENDMENTS_STREAM, replaceAmended],
-    [CORRECTIONS_STREAM, replaceCorrected],
+    ...eventsOfDecisions,
     [CHANGESETS_STREAM, (data, replace) => replaceRequested(data, replace, personal)],
     [CHANGESET_ITEMS_STREAM, (data, replace) => replaceEntries(data, replace, personal)],
   ])
