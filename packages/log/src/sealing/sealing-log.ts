@@ -59,13 +59,37 @@ export function sealingLog(log: EventLog, ports: SealingPorts): EventLog & Doors
   return new SealingLog(log, ports)
 }
 
-/** The same for who only reads. */
+/** Records of a history that are opened together by who only reads. */
+const HISTORY_RECORDS = 256
+
+/**
+ * The same for who only reads, beside the processes that destroy keys: before records are opened it
+ * is asked who of their people was erased meanwhile.
+ */
 export function sealingReads(log: Reads, ports: Omit<SealingPorts, 'random'>): Reads {
   const opener = new Opener(ports)
+  const open = async (records: readonly LogRecord[]): Promise<readonly LogRecord[]> => {
+    const { keys, personal } = ports
+    const people = new Set<string>()
+    for (const { sealed, type, data } of records) {
+      if (sealed !== undefined) people.add(sealed.person)
+      for (const person of personal.get(type)?.peopleOf(data) ?? []) {
+        if (keys.get(person) !== undefined) people.add(person)
+      }
+    }
+    if (people.size > 0) await keys.load([...people])
+    return await opener.all(records)
+  }
   return {
-    read: async request => opener.all(await log.read(request)),
+    read: async request => open(await log.read(request)),
     async *history(request) {
-      for await (const record of log.history(request)) yield await opener.one(record)
+      let batch: LogRecord[] = []
+      for await (const record of log.history(request)) {
+        if (batch.push(record) < HISTORY_RECORDS) continue
+        yield* await open(batch)
+        batch = []
+      }
+      yield* await open(batch)
     },
   }
 }

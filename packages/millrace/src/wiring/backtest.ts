@@ -6,6 +6,7 @@ import { openBeside } from './backends.ts'
 import { planHouse } from './house.ts'
 import { modulesOf, orderModules } from './modules.ts'
 import { declaredEvents } from './schemas.ts'
+import { eventsOfDecisions } from './sealing.ts'
 
 /** Answers past requests of a data directory or a database again by the definition `app`. */
 export async function runBacktest(
@@ -22,7 +23,7 @@ export async function runBacktest(
   const { log, close } = await openBeside(place)
   try {
     const history = await readSchemaHistory(log)
-    const { reads } = upcastingReads(log, planEvolution(declaredEvents(app), history), history)
+    const { reads } = upcastingReads(log, planEvolution(declaredEvents(app), history), history, eventsOfDecisions) // prettier-ignore
     const { folds } = planHouse(app, orderModules(modulesOf(app)))
     const past = { ...reads, ends: () => log.ends(), stats: () => log.stats() }
     return await backtest({ app, folds, log: past, clock }, options)

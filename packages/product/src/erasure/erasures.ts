@@ -13,6 +13,7 @@
  */
 import type { ModuleContext } from '../module.ts'
 import type { ErasureBook, Erasure } from './book.ts'
+import { EXPOSURES } from '../recommendations/index.ts'
 import { erasureErrors } from './errors.ts'
 import {
   ERASURE_BEGUN,
@@ -195,18 +196,20 @@ export class ErasureRunner implements Erasures {
 
   /** Somebody of whom there is nothing is most likely a slip of the pen. */
   async #refuseNobody(people: readonly string[], { retractions }: Found): Promise<void> {
-    const { book } = this.#ports
-    if (people.length === 1) {
-      if (retractions.length === 0 && book.of(people[0] as string) === undefined) {
-        throw erasureErrors.create('ERASURE_NOBODY', { number: 1 })
-      }
-      return
-    }
+    const { book, idsOf } = this.#ports
+    if (people.length === 1 && retractions.length > 0) return
     for (const [index, person] of people.entries()) {
       if (book.of(person) !== undefined) continue
-      const own = await this.#find(this.#ports.idsOf([person]))
-      if (own.retractions.length === 0) throw erasureErrors.create('ERASURE_NOBODY', { number: index + 1 }) // prettier-ignore
+      const ids = idsOf([person])
+      if ((await this.#find(ids)).retractions.length > 0 || (await this.#wasShown(ids))) continue
+      throw erasureErrors.create('ERASURE_NOBODY', { number: index + 1 })
     }
+  }
+
+  async #wasShown(people: readonly string[]): Promise<boolean> {
+    const shown = this.#ports.log.history({ stream: EXPOSURES, keys: people })
+    for await (const _ of shown) return true
+    return false
   }
 
   async #report(

@@ -36,10 +36,14 @@ export async function openFileKeys(ports: KeyPorts): Promise<KeyStore> {
 /** Opens the store of a data directory that another owns, for reading; `ensure` and `destroy` are for the owner. */
 export async function openFileKeysView(disk: Disk): Promise<KeyStore> {
   let table = new KeyTable()
+  /** The file that was read: to destroy a key, its owner begins another one. */
+  let read: string | undefined
   const refresh = async (): Promise<void> => {
     const next = new KeyTable()
+    const newest = (await completeFiles(disk)).at(-1)
     for (const entry of await readKeyEntries(disk)) next.add(entry)
     table = next
+    read = newest
   }
   await refresh()
   const refuse = (): Promise<never> => Promise.reject(new TypeError('keys are made by their owner'))
@@ -51,7 +55,7 @@ export async function openFileKeysView(disk: Disk): Promise<KeyStore> {
     async load(names) {
       const isNew = (name: string): boolean =>
         table.get(name) === undefined && !table.isDestroyed(name)
-      if (names.some(isNew)) await refresh()
+      if (names.some(isNew) || (await completeFiles(disk)).at(-1) !== read) await refresh()
     },
     destroy: refuse,
     async list(prefix) {
