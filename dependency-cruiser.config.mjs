@@ -11,8 +11,9 @@ const layers = {
   recommend: ['core'],
   sim: ['core'],
   streams: ['core', 'log', 'store'],
-  product: ['core', 'log', 'store', 'recommend', 'streams'],
-  millrace: ['core', 'log', 'store', 'recommend', 'streams', 'product'],
+  features: ['core', 'log', 'store', 'recommend', 'streams'],
+  product: ['core', 'log', 'store', 'recommend', 'streams', 'features'],
+  millrace: ['core', 'log', 'store', 'recommend', 'streams', 'features', 'product'],
 }
 
 /** Module of `product` -> the modules whose index.ts it may import. Anything else travels as an event. */

@@ -8,6 +8,7 @@ import stringify from 'safe-stable-stringify'
 import type { AppOptions, EventDefinition, ItemDefinition, PersonDefinition } from './definition.ts'
 import { checkApprovals, checkInitial, checkMembers, type Refuse } from './definition-checks.ts'
 import { durationMs } from './duration.ts'
+import { checkFeatures } from './feature-checks.ts'
 import { coreErrors } from './errors.ts'
 import {
   boundsFault,
@@ -138,6 +139,12 @@ export function defineApp<const O extends AppOptions>(options: O): App<O> {
   checkSignals(options, events, tables, refuse)
   checkSurfaces(options, tables, refuse)
   checkViews(options, events, tables, refuse)
+  checkFeatures(options, {
+    events,
+    tables,
+    refuse,
+    checkFoldName: (fold, path) => checkFoldName(fold, path, refuse),
+  })
 
   const streamNames = new Set<string>(['person'])
   for (const event of events.values()) streamNames.add(event.definition.stream)

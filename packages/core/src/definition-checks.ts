@@ -13,6 +13,7 @@ const MEMBERS: Readonly<Record<keyof AppOptions, 'one' | 'list' | 'record'>> = {
   signals: 'list',
   surfaces: 'record',
   views: 'record',
+  features: 'record',
   modules: 'list',
   approvals: 'list',
   seals: 'one',
@@ -21,7 +22,14 @@ const MEMBERS: Readonly<Record<keyof AppOptions, 'one' | 'list' | 'record'>> = {
   lateness: 'one',
 }
 /** Members whose entries are made by a function of this package, which marks them. */
-const KINDS = { events: 'event', items: 'item', surfaces: 'surface', views: 'view' } as const
+const KINDS = {
+  events: ['event'],
+  items: ['item'],
+  surfaces: ['surface'],
+  views: ['view'],
+  features: ['feature-view', 'feature-service'],
+} as const
+const MAKERS = { 'feature-view': 'featureView', 'feature-service': 'featureService' } as const
 
 /** Refuses what the types would, where they were not asked: a misspelt member, an entry of another kind. */
 export function checkMembers(options: AppOptions, refuse: Refuse): void {
@@ -35,11 +43,15 @@ export function checkMembers(options: AppOptions, refuse: Refuse): void {
     if (typeof value !== 'object' || value === null || isList !== (shape === 'list')) {
       refuse(name, shape === 'list' ? 'it is not a list' : 'it is not an object with names')
     }
-    const kind = Object.hasOwn(KINDS, name) ? KINDS[name as keyof typeof KINDS] : undefined
-    if (kind === undefined) continue
+    const kinds: readonly string[] | undefined = Object.hasOwn(KINDS, name)
+      ? KINDS[name as keyof typeof KINDS]
+      : undefined
+    if (kinds === undefined) continue
     for (const [entry, made] of Object.entries(value as Readonly<Record<string, unknown>>)) {
-      if ((made as { readonly kind?: unknown } | null)?.kind === kind) continue
-      refuse(isList ? `${name}[${entry}]` : `${name}.${entry}`, `it is not made by ${kind}()`)
+      if (kinds.includes((made as { readonly kind?: string } | null)?.kind ?? '')) continue
+      const makers = kinds.map(kind => `${MAKERS[kind as keyof typeof MAKERS] ?? kind}()`)
+      const reason = `it is not made by ${makers.join(' or ')}`
+      refuse(isList ? `${name}[${entry}]` : `${name}.${entry}`, reason)
     }
   }
   if ((options.events as unknown) === undefined) refuse('events', 'there are none')

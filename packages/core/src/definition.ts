@@ -3,6 +3,7 @@
  * schemas, the client's types, views, surfaces - follows from it.
  */
 import type { Duration } from './duration.ts'
+import type { AnyFeatureService, AnyFeatureView } from './feature.ts'
 import type { Fields, IdFields, Infer } from './schema.ts'
 import type { CompatibilityLevel, Upcaster, Upcasters } from './upcast.ts'
 import type { AnyView } from './view.ts'
@@ -221,6 +222,8 @@ export interface AppOptions {
   readonly signals?: readonly SignalDefinition[]
   readonly surfaces?: Readonly<Record<string, SurfaceDefinition>>
   readonly views?: Readonly<Record<string, AnyView>>
+  /** Feature views and feature services, by name. */
+  readonly features?: Readonly<Record<string, AnyFeatureView | AnyFeatureService>>
   readonly modules?: readonly ModuleReference[]
   /** Who approves what changes many things at once. Default: nobody has to. A part of the fingerprint. */
   readonly approvals?: readonly ApprovalRule[]

@@ -29,6 +29,7 @@ export {
   partitionName,
   type Position,
 } from './position.ts'
+export { ByteReader, ByteWriter } from './bytes.ts'
 export { durationMs, type Duration } from './duration.ts'
 export { Backoff, type BackoffPorts } from './backoff.ts'
 export { quietStack, quietText } from './quiet.ts'
@@ -86,6 +87,36 @@ export {
   type ViewDefinition,
   type WindowDefinition,
 } from './view.ts'
+export {
+  attributeOf,
+  contextOf,
+  crossed,
+  derive,
+  featureService,
+  featureView,
+  tiledWindow,
+  type AnyFeatureService,
+  type AnyFeatureView,
+  type AnyTables,
+  type AttributeFeature,
+  type ContextFeature,
+  type CrossedFeature,
+  type DerivedFeature,
+  type EventValue,
+  type FeatureAggregation,
+  type FeatureBuilder,
+  type FeatureDefinition,
+  type FeatureRow,
+  type FeatureServiceDefinition,
+  type FeatureValue,
+  type FeatureViewDefinition,
+  type FeatureWindow,
+  type PairDefinition,
+  type RowFeature,
+  type TiledWindow,
+  type ValueOf,
+  type ViewFeature,
+} from './feature.ts'
 export {
   defineApp,
   readTime,

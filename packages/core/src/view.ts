@@ -126,8 +126,8 @@ export type AnyView = ViewDefinition
 
 type KeyOf<E extends EventDefinition> =
   E extends EventDefinition<string, infer F extends Fields> ? IdFields<F> : never
-/** Keys that every member of the union has. */
-type CommonKey<E extends EventDefinition> = [E] extends [EventDefinition]
+/** Keys that every member of the union has: id fields, required. */
+export type CommonKey<E extends EventDefinition> = [E] extends [EventDefinition]
   ? {
       [K in KeyOf<E>]: E extends EventDefinition<string, infer F extends Fields>
         ? K extends IdFields<F>

@@ -83,7 +83,7 @@ export { GENERATIONS_STREAM } from './generations.ts'
 export { SHARED_NAME } from './rebuild.ts'
 export { openSweep, type Sweep } from './sweep.ts'
 export { startTicker, type TickerOptions } from './ticker.ts'
-export { compileViews, viewFoldName, type CompiledViews } from './views/compile.ts'
+export { compileViews, sourceOf, viewFoldName, type CompiledViews } from './views/compile.ts'
 export {
   createViewReader,
   type PastValue,
@@ -92,5 +92,8 @@ export {
   type ViewValue,
   type WindowValue,
 } from './views/reader.ts'
+export { eventOf } from './views/context.ts'
+export { keyIn, keysIn } from './views/plan.ts'
+export { TableReads } from './views/reads.ts'
 export { rekeyedStream } from './views/rekey.ts'
 export { VersionedTable, tableFold, tableFoldName } from './views/table-shard.ts'

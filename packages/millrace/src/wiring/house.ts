@@ -1,6 +1,7 @@
 /** What an app runs: the streams to declare, the folds of its views and modules, its tables. */
 import { createHash } from 'node:crypto'
 import type { App } from '@millrace/core'
+import { compileFeatures } from '@millrace/features'
 import type { StreamSpec } from '@millrace/log'
 import type { ProductModule } from '@millrace/product'
 import { compileViews, viewFoldName, type FoldDefinition } from '@millrace/streams'
@@ -18,16 +19,19 @@ export interface HousePlan {
 /** Plans an app with its modules. Throws DEFINITION_INVALID. */
 export function planHouse(app: App, modules: readonly ProductModule[]): HousePlan {
   const views = app.options.views ?? {}
+  const features = compileFeatures(app)
   const compiled = compileViews({
     views,
     partitions: app.partitions,
     latenessMs: app.latenessMs,
     tableKinds: [...app.tables.keys()],
+    rekeyed: features.rekeyed,
   })
   const own = modules.flatMap(module => module.folds?.(app) ?? [])
   // A module may bring the fold of a table itself, to hear of its changes.
   const brought = new Set(own.map(fold => fold.name))
-  const folds = [...compiled.folds.filter(fold => !brought.has(fold.name)), ...own]
+  const declared = [...compiled.folds, ...features.folds]
+  const folds = [...declared.filter(fold => !brought.has(fold.name)), ...own]
   const upcasters = upcastersByStream(app)
   const sources = new Map(folds.map(fold => [fold.name, fold.source]))
   const timed = Object.entries(views)
@@ -41,7 +45,7 @@ export function planHouse(app: App, modules: readonly ProductModule[]): HousePla
     ],
     folds: folds.map(fold => withUpcasters(fold, upcasters)),
     tables: compiled.tables,
-    timedStreams: [...new Set(timed)],
+    timedStreams: [...new Set([...timed, ...features.folds.map(fold => fold.source)])],
   }
 }
 

@@ -1,5 +1,5 @@
 /** State of the `item-stats` fold for one partition, in columns by item number. */
-import { partitionOf } from '@millrace/core'
+import { ByteReader, ByteWriter, partitionOf } from '@millrace/core'
 import type { LogRecord } from '@millrace/log'
 import {
   addDecayed,
@@ -13,7 +13,6 @@ import {
 } from '@millrace/recommend'
 import type { FoldShard, ShardContext } from '@millrace/streams'
 import type { ItemSpace } from '../catalogue/index.ts'
-import { ByteReader, ByteWriter } from '../bytes.ts'
 import { NumberedSignal, type ItemSignal } from './events.ts'
 
 /** A signal counts at most this in the statistics of items. */

@@ -1,9 +1,9 @@
 /** State of the `profile` fold for one partition: people by number, their lists in slabs. */
+import { ByteReader, ByteWriter } from '@millrace/core'
 import type { LogRecord } from '@millrace/log'
 import { SlabPool } from '@millrace/recommend'
 import type { FoldOutput, FoldShard } from '@millrace/streams'
 import type { ItemSpace } from '../catalogue/index.ts'
-import { ByteReader, ByteWriter } from '../bytes.ts'
 
 /** Interactions kept per person, newest distinct items. */
 export const RECENT_MAX = 50

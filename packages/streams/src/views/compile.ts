@@ -32,7 +32,8 @@ export function viewFoldName(view: string): string {
 }
 
 /**
- * Compiles views. `tableKinds` are item kinds to keep tables of beside those that views join.
+ * Compiles views. `tableKinds` are item kinds to keep tables of beside those that views join;
+ * `rekeyed` are events that folds beside the views read under another key: their streams are shared.
  * Throws DEFINITION_INVALID with the place.
  */
 export function compileViews(options: {
@@ -40,6 +41,7 @@ export function compileViews(options: {
   partitions: number
   latenessMs: number
   tableKinds?: readonly string[]
+  rekeyed?: readonly { readonly from: readonly EventDefinition[]; readonly key: string }[]
 }): CompiledViews {
   const { views, partitions, latenessMs } = options
   const rules = new Map<string, RekeyRule>()
@@ -52,6 +54,7 @@ export function compileViews(options: {
     const fold = compileView(name, view, rules)
     folds.push(view.replaces === undefined ? fold : withReplaced(name, view, fold, rules))
   }
+  for (const { from, key } of options.rekeyed ?? []) rekey(from, key, rules)
   const tables = [...kinds].sort()
   return {
     folds: [
@@ -71,14 +74,8 @@ function compileView(
 ): FoldDefinition<FoldShard & ReadableShard> {
   checkView(name, view)
   const first = view.from[0] as EventDefinition
-  const isRekeyed = view.from.some(event => event.key !== view.key)
-  const kind = first.fields[view.key]?.ref as string
-  if (isRekeyed) {
-    const target = rekeyedStream(kind, first.stream)
-    const rule = rules.get(target) ?? new RekeyRule(kind, first.stream)
-    rules.set(target, rule)
-    for (const event of view.from) rule.add(event, view.key)
-  }
+  const source = rekey(view.from, view.key, rules)
+  const isRekeyed = source !== first.stream
   const plan: ViewPlan = {
     name,
     view,
@@ -97,7 +94,7 @@ function compileView(
   return {
     name: viewFoldName(name),
     version: versionOf(view),
-    source: isRekeyed ? rekeyedStream(kind, first.stream) : first.stream,
+    source,
     types: view.from.map(event => event.name),
     people: personFields(view.from),
     ...(targets.length === 0 ? {} : { targets }),
@@ -108,6 +105,28 @@ function compileView(
       window === undefined ? new PlainShard(plan, context) : new WindowShard(plan, window, context),
     readKey: (shard, key) => (shard as FoldShard & ReadableShard).read(key),
   }
+}
+
+/** The stream that has the events under `key`: their own, or one that is re-keyed from it. */
+function rekey(
+  from: readonly EventDefinition[],
+  key: string,
+  rules: Map<string, RekeyRule>,
+): string {
+  const [first] = from as [EventDefinition]
+  const source = sourceOf(from, key)
+  if (source === first.stream) return source
+  const rule = rules.get(source) ?? new RekeyRule(first.fields[key]?.ref as string, first.stream)
+  rules.set(source, rule)
+  for (const event of from) rule.add(event, key)
+  return source
+}
+
+/** Name of the stream that has events under `key`. */
+export function sourceOf(from: readonly EventDefinition[], key: string): string {
+  const [first] = from as [EventDefinition]
+  const isRekeyed = from.some(event => event.key !== key)
+  return isRekeyed ? rekeyedStream(first.fields[key]?.ref as string, first.stream) : first.stream
 }
 
 /** The fold of a view with that of the version before it, which runs until it is switched. */

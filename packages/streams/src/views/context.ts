@@ -85,12 +85,18 @@ export class ViewContext implements AnyContext {
 }
 
 /** A record as declared folds see it; one object for all views of a source. */
-export function eventOf(plan: ViewPlan, record: LogRecord): FoldEvent<EventDefinition> {
+export function eventOf(
+  plan: Pick<ViewPlan, 'isRekeyed'>,
+  record: LogRecord,
+): FoldEvent<EventDefinition> {
   record.memo ??= createEvent(plan, record)
   return record.memo as FoldEvent<EventDefinition>
 }
 
-function createEvent(plan: ViewPlan, record: LogRecord): FoldEvent<EventDefinition> {
+function createEvent(
+  plan: Pick<ViewPlan, 'isRekeyed'>,
+  record: LogRecord,
+): FoldEvent<EventDefinition> {
   // All views of a re-keyed stream are re-keyed ones, so that they agree on this.
   const id =
     plan.isRekeyed || record.generation === MERGED

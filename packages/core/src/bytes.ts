@@ -2,7 +2,7 @@
  * Binary state frames: little-endian numbers, LEB128 counts, text as a count of UTF-8 bytes and the
  * bytes. Canonical: equal values give equal bytes.
  */
-import { invariant } from '@millrace/core'
+import { invariant } from './errors.ts'
 
 const encoder = new TextEncoder()
 const decoder = new TextDecoder()

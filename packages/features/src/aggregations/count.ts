@@ -1,0 +1,23 @@
+import type { Aggregation } from './aggregation.ts'
+
+/** The number of events. Cells: events. */
+export const count: Aggregation = {
+  cells: 1,
+  add(cells, at) {
+    cells[at]! += 1
+  },
+  merge(into, at, from, fromAt) {
+    into[at]! += from[fromAt] as number
+  },
+  read: (cells, at) => cells[at] as number,
+  invert(cells, at) {
+    cells[at]! -= 1
+    return true
+  },
+  insert(cells, at, input) {
+    count.add(cells, at, input)
+    return true
+  },
+  encode() {},
+  decode() {},
+}

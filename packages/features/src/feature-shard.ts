@@ -1,0 +1,486 @@
+/**
+ * The state of a feature view for one partition, and the only code that computes its values: the
+ * stream, requests, backfills and training sets fold and read it.
+ *
+ * Promise: the value at `tMs` is a function of the records folded so far and of `tMs`, which is not
+ * before the watermark (docs/adr/0024-features.md). An event belongs to tile floor(time / step); a
+ * partial is folded in log order within its tile; a read merges the tiles of the window from the
+ * oldest on. A tile is gone once the watermark has left the longest window that it is in, whenever
+ * its memory is given back.
+ *
+ * State of a key:
+ *
+ *   format=1 | failed features: count, each its index: count
+ *   | reads of tables: text (JSON; empty: none)
+ *   | entities: count, each: sub-key: text (empty without pairs), in the order of their activity
+ *       | newest event: f64 (views with a time-to-live or freshness)
+ *       | per group: tiles: count, each: tile: f64, per feature: events: count, its partial
+ */
+import { ByteReader, ByteWriter, durationMs, type AnyTables } from '@millrace/core'
+import type { LogRecord } from '@millrace/log'
+import { eventOf, keyIn, TableReads, type FoldShard, type ShardContext } from '@millrace/streams'
+import { CELL_STATUS, type CellRow } from './cell-row.ts'
+import { EntityBook, NONE, type EntityState } from './entity-book.ts'
+import { Measures } from './measures.ts'
+import type { AnyEvent, FeaturePlan, PlannedFeature, TileGroup } from './plan.ts'
+import { decodeTiles, encodeTiles } from './tile-codec.ts'
+import { TileRows } from './tile-rows.ts'
+
+const FORMAT = 1
+/** Keys looked at for old tiles with every record folded. */
+const SWEEP_KEYS = 2
+const NEVER = Number.NEGATIVE_INFINITY
+
+/** See the head of the file. */
+export class FeatureShard implements FoldShard, EntityState {
+  readonly isSteadyInTime = true
+  /** How often the code of each feature threw, or gave what is no value. */
+  readonly failures: Uint32Array
+  readonly #plan: FeaturePlan
+  readonly #rows: readonly TileRows[]
+  readonly #freshMs: number
+  readonly #ttlMs: number
+  readonly #book: EntityBook
+  /** Features that failed, by key. */
+  readonly #failed = new Map<string, Set<number>>()
+  readonly #reads: TableReads | undefined
+  readonly #tables: AnyTables
+  readonly #writer = new ByteWriter()
+  readonly #measures: Measures
+  /** 1 for each feature that takes the event that is folded. */
+  readonly #takes: Uint8Array
+  /** Where tiles are merged. */
+  readonly #scratch: Float64Array
+  /** Time of the newest event, by entity. */
+  #newestMs = new Float64Array(256).fill(NEVER)
+  #watermarkMs = NEVER
+  #key = ''
+  #atMs = 0
+  #sweep: Iterator<string> | undefined
+  /** The watermark when the sweep began, and the one up to which all keys are clean. */
+  #sweepMs = NEVER
+  #cleanedMs = NEVER
+
+  constructor(plan: FeaturePlan, { tables }: Pick<ShardContext, 'tables'>) {
+    const { view, features, groups } = plan
+    this.#plan = plan
+    this.#rows = groups.map(group => new TileRows(group.cells))
+    this.#freshMs = view.freshness === undefined ? Infinity : durationMs(view.freshness)
+    this.#ttlMs = view.ttl === undefined ? Infinity : durationMs(view.ttl)
+    this.#book = new EntityBook(this, view.pair?.max)
+    const reads = Object.keys(view.join).length === 0 ? undefined : new TableReads()
+    this.#reads = reads
+    this.#tables = Object.fromEntries(
+      Object.entries(view.join).map(([alias, { name }]) => [
+        alias,
+        (id: string) => {
+          reads?.note(this.#key, name, id, this.#atMs)
+          return tables.asOf(name, id, this.#atMs)
+        },
+      ]),
+    )
+    this.failures = new Uint32Array(features.length)
+    this.#takes = new Uint8Array(features.length)
+    this.#measures = new Measures(plan, this.#tables)
+    this.#scratch = new Float64Array(Math.max(...features.map(({ aggregation }) => aggregation.cells))) // prettier-ignore
+  }
+
+  fold(record: LogRecord): void {
+    const key = keyIn(this.#plan, record)
+    if (key === undefined) return
+    this.#clean()
+    const event = this.#begin(key, record)
+    const subKeys = this.#subKeysOf(event)
+    const isTaken = subKeys.length > 0 && this.#take(event)
+    if (this.#reads !== undefined) this.#book.hold(key)
+    if (!isTaken) return
+    for (const subKey of subKeys) this.#addTo(this.#book.claim(key, subKey))
+  }
+
+  advance(watermarkMs: number): void {
+    if (watermarkMs > this.#watermarkMs) this.#watermarkMs = watermarkMs
+  }
+
+  invert(record: LogRecord): boolean {
+    const entity = this.#changeable(record)
+    if (entity === undefined) return false
+    if (entity === NONE) return true
+    if (this.#hasAge && this.#newestMs[entity] === this.#atMs) return false
+    for (const feature of this.#plan.features) {
+      if (this.#takes[feature.index] === 0) continue
+      const tile = this.#tileOf(feature.group)
+      if (tile <= this.#limitOf(feature.group)) continue
+      const rows = this.#rows[feature.group] as TileRows
+      const at = rows.find(entity, tile)
+      if (at === NONE) return false
+      const isOut = feature.aggregation.invert?.(rows.cells, at + feature.offset, this.#measures.inputOf(feature.index, this.#atMs)) // prettier-ignore
+      if (isOut !== true) return false
+    }
+    this.#removeBlank(entity)
+    if (!this.isAlive(entity)) this.#book.forget(this.#key)
+    return true
+  }
+
+  insert(record: LogRecord): boolean {
+    const known = this.#changeable(record)
+    if (known === undefined) return false
+    if (!this.#takes.includes(1)) return true
+    const { features } = this.#plan
+    if (features.some(({ index, aggregation }) => this.#takes[index] === 1 && aggregation.insert === undefined)) return false // prettier-ignore
+    const entity = known === NONE ? this.#book.claim(this.#key, '') : known
+    for (const feature of features) {
+      if (this.#takes[feature.index] === 0) continue
+      const tile = this.#tileOf(feature.group)
+      if (tile <= this.#limitOf(feature.group)) continue
+      const rows = this.#rows[feature.group] as TileRows
+      const at = rows.row(entity, tile) + feature.offset
+      if (feature.aggregation.insert?.(rows.cells, at, this.#measures.inputOf(feature.index, this.#atMs)) !== true) return false // prettier-ignore
+    }
+    this.#noteAge(entity, this.#atMs)
+    return true
+  }
+
+  *keys(): Iterable<string> {
+    for (const key of this.#book.keys()) if (this.#says(key)) yield key
+    for (const key of this.#failed.keys()) if (!this.#book.has(key)) yield key
+  }
+
+  keyCount(): number {
+    return this.#book.size
+  }
+
+  encodeKey(key: string): Uint8Array | undefined {
+    const failed = this.#failed.get(key)
+    const reads = this.#readsOf(key)
+    const entities = this.#book.of(key).filter(([, entity]) => this.isAlive(entity))
+    if (failed === undefined && reads === undefined && entities.length === 0) return undefined
+    const writer = this.#writer.reset().count(FORMAT)
+    writer.count(failed?.size ?? 0)
+    for (const index of [...(failed ?? [])].sort((a, b) => a - b)) writer.count(index)
+    writer.text(reads === undefined ? '' : JSON.stringify(reads))
+    writer.count(entities.length)
+    for (const [subKey, entity] of entities) {
+      writer.text(subKey)
+      if (this.#hasAge) writer.float64(this.#newestMs[entity] as number)
+      this.#plan.groups.forEach((group, index) => {
+        encodeTiles(writer, group, this.#rows[index] as TileRows, [entity, this.#limitOf(index)])
+      })
+    }
+    return writer.bytes()
+  }
+
+  decodeKey(key: string, bytes: Uint8Array | undefined): void {
+    this.#book.forget(key)
+    this.#failed.delete(key)
+    this.#reads?.replace(key, undefined)
+    if (bytes === undefined) return
+    const reader = new ByteReader(bytes)
+    reader.count()
+    for (let count = reader.count(); count > 0; count--) this.#markFailed(key, reader.count())
+    const reads = reader.text()
+    if (reads !== '') {
+      this.#reads?.replace(key, JSON.parse(reads) as Readonly<Record<string, number>>)
+      this.#book.hold(key)
+    }
+    for (let count = reader.count(); count > 0; count--) {
+      const entity = this.#book.claim(key, reader.text())
+      if (this.#hasAge) this.#noteAge(entity, reader.float64())
+      this.#plan.groups.forEach((group, index) => {
+        decodeTiles(reader, group, this.#rows[index] as TileRows, entity)
+      })
+    }
+  }
+
+  readersOf(kind: string, id: string, fromMs: number): Iterable<string> {
+    return this.#reads?.readersOf(kind, id, fromMs) ?? []
+  }
+
+  encodeShared(): Uint8Array {
+    return this.#writer.reset().float64(this.#watermarkMs).bytes()
+  }
+
+  decodeShared(bytes: Uint8Array): void {
+    this.#watermarkMs = new ByteReader(bytes).float64()
+  }
+
+  /** No value is read for a moment before it: the tiles may be gone. */
+  get watermarkMs(): number {
+    return this.#watermarkMs
+  }
+
+  /** Sub-keys of a key whose tiles are not gone, the least recently active first; '' alone without pairs. */
+  subKeys(key: string): readonly string[] {
+    return this.#book
+      .of(key)
+      .filter(([, entity]) => this.isAlive(entity))
+      .map(([subKey]) => subKey)
+  }
+
+  /**
+   * The values of features (by index) of a key at `tMs`, into the cells `cells[i]` of `row`. `tMs` is
+   * not before the watermark. `subKey` is '' without pairs.
+   */
+  read(
+    request: {
+      readonly key: string
+      readonly subKey: string
+      readonly features: readonly number[]
+      readonly tMs: number
+    },
+    row: CellRow,
+    cells: readonly number[],
+  ): void {
+    const { key, subKey, features, tMs } = request
+    const entity = this.#book.find(key, subKey)
+    const failed = this.#failed.size === 0 ? undefined : this.#failed.get(key)
+    for (let index = 0; index < features.length; index++) {
+      const feature = this.#plan.features[features[index] as number] as PlannedFeature
+      const cell = cells[index] as number
+      if (failed?.has(feature.index) === true) {
+        row.values[cell] = feature.default
+        row.statuses[cell] = CELL_STATUS.failed
+      } else {
+        this.#readCell(entity, feature, tMs, row, cell)
+      }
+    }
+  }
+
+  /** Bytes of the tiles, for the metrics. */
+  get bytes(): number {
+    return this.#rows.reduce((bytes, rows) => bytes + rows.bytes, this.#newestMs.byteLength)
+  }
+
+  get #hasAge(): boolean {
+    return this.#freshMs !== Infinity || this.#ttlMs !== Infinity
+  }
+
+  #begin(key: string, record: LogRecord): AnyEvent {
+    this.#key = key
+    this.#atMs = record.eventTimeMs
+    return eventOf(this.#plan, record)
+  }
+
+  /** Where the event counts; nowhere when what tells it throws: then all features of the key failed. */
+  #subKeysOf(event: AnyEvent): readonly string[] {
+    try {
+      return this.#measures.subKeysOf(event)
+    } catch {
+      for (const { index } of this.#plan.features) this.#fail(index)
+      return []
+    }
+  }
+
+  /** Looks at what each feature takes of the event; true when some feature whose tile is kept takes it. */
+  #take(event: AnyEvent): boolean {
+    const failed = this.#failed.size === 0 ? undefined : this.#failed.get(this.#key)
+    let isTaken = false
+    for (const feature of this.#plan.features) {
+      const { index, group } = feature
+      this.#takes[index] = 0
+      if (failed?.has(index) === true) continue
+      try {
+        if (!this.#measures.take(feature, event)) continue
+      } catch {
+        this.#fail(index)
+        continue
+      }
+      if (this.#tileOf(group) <= this.#limitOf(group)) continue
+      this.#takes[index] = 1
+      isTaken = true
+    }
+    return isTaken
+  }
+
+  #fail(index: number): void {
+    this.failures[index]! += 1
+    this.#markFailed(this.#key, index)
+  }
+
+  #markFailed(key: string, index: number): void {
+    const failed = this.#failed.get(key)
+    if (failed === undefined) this.#failed.set(key, new Set([index]))
+    else failed.add(index)
+  }
+
+  #addTo(entity: number): void {
+    const { features } = this.#plan
+    let group = NONE
+    let rows: TileRows | undefined
+    let at = NONE
+    for (let index = 0; index < features.length; index++) {
+      if (this.#takes[index] === 0) continue
+      const feature = features[index] as PlannedFeature
+      if (feature.group !== group || rows === undefined) {
+        group = feature.group
+        rows = this.#rows[group] as TileRows
+        at = rows.row(entity, this.#tileOf(group))
+      }
+      feature.aggregation.add(
+        rows.cells,
+        at + feature.offset,
+        this.#measures.inputOf(feature.index, this.#atMs),
+      )
+    }
+    this.#noteAge(entity, this.#atMs)
+  }
+
+  #noteAge(entity: number, atMs: number): void {
+    if (!this.#hasAge) return
+    if (entity >= this.#newestMs.length) {
+      const wider = new Float64Array(Math.ceil(entity * 1.5) + 1).fill(NEVER)
+      wider.set(this.#newestMs)
+      this.#newestMs = wider
+    }
+    if (atMs > (this.#newestMs[entity] as number)) this.#newestMs[entity] = atMs
+  }
+
+  /**
+   * The entity in which one event can be changed by itself, with what features take of the event;
+   * NONE when the key has no state. Undefined when the key is to be folded again: tables were read,
+   * pairs may have gone, or a feature failed.
+   */
+  #changeable(record: LogRecord): number | undefined {
+    if (this.#reads !== undefined || this.#plan.view.pair !== undefined) return undefined
+    const key = keyIn(this.#plan, record)
+    if (key === undefined) return NONE
+    if (this.#failed.has(key)) return undefined
+    const event = this.#begin(key, record)
+    this.#take(event)
+    if (this.#failed.has(key)) return undefined
+    return this.#book.find(key, '')
+  }
+
+  #tileOf(group: number): number {
+    return Math.floor(this.#atMs / (this.#plan.groups[group] as TileGroup).stepMs)
+  }
+
+  /** Tiles up to this one are gone. */
+  #limitOf(group: number): number {
+    const { stepMs, tiles } = this.#plan.groups[group] as TileGroup
+    return stepMs === Infinity ? NEVER : Math.floor(this.#watermarkMs / stepMs) - tiles
+  }
+
+  #readCell(
+    entity: number,
+    feature: PlannedFeature,
+    tMs: number,
+    row: CellRow,
+    cell: number,
+  ): void {
+    const value = entity === NONE ? NaN : this.#valueOf(entity, feature, tMs)
+    const ageMs = this.#hasAge && entity !== NONE ? tMs - (this.#newestMs[entity] as number) : 0
+    let status: number = CELL_STATUS.value
+    if (Number.isNaN(value)) status = CELL_STATUS.default
+    else if (!Number.isFinite(value)) status = CELL_STATUS.failed
+    else if (ageMs > this.#ttlMs) status = CELL_STATUS.expired
+    else if (ageMs > this.#freshMs) status = CELL_STATUS.stale
+    const isServed = status === CELL_STATUS.value || status === CELL_STATUS.stale
+    row.values[cell] = isServed ? value : feature.default
+    row.statuses[cell] = status
+  }
+
+  /** The value of a window; NaN without events. */
+  #valueOf(
+    entity: number,
+    { group, tiles, aggregation, offset }: PlannedFeature,
+    tMs: number,
+  ): number {
+    const rows = this.#rows[group] as TileRows
+    const { cells, stride } = rows
+    const newest = Math.floor(tMs / (this.#plan.groups[group] as TileGroup).stepMs)
+    const end = rows.indexOf(entity, newest + 1)
+    let index = end
+    while (index > 0 && (cells[rows.at(entity, index - 1)] as number) > newest - tiles) index -= 1
+    let merged = NONE
+    let isMerged = false
+    for (
+      let at = index < end ? rows.at(entity, index) + offset : 0;
+      index < end;
+      index++, at += stride
+    ) {
+      if (cells[at] === 0) continue
+      if (merged === NONE) {
+        merged = at
+        continue
+      }
+      if (!isMerged) {
+        for (let cell = 0; cell < aggregation.cells; cell++) this.#scratch[cell] = cells[merged + cell] as number // prettier-ignore
+        isMerged = true
+      }
+      aggregation.merge(this.#scratch, 0, cells, at)
+    }
+    if (merged === NONE) return NaN
+    return isMerged ? aggregation.read(this.#scratch, 0, tMs) : aggregation.read(cells, merged, tMs)
+  }
+
+  #says(key: string): boolean {
+    if (this.#failed.has(key)) return true
+    if (this.#book.of(key).some(([, entity]) => this.isAlive(entity))) return true
+    return this.#readsOf(key) !== undefined
+  }
+
+  clear(entity: number): void {
+    for (const rows of this.#rows) rows.drop(entity, rows.lengthOf(entity))
+    this.#newestMs[entity] = NEVER
+  }
+
+  /** True when some tile of the entity is not gone. */
+  isAlive(entity: number): boolean {
+    return this.#rows.some((rows, group) => {
+      const length = rows.lengthOf(entity)
+      return (
+        length > 0 && (rows.cells[rows.at(entity, length - 1)] as number) > this.#limitOf(group)
+      )
+    })
+  }
+
+  /** Lets go of rows in which no feature has an event. */
+  #removeBlank(entity: number): void {
+    this.#rows.forEach((rows, group) => {
+      const tile = this.#tileOf(group)
+      const at = rows.find(entity, tile)
+      if (at === NONE) return
+      const { features } = this.#plan.groups[group] as TileGroup
+      if (features.every(({ offset }) => rows.cells[at + offset] === 0)) rows.remove(entity, tile)
+    })
+  }
+
+  /** What the key read of tables for tiles that are not gone. */
+  #readsOf(key: string): Readonly<Record<string, number>> | undefined {
+    const reads = Object.entries(this.#reads?.of(key) ?? {}).filter(([, atMs]) =>
+      this.#plan.groups.some(
+        ({ stepMs }, group) => Math.floor(atMs / stepMs) > this.#limitOf(group),
+      ),
+    )
+    return reads.length === 0 ? undefined : Object.fromEntries(reads.sort())
+  }
+
+  /** Gives back the memory of old tiles, a few keys at a time. */
+  #clean(): void {
+    if (this.#watermarkMs === this.#cleanedMs) return
+    for (let count = 0; count < SWEEP_KEYS; count++) {
+      if (this.#sweep === undefined) {
+        this.#sweep = this.#book.keys()
+        this.#sweepMs = this.#watermarkMs
+      }
+      const next = this.#sweep.next()
+      if (next.done === true) {
+        this.#sweep = undefined
+        this.#cleanedMs = this.#sweepMs
+        return
+      }
+      this.#cleanKey(next.value)
+    }
+  }
+
+  #cleanKey(key: string): void {
+    for (const [, entity] of this.#book.of(key)) {
+      this.#rows.forEach((rows, group) => {
+        rows.drop(entity, rows.indexOf(entity, this.#limitOf(group) + 1))
+      })
+    }
+    if (this.#says(key)) return
+    this.#reads?.replace(key, undefined)
+    this.#book.forget(key)
+  }
+}

@@ -1,0 +1,68 @@
+/** What each feature of a view takes of one event. */
+import type { AnyTables } from '@millrace/core'
+import type { AggregationInput } from './aggregations/aggregation.ts'
+import { featuresErrors } from './errors.ts'
+import type { AnyEvent, FeaturePlan, PlannedFeature } from './plan.ts'
+
+const NO_PAIRS: readonly string[] = ['']
+
+/** The measures of the event that was looked at last. */
+export class Measures {
+  readonly #plan: FeaturePlan
+  readonly #tables: AnyTables
+  readonly #values: Float64Array
+  readonly #overs: Float64Array
+  readonly #input: AggregationInput = { value: 0, over: 0, atMs: 0 }
+
+  constructor(plan: FeaturePlan, tables: AnyTables) {
+    this.#plan = plan
+    this.#tables = tables
+    this.#values = new Float64Array(plan.features.length)
+    this.#overs = new Float64Array(plan.features.length)
+  }
+
+  /** The sub-keys under which an event counts. Throws what the view's function throws. */
+  subKeysOf(event: AnyEvent): readonly string[] {
+    const { pair } = this.#plan.view
+    if (pair === undefined) return NO_PAIRS
+    const found = pair.of(event, this.#tables)
+    if (found === undefined || found === null) return []
+    const subKeys: readonly unknown[] = Array.isArray(found) ? [...new Set(found)] : [found]
+    for (const subKey of subKeys) {
+      if (typeof subKey !== 'string') throw invalid(`${this.#plan.name}.${pair.name}`, subKey)
+    }
+    return subKeys as readonly string[]
+  }
+
+  /** Measures an event; false when it does not count for the feature. Throws what the feature's functions throw. */
+  take(feature: PlannedFeature, event: AnyEvent): boolean {
+    const { where, of, over, index } = feature
+    if (where !== undefined && where(event, this.#tables) !== true) return false
+    const value = of === undefined ? 1 : numberOf(of(event, this.#tables), feature)
+    const by = over === undefined ? 1 : numberOf(over(event, this.#tables), feature)
+    if (value === undefined || by === undefined) return false
+    this.#values[index] = value
+    this.#overs[index] = by
+    return true
+  }
+
+  /** What a feature took, as aggregations take it: one object for all. */
+  inputOf(index: number, atMs: number): AggregationInput {
+    const input = this.#input
+    input.value = this.#values[index] as number
+    input.over = this.#overs[index] as number
+    input.atMs = atMs
+    return input
+  }
+}
+
+function numberOf(value: unknown, { fullName }: PlannedFeature): number | undefined {
+  if (typeof value === 'number' && Number.isFinite(value)) return value
+  if (typeof value === 'boolean') return value ? 1 : 0
+  if (value === undefined || value === null) return undefined
+  throw invalid(fullName, value)
+}
+
+function invalid(feature: string, value: unknown): Error {
+  return featuresErrors.create('FEATURE_VALUE_INVALID', { feature, value: typeof value })
+}

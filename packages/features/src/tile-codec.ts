@@ -1,0 +1,42 @@
+/** The tiles of an entity as canonical bytes; the head of `feature-shard.ts` has the layout. */
+import type { ByteReader, ByteWriter } from '@millrace/core'
+import type { TileGroup } from './plan.ts'
+import type { TileRows } from './tile-rows.ts'
+
+/** Writes the tiles of an entity behind `limit`. */
+export function encodeTiles(
+  writer: ByteWriter,
+  group: TileGroup,
+  rows: TileRows,
+  [entity, limit]: readonly [entity: number, limit: number],
+): void {
+  const { cells, stride } = rows
+  const first = rows.indexOf(entity, limit + 1)
+  const length = rows.lengthOf(entity)
+  writer.count(length - first)
+  for (let tile = first, at = rows.at(entity, first); tile < length; tile++, at += stride) {
+    writer.float64(cells[at] as number)
+    for (const { offset, aggregation } of group.features) {
+      const events = cells[at + offset] as number
+      writer.count(events)
+      if (events > 0) aggregation.encode(writer, cells, at + offset)
+    }
+  }
+}
+
+/** Reads what `encodeTiles` wrote into an entity without tiles. */
+export function decodeTiles(
+  reader: ByteReader,
+  group: TileGroup,
+  rows: TileRows,
+  entity: number,
+): void {
+  for (let count = reader.count(); count > 0; count--) {
+    const at = rows.row(entity, reader.float64())
+    for (const { offset, aggregation } of group.features) {
+      const events = reader.count()
+      rows.cells[at + offset] = events
+      if (events > 0) aggregation.decode(reader, rows.cells, at + offset)
+    }
+  }
+}
