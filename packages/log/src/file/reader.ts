@@ -16,7 +16,7 @@ import type { LogState } from './state.ts'
 const SINGLE_READ_BYTES = 2_048
 const SCRATCH_BUFFERS = 4
 /** The history of a key reads so many records at once, and one in so many of them at least is the key's. */
-const RUN_RECORDS_MAX = 256
+const RUN_RECORDS_MAX = 2_048
 const RUN_SPARSENESS_MAX = 16
 
 /** See the head of the file. */
@@ -131,13 +131,11 @@ export class Reader {
     for (const [home, keys] of [...byHome].sort(([a], [b]) => a - b)) {
       const partition = partitions[home] as Partition
       const end = Math.min(to, partition.durableEnd)
-      const offsets = new Set<number>()
+      const found: number[][] = []
       for (const key of keys) {
-        for (const offset of await this.offsetsOf(partition, { tenant, key, from, to: end })) {
-          offsets.add(offset)
-        }
+        found.push(await this.offsetsOf(partition, { tenant, key, from, to: end }))
       }
-      const ascending = keys.size === 1 ? [...offsets] : [...offsets].sort((a, b) => a - b)
+      const ascending = found.length === 1 ? (found[0] as number[]) : mergedOf(found)
       for await (const record of this.recordsAt(partition, ascending)) {
         if (!hasOneOf(record, tenant, keys)) continue
         if (isStreamed) yield record
@@ -170,11 +168,22 @@ export class Reader {
     const offsets = new Set(wanted)
     const end = (wanted.at(-1) as number) + 1
     const found: LogRecord[] = []
-    for (let from = wanted[0] as number; from < end;) {
+    for (let next = wanted[0] as number; next < end;) {
       // Retention may have removed the first of them meanwhile.
-      const records = await this.read(partition, Math.max(from, partition.start), end)
+      const from = Math.max(next, partition.start)
+      if (from >= end) break
+      const split = from < partition.tail.first ? splitAt(partition, from) : undefined
+      if (split !== undefined) {
+        const to = Math.min(end, split.end)
+        const { readBytes } = this.#limits
+        const some = await split.readSome({ from, to, readBytes, wanted: offsets })
+        for (const record of some.records) found.push(record)
+        next = some.next
+        continue
+      }
+      const records = await this.read(partition, from, end)
       for (const record of records) if (offsets.has(record.offset)) found.push(record)
-      from = (records.at(-1)?.offset ?? end) + 1
+      next = (records.at(-1)?.offset ?? end) + 1
     }
     return found
   }
@@ -287,6 +296,22 @@ export class Reader {
     }
     return records
   }
+}
+
+/** Ascending offsets in one order, each once. */
+function mergedOf(lists: readonly (readonly number[])[]): number[] {
+  let count = 0
+  for (const list of lists) count += list.length
+  const all = new Float64Array(count)
+  let filled = 0
+  for (const list of lists) {
+    all.set(list, filled)
+    filled += list.length
+  }
+  all.sort()
+  const merged: number[] = []
+  for (const offset of all) if (offset !== merged.at(-1)) merged.push(offset)
+  return merged
 }
 
 function splitAt(partition: Partition, offset: number): Partition['splits'][number] | undefined {

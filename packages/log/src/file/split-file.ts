@@ -148,6 +148,21 @@ export class SplitFile {
 
   /** Records from `from` to at most `to`, at least one: as many whole blocks as `readBytes` holds. */
   async read(from: number, to: number, readBytes: number): Promise<LogRecord[]> {
+    return (await this.readSome({ from, to, readBytes })).records
+  }
+
+  /** The same, of the `wanted` records alone, with the offset behind what was looked at. */
+  async readSome({
+    from,
+    to,
+    readBytes,
+    wanted,
+  }: {
+    readonly from: number
+    readonly to: number
+    readonly readBytes: number
+    readonly wanted?: ReadonlySet<number>
+  }): Promise<{ readonly records: LogRecord[]; readonly next: number }> {
     return this.#using(async opened => {
       const first = blockOf(opened, from)
       let last = first
@@ -163,16 +178,19 @@ export class SplitFile {
       const bytes = await this.#blocks(opened, first, last)
       const records: LogRecord[] = []
       const { names } = this.#store
+      let next = from
       for (let block = first; block <= last; block++) {
         const base = positionOf(opened, block) - start
         const end = base + lengthOf(opened, block)
         let offset = firstOffsetOf(opened, block)
         for (let at = base + BLOCK_HEADER_BYTES; at < end && offset < to; offset++) {
-          if (offset >= from) records.push(new FrameRecord(bytes, at, this.#stream, names))
+          const isWanted = offset >= from && wanted?.has(offset) !== false
+          if (isWanted) records.push(new FrameRecord(bytes, at, this.#stream, names))
           at += frameField.length(bytes, at)
         }
+        next = offset
       }
-      return records
+      return { records, next }
     })
   }
 
