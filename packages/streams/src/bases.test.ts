@@ -1,27 +1,24 @@
 /** Keys that are folded again from a base, and from their first record where none is certain to hold. */
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { systemClock } from '@millrace/core'
-import type { EventLog } from '@millrace/log'
+import { event, id, int, item, systemClock, text, tumbling, view } from '@millrace/core'
+import type { EventLog, NewEvent } from '@millrace/log'
 import { openMemoryLog } from '@millrace/log/memory'
 import type { CorrectionAction } from './corrections/contract.ts'
+import type { FoldDefinition } from './fold.ts'
 import { TextShard, textEvent } from './testing/folds.ts'
 import { TestWorld } from './testing/world.ts'
+import { compileViews } from './views/compile.ts'
 
 const EVERY = 20
 const RECORDS = 100
 
-/** One key of a fold with long histories, and where its histories were read from. */
-class LongWorld extends TestWorld {
+/** A world that notes where the histories of its keys are read from; bases are kept every `EVERY` records. */
+class NotingWorld extends TestWorld {
   readonly froms: (number | undefined)[] = []
 
-  constructor() {
-    const shard = (): TextShard =>
-      new TextShard((state, { id }) => {
-        if (id === 'bad') throw new Error('it is bad')
-        return `${state} ${id}`
-      })
-    super([{ name: 'ids', version: '1', source: 'person', onFailure: 'park', hasLongHistories: true, createShard: shard }]) // prettier-ignore
+  constructor(folds: readonly FoldDefinition[]) {
+    super(folds)
     let arrivalMs = 1_000_000_000
     this.clock = { ...systemClock, nowMs: () => ++arrivalMs }
     this.settings = { baseEveryRecords: EVERY }
@@ -37,7 +34,33 @@ class LongWorld extends TestWorld {
     return log
   }
 
-  /** Bases are kept after 40, 80 and 100 records by the end of this. */
+  /** Corrects events, and gives the offsets from which keys were folded again. */
+  async correctAll(
+    action: CorrectionAction,
+    ids: readonly string[],
+  ): Promise<readonly (number | undefined)[]> {
+    await this.settle()
+    this.froms.length = 0
+    const corrections = ids.map(id => ({ id, action }))
+    await this.streams.corrections.apply({ corrections, reason: 'a test', by: 'nobody' })
+    const froms = [...this.froms]
+    assert.deepEqual(await this.differences(), {})
+    return froms
+  }
+}
+
+/** One key of a fold with long histories, and where its histories were read from. */
+class LongWorld extends NotingWorld {
+  constructor() {
+    const shard = (): TextShard =>
+      new TextShard((state, { id }) => {
+        if (id === 'bad') throw new Error('it is bad')
+        return `${state} ${id}`
+      })
+    super([{ name: 'ids', version: '1', source: 'person', onFailure: 'park', hasLongHistories: true, createShard: shard }]) // prettier-ignore
+  }
+
+  /** Bases are kept after 40, 60, 80 and 100 records by the end of this. */
   async fill(): Promise<void> {
     for (let number = 0; number < RECORDS; number++) {
       await this.send(`e${number}`)
@@ -53,13 +76,29 @@ class LongWorld extends TestWorld {
 
   /** Corrects events, and gives the offset from which the key was folded again. */
   async correct(action: CorrectionAction, ...ids: readonly string[]): Promise<number | undefined> {
-    this.froms.length = 0
-    const corrections = ids.map(id => ({ id, action }))
-    await this.streams.corrections.apply({ corrections, reason: 'a test', by: 'nobody' })
-    const [from] = this.froms
-    assert.deepEqual(await this.differences(), {})
-    return from
+    return (await this.correctAll(action, ids))[0]
   }
+}
+
+const Clip = item('clip', { topic: text() })
+const watched = event('watched', { viewer: id('person'), clip: id('clip'), watchedMs: int() }, { key: 'viewer' }) // prettier-ignore
+
+/** Time watched per clip and second, with the topic as of then: it cannot be taken out. */
+const topicSeconds = view({
+  from: [watched],
+  key: 'clip',
+  join: { clip: Clip },
+  window: tumbling('1s'),
+  initial: () => ({ topic: '', watchedMs: 0 }),
+  fold(state, { data }, { tables }) {
+    state.topic = tables.clip(data.clip)?.topic ?? ''
+    state.watchedMs += data.watchedMs
+  },
+})
+
+const row = (topic: string, atMs: number): NewEvent => {
+  const data = { id: 'c', attributes: { topic } }
+  return { stream: 'clip', type: 'clip.put', key: 'c', eventTimeMs: atMs, data, id: `${topic}-${atMs}` } // prettier-ignore
 }
 
 const open = async (): Promise<LongWorld> => {
@@ -88,7 +127,7 @@ describe('bases', () => {
     const world = await open()
     await world.correct('retract', 'e70')
     await world.open()
-    assert.equal(await world.correct('retract', 'e99'), 40)
+    assert.equal(await world.correct('retract', 'e99'), 60)
     for (let number = RECORDS; number < RECORDS + EVERY; number++) {
       await world.send(`e${number}`)
     }
@@ -121,6 +160,31 @@ describe('bases', () => {
     await world.open()
     assert.equal(await world.correct('retract', 'later8'), 0)
     assert.ok(warnings.includes('a base cannot be read'), warnings.join())
+    await world.streams.close()
+  })
+
+  it('are kept of views that join, and do not hide rows that came or were corrected since', async () => {
+    const compiled = compileViews({ views: { v: topicSeconds }, partitions: 4, latenessMs: 0 })
+    const world = new NotingWorld(compiled.folds)
+    world.tables = compiled.tables
+    world.extraStreams = compiled.streams
+    await world.open()
+    await world.commit(row('early', 900))
+    for (let number = 0; number < RECORDS; number++) {
+      const data = { viewer: `p${number % 3}`, clip: 'c', watchedMs: 1 }
+      const own = { id: `w${number}`, eventTimeMs: 1_000 + number, data }
+      await world.commit({ stream: 'person', type: 'watched', key: data.viewer, ...own })
+      await world.settle()
+      if ((number + 1) % EVERY === 0) await world.streams.snapshot()
+    }
+    assert.deepEqual(await world.correctAll('retract', ['w90']), [80])
+    assert.deepEqual(await world.correctAll('retract', ['w50']), [40])
+    // A row that the base at 60 had read otherwise.
+    await world.commit(row('late', 950))
+    assert.deepEqual(await world.correctAll('restore', ['w90']), [40, 0])
+    // That of the table, and that of what had read it.
+    assert.deepEqual(await world.correctAll('retract', ['late-950']), [0, 0])
+    assert.deepEqual(await world.correctAll('hold', ['w99']), [0])
     await world.streams.close()
   })
 })

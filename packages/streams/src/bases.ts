@@ -6,9 +6,13 @@
  * corrected since it was taken arrived behind it, decisions on dead letters are the same, no key of it
  * waits. Whatever cannot be read or fits nothing is left: keys are folded from their first record then.
  *
- * The n-th base is kept in the slot of n's trailing zeros, where the one before it is replaced: of the
+ * The n-th base is kept at the level of n's trailing zeros, which has room for the newest two: of the
  * newest records there are many bases, of older ones fewer, and for any offset there is one that is at
- * most some three times as far from the end. Cost: the copy of a snapshot at every interval.
+ * most some two times as far from the end. Cost: the copy of a snapshot at every interval.
+ *
+ * Of a fold that joins, a base says how far its tables were. Whoever goes on from it looks which rows
+ * came behind that for a time that a key had read already (`catchUp`); one is taken only while no row
+ * waits, and used only while no row is corrected otherwise.
  */
 import type { Logger } from '@millrace/core'
 import type { SnapshotStore } from '@millrace/store'
@@ -18,13 +22,16 @@ import type { Lane } from './lane.ts'
 import { decisionsDigest } from './rebuilds/builder.ts'
 import type { FoldRunner } from './runner.ts'
 import { readLanes, type LaneHeader, type LaneImage } from './snapshot-codec.ts'
+import type { TableWatch } from './table-watch.ts'
 
-const SLOTS = 8
+const LEVELS = 8
+const SLOTS = LEVELS * 2
 
 /** What bases stand on. */
 export interface BasePorts {
   readonly snapshots: SnapshotStore
   readonly amendments: Amendments
+  readonly watch: Pick<TableWatch, 'tablesOf'>
   readonly logger: Logger
   /** Records of a fold between two bases. */
   readonly everyRecords: number
@@ -62,12 +69,18 @@ export class Bases {
 
   #dueSlot(runner: FoldRunner): number | undefined {
     if (!runner.lanes.every(({ lane }) => hasBases(runner.definition, lane.shard))) return undefined
+    const tables = this.#ports.watch.tablesOf(runner)
+    if (tables.some(({ lanes }) => lanes.some(({ lane }) => lane.parked.size > 0))) return undefined
     const passed = Math.floor(runner.consumed() / this.#ports.everyRecords)
     const before = this.#passed.get(runner) ?? passed - 1
     this.#passed.set(runner, passed)
     let slot: number | undefined
     for (let each = Math.max(before, 0) + 1; each <= passed; each++) {
-      slot = Math.max(slot ?? 0, Math.min(31 - Math.clz32(each & -each), SLOTS - 1))
+      const level = Math.min(31 - Math.clz32(each & -each), LEVELS - 1)
+      if (slot === undefined || level >= slot % LEVELS) {
+        // Those of a level take turns.
+        slot = level + LEVELS * ((each >> (level + 1)) & 1)
+      }
     }
     return slot
   }
@@ -103,7 +116,9 @@ export class Bases {
     runner: FoldRunner,
     { consumed, partition }: Lane,
   ): Promise<readonly { readonly name: string; readonly header: LaneHeader }[]> {
-    const decisions = decisionsDigest(this.#ports.amendments, [runner.name])
+    const { amendments, watch } = this.#ports
+    const folds = [runner, ...watch.tablesOf(runner)].map(({ name }) => name)
+    const decisions = decisionsDigest(amendments, folds)
     const found: { name: string; header: LaneHeader }[] = []
     for (let slot = 0; slot < SLOTS; slot++) {
       const name = nameOf(runner, slot)
@@ -149,10 +164,9 @@ function nameOf({ name }: FoldRunner, slot: number): string {
   return `${name}.base-${slot}`
 }
 
-/** True for a fold of which bases are kept: its state is nothing but that of its keys, and its keys' alone. */
-function hasBases({ hasLongHistories, tables }: FoldDefinition, shard: FoldShard): boolean {
-  const isSteady = shard.advance === undefined || shard.isSteadyInTime === true
-  return hasLongHistories === true && tables === undefined && isSteady
+/** True for a fold of which bases are kept: its state is nothing but that of its keys, and of time that passes alike for all. */
+function hasBases({ hasLongHistories }: FoldDefinition, shard: FoldShard): boolean {
+  return hasLongHistories === true && (shard.advance === undefined || shard.isSteadyInTime === true)
 }
 
 async function* nothing(): AsyncGenerator<Uint8Array> {}

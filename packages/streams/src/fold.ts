@@ -115,7 +115,7 @@ export interface FoldDefinition<Shard extends FoldShard = FoldShard> {
   readonly targets?: readonly string[]
   /** True when it has no state and emits each record as it is under other keys, with its id in the header `cause`: corrections hold for what it emits, not for it. */
   readonly isRekeying?: true
-  /** True when keys have histories of many thousand records: states are kept at intervals of the log (`bases.ts`), so that a key can be folded again from one of them. Of folds without tables and timers. */
+  /** True when keys have histories of many thousand records: states are kept at intervals of the log (`bases.ts`), so that a key can be folded again from one of them. Of folds without timers. */
   readonly hasLongHistories?: true
   /** Of a fold that re-keys: the fields that give the new keys, by type. */
   readonly keyFields?: ReadonlyMap<string, readonly string[]>

@@ -7,10 +7,9 @@ import type { ParkedKey } from '@millrace/log'
 import { foldLane } from './fold-lane.ts'
 import type { Beside, Lane } from './lane.ts'
 import { expectedState, foldKey, retryParked, type KeyState, type RefoldPorts } from './refold.ts'
-import { foldTogether } from './refold-many.ts'
+import { foldTogether, type Base } from './refold-many.ts'
 import type { LaneRunner } from './runner.ts'
 import { Slices } from './slices.ts'
-import type { LaneImage } from './snapshot-codec.ts'
 
 /** Name of the state that belongs to no key, among keys that differ. */
 export const SHARED_NAME = '$shared'
@@ -58,7 +57,7 @@ export async function refoldKeys(
   {
     base,
     onKey = () => undefined,
-  }: { readonly base?: LaneImage | undefined; readonly onKey?: () => void } = {},
+  }: { readonly base?: Base | undefined; readonly onKey?: () => void } = {},
 ): Promise<void> {
   const take = (key: string, state: KeyState): void => {
     applyState(lane, key, state)

@@ -9,6 +9,13 @@ import type { KeyState, RefoldPorts } from './refold.ts'
 import { Slices } from './slices.ts'
 import { restoreSome, type LaneImage } from './snapshot-codec.ts'
 
+/** Where keys of a lane begin that are folded again. */
+export interface Base {
+  readonly image: LaneImage
+  /** Finds the keys of a copy that begins there for which a row of a table came since. */
+  readonly catchUp: (copy: Beside) => Promise<void>
+}
+
 /** The records of any of some keys that a lane may want, in log order, before corrections. */
 export function recordsOf(
   { log }: RefoldPorts,
@@ -30,7 +37,7 @@ export async function foldTogether(
   lane: Lane,
   keys: readonly string[],
   take: (key: string, state: KeyState) => void,
-  base?: LaneImage,
+  base?: Base,
 ): Promise<readonly string[]> {
   const wanted = new Set(keys.filter(key => !lane.parked.has(key)))
   const beside: Beside = { lane: lane.createBeside(wanted), stale: new Set() }
@@ -39,8 +46,12 @@ export async function foldTogether(
   lane.copies.add(beside)
   try {
     const copy = beside.lane
-    if (base !== undefined) restoreSome(copy, base, wanted)
-    const records = wanted.size === 0 ? [] : recordsOf(ports, lane, wanted, base?.header.consumed)
+    if (base !== undefined) {
+      restoreSome(copy, base.image, wanted)
+      await base.catchUp(beside)
+    }
+    const records =
+      wanted.size === 0 ? [] : recordsOf(ports, lane, wanted, base?.image.header.consumed)
     let last: LogRecord | undefined
     for await (const record of records) {
       const amended = lane.amended(record)

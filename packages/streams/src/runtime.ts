@@ -104,7 +104,7 @@ class Runtime implements Streams {
     )
     const { snapshots } = options
     const everyRecords = settings.baseEveryRecords
-    const bases = new Bases({ snapshots, amendments, logger, everyRecords })
+    const bases = new Bases({ snapshots, amendments, watch: this.#watch, logger, everyRecords })
     this.#snapshots = new SnapshotWriter({
       snapshots,
       bases,

@@ -23,11 +23,11 @@ import { openIdentity } from '../identity/index.ts'
 import { touchedBy, type Identity, type Touched } from '../identity/touched.ts'
 import { errorText, type Beside, type Lane } from '../lane.ts'
 import { refoldKeys } from '../rebuild.ts'
+import type { Base } from '../refold-many.ts'
 import { retryParked, type RefoldPorts } from '../refold.ts'
 import type { Retries } from '../retries.ts'
 import type { FoldRunner, LaneRunner } from '../runner.ts'
 import { Slices } from '../slices.ts'
-import type { LaneImage } from '../snapshot-codec.ts'
 import type { TableWatch } from '../table-watch.ts'
 import { Appender } from './appender.ts'
 import type { CorrectionBook, CorrectionChange } from './book.ts'
@@ -348,17 +348,23 @@ export class Corrector {
   async #baseOf(
     { runner, laneRunner: { lane }, again }: CorrectionJob,
     to: number,
-  ): Promise<LaneImage | undefined> {
-    // prettier-ignore
+  ): Promise<Base | undefined> {
     if (again.size === 0) return undefined
-    const { log, bases } = this.#ports
-    return await bases.find(runner, lane, again, async corrected => {
+    const { log, bases, watch } = this.#ports
+    const image = await bases.find(runner, lane, again, async corrected => {
       // It is of another past of the log.
       if (corrected > to) return 0
+      for (const table of watch.tablesOf(runner).flatMap(({ lanes }) => lanes)) {
+        const { records, keys } = await this.#touchedBetween(table.lane, corrected, to)
+        if (records.length > 0 || keys.length > 0) return 0
+      }
       const { records, keys } = await this.#touchedBetween(lane, corrected, to)
       // Who somebody is is otherwise from the first record on.
       return keys.length > 0 ? 0 : await firstOffset(log, lane, records)
     })
+    if (image === undefined) return undefined
+    const { tables } = image.header
+    return { image, catchUp: copy => watch.catchUpBeside(log, runner, copy, tables) }
   }
 
   /** Takes records out and puts them in where the shard can; the keys of others are to be folded again. */

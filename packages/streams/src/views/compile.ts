@@ -90,6 +90,7 @@ function compileView(
   }
   const { window } = view
   const joined = [...new Set(Object.values(view.join).map(item => item.name))].sort()
+  const isBroughtOn = view.invert !== undefined && view.isOrderFree && joined.length === 0
   const targets = [...new Set(view.emits.map(event => event.stream))].sort()
   return {
     name: viewFoldName(name),
@@ -100,6 +101,8 @@ function compileView(
     ...(targets.length === 0 ? {} : { targets }),
     ...(joined.length === 0 ? {} : { tables: joined }),
     ...(isRekeyed ? { keysOf: record => keysIn(plan, record) } : {}),
+    // What many people did ends up in one key; what it cannot take out is folded again.
+    ...(isRekeyed && !isBroughtOn ? { hasLongHistories: true } : {}),
     onFailure: view.onFailure,
     createShard: context =>
       window === undefined ? new PlainShard(plan, context) : new WindowShard(plan, window, context),
