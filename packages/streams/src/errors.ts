@@ -177,6 +177,12 @@ export const streamsErrors = defineErrors({
     message: '{waiting} reads of the past wait already.',
     remedy: 'Try again in a moment, and ask for fewer at a time.',
   },
+  CAUSES_TOO_LARGE: {
+    status: 422,
+    retryable: false,
+    message: 'What changed in all of {fold} would read {records} records; the limit is {recordsMax}.',
+    remedy: 'Ask for one key, or raise the limit.',
+  },
   BRANCH_UNKNOWN: {
     status: 404,
     retryable: false,

@@ -73,6 +73,17 @@ export {
 } from './rebuilds/builder.ts'
 export { joinComparisons, NO_ROWS, type Comparison, type Difference } from './rebuilds/compare.ts'
 export { REBUILDS_STREAM } from './rebuilds/events.ts'
+export type {
+  Cause,
+  CauseEffect,
+  CauseKind,
+  Causes,
+  CausesRequest,
+  ChangedField,
+  ChangedKey,
+  ChangedRate,
+  Rate,
+} from './causes/contract.ts'
 export { emissionIdOf, findCause, type CauseSearch } from './past/cause.ts'
 export type { Moment } from './past/moment.ts'
 export { Places } from './past/places.ts'

@@ -136,10 +136,7 @@ class Runtime implements Streams {
     this.#loop = this.#createLoop()
     this.#decisions = new Decisions({ log, logger, retry: at => this.#retry(at) }, this.#all)
     for (const runner of this.#all) this.#upstream.set(runner, upstreamOf([runner], this.#all))
-    this.past = createPast(
-      { ...this.#ports, runners: this.#all, watch: this.#watch, reached },
-      name => this.#runner(name),
-    )
+    this.past = createPast(asked, runnerOf)
     const ports = this.#rebuildPorts(book, { amendments, corrections })
     const rebuilds = createRebuilds(ports)
     this.rebuilds = rebuilds

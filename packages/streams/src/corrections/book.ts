@@ -76,19 +76,30 @@ export class CorrectionBook {
 
   /** What was known when the log had `position` records of corrections, or all that is known when there are fewer. */
   at(position: number): Corrections {
+    return this.without(position, NONE)
+  }
+
+  /** The same if the records at these offsets had never been written. */
+  without(position: number, leftOut: ReadonlySet<number>): Corrections {
     const known = Math.min(position, this.position)
+    const people = leftOut.size === 0 ? this.people : this.people.without(leftOut)
     return {
       position: known,
-      canonical: this.people.at(known),
+      canonical: people.at(known),
       of: record => {
         // At every position: nothing of it may be seen again, nor as it was.
         if (record.isErased === true) return ERASED
         if (this.#byId.size === 0) return undefined
         const entry = this.#entryOf(record)
-        return entry === undefined ? undefined : correctionAt(entry, known)
+        return entry === undefined ? undefined : correctionAt(entry, known, leftOut)
       },
-      at: other => this.at(other),
+      at: other => this.without(other, leftOut),
     }
+  }
+
+  /** Offsets of the records that decided on the event that a record is, or was re-keyed from, oldest first. */
+  decisionsOn(record: LogRecord): readonly number[] {
+    return this.#entryOf(record)?.history.map(({ at }) => at) ?? []
   }
 
   /** What was decided on an event; undefined when nothing ever was. */
@@ -179,14 +190,17 @@ const TIME_ALONE: Pick<CorrectionData, 'action' | 'events' | 'follows'> = {
   events: [],
 }
 
-/** What is in force for an event when the log has `position` records of corrections. */
+const NONE: ReadonlySet<number> = new Set()
+
+/** What is in force for an event when the log has `position` records of corrections, less those that are left out. */
 export function correctionAt(
   { history }: CorrectionEntry,
   position: number,
+  leftOut: ReadonlySet<number> = NONE,
 ): Correction | undefined {
   for (let index = history.length - 1; index >= 0; index--) {
     const decided = history[index] as CorrectionEntry['history'][number]
-    if (decided.at < position) return decided.correction
+    if (decided.at < position && !leftOut.has(decided.at)) return decided.correction
   }
   return undefined
 }

@@ -65,6 +65,20 @@ export class PersonLinks {
     return id => this.canonicalAt(id, position)
   }
 
+  /** The same if the records at these offsets had never been written. */
+  without(leftOut: ReadonlySet<number>): PersonLinks {
+    const links = new PersonLinks()
+    for (const { at, ids } of this.#changed) {
+      if (leftOut.has(at)) continue
+      const own = ids.map(from => {
+        const { into = null } = this.history(from).find(decided => decided.at === at) ?? {}
+        return { from, into }
+      })
+      links.add(at, { links: own })
+    }
+    return links
+  }
+
   /** What was decided on an id, oldest first. */
   history(id: string): readonly LinkDecision[] {
     return this.#byId.get(id) ?? NONE

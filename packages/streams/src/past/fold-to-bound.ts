@@ -1,4 +1,5 @@
 import { TICK_TYPE, type LogRecord } from '@millrace/log'
+import type { Corrections } from '../corrections/contract.ts'
 import type { FoldShard, TableLookup } from '../fold.ts'
 import { Lane } from '../lane.ts'
 import { foldSpan, historyOf } from '../refold.ts'
@@ -37,9 +38,17 @@ export interface Watcher {
   end(beside: Lane): void
 }
 
+/** How a key is folded up to a bound. */
+export interface FoldingOptions {
+  /** Gives a new one for each attempt. */
+  readonly createWatcher?: (() => Watcher) | undefined
+  /** Default: what the live lane reflects. */
+  readonly corrections?: Corrections | undefined
+}
+
 /**
  * Folds a key from its history up to a bound, beside the live lane and silent. A key that waits now
- * since before the bound waits there. `createWatcher` gives a new one for each attempt.
+ * since before the bound waits there.
  */
 export async function foldToBound(
   ports: PastPorts,
@@ -47,7 +56,7 @@ export async function foldToBound(
   key: string,
   bound: Bound,
   tables: TableLookup,
-  createWatcher?: () => Watcher,
+  { createWatcher, corrections }: FoldingOptions = {},
 ): Promise<FoldedKey> {
   const { lane } = runner.laneOf(key)
   const parked = lane.parked.get(key)
@@ -58,14 +67,14 @@ export async function foldToBound(
     const beside = new Lane({
       ...lane.options,
       definition: lane.definition,
-      corrections: lane.corrections,
+      corrections: corrections ?? lane.corrections,
       tables,
     })
     beside.mutedBefore = Infinity
     const watcher = createWatcher?.()
     let count = 0
     const records = (async function* () {
-      for await (const record of historyOf(ports.log, lane, key, 0, to)) {
+      for await (const record of historyOf(ports.log, beside, key, 0, to)) {
         if (!bound.has(record)) continue
         if (watcher?.before(beside, record) === false) return
         count += 1

@@ -139,3 +139,22 @@ function timeText(timeMs: number): string {
   const date = new Date(timeMs)
   return Number.isNaN(date.getTime()) ? `${timeMs}` : date.toISOString()
 }
+
+/** The moment as offsets, when the folds have come to them. Throws MOMENT_GONE, POSITION_NOT_REACHED, and as `instantOf`. */
+export async function reachedInstant(
+  ports: PastPorts,
+  runner: FoldRunner,
+  moment: Moment,
+  { partitions, timeoutMs }: { readonly partitions: readonly number[]; readonly timeoutMs: number },
+): Promise<Instant> {
+  for (const partition of partitions) {
+    await assertKept(ports.log, runner.definition.source, partition)
+  }
+  const instant = await instantOf(ports, runner, moment)
+  // Of a hop the emissions must be there; a fold of events from outside reads the log itself.
+  const waits = hopBefore(ports, runner) !== undefined || ports.watch.tablesOf(runner).length > 0
+  if (waits) {
+    await ports.reached({ position: instant.position, folds: [runner.name], timeoutMs })
+  }
+  return instant
+}

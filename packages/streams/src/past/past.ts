@@ -9,6 +9,9 @@
  */
 import { isError, type Position } from '@millrace/core'
 import type { LogRecord } from '@millrace/log'
+import { causesOf } from '../causes/causes.ts'
+import type { Causes, CausesRequest } from '../causes/contract.ts'
+import type { CausesPorts } from '../causes/span.ts'
 import { streamsErrors } from '../errors.ts'
 import type { FoldShard } from '../fold.ts'
 import type { Lane } from '../lane.ts'
@@ -16,14 +19,7 @@ import type { FoldRunner } from '../runner.ts'
 import { canonicalText } from '../views/canonical.ts'
 import type { Bound } from './bound.ts'
 import { foldToBound, type FoldedKey, type Watcher } from './fold-to-bound.ts'
-import {
-  assertKept,
-  hopBefore,
-  instantOf,
-  type Instant,
-  type Moment,
-  type PastPorts,
-} from './moment.ts'
+import { instantOf, reachedInstant, type Instant, type Moment, type PastPorts } from './moment.ts'
 import { boundOfPerson } from './people.ts'
 import { Places } from './places.ts'
 import { PastTables } from './tables.ts'
@@ -93,6 +89,8 @@ export interface Past {
   state<Shard extends FoldShard = FoldShard>(request: PastRequest): Promise<PastState<Shard>>
   /** What changed the value of a key between two moments, in pages. Throws as `state`, and REPLAY_INVALID for a range that ends before it begins. */
   changes(request: ChangesRequest): Promise<Changes>
+  /** What changed between two moments, of a key or of all together, and why. Throws as `changes`, and CAUSES_TOO_LARGE. */
+  causes(request: CausesRequest): Promise<Causes>
 }
 
 const TIMEOUT_MS_DEFAULT = 5_000
@@ -101,20 +99,21 @@ const PLACES = 4
 const WAITING_MAX = 256
 
 /** Reads the past of the folds of a runtime. */
-export function createPast(ports: PastPorts, runnerOf: (fold: string) => FoldRunner): Past {
+export function createPast(ports: CausesPorts, runnerOf: (fold: string) => FoldRunner): Past {
   const places = new Places({ places: PLACES, waitingMax: WAITING_MAX })
   return {
     state: async <Shard extends FoldShard>(request: PastRequest) => {
       const runner = runnerOf(request.fold)
-      const instant = await reachedInstant(ports, runner, request, request.at)
+      const instant = await reachedInstant(ports, runner, request.at, askedOf(runner, request))
       const state = await places.run(() => pastState(ports, runner, request.key, instant))
       return state as PastState<Shard>
     },
     async changes(request) {
       const runner = runnerOf(request.fold)
-      const instant = await reachedInstant(ports, runner, request, request.to)
+      const instant = await reachedInstant(ports, runner, request.to, askedOf(runner, request))
       return await places.run(() => changesOf(ports, runner, request, instant))
     },
+    causes: request => places.run(() => causesOf(ports, runnerOf(request.fold), request)),
   }
 }
 
@@ -154,6 +153,13 @@ async function changesOf(
   return { ...(watcher as ChangeWatcher).finish(shard, bound.watermarkMs), isParked }
 }
 
+function askedOf(
+  runner: FoldRunner,
+  { key, timeoutMs = TIMEOUT_MS_DEFAULT }: Pick<PastRequest, 'key' | 'timeoutMs'>,
+): { readonly partitions: readonly number[]; readonly timeoutMs: number } {
+  return { partitions: [runner.laneOf(key).lane.partition], timeoutMs }
+}
+
 /** Where changes begin; undefined when nothing had arrived then. Throws REPLAY_INVALID for one behind the end. */
 async function startOf(
   ports: PastPorts,
@@ -175,24 +181,6 @@ async function startOf(
   }
 }
 
-/** The moment as offsets, when the folds have come to them. */
-async function reachedInstant(
-  ports: PastPorts,
-  runner: FoldRunner,
-  { key, timeoutMs = TIMEOUT_MS_DEFAULT }: { key: string; timeoutMs?: number },
-  moment: Moment,
-): Promise<Instant> {
-  const { partition } = runner.laneOf(key).lane
-  await assertKept(ports.log, runner.definition.source, partition)
-  const instant = await instantOf(ports, runner, moment)
-  // Of a hop the emissions must be there; a fold of events from outside reads the log itself.
-  const waits = hopBefore(ports, runner) !== undefined || ports.watch.tablesOf(runner).length > 0
-  if (waits) {
-    await ports.reached({ position: instant.position, folds: [runner.name], timeoutMs })
-  }
-  return instant
-}
-
 /** Folds a key up to a bound until no row of a table is missing. */
 async function foldWithTables(
   ports: PastPorts,
@@ -203,7 +191,7 @@ async function foldWithTables(
 ): Promise<FoldedKey> {
   const tables = new PastTables(ports, runner, instant)
   for (;;) {
-    const folded = await foldToBound(ports, runner, key, bound, tables, createWatcher)
+    const folded = await foldToBound(ports, runner, key, bound, tables, { createWatcher })
     if (!(await tables.load())) return folded
   }
 }

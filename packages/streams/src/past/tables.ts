@@ -3,6 +3,7 @@
  * table; another is folded from its history, which cannot be done within a read: so the first pass
  * over a key's records only finds the rows that it reads, until none is missing.
  */
+import type { Corrections } from '../corrections/contract.ts'
 import type { TableLookup, TableShard } from '../fold.ts'
 import type { FoldRunner } from '../runner.ts'
 import { boundOf } from './bound.ts'
@@ -13,14 +14,17 @@ import type { Instant, PastPorts } from './moment.ts'
 export class PastTables implements TableLookup {
   readonly #ports: PastPorts
   readonly #instant: Instant
+  readonly #corrections: Corrections | undefined
   readonly #tables = new Map<string, FoldRunner>()
   /** Rows by kind and id. */
   readonly #rows = new Map<string, Map<string, TableShard>>()
   readonly #missing = new Map<string, Set<string>>()
 
-  constructor(ports: PastPorts, runner: FoldRunner, instant: Instant) {
+  /** By `corrections`; default: what is in force now. */
+  constructor(ports: PastPorts, runner: FoldRunner, instant: Instant, corrections?: Corrections) {
     this.#ports = ports
     this.#instant = instant
+    this.#corrections = corrections
     for (const table of ports.watch.tablesOf(runner)) {
       for (const kind of ports.watch.kindsOf(table)) this.#tables.set(kind, table)
     }
@@ -51,12 +55,14 @@ export class PastTables implements TableLookup {
     const table = this.#tables.get(kind) as FoldRunner
     const { lane } = table.laneOf(id)
     const { log } = this.#ports
+    const corrections = this.#corrections
     const bound = await boundOf(this.#ports, table, lane.partition, this.#instant)
-    if (log.capabilities.expectedVersion) {
+    if (log.capabilities.expectedVersion && corrections === undefined) {
       const request = { stream: table.definition.source, key: id, tenant: lane.options.tenant }
       if ((await log.version(request)) <= bound.to) return lane.shard as TableShard
     }
-    const { shard } = await foldToBound(this.#ports, table, id, bound, lane.options.tables)
+    const own = { corrections }
+    const { shard } = await foldToBound(this.#ports, table, id, bound, lane.options.tables, own)
     return shard as TableShard
   }
 }
