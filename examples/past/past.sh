@@ -13,3 +13,8 @@ npx millrace view plays --key c1 --at "$moment"
 # #region changes
 npx millrace changes plays c1 --from "$moment"
 # #endregion
+# #region causes
+npx millrace changeset plan corrections '{"query":{"stream":"person","keys":["ben"]}}' --id without-ben
+npx millrace changeset apply without-ben
+npx millrace what-changed plays c1 --from "$moment"
+# #endregion

@@ -32,6 +32,7 @@ import { readConfig, type ConfigOverrides } from './config.ts'
 import { serverErrors } from './errors.ts'
 import { backupOperations } from './http/backup-routes.ts'
 import { exportOperations } from './http/export-routes.ts'
+import { causeOperations } from './http/cause-routes.ts'
 import { changeOperations } from './http/change-routes.ts'
 import { branchOperations } from './http/branch-routes.ts'
 import { correctionOperations } from './http/correction-routes.ts'
@@ -342,6 +343,7 @@ function openServer<A extends App>(
       ),
       ...viewOperations(context, subscriptions),
       ...changeOperations(context),
+      ...causeOperations(context),
       ...logOperations(context, subscriptions),
       ...deadLetterOperations(context),
       ...correctionOperations(context),

@@ -254,6 +254,16 @@ test('views: their list, a key, pages and the greatest; a wrong name is refused'
   assert.match(explained.out, /^when +what +before +after\n\S+ \S+ +seen +nothing +1\n$/)
   const unmoved = await launch(['changes', 'plays', 'z', '-n', '1'], folder).ran
   assert.match(unmoved.out, /^Nothing changed it\.$/m)
+  const causes = await json(['what-changed', 'plays', 'c/d', '--from', early], folder)
+  assert.deepEqual((causes['causes'] as { kind: string; records: number }[]).map(({ kind, records }) => [kind, records]), [['traffic', 1]]) // prettier-ignore
+  const whatChanged = await launch(['what-changed', 'plays', '--from', early, '--rate', 'a/b'], folder).ran // prettier-ignore
+  assert.match(
+    whatChanged.out,
+    /^plays: - -> 4 \(\+4\)\.\na \/ b: nothing to divide by\.\ncause +events +field/,
+  )
+  assert.match(whatChanged.out, /^traffic seen +4 +\+4 +- -> 4$/m)
+  const same = await launch(['what-changed', 'plays', 'b', '--from', moment, '--to', moment], folder).ran // prettier-ignore
+  assert.equal(same.out, 'plays of b: what it was.\n')
   const text = await launch(['view', 'plays'], folder).ran
   assert.equal(text.out, 'key  value\na        1\nb        2\nc/d      1\n')
   for (const [words, exit, code] of [
@@ -262,6 +272,7 @@ test('views: their list, a key, pages and the greatest; a wrong name is refused'
     [['view', 'plays', '--at', early], 2, 'CLI_USAGE'],
     [['view', 'plays', '--key', 'a', '--at', early], 1, 'MOMENT_EMPTY'],
     [['changes', 'plays', 'a', '--from', '2999-01-01T00:00:00Z'], 1, 'MOMENT_AHEAD'],
+    [['what-changed', 'plays', '--from', early, '--rate', 'a'], 2, 'CLI_USAGE'],
     [['view', 'plays', '-n', 'x'], 1, 'REQUEST_INVALID'],
     [['view', 'last', '--top'], 1, 'REQUEST_INVALID'],
   ] as const) {

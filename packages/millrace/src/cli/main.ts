@@ -31,6 +31,7 @@ import { addStandby } from './commands/standby.ts'
 import { addStart } from './commands/start.ts'
 import { addTrack } from './commands/track.ts'
 import { addView } from './commands/view.ts'
+import { addWhatChanged } from './commands/what-changed.ts'
 import { addWhatIf } from './commands/what-if.ts'
 import { createContext, type CliPorts, type GlobalOptions } from './context.ts'
 import { cliErrors } from './errors.ts'
@@ -168,6 +169,7 @@ export function createProgram(ports: CliPorts, run: Run, isJson: boolean): Comma
   }
   addView(program, run)
   addChanges(program, run)
+  addWhatChanged(program, run)
   addLog(program, run)
   addChangeset(program, run)
   addDeadLetters(program, run)

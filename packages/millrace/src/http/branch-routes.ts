@@ -18,7 +18,7 @@ import { serverErrors } from '../errors.ts'
 import { idParams } from './bind.ts'
 import { bodySchema, branchSchema, differencesSchema, viewParameter } from './branch-schemas.ts'
 import type { ServerContext } from './context.ts'
-import { createRowMask, MASKED, type RowMask } from './mask.ts'
+import { createRowMask, maskField, type RowMask } from './mask.ts'
 import { anyEventReference } from './openapi.ts'
 import type { Exchange, Operation } from './operation.ts'
 import { foldOfView } from './rebuild-routes.ts'
@@ -349,15 +349,9 @@ function masked(
   mask: RowMask,
   { fold, key, field, ...values }: FieldDifference,
 ): Readonly<Record<string, unknown>> {
-  const names = field.split(/[.[\]]+/).filter(name => name !== '')
-  const isHidden = names.some(name => isMasked(mask, fold, name))
   const hidden = Object.entries(values).map(([side, value]) => [
     side,
-    isHidden ? MASKED : mask(fold, value),
+    maskField(mask, { fold, field }, value),
   ])
   return { view: viewOf(fold), key, field, ...(Object.fromEntries(hidden) as object) }
-}
-
-function isMasked(mask: RowMask, fold: string, name: string): boolean {
-  return (mask(fold, { [name]: '' }) as Readonly<Record<string, unknown>>)[name] === MASKED
 }

@@ -119,6 +119,19 @@ export function createRowMask(app: App): RowMask {
   return (fold, value) => hideDeep(value, personal.get(fold) ?? NOTHING)
 }
 
+/** A value that stands in a field of such a row; the field is a path of names, as differences tell it. */
+export function maskField(
+  mask: RowMask,
+  { fold, field }: { readonly fold: string; readonly field: string },
+  value: unknown,
+): unknown {
+  const names = field.split(/[.[\]]+/).filter(name => name !== '')
+  const isHidden = names.some(name => {
+    return (mask(fold, { [name]: '' }) as Readonly<Record<string, unknown>>)[name] === MASKED
+  })
+  return isHidden ? MASKED : mask(fold, value)
+}
+
 const NOTHING: ReadonlySet<string> = new Set()
 
 function personalNames(app: App): ReadonlyMap<string, ReadonlySet<string>> {

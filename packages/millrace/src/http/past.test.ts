@@ -102,6 +102,31 @@ describe('reads of the past over HTTP', () => {
     assert.equal(back.json['code'], 'REPLAY_INVALID')
   })
 
+  it('tell what changed, and why, of a key and of all', async () => {
+    await track(watchedBy('r1', 'n1'))
+    const fromMs = nowMs
+    nowMs += 1
+    await track(watchedBy('r2', 'n1'), watchedBy('r3', 'n2'))
+    const one = await send(url, `/v1/causes/plays/n1?from=${fromMs}`)
+    const traffic = { kind: 'traffic', name: 'watched', records: 1, effects: [{ field: '', without: 1, with: 2, amount: 1 }] } // prettier-ignore
+    assert.deepEqual(one.json['causes'], [traffic], one.text)
+    assert.deepEqual(one.json['fields'], [{ field: '', before: 1, after: 2, difference: 1, together: 0 }]) // prettier-ignore
+    assert.deepEqual([one.json['key'], one.json['unmeasured'], one.json['isParked']], ['n1', [], false]) // prettier-ignore
+    const all = await send(url, `/v1/causes/plays?from=${fromMs}`)
+    assert.equal((all.json['fields'] as { difference: number }[])[0]?.difference, 2)
+    assert.deepEqual((all.json['keys'] as { key: string }[]).map(({ key }) => key).sort(), ['n1', 'n2']) // prettier-ignore
+    const rate = await send(url, `/v1/causes/plays?from=${fromMs}&of=a&per=b`)
+    assert.equal((rate.json['rate'] as { before: unknown }).before, null)
+    for (const [path, code] of [
+      ['missing?from=1', 'VIEW_UNKNOWN'],
+      ['plays', 'REQUEST_INVALID'],
+      [`plays?from=${fromMs}&of=a`, 'REQUEST_INVALID'],
+      [`plays/n1?from=${nowMs}&to=${fromMs}`, 'REPLAY_INVALID'],
+    ]) {
+      assert.equal((await send(url, `/v1/causes/${path}`)).json['code'], code)
+    }
+  })
+
   it('are there for the typed client', async () => {
     const client = createClient<typeof clips>({ url })
     await track(watchedBy('z1', 'z1'))

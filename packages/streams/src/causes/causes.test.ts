@@ -47,10 +47,10 @@ class World extends TestWorld {
   /** Commits an event; gives its id. */
   async send(type: string, stream: string, key: string, data: object): Promise<string> {
     this.nowMs += 10
-    const event: NewEvent = { stream, type, key, eventTimeMs: this.nowMs, data, id: `e${this.#count++}` } // prettier-ignore
-    await this.commit(event)
+    const named = `e${this.#count++}`
+    await this.commit({ stream, type, key, eventTimeMs: this.nowMs, data, id: named })
     await this.settle()
-    return event.id as string
+    return named
   }
 
   watch(viewer: string, clip: string, ms = 1): Promise<string> {

@@ -7,7 +7,7 @@ import type { Cause, Causes, CausesRequest } from './contract.ts'
 import { fewGroups, groupsBetween, groupsOn, type DecisionGroup } from './decided.ts'
 import { foldWorlds, type FoldedLane, type FoldedWorld } from './folding.ts'
 import { isKnown, Span, type Bounds, type CausesPorts } from './span.ts'
-import { changedFields, comparable, effectsOf, KeyNumbers, ranked, rateName, Sums } from './values.ts' // prettier-ignore
+import { changedFields, comparable, effectsOf, KeyNumbers, ranked, Sums } from './values.ts' // prettier-ignore
 
 /** Of a fold that reads more types, they are taken away together. */
 const TYPES_MAX = 8
@@ -203,7 +203,7 @@ class Measured {
     const causes = this.#candidates.map(({ cause, isFirst, isOf }, at): Cause => {
       const own = others[at]
       const effects = isFirst === true ? effectsOf(before, own) : effectsOf(own, after)
-      return { ...cause, ...(isOf === undefined ? {} : { records: this.#counts[at] as number }), effects } // prettier-ignore
+      return { ...cause, ...(isOf === undefined ? {} : { records: this.#counts[at] }), effects } // prettier-ignore
     })
     const fields = changedFields(before, after, causes)
     const told = { fields, causes: ranked(causes), isParked: this.#isParked }

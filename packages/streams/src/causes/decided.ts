@@ -38,7 +38,7 @@ export async function groupsBetween(
     if (type !== CORRECTED_TYPE && type !== IDENTIFIED_TYPE) continue
     const kind = type === CORRECTED_TYPE ? 'changeset' : 'merge'
     const { changeset, by, reason } = data as CorrectionData | IdentityData
-    const { follows, events = [] } = data as CorrectionData
+    const { follows, events = [] } = data as Partial<CorrectionData>
     const { links = [] } = data as Partial<IdentityData>
     const name = follows === undefined ? (changeset ?? id) : `what ${follows.fold} emitted`
     const known = groups.get(`${kind}\n${name}`)
