@@ -180,7 +180,8 @@ export const streamsErrors = defineErrors({
   CAUSES_TOO_LARGE: {
     status: 422,
     retryable: false,
-    message: 'What changed in all of {fold} would read {records} records; the limit is {recordsMax}.',
+    message:
+      'What changed in all of {fold} would read {records} records; the limit is {recordsMax}.',
     remedy: 'Ask for one key, or raise the limit.',
   },
   BRANCH_UNKNOWN: {
