@@ -16,12 +16,14 @@ import {
   type Random,
 } from '@millrace/core'
 import type { EventLog, LogRecord } from '@millrace/log'
+import { CORRECTIONS_STREAM } from './corrections/contract.ts'
 import { errorText } from './lane.ts'
 import type { StreamsSettings } from './options.ts'
 import { restoreFailed, type RefoldPorts } from './refold.ts'
 import type { Retries } from './retries.ts'
 import type { FoldRunner, LaneRunner } from './runner.ts'
 import { Slices } from './slices.ts'
+import { Stalls, type LoopStatus } from './stalls.ts'
 import type { TableWatch } from './table-watch.ts'
 
 /** Records folded between two looks at the clock. */
@@ -65,6 +67,7 @@ export class ViewLoop {
   readonly #sources: readonly Source[]
   readonly #slices: Slices
   readonly #ports: RefoldPorts
+  readonly #stalls: Stalls
   #isAwake = false
   #isClosing = false
   #resume: (() => void) | undefined
@@ -83,6 +86,8 @@ export class ViewLoop {
     this.#slices = new Slices(options.clock, options.settings.sliceMs)
     const { log, settings } = options
     this.#ports = { log, clock, sliceMs: settings.sliceMs }
+    const behind = (): readonly string[] => behindOf(options.runners, log)
+    this.#stalls = new Stalls({ ...options, measure: () => this.#measure(), behind })
   }
 
   start(): void {
@@ -104,9 +109,15 @@ export class ViewLoop {
     return this.#sources.some(({ name, backoff }) => name === partition && backoff.hasFailed)
   }
 
+  /** How its turns come out. */
+  status(): LoopStatus {
+    return this.#stalls.status()
+  }
+
   /** Ends after the current batch. */
   async stop(): Promise<void> {
     this.#isClosing = true
+    this.#stalls.close()
     this.wake()
     await this.#running
   }
@@ -123,12 +134,28 @@ export class ViewLoop {
       }
       this.#options.onTurn()
       if (this.#slices.isOver()) await this.#slices.next()
+      if (this.#stalls.note() && !this.#isClosing) await this.#stalls.pause()
       if (!hasMore && !this.#isAwake && !this.#isClosing) {
+        const sinceMs = this.#options.clock.monotonicMs()
         await new Promise<void>(resolve => (this.#resume = resolve))
+        this.#stalls.slept(this.#options.clock.monotonicMs() - sinceMs)
         // A fresh slice: the time asleep is nobody's work.
         this.#slices.restart()
       }
     }
+  }
+
+  /** How far everything is that a turn may bring on: the log, the lanes, their steps. */
+  #measure(): number {
+    let sum = 0
+    for (const end of this.#options.log.ends().values()) sum += end
+    for (const { lanes } of this.#sources) {
+      for (const { laneRunner } of lanes) {
+        const { lane, writer } = laneRunner
+        sum += lane.consumed + lane.revision + lane.corrections.position + (writer?.committed ?? 0)
+      }
+    }
+    return sum
   }
 
   /** One batch of every source partition; true when there may be more. */
@@ -303,6 +330,16 @@ export class ViewLoop {
       reason: laneRunner.lane.stopText(error),
     })
   }
+}
+
+/** Folds that have not folded all, or not all that was corrected. */
+function behindOf(runners: readonly FoldRunner[], log: EventLog): readonly string[] {
+  const ends = log.ends()
+  const corrected = ends.get(partitionName(CORRECTIONS_STREAM, 0)) ?? 0
+  const isBehind = ({ definition, lanes }: FoldRunner): boolean =>
+    definition.isRekeying !== true &&
+    lanes.some(({ lane }) => lane.corrections.position < corrected)
+  return runners.filter(each => each.lag(ends) > 0 || isBehind(each)).map(({ name }) => name)
 }
 
 function sourcesOf(runners: readonly FoldRunner[], watch: TableWatch): readonly SourcePartition[] {

@@ -37,6 +37,7 @@ import { Retries } from './retries.ts'
 import { Roles } from './roles.ts'
 import type { FoldRunner, LaneRunner } from './runner.ts'
 import { SnapshotWriter } from './snapshot-writer.ts'
+import type { LoopStatus } from './stalls.ts'
 import type { FoldHandle, FoldStatus, Streams } from './streams.ts'
 import { TableWatch } from './table-watch.ts'
 import { Waiters } from './waiters.ts'
@@ -105,17 +106,8 @@ class Runtime implements Streams {
     const { snapshots } = options
     const everyRecords = settings.baseEveryRecords
     const bases = new Bases({ snapshots, amendments, watch: this.#watch, logger, everyRecords })
-    this.#snapshots = new SnapshotWriter({
-      snapshots,
-      bases,
-      clock,
-      logger,
-      settings,
-      watch: this.#watch,
-      amendments,
-      track,
-      wake,
-    })
+    const written = { snapshots, bases, clock, random, logger, settings, watch: this.#watch }
+    this.#snapshots = new SnapshotWriter({ ...written, amendments, track, wake })
     const settle = (runner: FoldRunner, laneRunner: LaneRunner): Promise<void> =>
       this.#snapshots.settle(runner, laneRunner)
     this.#retries = new Retries({ clock, random, logger })
@@ -194,6 +186,10 @@ class Runtime implements Streams {
   status(): readonly FoldStatus[] {
     const ends = this.#options.log.ends()
     return this.#all.map(runner => runner.status(ends))
+  }
+
+  loop(): LoopStatus {
+    return this.#loop.status()
   }
 
   async reached(request: {

@@ -2,7 +2,7 @@
  * Writes the snapshots of the folds, one after the other, in small slices: requests and folds go
  * before them. What needs that none is written takes its turn here, too.
  */
-import type { Clock, Logger } from '@millrace/core'
+import { Backoff, type Clock, type Logger, type Random } from '@millrace/core'
 import type { SnapshotMeta, SnapshotStore } from '@millrace/store'
 import type { Amendments } from './amendments.ts'
 import type { Bases } from './bases.ts'
@@ -25,6 +25,7 @@ const REST = 4
 export interface SnapshotPorts {
   readonly snapshots: SnapshotStore
   readonly clock: Clock
+  readonly random?: Random | undefined
   readonly logger: Logger
   readonly settings: StreamsSettings
   readonly watch: TableWatch
@@ -38,6 +39,7 @@ export interface SnapshotPorts {
 /** See the head of the file. */
 export class SnapshotWriter {
   readonly #ports: SnapshotPorts
+  readonly #backoffs = new Map<FoldRunner, Backoff>()
   #turn: Promise<unknown> = Promise.resolve()
 
   constructor(ports: SnapshotPorts) {
@@ -55,6 +57,7 @@ export class SnapshotWriter {
       const ageMs = clock.monotonicMs() - runner.snapshotAtMs
       if (folded < snapshotEveryRecords && ageMs < snapshotEveryMs) continue
       if (ageMs < runner.snapshotTookMs * REST) continue
+      if (this.#backoffs.get(runner)?.isPausing === true) continue
       track(this.write(runner))
     }
   }
@@ -128,8 +131,10 @@ export class SnapshotWriter {
       if (runner.error() !== undefined) return
       await this.#saveCut(runner, runner.snapshotName, false)
       runner.foldedAtSnapshot = folded
+      this.#backoffs.delete(runner)
       await this.#ports.bases.keep(runner)
     } catch (error) {
+      this.#later(runner)
       logger.warn('a snapshot could not be written', {
         fold: runner.name,
         reason: runner.stopText(error),
@@ -139,6 +144,14 @@ export class SnapshotWriter {
       runner.snapshotAtMs = clock.monotonicMs()
       runner.snapshotTookMs = runner.snapshotAtMs - startedMs
     }
+  }
+
+  /** Its next snapshot is tried after a pause: whoever ends an attempt wakes the loop, which looks what is due. */
+  #later(runner: FoldRunner): void {
+    const { clock, random, wake } = this.#ports
+    const backoff = this.#backoffs.get(runner) ?? new Backoff({ clock, random, wake })
+    this.#backoffs.set(runner, backoff)
+    backoff.fail()
   }
 
   async #saveCut(runner: FoldRunner, name: string, isExact: boolean): Promise<void> {

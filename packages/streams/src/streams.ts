@@ -9,6 +9,7 @@ import type { Identities } from './identity/control.ts'
 import type { Past } from './past/past.ts'
 import type { Replayed, ReplayRequest } from './rebuilds/replay.ts'
 import type { Rebuilds } from './rebuilds/contract.ts'
+import type { LoopStatus } from './stalls.ts'
 
 /** One fold, running. */
 export interface FoldHandle<Shard extends FoldShard = FoldShard> {
@@ -58,6 +59,8 @@ export interface Streams {
   /** A running fold; throws FOLD_UNKNOWN. */
   fold<Shard extends FoldShard = FoldShard>(name: string): FoldHandle<Shard>
   status(): readonly FoldStatus[]
+  /** How the loop that folds is doing. */
+  loop(): LoopStatus
   /**
    * Resolves when all named folds (all of them by default) have reached `position`, through
    * re-keying hops too: a fold behind a re-keying one has reached P when it consumed everything

@@ -104,6 +104,12 @@ export function ownMetrics(context: ServerContext): readonly MetricDefinition[] 
       collect: () => folds(fold => fold.lag),
     },
     {
+      name: 'millrace_loop_stalls_total',
+      help: 'How often the loop that folds was stopped because it was woken again and again and got no further.',
+      type: 'counter',
+      collect: () => [{ value: streams.loop().stalls }],
+    },
+    {
       name: 'millrace_fold_keys',
       help: 'Keys that have state.',
       type: 'gauge',

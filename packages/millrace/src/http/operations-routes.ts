@@ -45,7 +45,7 @@ export function operationsOperations(
       tag: 'operations',
       summary: 'Whether events are taken and answers are current',
       description:
-        '503 while it starts or closes, the database is away, or the log takes no more events.',
+        '503 while it starts or closes, the database is away, the log takes no more events, or the folds get no further.',
       isOutsideLog: true,
       response: stateSchema(['ready']),
       answers: { 503: { description: 'Not ready.', schema: stateSchema(['not ready']) } },
@@ -97,7 +97,9 @@ function mountOf({ url = '', originalUrl }: IncomingMessage & { originalUrl?: un
 }
 
 /** Why this process should get no requests; empty when it should. */
-function notReady(context: ServerContext): readonly string[] {
+export function notReady(
+  context: Pick<ServerContext, 'isClosing' | 'log' | 'streams'>,
+): readonly string[] {
   const reasons: string[] = []
   if (context.isClosing()) reasons.push('closing')
   const { readOnlyReason, awayReason } = context.log.stats()
@@ -107,6 +109,11 @@ function notReady(context: ServerContext): readonly string[] {
     const { name, state, error } = fold
     if (state !== 'live')
       reasons.push(`${name} is ${state}${error === undefined ? '' : `: ${error}`}`)
+  }
+  const { behind } = context.streams.loop()
+  if (behind !== undefined) {
+    const who = behind.length === 0 ? 'none is behind' : `behind: ${behind.join(', ')}`
+    reasons.push(`the folds are woken again and again and get no further (${who})`)
   }
   return reasons
 }

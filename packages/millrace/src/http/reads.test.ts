@@ -245,6 +245,7 @@ describe('reads over HTTP', () => {
       'millrace_http_answers_total{operation="trackEvents",status="200"}',
       'millrace_http_answers_total{operation="putItem",status="400"}',
       'millrace_fold_lag_records{fold="view.plays"} 0',
+      'millrace_loop_stalls_total 0',
       'millrace_catalogue_items{kind="clip"}',
       'millrace_process_resident_memory_bytes',
     ]) {
