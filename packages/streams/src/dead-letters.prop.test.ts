@@ -146,6 +146,10 @@ test('decisions, retries and restarts in any order', async () => {
       for (const step of actions) await run.do(step)
       await run.finish()
     }),
-    { seed: 20_261_121, numRuns: Number(process.env['MILLRACE_PROP_RUNS'] ?? 150) },
+    {
+      seed: 20_261_121,
+      numRuns: Number(process.env['MILLRACE_PROP_RUNS'] ?? 150),
+      endOnFailure: true,
+    },
   )
 })

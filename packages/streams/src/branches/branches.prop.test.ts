@@ -147,7 +147,11 @@ it('says what the log says with the same changes, whatever happens meanwhile', a
       }
       await world.streams.close()
     }),
-    { seed: 20_261_121, numRuns: Number(process.env['MILLRACE_PROP_RUNS'] ?? 8) },
+    {
+      seed: 20_261_121,
+      numRuns: Number(process.env['MILLRACE_PROP_RUNS'] ?? 8),
+      endOnFailure: true,
+    },
   )
   assert.ok(compared > 500)
   assert.ok(different > 50)

@@ -54,6 +54,17 @@ const ID_MAX = 512
 /** Creates them. */
 export function createIdentities({ log, clock, book, reached }: IdentityPorts): Identities {
   const { people } = book
+  /** What a link came to that was put on the log at `offset`: another one may have come before it. */
+  const inForce = (
+    result: IdentityResult,
+    link: IdentityLink | undefined,
+    offset: number,
+  ): IdentityResult => {
+    if (result.status !== 'changed' || link === undefined) return result
+    const { from, into } = link
+    if ((people.intoAt(from, offset + 1) ?? null) === into) return result
+    return { from, status: 'refused', reason: circleText(link) }
+  }
   return {
     async apply({ links, ...facts }, { timeoutMs = TIMEOUT_MS } = {}) {
       const refuse = (reason: string): never => {
@@ -76,6 +87,7 @@ export function createIdentities({ log, clock, book, reached }: IdentityPorts): 
         asked.set(from, into ?? undefined)
         return { from, status: 'changed' }
       })
+      let offset = before
       const changed = links.filter((_, index) => results[index]?.status === 'changed')
       if (changed.length > 0) {
         const data: IdentityData = { ...facts, links: changed }
@@ -83,12 +95,13 @@ export function createIdentities({ log, clock, book, reached }: IdentityPorts): 
         const id = deriveId(nowMs, `identity\n${before}\n${JSON.stringify(data)}`)
         const place = { tenant: DEFAULT_TENANT, stream: CORRECTIONS_STREAM, key: 'identities' }
         const event = { ...place, type: IDENTIFIED_TYPE, id, eventTimeMs: nowMs, data }
-        await log.commit({ events: [event] })
+        const [placed] = (await log.commit({ events: [event] })).results
+        if (placed !== undefined && placed.status !== 'conflict') offset = placed.offset
       }
       const name = partitionName(CORRECTIONS_STREAM, 0)
       const position = new Map([[name, log.ends().get(name) ?? 0]])
       await reached({ position, timeoutMs })
-      return { results, position }
+      return { results: results.map((result, at) => inForce(result, links[at], offset)), position }
     },
     canonical: id => people.canonicalAt(id, book.position),
     into: id => people.intoAt(id, book.position),
@@ -102,5 +115,9 @@ function refusalOf({ from, into }: IdentityLink, isCircle: boolean): string | un
   if (!isId(from) || (into !== null && !isId(into))) return `an id is text of 1 to ${ID_MAX} characters` // prettier-ignore
   if (into === null) return undefined
   if (into === from) return 'nobody is merged into themselves'
-  return isCircle ? `${into} is ${from} already: split them first` : undefined
+  return isCircle ? circleText({ from, into }) : undefined
+}
+
+function circleText({ from, into }: IdentityLink): string {
+  return `${into} is ${from} already: split them first`
 }

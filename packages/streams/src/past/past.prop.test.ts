@@ -90,7 +90,11 @@ it('reads what was read then, by time and by position, of every kind of view', a
       }
       await world.streams.close()
     }),
-    { seed: 20_261_121, numRuns: Number(process.env['MILLRACE_PROP_RUNS'] ?? 25) },
+    {
+      seed: 20_261_121,
+      numRuns: Number(process.env['MILLRACE_PROP_RUNS'] ?? 25),
+      endOnFailure: true,
+    },
   )
   assert.ok(compared > 1_000)
   assert.ok(compiled.folds.length > 9)

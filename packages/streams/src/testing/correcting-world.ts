@@ -4,7 +4,6 @@ import type { NewEvent } from '@millrace/log'
 import type { CorrectionAction } from '../corrections/contract.ts'
 import type { RequestedCorrection } from '../corrections/control.ts'
 import { OracleWorld } from './oracle-world.ts'
-import { turn } from './world.ts'
 
 /** A set of corrections. */
 export interface CorrectionCommand {
@@ -78,6 +77,6 @@ export class CorrectingWorld extends OracleWorld {
     const set = { corrections: this.correctionsOf(step), reason: 'a test', by: 'nobody' }
     const applied = this.applying(this.streams.corrections.apply(set))
     if (isAwaited) await applied
-    for (let turns = step.ms; turns > 0; turns--) await turn()
+    for (let turns = step.ms; turns > 0; turns--) await this.turn()
   }
 }

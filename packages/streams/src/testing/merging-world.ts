@@ -1,7 +1,7 @@
 /** A world of the views of the oracle in which people are merged and split, for property tests. */
+import { createSimRandom, type SimClock } from '@millrace/sim'
 import fc from 'fast-check'
 import { CorrectingWorld } from './correcting-world.ts'
-import { turn } from './world.ts'
 
 /** One merge, or the end of one. */
 export interface MergeCommand {
@@ -30,6 +30,35 @@ export class MergingWorld extends CorrectingWorld {
     const set = { links: [link], reason: 'a test', by: 'nobody' }
     const applied = this.applying(this.streams.identities.apply(set))
     if (isAwaited) await applied
-    for (let count = turns; count > 0; count--) await turn()
+    for (let count = turns; count > 0; count--) await this.turn()
+  }
+}
+
+/** Turns until a group of units is durable, at most: none to a slow disk. */
+const SYNC_TURNS = [0, 2, 8, 30]
+
+/** The same on virtual time: which of two things comes first is drawn from a seed, and comes again. */
+export class ScheduledWorld extends MergingWorld {
+  readonly #clock: SimClock
+
+  constructor(clock: SimClock, seed: number) {
+    super()
+    this.#clock = clock
+    const { nowMs } = this.clock
+    this.clock = {
+      nowMs,
+      monotonicMs: () => clock.monotonicMs(),
+      after: (delayMs, task) => clock.after(delayMs, task),
+      soon: task => clock.soon(task),
+    }
+    const random = createSimRandom(`sync/${seed}`)
+    const most = SYNC_TURNS[seed % SYNC_TURNS.length] as number
+    this.sync = async () => {
+      for (let turns = Math.floor(random.next() * (most + 1)); turns > 0; turns--) await this.turn()
+    }
+  }
+
+  override async turn(): Promise<void> {
+    await new Promise<void>(resolve => this.#clock.soon(resolve))
   }
 }

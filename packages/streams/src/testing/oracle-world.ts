@@ -4,7 +4,7 @@ import { deriveId, systemClock } from '@millrace/core'
 import { TICK_TYPE, type NewEvent } from '@millrace/log'
 import { createMemorySnapshotStore } from '@millrace/store/memory'
 import { compiled, people } from './oracle.ts'
-import { PARTITIONS, TestWorld } from './world.ts'
+import { PARTITIONS, TestWorld, turn } from './world.ts'
 
 /** What happens in the world of the oracle. */
 export type OracleCommand =
@@ -89,6 +89,11 @@ export class OracleWorld extends TestWorld {
     let arrivalMs = 1_000_000_000
     this.clock = { ...systemClock, nowMs: () => ++arrivalMs }
     this.settings = { batchRecords: 5, snapshotEveryRecords: 7, baseEveryRecords: 10 }
+  }
+
+  /** Others get their turn. */
+  async turn(): Promise<void> {
+    await turn()
   }
 
   async run(step: OracleCommand): Promise<void> {

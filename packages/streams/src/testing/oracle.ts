@@ -199,18 +199,22 @@ function asCounted(record: LogRecord, corrections: ReadonlyMap<string, InForce>)
   return record.key === (counted.data as Watched).clip ? counted : withType(counted, 'void')
 }
 
-/** Who everybody is, by all merges and splits. */
+/** Who everybody is, by all merges and splits; one that would make somebody a part of themselves has no effect. */
 async function peopleIn(log: EventLog): Promise<(id: string) => string> {
   const into = new Map<string, string>()
   const who = (id: string): string => {
     const next = into.get(id)
     return next === undefined ? id : who(next)
   }
+  const isPartOf = (id: string, other: string): boolean => {
+    const next = into.get(id)
+    return id === other || (next !== undefined && isPartOf(next, other))
+  }
   for (const { type, data } of await readAll(log, CORRECTIONS_STREAM, 1)) {
     if (type !== IDENTIFIED_TYPE) continue
     for (const link of (data as IdentityData).links) {
       if (link.into === null) into.delete(link.from)
-      else into.set(link.from, link.into)
+      else if (!isPartOf(link.into, link.from)) into.set(link.from, link.into)
     }
   }
   return who

@@ -12,6 +12,8 @@ import { openStreams } from '../runtime.ts'
 import type { Streams } from '../streams.ts'
 
 export const PARTITIONS = 4
+/** Long: on a busy machine a world may take minutes. What never comes ends by the limit of the test. */
+const SETTLE_MS = 600_000
 
 /** A turn of the event loop. */
 export const turn = (): Promise<void> => new Promise(resolve => setImmediate(resolve))
@@ -72,7 +74,7 @@ export class TestWorld {
   async settle(): Promise<void> {
     for (let before = -1, now = 0; before !== now;) {
       before = now
-      await this.streams.reached({ position: new Map(this.log.ends()), timeoutMs: 10_000 })
+      await this.streams.reached({ position: new Map(this.log.ends()), timeoutMs: SETTLE_MS })
       now = [...this.log.ends().values()].reduce((sum, end) => sum + end, 0)
     }
   }

@@ -17,6 +17,10 @@ it('gives what brute force gives, over restarts, late records and late table ver
       await assertRebuilds(world.streams)
       await world.streams.close()
     }),
-    { seed: 20_261_121, numRuns: Number(process.env['MILLRACE_PROP_RUNS'] ?? 150) },
+    {
+      seed: 20_261_121,
+      numRuns: Number(process.env['MILLRACE_PROP_RUNS'] ?? 150),
+      endOnFailure: true,
+    },
   )
 })
