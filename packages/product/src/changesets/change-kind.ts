@@ -5,7 +5,9 @@
  * Promise asked for: what `write` acknowledged is what `read` gives next, in every process; a write
  * takes place only while the version is the one that `read` gave, and once, however often it is sent.
  */
-import type { JsonSchema } from '@millrace/core'
+import type { JsonSchema, Position } from '@millrace/core'
+import type { EventLog } from '@millrace/log'
+import type { Streams } from '@millrace/streams'
 import type { Refusal } from './events.ts'
 
 /** A row of a request: the value that a target is to have, made from the one that it has. */
@@ -85,10 +87,30 @@ export interface ChangeKind {
   consequences?(
     changes: readonly { readonly target: string; readonly before?: unknown; readonly after?: unknown }[], // prettier-ignore
   ): Promise<readonly Consequence[]> | readonly Consequence[]
+  /**
+   * Resolves when every view reflects all that was written, with a position at which they do: until
+   * then no run has ended. Throws POSITION_NOT_REACHED. Absent: who writes knows.
+   */
+  reflected?(): Promise<Position>
   /** A value as people are shown it: personal fields hidden. */
   shown?(target: string, value: unknown): unknown
 }
 
 export function isRefusedRow(row: PlannedChange | RefusedRow): row is RefusedRow {
   return 'refused' in row
+}
+
+const REFLECTED_TIMEOUT_MS = 60_000
+
+/** What `reflected` does for changes of the past: views may be corrected long before they are where the log is. */
+export async function atTheEnd({
+  log,
+  streams,
+}: {
+  readonly log: EventLog
+  readonly streams: Streams
+}): Promise<Position> {
+  const position = new Map(log.ends())
+  await streams.reached({ position, timeoutMs: REFLECTED_TIMEOUT_MS })
+  return position
 }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
-import { isError } from '@millrace/core'
+import { decodePosition, isError, partitionName, systemClock } from '@millrace/core'
+import { createMemoryStore, openMemoryLog } from '@millrace/log/memory'
 import { audience, clips, clipsApp } from '../testing/clips-app.ts'
 import { openTestProduct, type TestProduct } from '../testing/open-product.ts'
 import type { ChangesetView } from './views.ts'
@@ -15,6 +16,8 @@ const EVENTS = audience({ events: 300, people: 6, clips: 20, seed: 2 }).map((eve
 }))
 const idsOf = (person: string): readonly string[] =>
   EVENTS.filter(({ data }) => data['viewer'] === person).map(({ id }) => id)
+
+const turn = (): Promise<void> => new Promise(resolve => setImmediate(resolve))
 
 async function openProduct(): Promise<TestProduct> {
   const product = await openTestProduct(clipsApp())
@@ -116,6 +119,65 @@ describe('changesets of corrections', () => {
     const found = await plan('clip', { query: { stream: 'person', data: { clip } } })
     assert.equal(found.effects, ofClip.length)
   })
+})
+
+it('is applied, and undone, once every view is where the log was', async () => {
+  const log = openMemoryLog({ clock: systemClock })
+  const product = await openTestProduct(clipsApp(), { log })
+  await product.track(EVENTS)
+  await product.settle()
+  const read = log.read.bind(log)
+  const ends = new Map(log.ends())
+  let isHeld = false
+  // What is behind comes to the folds when it is let through, and something wakes them.
+  log.read = async request => {
+    const end = ends.get(partitionName(request.stream, request.partition)) ?? 0
+    const isBehind = isHeld && request.stream === 'person' && request.from >= end
+    return isBehind ? [] : await read(request)
+  }
+  const [late, later, ...more] = audience({ events: 4, people: 1, clips: 2, seed: 3 })
+  const { changesets } = product
+  await changesets.plan({ id: 'held', kind: 'corrections', request: { rows: [{ id: 'e1' }] } }, ANA)
+  for (const [verb, event] of [
+    ['apply', late],
+    ['undo', later],
+  ] as const) {
+    isHeld = true
+    const tracked = await product.track([{ ...event, id: `behind-${verb}` } as never])
+    await changesets[verb]('held', {}, ANA)
+    while (changesets.show('held').run?.processed !== 1) await turn()
+    for (let turns = 0; turns < 20; turns++) await turn()
+    assert.deepEqual([changesets.show('held').state, changesets.show('held').run?.hasEnded], [verb === 'apply' ? 'applying' : 'undoing', false]) // prettier-ignore
+    isHeld = false
+    await product.track([more.shift() as never])
+    const { run, state } = await changesets.settled('held')
+    assert.equal(state, verb === 'apply' ? 'applied' : 'undone')
+    const position = decodePosition(run?.position ?? '')
+    for (const [name, end] of tracked) assert.ok((position.get(name) ?? 0) >= end)
+    await product.streams.reached({ position, timeoutMs: 0 })
+    for (const [name, end] of log.ends()) ends.set(name, end)
+  }
+  await product.close()
+})
+
+it('closes while views are behind, and ends when it is opened again', async () => {
+  const store = createMemoryStore()
+  const log = openMemoryLog({ clock: systemClock, store })
+  const product = await openTestProduct(clipsApp(), { log })
+  await product.track(EVENTS)
+  await product.settle()
+  const { reached } = product.streams
+  // As when a fold has stopped.
+  product.streams.reached = request =>
+    request.position.has('person/0') ? new Promise(() => undefined) : reached.call(product.streams, request) // prettier-ignore
+  const { changesets } = product
+  await changesets.plan({ id: 'kept', kind: 'corrections', request: { rows: [{ id: 'e1' }] } }, ANA)
+  await changesets.apply('kept', {}, ANA)
+  while (changesets.show('kept').run?.processed !== 1) await turn()
+  await product.close()
+  const again = await openTestProduct(clipsApp(), { log: openMemoryLog({ clock: systemClock, store }) }) // prettier-ignore
+  assert.equal((await again.changesets.settled('kept')).state, 'applied')
+  await again.close()
 })
 
 changeKindSuite('corrections', async () => {

@@ -6,7 +6,7 @@
 import { partitionName, readTime, timeSchema, type App, type JsonSchema } from '@millrace/core'
 import { isJsonEqual, TICK_TYPE, type EventLog, type LogRecord } from '@millrace/log'
 import { CORRECTIONS_STREAM, type RequestedCorrection, type Streams } from '@millrace/streams'
-import type { ChangeKind, Consequence, PlannedChange, Reading, RefusedRow, Write, WriteContext, Written } from './change-kind.ts' // prettier-ignore
+import { atTheEnd, type ChangeKind, type Consequence, type PlannedChange, type Reading, type RefusedRow, type Write, type WriteContext, type Written } from './change-kind.ts' // prettier-ignore
 import { changesetErrors } from './errors.ts'
 
 /** What the kind stands on. */
@@ -101,6 +101,7 @@ export function createCorrectionsKind(ports: CorrectionPorts): ChangeKind {
     plan: request => events.plan(request as CorrectionRequest),
     read: targets => events.read(targets),
     write: (writes, context) => events.write(writes, context),
+    reflected: () => atTheEnd(ports),
     consequences: changes => events.consequences(changes),
     shown: (_target, value) => events.shown(value as Value),
   }

@@ -90,7 +90,12 @@ export type Decision =
   | { readonly type: 'paused'; readonly run: number; readonly reason?: string }
   | { readonly type: 'resumed'; readonly run: number }
   | { readonly type: 'cancelled' }
-  | { readonly type: 'ended'; readonly run: number }
+  | {
+      readonly type: 'ended'
+      readonly run: number
+      /** Token of a position at which every view reflects it; absent where the kind of change tells none. */
+      readonly position?: string
+    }
 
 /** Data of a decision's record. */
 export type DecisionData = Omit<Decision, 'type'> & {

@@ -1,3 +1,4 @@
+export { atTheEnd } from './change-kind.ts'
 export type {
   ChangeKind,
   Consequence,

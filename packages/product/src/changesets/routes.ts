@@ -54,7 +54,8 @@ const changesetProperties: Readonly<Record<string, JsonSchema>> = {
       isPaused: { type: 'boolean' },
       reason: { type: 'string', description: 'why it paused by itself' },
       isCancelled: { type: 'boolean' },
-      hasEnded: { type: 'boolean' },
+      hasEnded: { type: 'boolean', description: 'all was looked at, and every view reflects what was written' }, // prettier-ignore
+      position: { type: 'string', description: 'once it has ended: a position at which every view reflects it' }, // prettier-ignore
     },
     required: ['run', 'direction', 'by', 'total', 'processed', 'refused', 'hasEnded'],
   },

@@ -2,7 +2,7 @@
  * Carries out the runs of changesets: some chunks at a time, each written, then noted as done.
  *
  * Promise: whatever is killed, the run goes on in the process that leads it (again), and ends with
- * each entry written once or refused with a reason. A chunk that was written and not noted is read
+ * each entry written once or refused with a reason, and reflected by every view. A chunk that was written and not noted is read
  * again: what has its value already is not written again. Of several processes over one log one
  * leads a run; two that believe so for a moment write the same values under the same ids and
  * versions.
@@ -10,6 +10,7 @@
 import {
   Backoff,
   deriveId,
+  encodePosition,
   isError,
   type Clock,
   type Logger,
@@ -51,6 +52,7 @@ export class Runner {
   readonly #backoffs = new Map<string, Backoff>()
   readonly #stopListening: () => void
   #timer: Timer | undefined
+  readonly #closing = Promise.withResolvers<undefined>()
   #isClosed = false
   /** Entries written by this process. */
   written = 0
@@ -77,6 +79,7 @@ export class Runner {
   /** Stops; what is being written is finished and noted. */
   async close(): Promise<void> {
     this.#isClosed = true
+    this.#closing.resolve(undefined)
     this.#stopListening()
     this.#timer?.cancel()
     for (const backoff of this.#backoffs.values()) backoff.stop()
@@ -175,7 +178,11 @@ export class Runner {
     if (failures.length > 0) throw failures[0]
     if (this.#isOver(changeset, run)) return
     if (!run.isCancelled && run.done.size < plan.chunks) return
-    await book.decide(id, 'runner', { type: 'ended', run: run.run })
+    // Whoever opens the log next looks again whether the views have come so far.
+    const position = await Promise.race([kind.reflected?.(), this.#closing.promise])
+    if (this.#isOver(changeset, run)) return
+    const reflected = position === undefined ? {} : { position: encodePosition(position) }
+    await book.decide(id, 'runner', { type: 'ended', run: run.run, ...reflected })
   }
 
   /** Writes what is to be written of some chunks, and notes them; what is stopped half-way is not noted. */

@@ -53,6 +53,8 @@ export interface Run {
   pauseReason: string | undefined
   isCancelled: boolean
   hasEnded: boolean
+  /** See `Decision`. */
+  position: string | undefined
 }
 
 /** A changeset. */
@@ -171,6 +173,7 @@ function ofRun(
       return
     case 'ended':
       run.hasEnded = true
+      run.position = decision.position
       known.state = endOf(known, run)
   }
 }
@@ -202,6 +205,7 @@ function begun(
     pauseReason: undefined,
     isCancelled: false,
     hasEnded: false,
+    position: undefined,
   }
 }
 

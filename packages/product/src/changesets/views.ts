@@ -17,7 +17,10 @@ export interface RunView {
   /** Why it paused by itself. */
   readonly reason?: string
   readonly isCancelled: boolean
+  /** All entries were looked at, and every view reflects what was written. */
   readonly hasEnded: boolean
+  /** Token of a position at which they do: reads at it, or behind, see what the run did. */
+  readonly position?: string
 }
 
 /** A changeset. */
@@ -78,6 +81,7 @@ export function viewOf(changeset: Changeset, { needed }: ApprovalStatus): Change
             ...(run.pauseReason === undefined ? {} : { reason: run.pauseReason }),
             isCancelled: run.isCancelled,
             hasEnded: run.hasEnded,
+            ...(run.position === undefined ? {} : { position: run.position }),
           },
         }),
   }

@@ -2,7 +2,7 @@
 import { partitionName, type JsonSchema } from '@millrace/core'
 import type { EventLog } from '@millrace/log'
 import { CORRECTIONS_STREAM, type IdentityLink, type Streams } from '@millrace/streams'
-import type { ChangeKind, PlannedChange, Reading, RefusedRow, Write, WriteContext, Written } from '../changesets/index.ts' // prettier-ignore
+import { atTheEnd, type ChangeKind, type PlannedChange, type Reading, type RefusedRow, type Write, type WriteContext, type Written } from '../changesets/index.ts' // prettier-ignore
 
 interface IdentityRow {
   readonly from?: unknown
@@ -61,6 +61,7 @@ export function createIdentitiesKind(ports: {
       await streams.reached({ position, timeoutMs: READ_TIMEOUT_MS })
       return targets.map(reading)
     },
+    reflected: () => atTheEnd(ports),
     async write(writes: readonly Write[], { changeset, title, actor }: WriteContext) {
       const isStill = writes.map(({ target, version }) => reading(target).version === version)
       const links = writes.filter((_, index) => isStill[index]).map(linkOf)
