@@ -15,13 +15,13 @@
  * waits, and used only while no row is corrected otherwise.
  */
 import type { Logger } from '@millrace/core'
-import type { SnapshotStore } from '@millrace/store'
+import type { SnapshotMeta, SnapshotStore } from '@millrace/store'
 import type { Amendments } from './amendments.ts'
 import type { FoldDefinition, FoldShard } from './fold.ts'
 import type { Lane } from './lane.ts'
 import { decisionsDigest } from './rebuilds/builder.ts'
 import type { FoldRunner } from './runner.ts'
-import { readLanes, type LaneHeader, type LaneImage } from './snapshot-codec.ts'
+import { headerOfChunk, readLanes, type LaneHeader, type LaneImage } from './snapshot-codec.ts'
 import type { TableWatch } from './table-watch.ts'
 
 const LEVELS = 8
@@ -38,16 +38,21 @@ export interface BasePorts {
 }
 
 /** A snapshot without its states. */
-interface Outline {
-  readonly version: string
-  readonly info: unknown
+interface Outline extends SnapshotMeta {
   readonly lanes: readonly LaneHeader[]
 }
+
+type Outlines = ReadonlyMap<string, Outline>
+
+const INDEX_META: SnapshotMeta = { version: '1', info: { format: 1 } }
 
 /** See the head of the file. */
 export class Bases {
   readonly #ports: BasePorts
-  readonly #outlines = new Map<string, Outline | undefined>()
+  /** What the bases of a fold are, by their name. */
+  readonly #outlines = new Map<FoldRunner, Promise<Outlines>>()
+  /** Under way: lanes ask at the same time, each for its part. */
+  readonly #loading = new Map<string, Promise<readonly LaneImage[]>>()
   /** How many intervals of a fold have passed. */
   readonly #passed = new Map<FoldRunner, number>()
 
@@ -62,9 +67,13 @@ export class Bases {
     const { snapshots } = this.#ports
     const snapshot = await snapshots.load(runner.snapshotName)
     if (snapshot === undefined) return
+    const known = await this.#outlinesOf(runner)
     const name = nameOf(runner, slot)
-    await snapshots.save(name, snapshot.meta, snapshot.chunks)
-    this.#outlines.delete(name)
+    const lanes: LaneHeader[] = []
+    await snapshots.save(name, snapshot.meta, noting(runner, snapshot.chunks, lanes))
+    const outlines = new Map(known).set(name, { ...snapshot.meta, lanes })
+    this.#outlines.set(runner, Promise.resolve(outlines))
+    await this.#writeIndex(runner, outlines)
   }
 
   #dueSlot(runner: FoldRunner): number | undefined {
@@ -120,10 +129,8 @@ export class Bases {
     const folds = [runner, ...watch.tablesOf(runner)].map(({ name }) => name)
     const decisions = decisionsDigest(amendments, folds)
     const found: { name: string; header: LaneHeader }[] = []
-    for (let slot = 0; slot < SLOTS; slot++) {
-      const name = nameOf(runner, slot)
-      const outline = await this.#outlineOf(runner, name)
-      if (outline?.version !== runner.identity) continue
+    for (const [name, outline] of await this.#outlinesOf(runner)) {
+      if (outline.version !== runner.identity) continue
       if ((outline.info as { decisions?: unknown }).decisions !== decisions) continue
       const header = outline.lanes.find(one => one.partition === partition)
       if (header !== undefined && header.consumed > 0 && header.consumed <= consumed)
@@ -132,16 +139,40 @@ export class Bases {
     return found.sort((a, b) => b.header.consumed - a.header.consumed)
   }
 
-  async #outlineOf(runner: FoldRunner, name: string): Promise<Outline | undefined> {
-    if (this.#outlines.has(name)) return this.#outlines.get(name)
-    const snapshot = await this.#ports.snapshots.load(name)
-    const lanes: LaneHeader[] = []
-    for await (const { header } of readLanes(runner.name, snapshot?.chunks ?? nothing())) {
-      lanes.push(header)
+  async #outlinesOf(runner: FoldRunner): Promise<Outlines> {
+    let outlines = this.#outlines.get(runner)
+    if (outlines === undefined) {
+      this.#outlines.set(runner, (outlines = this.#readIndex(runner)))
+      // Whoever comes after a failure looks again.
+      outlines.catch(() => this.#outlines.delete(runner))
     }
-    const outline = snapshot === undefined ? undefined : { ...snapshot.meta, lanes }
-    this.#outlines.set(name, outline)
-    return outline
+    return await outlines
+  }
+
+  /** Made again from the bases where it is missing. */
+  async #readIndex(runner: FoldRunner): Promise<Outlines> {
+    const { snapshots } = this.#ports
+    const index = await snapshots.load(indexOf(runner))
+    if (index?.meta.version === INDEX_META.version) {
+      for await (const chunk of index.chunks)
+        return new Map(JSON.parse(Buffer.from(chunk).toString('utf8')) as [string, Outline][])
+    }
+    const outlines = new Map<string, Outline>()
+    for (let slot = 0; slot < SLOTS; slot++) {
+      const name = nameOf(runner, slot)
+      const snapshot = await snapshots.load(name)
+      if (snapshot === undefined) continue
+      const lanes: LaneHeader[] = []
+      for await (const _ of noting(runner, snapshot.chunks, lanes));
+      outlines.set(name, { ...snapshot.meta, lanes })
+    }
+    if (outlines.size > 0) await this.#writeIndex(runner, outlines)
+    return outlines
+  }
+
+  async #writeIndex(runner: FoldRunner, outlines: Outlines): Promise<void> {
+    const text = Buffer.from(JSON.stringify([...outlines]), 'utf8')
+    await this.#ports.snapshots.save(indexOf(runner), INDEX_META, [text])
   }
 
   /** The base that a header is of; undefined when another one took its place. */
@@ -149,14 +180,38 @@ export class Bases {
     name: string,
     { partition, consumed, corrected }: LaneHeader,
   ): Promise<LaneImage | undefined> {
-    // prettier-ignore
-    const snapshot = await this.#ports.snapshots.load(name)
-    for await (const image of readLanes(name, snapshot?.chunks ?? nothing())) {
-      const { header } = image
-      if (header.partition !== partition) continue
-      return header.consumed === consumed && header.corrected === corrected ? image : undefined
+    let loading = this.#loading.get(name)
+    if (loading === undefined) {
+      loading = this.#loadAll(name).finally(() => this.#loading.delete(name))
+      this.#loading.set(name, loading)
     }
-    return undefined
+    return (await loading).find(
+      ({ header }) =>
+        header.partition === partition &&
+        header.consumed === consumed &&
+        header.corrected === corrected,
+    )
+  }
+
+  async #loadAll(name: string): Promise<readonly LaneImage[]> {
+    const snapshot = await this.#ports.snapshots.load(name)
+    const images: LaneImage[] = []
+    if (snapshot === undefined) return images
+    for await (const image of readLanes(name, snapshot.chunks)) images.push(image)
+    return images
+  }
+}
+
+/** The chunks of a snapshot as they are; gathers what they say of each lane. */
+async function* noting(
+  { name }: FoldRunner,
+  chunks: AsyncIterable<Uint8Array>,
+  lanes: LaneHeader[],
+): AsyncGenerator<Uint8Array, void> {
+  for await (const chunk of chunks) {
+    const header = headerOfChunk(name, chunk)
+    if (header !== undefined) lanes.push(header)
+    yield chunk
   }
 }
 
@@ -164,9 +219,12 @@ function nameOf({ name }: FoldRunner, slot: number): string {
   return `${name}.base-${slot}`
 }
 
+/** Says what the bases are: each is as large as the states of all keys. */
+function indexOf({ name }: FoldRunner): string {
+  return `${name}.bases`
+}
+
 /** True for a fold of which bases are kept: its state is nothing but that of its keys, and of time that passes alike for all. */
 function hasBases({ hasLongHistories }: FoldDefinition, shard: FoldShard): boolean {
   return hasLongHistories === true && (shard.advance === undefined || shard.isSteadyInTime === true)
 }
-
-async function* nothing(): AsyncGenerator<Uint8Array> {}

@@ -221,6 +221,11 @@ function restoreKeys(
   }
 }
 
+/** What a chunk says of the partition that it begins; undefined for others. */
+export function headerOfChunk(fold: string, chunk: Uint8Array): LaneHeader | undefined {
+  return chunk[0] === HEADER ? headerIn(fold, chunk.subarray(1)) : undefined
+}
+
 function headerIn(fold: string, body: Uint8Array): LaneHeader {
   return decoding(fold, 'the head of a partition', () => {
     const header = JSON.parse(Buffer.from(body).toString('utf8')) as LaneHeader
