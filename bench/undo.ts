@@ -1,7 +1,7 @@
 /**
- * A ring of bots in the demo's history, taken back: how long the dry run, the retraction and its undo
- * take until all views reflect them, and whether every fold then equals a rebuild of the same log, to
- * the byte. Prints one JSON object.
+ * A ring of bots in the demo's history, taken back: how long a branch without it takes to open, and the
+ * dry run, the retraction and its undo until all views reflect them, and whether every fold then equals
+ * a rebuild of the same log, to the byte. Prints one JSON object.
  *
  *   node bench/undo.ts [--events 1000000] [--bots 500] [--acts 80] [--directory <where>]
  *     [--history <where>] [--fill-seconds <seconds>] [--no-rebuilds]
@@ -209,6 +209,25 @@ const apply = (action: CorrectionAction): Promise<Took & { value: number }> =>
     const { results } = await corrections.apply(setOf(action), { timeoutMs: WAIT_MS })
     return results.filter(({ status }) => status === 'corrected').length
   })
+const without = ({ seconds, cpuSeconds, longestStallMs }: Took): Took => ({
+  seconds,
+  cpuSeconds,
+  longestStallMs,
+})
+
+/** A branch without the ring, by ids alone, and what two views would say in it. */
+async function branched(count: number): Promise<{ open: Took; compare: Took }> {
+  const ids = ring.slice(0, count).map(({ id }) => ({ id, action: 'retract' as const }))
+  const { branches } = millrace.streams
+  const open = await timed(() => branches.open({ changes: { corrections: ids } }))
+  const folds = ['view.plays', 'view.watchTime']
+  const compare = await timed(() => open.value.compare({ folds }))
+  open.value.close()
+  return { open: without(open), compare: without(compare) }
+}
+
+const branchOfTen = await branched(10)
+const branch = await branched(ring.length)
 const dryRun = await timed(() => corrections.affected(setOf('retract')))
 const applied = await apply('retract')
 const unlikeAfterApply = await unlikeRebuilds(millrace)
@@ -216,11 +235,6 @@ const undone = await apply('restore')
 const unlikeAfterUndo = await unlikeRebuilds(millrace)
 await millrace.close()
 rmSync(directory, { recursive: true })
-const without = ({ seconds, cpuSeconds, longestStallMs }: Took): Took => ({
-  seconds,
-  cpuSeconds,
-  longestStallMs,
-})
 process.stdout.write(
   `${JSON.stringify({
     bench: 'undo',
@@ -229,6 +243,8 @@ process.stdout.write(
     restored: undone.value,
     fillSeconds: Math.round(filled.seconds),
     select: without(selected),
+    branchOfTen,
+    branch,
     dryRun: without(dryRun),
     affected: dryRun.value.folds.map(({ fold, keys, records }) => ({ fold, keys, records })),
     apply: without(applied),

@@ -137,6 +137,19 @@ describe('bases', () => {
     await world.settle()
     assert.equal(await world.correct('retract', 'last'), RECORDS + EVERY)
     assert.equal(await world.correct('restore', 'e70'), 80)
+    await world.snapshots.remove('ids.bases')
+    await world.open()
+    assert.equal(await world.correct('restore', 'last'), 80)
+    const index = await world.snapshots.load('ids.bases')
+    assert.ok(index !== undefined, 'the index was made again')
+    const texts: string[] = []
+    for await (const chunk of index.chunks) texts.push(Buffer.from(chunk).toString())
+    // Of a base that was replaced behind it.
+    const other = texts.join('').replaceAll('"consumed":80', '"consumed":79')
+    assert.notEqual(other, texts.join(''))
+    await world.snapshots.save('ids.bases', index.meta, [Buffer.from(other)])
+    await world.open()
+    assert.equal(await world.correct('hold', 'last'), 60)
     await world.streams.close()
   })
 
