@@ -48,6 +48,8 @@ export interface Leases {
   readonly member: string
   /** All processes that stand for leases, as they were seen last. */
   members(): readonly MemberInfo[]
+  /** The same, as the log has it at the call. */
+  census(): Promise<readonly MemberInfo[]>
   /**
    * The fencing token under which this process commits steps of the partitions with that number;
    * undefined while it should not. With another token a new term begins: what is on its way under the

@@ -6,6 +6,7 @@ export {
   type MetricDefinition,
   type ModuleContext,
   type ModuleInstance,
+  type Peers,
   type Privacy,
   type ProductModule,
   type RouteAnswer,

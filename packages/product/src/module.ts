@@ -18,16 +18,28 @@ import type { FoldDefinition, Streams } from '@millrace/streams'
 
 /** What keeps people's data apart, so that it can be made unreadable. */
 export interface Privacy {
-  /** Refuses events that name these people from now on. */
-  shut(people: readonly string[]): void
+  /** Refuses events that name these people from now on; resolves when none that was taken before is on its way. */
+  shut(people: readonly string[]): Promise<void>
   /** Writes snapshots anew, and destroys the keys of people and of the snapshots before; may be called again. */
   destroy(people: readonly string[]): Promise<void>
   /** Hears that another process has destroyed keys. */
   follow(people: readonly string[]): Promise<void>
   /** People whose keys were destroyed. */
   destroyed(): Iterable<string>
+  /** The other processes that share the log; absent where there is one. */
+  readonly peers?: Peers
   /** What stays readable where the log is kept. */
   readonly remains: readonly { readonly what: string; readonly remedy: string }[]
+}
+
+/** The processes that share a log. */
+export interface Peers {
+  /** The name of this one; another one after it was taken for dead. */
+  own(): string
+  /** The names of the others that take part now. */
+  others(): Promise<readonly string[]>
+  /** Resolves when this process knows all that was durable at the call. */
+  refresh(): Promise<void>
 }
 
 /** What a module is opened with. */

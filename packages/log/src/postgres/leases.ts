@@ -137,6 +137,11 @@ export class PostgresLeases implements Leases {
     return standing.map(({ name, address }) => ({ name, address }))
   }
 
+  async census(): Promise<readonly MemberInfo[]> {
+    await this.beat()
+    return this.members()
+  }
+
   list(): readonly LeaseInfo[] {
     const addresses = new Map(this.#members.map(({ name, address }) => [name, address]))
     return this.#leases.map(({ partition, owner, token }) => ({

@@ -47,8 +47,8 @@ export interface SealingPorts {
 
 /** Who is refused before their keys are destroyed. */
 export interface Doors {
-  /** Refuses events of these people from now on; what was committed before may still become durable. */
-  shut(people: readonly string[]): void
+  /** Refuses events of these people from now on; resolves when none that was taken before is on its way. */
+  shut(people: readonly string[]): Promise<void>
 }
 
 /** The parts of a log that give records. */
@@ -101,6 +101,7 @@ class SealingLog implements EventLog, Doors {
   readonly #ports: SealingPorts
   readonly #opener: Opener
   readonly #shut = new Set<string>()
+  readonly #underWay = new Set<Promise<CommitResult>>()
   /** Present while commits wait for keys: later ones come after them. */
   #turn: Promise<unknown> | undefined
 
@@ -112,11 +113,22 @@ class SealingLog implements EventLog, Doors {
     this.find = findThrough(log, records => this.#opener.all(records))
   }
 
-  shut(people: readonly string[]): void {
+  async shut(people: readonly string[]): Promise<void> {
     for (const person of people) this.#shut.add(person)
+    await Promise.allSettled(this.#underWay)
   }
 
   async commit(request: CommitRequest): Promise<CommitResult> {
+    const result = this.#commitInTurn(request)
+    this.#underWay.add(result)
+    try {
+      return await result
+    } finally {
+      this.#underWay.delete(result)
+    }
+  }
+
+  async #commitInTurn(request: CommitRequest): Promise<CommitResult> {
     if (this.#turn === undefined) {
       const missing = this.#missing(request)
       if (missing === undefined) return await this.#commit(request)

@@ -1,8 +1,8 @@
 /** The log and the snapshots of an app as all but the backends see them: what is personal is sealed below. */
 import type { App, Random } from '@millrace/core'
-import type { EventLog } from '@millrace/log'
+import type { EventLog, Leases } from '@millrace/log'
 import { OTHER_KEYS, sealingLog, sealingReads, type KeyStore } from '@millrace/log/sealing'
-import type { Privacy } from '@millrace/product'
+import type { Peers, Privacy } from '@millrace/product'
 import type { SnapshotStore } from '@millrace/store'
 import type { Streams } from '@millrace/streams'
 import { ensureSnapshotKey, erasableSnapshots, type ErasableSnapshots } from './sealed-snapshots.ts'
@@ -14,7 +14,7 @@ export interface Stored {
   readonly snapshots: SnapshotStore
   readonly keys: KeyStore
   /** Present where processes share the log, which is in a database then. */
-  readonly leases?: unknown
+  readonly leases?: Leases
 }
 
 /** See the head of the file. */
@@ -46,9 +46,21 @@ export async function sealStored(
     *destroyed() {
       for (const name of keys.destroyed()) if (!name.startsWith(OTHER_KEYS)) yield name
     },
+    ...(leases === undefined ? {} : { peers: peersOf(leases) }),
     remains: leases === undefined ? IN_FILES : IN_DATABASE,
   })
   return { log, snapshots, privacy }
+}
+
+function peersOf(leases: Leases): Peers {
+  return {
+    own: () => leases.member,
+    async others() {
+      const members = await leases.census()
+      return members.map(({ name }) => name).filter(name => name !== leases.member)
+    },
+    refresh: () => leases.refresh(),
+  }
 }
 
 /** A log that is read alone, with what is sealed in it open. */

@@ -1,11 +1,14 @@
 /**
  * Erasing people. The steps, each of which may be done again:
  *
- *   1 the decision is on the log; from then on events that name the people are refused
+ *   1 the decision is on the log; from then on events that name the people are refused, and what was on
+ *     its way is waited for
  *   2 all events that name them are retracted, every view has followed, and branches are thrown away
  *   3 snapshots are written anew under a new key
  *   4 their keys and the key of the snapshots before are destroyed
  *   5 the report is on the log
+ *
+ * Processes that share the log do 1 and 2 together (`rounds.ts`), the others are done by one of them.
  *
  * Promise: an erasure that was begun ends, whatever is killed. Until step 4 the personal fields can
  * be read, so that views can take the events out; after it nobody can read them, in the log, in its
@@ -18,12 +21,14 @@ import { erasureErrors } from './errors.ts'
 import {
   ERASURE_BEGUN,
   ERASURE_ENDED,
+  ERASURE_RETRACTED,
   ERASURES_STREAM,
   type ErasureBegun,
   type ErasureReport,
   type ErasedView,
 } from './events.ts'
 import { remaindersOf } from './remainders.ts'
+import { Rounds } from './rounds.ts'
 import { findEvents, type Found } from './search.ts'
 import { personalEvents } from '@millrace/core'
 
@@ -52,7 +57,10 @@ export interface Erasures {
   list(): readonly Erasure[]
 }
 
-type Ports = Pick<ModuleContext, 'app' | 'log' | 'streams' | 'clock' | 'logger' | 'newId'> & {
+type Ports = Pick<
+  ModuleContext,
+  'app' | 'log' | 'streams' | 'clock' | 'logger' | 'newId' | 'leads'
+> & {
   readonly book: ErasureBook
   readonly privacy: NonNullable<ModuleContext['privacy']>
   /** All ids of the same people. */
@@ -63,10 +71,24 @@ type Ports = Pick<ModuleContext, 'app' | 'log' | 'streams' | 'clock' | 'logger' 
 export class ErasureRunner implements Erasures {
   readonly #ports: Ports
   readonly #running = new Map<string, Promise<Erasure>>()
+  /** Present where processes share the log. */
+  readonly #rounds: Rounds | undefined
+  #stopListening: (() => void) | undefined
   #isClosed = false
 
   constructor(ports: Ports) {
     this.#ports = ports
+    const { book, privacy } = ports
+    if (privacy.peers === undefined) return
+    const rounds = new Rounds({
+      ...ports,
+      peers: privacy.peers,
+      isRunning: erasure => this.#running.has(erasure),
+      takeOver: erasure => this.#goOn(erasure),
+      sweep: erasure => this.#sweep(erasure),
+    })
+    this.#rounds = rounds
+    this.#stopListening = book.onNews(() => rounds.wake())
   }
 
   async dryRun({ people, reason, by }: ErasureRequest): Promise<ErasureReport> {
@@ -90,12 +112,17 @@ export class ErasureRunner implements Erasures {
     const left = all.filter((_, index) => known[index] === undefined)
     await this.#refuseNobody(people, await this.#find(left))
     const erasure = newId()
-    const data: ErasureBegun = { erasure, people: left, reason, by }
+    const data: ErasureBegun = { erasure, people: left, reason, by, ...this.#process() }
     const event = { stream: ERASURES_STREAM, key: erasure, eventTimeMs: clock.nowMs() }
     await log.commit({ events: [{ ...event, type: ERASURE_BEGUN, id: erasure, data }] })
     await book.follow()
-    this.resume()
+    this.#goOn(this.get(erasure))
     return this.get(erasure)
+  }
+
+  #process(): Pick<ErasureBegun, 'process'> {
+    const { peers } = this.#ports.privacy
+    return peers === undefined ? {} : { process: peers.own() }
   }
 
   /** Erases people whom another past of this log has erased; see `docs/adr/0021`. */
@@ -105,23 +132,27 @@ export class ErasureRunner implements Erasures {
     if (left.length === 0) return
     const erasure = newId()
     const reason = 'erased after the moment that this log was restored to'
-    const data: ErasureBegun = { erasure, people: left, reason, by: 'restore' }
+    const data: ErasureBegun = { erasure, people: left, reason, by: 'restore', ...this.#process() }
     const event = { stream: ERASURES_STREAM, key: erasure, eventTimeMs: clock.nowMs() }
     await log.commit({ events: [{ ...event, type: ERASURE_BEGUN, id: erasure, data }] })
     await book.follow()
     await this.#start(this.get(erasure))
   }
 
-  /** Goes on with what was begun and has not ended. */
+  /** Goes on with what was begun and has not ended; of processes that share the log one does. */
   resume(): void {
+    if (this.#rounds !== undefined) return this.#rounds.wake()
     for (const erasure of this.#ports.book.all()) {
-      if (erasure.report !== undefined) continue
-      this.#start(erasure).catch((error: unknown) => {
-        if (this.#isClosed) return
-        const reason = String(error)
-        this.#ports.logger.error('an erasure stopped; it goes on when it is asked for, or at the next start', { erasure: erasure.erasure, reason }) // prettier-ignore
-      })
+      if (erasure.report === undefined) this.#goOn(erasure)
     }
+  }
+
+  #goOn(erasure: Erasure): void {
+    this.#start(erasure).catch((error: unknown) => {
+      if (this.#isClosed) return
+      const reason = String(error)
+      this.#ports.logger.error('an erasure stopped; it goes on when it is asked for, or at the next start', { erasure: erasure.erasure, reason }) // prettier-ignore
+    })
   }
 
   async ended(erasure: string): Promise<Erasure> {
@@ -141,6 +172,8 @@ export class ErasureRunner implements Erasures {
 
   async close(): Promise<void> {
     this.#isClosed = true
+    this.#stopListening?.()
+    await this.#rounds?.close()
     await Promise.allSettled(this.#running.values())
   }
 
@@ -154,18 +187,43 @@ export class ErasureRunner implements Erasures {
 
   async #run(erasure: Erasure): Promise<Erasure> {
     const { book, log, clock, privacy } = this.#ports
-    const { people } = erasure
+    const { erasure: id, people } = erasure
+    const note = async (type: string, data: unknown): Promise<void> => {
+      const event = { stream: ERASURES_STREAM, key: id, eventTimeMs: clock.nowMs() }
+      await log.commit({ events: [{ ...event, type, id: `${id}.${type.split('.')[1]}`, data }] })
+      await book.follow()
+    }
+    await privacy.shut(people)
+    await this.#rounds?.gather(id, 'shut')
+    // Who is being closed leaves the rest to the next one.
+    if (this.#isClosed) return this.get(id)
     const found = await this.#find(people)
     const views = await this.#retract(erasure, found)
-    // Open branches hold states from before, and can fold what was retracted.
-    for (const branch of this.#ports.streams.branches.list()) branch.close()
+    this.#closeBranches()
+    if (this.#rounds !== undefined) {
+      await note(ERASURE_RETRACTED, { erasure: id })
+      await this.#rounds.gather(id, 'clean')
+    }
+    if (this.#isClosed) return this.get(id)
     await privacy.destroy(people)
-    const report = await this.#report(erasure, found, views)
-    const event = { stream: ERASURES_STREAM, key: erasure.erasure, eventTimeMs: clock.nowMs() }
-    const id = `${erasure.erasure}.ended`
-    await log.commit({ events: [{ ...event, type: ERASURE_ENDED, id, data: report }] })
-    await book.follow()
-    return this.get(erasure.erasure)
+    await note(ERASURE_ENDED, await this.#report(erasure, found, views))
+    return this.get(id)
+  }
+
+  /** Open branches hold states from before, and can fold what was retracted. */
+  #closeBranches(): void {
+    for (const branch of this.#ports.streams.branches.list()) branch.close()
+  }
+
+  /** Takes back what this process appended after others had looked for it. */
+  async #sweep(erasure: Erasure): Promise<void> {
+    const { privacy, streams } = this.#ports
+    const found = await this.#find(erasure.people)
+    const isLeft = found.retractions.some(({ id }) => streams.corrections.of(id).at(-1)?.action !== 'retract') // prettier-ignore
+    if (!isLeft) return
+    await this.#retract(erasure, found)
+    this.#closeBranches()
+    await privacy.destroy(erasure.people)
   }
 
   /** Retracts what is not retracted yet; resolves when every view reflects it, to what it came to. */

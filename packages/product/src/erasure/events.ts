@@ -1,6 +1,7 @@
 /**
  * What is decided about erasures, as records: that one has begun, which nothing takes back, and that it
- * has ended, with its report. Whatever a crash leaves between the two is done again.
+ * has ended, with its report. Whatever a crash leaves between the two is done again. Processes that
+ * share the log say between the two how far each of them is (`rounds.ts`).
  */
 import type { StreamSpec } from '@millrace/log'
 
@@ -9,7 +10,20 @@ export const ERASURES_STREAM = 'product.erasures'
 export const erasureStreams: readonly StreamSpec[] = [{ name: ERASURES_STREAM, partitions: 1 }]
 
 export const ERASURE_BEGUN = 'erasure.begun'
+export const ERASURE_RETRACTED = 'erasure.retracted'
 export const ERASURE_ENDED = 'erasure.ended'
+/** Of a process, where several share the log. */
+export const ERASURE_HEARD = 'erasure.heard'
+
+/** `shut`: nothing that names the people is on its way; `clean`: no view says anything of them. */
+export type ErasureStep = 'shut' | 'clean'
+
+/** Data of `erasure.heard`. */
+export interface ErasureHeard {
+  readonly erasure: string
+  readonly process: string
+  readonly step: ErasureStep
+}
 
 /** Data of `erasure.begun`. */
 export interface ErasureBegun {
@@ -19,6 +33,8 @@ export interface ErasureBegun {
   readonly reason: string
   /** Who decided it, as the audit names them. */
   readonly by: string
+  /** The process that carries it out, where several share the log. */
+  readonly process?: string
 }
 
 /** Events of one type that name the people. */

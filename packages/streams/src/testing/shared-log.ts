@@ -154,6 +154,10 @@ export class LogMember implements Leases {
     return () => void this.#listeners.delete(listener)
   }
 
+  census(): Promise<readonly MemberInfo[]> {
+    return Promise.resolve(this.members())
+  }
+
   members(): readonly MemberInfo[] {
     const standing = [...this.#shared.members].filter(({ isStanding }) => isStanding)
     return standing.map(({ member }) => ({ name: member, address: `http://${member}` }))
