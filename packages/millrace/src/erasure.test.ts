@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import { isError } from '@millrace/core'
 import type { Changesets, Erasures, Identity, People } from '@millrace/product'
@@ -168,6 +168,35 @@ describe('erasing a person', () => {
       ['corrected'],
     )
     assert.equal(millrace.view('lastLetter').get('ana')?.value, undefined)
+  })
+
+  it('removes what rebuilds wrote beside the log, and names what imports left there', async () => {
+    await fillLetters(millrace)
+    const files = {
+      'rebuilds/view.lastComment-1.jsonl': `{"key":"ana","live":{"last":"${SECRETS[2]}"}}\n`,
+      'imports/0123456789abcdef.refused.jsonl': `{"line":7,"raw":"ana,${SECRETS[0]}"}\n`,
+      'imports/fedcba9876543210/state.json': '{}',
+    }
+    for (const [name, text] of Object.entries(files)) {
+      const path = join(directory, name)
+      mkdirSync(dirname(path), { recursive: true })
+      writeFileSync(path, text)
+    }
+    const erasures = millrace.module<Erasures>('erasure')
+    const { report } = await erasures.ended((await erasures.begin(request)).erasure)
+    const named = report?.remains.filter(({ what }) => what.includes('imports/'))
+    assert.deepEqual(
+      named?.map(({ what, count }) => [what.split(': ')[1], count]),
+      [
+        ['imports/0123456789abcdef.refused.jsonl', 1],
+        ['imports/fedcba9876543210', 1],
+      ],
+    )
+    const left = filesWith(
+      directory,
+      SECRETS.map(text => Buffer.from(text)),
+    )
+    assert.deepEqual(left, [`${join(directory, 'imports/0123456789abcdef.refused.jsonl')}: 0`])
   })
 
   it('goes on while a view is rebuilt', async () => {

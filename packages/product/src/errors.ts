@@ -64,6 +64,12 @@ export const productErrors = defineErrors({
     remedy:
       'Check the id. An answer can be explained once its exposure is written (a moment later), if it was not dropped under overload.',
   },
+  ANSWER_ERASED: {
+    status: 410,
+    retryable: false,
+    message: 'The answer {answer} was given to somebody who was erased.',
+    remedy: 'What was shown to them, and why, is not told any more.',
+  },
   TOKEN_INVALID: {
     status: 400,
     retryable: false,

@@ -28,8 +28,12 @@ export interface Privacy {
   destroyed(): Iterable<string>
   /** The other processes that share the log; absent where there is one. */
   readonly peers?: Peers
-  /** What stays readable where the log is kept. */
-  readonly remains: readonly { readonly what: string; readonly remedy: string }[]
+  /** Removes what this machine keeps beside the log of what views said. */
+  tidy(): Promise<void>
+  /** What stays readable where the log is kept, and beside it on this machine. */
+  remains(): Promise<
+    readonly { readonly what: string; readonly count?: number; readonly remedy: string }[]
+  >
 }
 
 /** The processes that share a log. */

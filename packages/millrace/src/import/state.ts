@@ -40,7 +40,8 @@ export interface ImportSample {
   readonly data: unknown
 }
 
-const ROOT = 'imports'
+/** Where imports keep their work, and rows that they refused, in a data directory. */
+export const IMPORTS_FOLDER = 'imports'
 
 /** The note of this import if it was sorted before, or a fresh one. */
 export async function loadState(
@@ -50,7 +51,7 @@ export async function loadState(
 ): Promise<ImportState> {
   const facts = [app.name, app.fingerprint, ...inputs.map(input => input.identity)]
   const key = createHash('sha256').update(facts.join('\n')).digest('hex').slice(0, 16)
-  const folder = `${ROOT}/${key}`
+  const folder = `${IMPORTS_FOLDER}/${key}`
   const found = await readState(disk, folder)
   if (found !== undefined) return found
   await disk.remove(folder)
@@ -58,7 +59,7 @@ export async function loadState(
   return {
     version: 1,
     folder,
-    refusedPath: `${ROOT}/${key}.refused.jsonl`,
+    refusedPath: `${IMPORTS_FOLDER}/${key}.refused.jsonl`,
     isSorted: false,
     runs: [],
     types: [],
@@ -129,6 +130,6 @@ async function readFile(disk: Disk, path: string): Promise<Buffer | undefined> {
 
 /** Imports that were interrupted: their folders under `imports/`. */
 export async function unfinishedImports(disk: Disk): Promise<readonly string[]> {
-  const names = await disk.list(ROOT)
-  return names.filter(name => /^[0-9a-f]{16}$/.test(name)).map(name => `${ROOT}/${name}`)
+  const names = await disk.list(IMPORTS_FOLDER)
+  return names.filter(name => /^[0-9a-f]{16}$/.test(name)).map(name => `${IMPORTS_FOLDER}/${name}`)
 }

@@ -47,6 +47,7 @@ import {
 } from './identity.ts'
 import { markOfDatabase, markOfDirectory, refuseMarked } from './move-marker.ts'
 import { openDatabase, unreachable } from './postgres.ts'
+import { besideLog } from './beside-log.ts'
 import { openSealed, sealStored, type Sealed } from './privacy.ts'
 
 /**
@@ -109,7 +110,8 @@ export async function openBackends(options: BackendOptions): Promise<Backends> {
   const { data, app, random } = options
   const opened = data === 'memory' ? openInMemory(options) : await openDirectory(options)
   try {
-    return { ...opened, ...(await sealStored(opened, app, random)) }
+    const beside = data === 'memory' ? undefined : besideLog(openNodeDisk(data))
+    return { ...opened, ...(await sealStored({ ...opened, beside }, app, random)) }
   } catch (error) {
     await opened.close()
     throw error

@@ -7,6 +7,7 @@ import {
   defineApp,
   event,
   id,
+  isError,
   item,
   signal,
   silentLogger,
@@ -22,6 +23,7 @@ import {
   type Recommendations,
 } from '@millrace/product'
 import { openMillrace } from '../millrace.ts'
+import { send } from '../testing/http.ts'
 import { runBacktest } from './backtest.ts'
 
 const Clip = item('clip', { title: text(), creator: id('creator') })
@@ -63,9 +65,11 @@ test('a backtest leaves out who is erased while it runs, and so does the next', 
   })
   await millrace.module<Catalogue>('catalogue').put('clip', clips)
   const recommendations = millrace.module<Recommendations>('recommendations')
+  let ofDan = ''
   for (let number = 0; number < ANSWERS; number++) {
     const viewer = PEOPLE[number % 4] as string
-    recommendations.recommend('home', { person: viewer, n: 12 })
+    const given = recommendations.recommend('home', { person: viewer, n: 12 })
+    if (viewer === 'dan') ofDan = given.answerId
     // Dan does nothing but look.
     if (number % 97 > 0 || viewer === 'dan') continue
     const { position } = await millrace.track('watched', { viewer, clip: `c${number % 12}`, note: `by ${viewer}` } as never) // prettier-ignore
@@ -94,4 +98,17 @@ test('a backtest leaves out who is erased while it runs, and so does the next', 
   told.length = 0
   assert.equal((await run(async () => undefined)).answered, ANSWERS * 0.75)
   assert.ok(!told.includes('dan'))
+  // What he was shown, and why, is not told any more.
+  await assert.rejects(recommendations.explainAnswer(ofDan), error =>
+    isError(error, 'ANSWER_ERASED'),
+  )
+  const { url } = await millrace.listen()
+  for (const [path, status] of [
+    [`/v1/answers/${ofDan}/explanation`, 410],
+    ['/v1/people/dan/answers', 200],
+  ] as const) {
+    const answer = await send(url, path)
+    assert.equal(answer.status, status, path)
+    assert.ok(status === 410 || (answer.json['answers'] as unknown[]).length === 0)
+  }
 })

@@ -5,17 +5,17 @@ import type { App } from '@millrace/core'
 import type { DifferencesSink } from '@millrace/streams'
 import { createRowMask } from '../http/mask.ts'
 
-const FOLDER = 'rebuilds'
+export const DIFFERENCES_FOLDER = 'rebuilds'
 
 /** Keeps differences in files of a data directory, or counts them alone where there is none. */
 export function differencesIn(data: string, app: App): DifferencesSink {
   const fileOf = ({ fold, build }: { fold: string; build: number }): string =>
-    join(data, FOLDER, `${fold}-${build}.jsonl`)
+    join(data, DIFFERENCES_FOLDER, `${fold}-${build}.jsonl`)
   const isKept = data !== 'memory'
   return {
     async begin(build) {
       if (!isKept) return undefined
-      await mkdir(join(data, FOLDER), { recursive: true })
+      await mkdir(join(data, DIFFERENCES_FOLDER), { recursive: true })
       await rm(fileOf(build), { force: true })
       return fileOf(build)
     },

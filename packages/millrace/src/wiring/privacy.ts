@@ -5,6 +5,7 @@ import { OTHER_KEYS, sealingLog, sealingReads, type KeyStore } from '@millrace/l
 import type { Peers, Privacy } from '@millrace/product'
 import type { SnapshotStore } from '@millrace/store'
 import type { Streams } from '@millrace/streams'
+import type { BesideLog } from './beside-log.ts'
 import { ensureSnapshotKey, erasableSnapshots, type ErasableSnapshots } from './sealed-snapshots.ts'
 import { hasSealed, sealingOf } from './sealing.ts'
 
@@ -15,6 +16,8 @@ export interface Stored {
   readonly keys: KeyStore
   /** Present where processes share the log, which is in a database then. */
   readonly leases?: Leases
+  /** What of the data directory is beside the log; absent in memory. */
+  readonly beside?: BesideLog | undefined
 }
 
 /** See the head of the file. */
@@ -27,7 +30,7 @@ export interface Sealed {
 
 /** Seals what is personal. */
 export async function sealStored(
-  { log: stored, snapshots: plain, keys, leases }: Stored,
+  { log: stored, snapshots: plain, keys, leases, beside }: Stored,
   app: App,
   random: Random,
 ): Promise<Sealed> {
@@ -47,7 +50,11 @@ export async function sealStored(
       for (const name of keys.destroyed()) if (!name.startsWith(OTHER_KEYS)) yield name
     },
     ...(leases === undefined ? {} : { peers: peersOf(leases) }),
-    remains: leases === undefined ? IN_FILES : IN_DATABASE,
+    tidy: async () => beside?.tidy(),
+    remains: async () => [
+      ...(leases === undefined ? IN_FILES : IN_DATABASE),
+      ...((await beside?.remains()) ?? []),
+    ],
   })
   return { log, snapshots, privacy }
 }

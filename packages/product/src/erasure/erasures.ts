@@ -86,6 +86,7 @@ export class ErasureRunner implements Erasures {
       isRunning: erasure => this.#running.has(erasure),
       takeOver: erasure => this.#goOn(erasure),
       sweep: erasure => this.#sweep(erasure),
+      forget: () => this.#forget(),
     })
     this.#rounds = rounds
     this.#stopListening = book.onNews(() => rounds.wake())
@@ -199,7 +200,7 @@ export class ErasureRunner implements Erasures {
     if (this.#isClosed) return this.get(id)
     const found = await this.#find(people)
     const views = await this.#retract(erasure, found)
-    this.#closeBranches()
+    await this.#forget()
     if (this.#rounds !== undefined) {
       await note(ERASURE_RETRACTED, { erasure: id })
       await this.#rounds.gather(id, 'clean')
@@ -210,9 +211,11 @@ export class ErasureRunner implements Erasures {
     return this.get(id)
   }
 
-  /** Open branches hold states from before, and can fold what was retracted. */
-  #closeBranches(): void {
-    for (const branch of this.#ports.streams.branches.list()) branch.close()
+  /** Open branches hold states from before, and can fold what was retracted; files beside the log tell of them. */
+  async #forget(): Promise<void> {
+    const { privacy, streams } = this.#ports
+    for (const branch of streams.branches.list()) branch.close()
+    await privacy.tidy()
   }
 
   /** Takes back what this process appended after others had looked for it. */
@@ -222,7 +225,7 @@ export class ErasureRunner implements Erasures {
     const isLeft = found.retractions.some(({ id }) => streams.corrections.of(id).at(-1)?.action !== 'retract') // prettier-ignore
     if (!isLeft) return
     await this.#retract(erasure, found)
-    this.#closeBranches()
+    await this.#forget()
     await privacy.destroy(erasure.people)
   }
 

@@ -46,7 +46,7 @@ export async function remaindersOf(
       remedy: 'none is needed where surrogate ids say nothing by themselves',
     })
   }
-  return [...remains, ...privacy.remains, ...ELSEWHERE]
+  return [...remains, ...(await privacy.remains()), ...ELSEWHERE]
 }
 
 const ELSEWHERE: readonly Remainder[] = [

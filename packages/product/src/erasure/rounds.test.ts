@@ -36,7 +36,8 @@ describe('processes that take part in an erasure', () => {
       destroy: async () => undefined,
       follow: async () => undefined,
       destroyed: () => [],
-      remains: [],
+      tidy: async () => undefined,
+      remains: async () => [],
     }
     const book = await ErasureBook.open({ log, logger: silentLogger, ...privacy })
     const rounds = new Rounds({
@@ -48,7 +49,6 @@ describe('processes that take part in an erasure', () => {
       leads: () => leads,
       streams: {
         reached: async () => void done.push('reached'),
-        branches: { list: () => [{ close: () => done.push('closed a branch') }] },
       } as never,
       peers: {
         own: () => name,
@@ -58,6 +58,7 @@ describe('processes that take part in an erasure', () => {
       isRunning: () => false,
       takeOver: () => void done.push('took over'),
       sweep: async () => void done.push('swept'),
+      forget: async () => void done.push('let go'),
     })
     book.onNews(() => rounds.wake())
     const leave = async (): Promise<void> => {
@@ -84,7 +85,7 @@ describe('processes that take part in an erasure', () => {
     assert.deepEqual(new Set(other.done.splice(0)), new Set(['shut']))
     await note(ERASURE_RETRACTED, {})
     await one.rounds.gather('e', 'clean')
-    assert.deepEqual(other.done, ['reached', 'closed a branch'])
+    assert.deepEqual(other.done, ['reached', 'let go'])
     await other.leave()
     await one.leave()
   })

@@ -28,6 +28,8 @@ type Ports = Pick<ModuleContext, 'log' | 'streams' | 'clock' | 'logger' | 'leads
   readonly takeOver: (erasure: Erasure) => void
   /** Looks once more for what names the people of an erasure that went on without this process. */
   readonly sweep: (erasure: Erasure) => Promise<void>
+  /** Lets go of what this process has of the views as they were. */
+  readonly forget: () => Promise<void>
 }
 
 /** See the head of the file. */
@@ -112,7 +114,7 @@ export class Rounds {
       const name = partitionName(CORRECTIONS_STREAM, 0)
       const position = new Map([[name, this.#ports.log.ends().get(name) ?? 0]])
       await streams.reached({ position, timeoutMs: REFLECTED_MS })
-      for (const branch of streams.branches.list()) branch.close()
+      await this.#ports.forget()
       await this.#tell({ erasure: id, process: own, step: 'clean' })
     }
     if (process === own || leads?.(id) !== true) return

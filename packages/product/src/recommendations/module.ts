@@ -33,7 +33,7 @@ export interface Recommendations {
   profile(person: string, limit: number): ProfileView
   /** The same from a shard of the profile fold, as of a moment for instance. */
   profileIn(shard: ProfileShard, person: string, limit: number): ProfileView
-  /** Explains a past answer from its exposure; rejects with ANSWER_UNKNOWN. */
+  /** Explains a past answer from its exposure; rejects with ANSWER_UNKNOWN, ANSWER_ERASED. */
   explainAnswer(answerId: string, person?: string): Promise<PastAnswer>
   /** How past answers came about. */
   readonly traces: AnswerTraces

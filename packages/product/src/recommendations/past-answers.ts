@@ -68,7 +68,7 @@ export interface PastAnswerPorts {
   attributesOf(key: string): Attributes | undefined
 }
 
-/** The record of an answer's exposure; throws ANSWER_UNKNOWN. `person` makes the search shorter. */
+/** The record of an answer's exposure; throws ANSWER_UNKNOWN, ANSWER_ERASED. `person` makes the search shorter. */
 export async function findExposure(
   ports: Pick<PastAnswerPorts, 'app' | 'log'>,
   answerId: string,
@@ -78,9 +78,9 @@ export async function findExposure(
     person === undefined
       ? await findByTime(ports, answerId)
       : await findByPerson(ports.log, answerId, person)
-  if (record === undefined) {
-    throw productErrors.create('ANSWER_UNKNOWN', { answer: answerId.slice(0, 64) })
-  }
+  const answer = answerId.slice(0, 64)
+  if (record === undefined) throw productErrors.create('ANSWER_UNKNOWN', { answer })
+  if (record.isErased === true) throw productErrors.create('ANSWER_ERASED', { answer })
   return record
 }
 

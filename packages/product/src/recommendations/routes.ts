@@ -169,7 +169,7 @@ function answerRoute(api: Recommendations): RouteDefinition {
     },
     response: pastAnswerSchema,
     folds: [],
-    errors: ['ANSWER_UNKNOWN'],
+    errors: ['ANSWER_UNKNOWN', 'ANSWER_ERASED'],
     async handle({ params, query }) {
       const person = query['person'] as string | undefined
       return { body: await api.explainAnswer(params['answerId'] ?? '', person) }

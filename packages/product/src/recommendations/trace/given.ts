@@ -1,6 +1,6 @@
 /** The answers that a person was given, the newest first. */
 import { partitionName, partitionOf } from '@millrace/core'
-import type { EventLog } from '@millrace/log'
+import type { EventLog, LogRecord } from '@millrace/log'
 import { partsOfKey } from '../../catalogue/index.ts'
 import { EXPOSED, EXPOSURES, type Exposure } from '../events.ts'
 import type { PastAnswerPorts } from '../past-answers.ts'
@@ -24,7 +24,7 @@ export interface GivenAnswers {
   readonly next?: number
 }
 
-/** Lists what a person was given until `atMs`, by default until now. */
+/** Lists what a person was given until `atMs`, by default until now; nothing of somebody who was erased. */
 export async function answersOf(
   { app, log, titleOf }: Pick<PastAnswerPorts, 'app' | 'titleOf'> & { readonly log: EventLog },
   person: string,
@@ -45,8 +45,8 @@ export async function answersOf(
     stream: EXPOSURES,
     key: person,
     to,
-    matches: ({ type, eventTimeMs }: { readonly type: string; readonly eventTimeMs: number }) =>
-      type === EXPOSED && eventTimeMs <= atMs,
+    matches: ({ type, eventTimeMs, isErased }: LogRecord) =>
+      type === EXPOSED && eventTimeMs <= atMs && isErased !== true,
   }
   const { found, next } = await newestFirst(log, scope, request)
   const answers = found.map(({ data, eventTimeMs }) => {

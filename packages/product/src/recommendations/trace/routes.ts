@@ -171,7 +171,7 @@ export function traceRoutes(traces: AnswerTraces): readonly RouteDefinition[] {
       },
       response: tracedSchema,
       folds: [],
-      errors: ['ANSWER_UNKNOWN', 'PAST_BUSY'],
+      errors: ['ANSWER_UNKNOWN', 'ANSWER_ERASED', 'PAST_BUSY'],
       async handle({ params: { answerId = '' }, query }) {
         const request = query as { person?: string; after?: number; limit: number }
         return { body: await traces.answer(answerId, request) }
@@ -199,7 +199,7 @@ export function traceRoutes(traces: AnswerTraces): readonly RouteDefinition[] {
       },
       response: behindSchema,
       folds: [],
-      errors: ['ANSWER_UNKNOWN', 'REQUEST_INVALID', 'LOG_OFFSET_GONE'],
+      errors: ['ANSWER_UNKNOWN', 'ANSWER_ERASED', 'REQUEST_INVALID', 'LOG_OFFSET_GONE'],
       async handle({ params: { answerId = '' }, query }) {
         const request = query as unknown as Parameters<AnswerTraces['behind']>[1]
         return { body: await traces.behind(answerId, request) }

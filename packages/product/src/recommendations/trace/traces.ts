@@ -81,7 +81,7 @@ export class AnswerTraces {
     this.#ports = ports
   }
 
-  /** Rejects with ANSWER_UNKNOWN, PAST_BUSY. */
+  /** Rejects with ANSWER_UNKNOWN, ANSWER_ERASED, PAST_BUSY. */
   async answer(
     answerId: string,
     { person, after = 0, limit }: TraceRequest,
@@ -98,7 +98,7 @@ export class AnswerTraces {
     return { ...about, missing, isSame, explanation, outcomes, traced, ...next }
   }
 
-  /** The events behind a term. Rejects with ANSWER_UNKNOWN, REQUEST_INVALID. */
+  /** The events behind a term. Rejects with ANSWER_UNKNOWN, ANSWER_ERASED, REQUEST_INVALID. */
   async behind(
     answerId: string,
     request: BehindRequest & { readonly person?: string | undefined },
