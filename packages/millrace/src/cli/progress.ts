@@ -24,8 +24,9 @@ export function createProgress(output: Output, clock: Clock): Progress {
   let shownMs = 0
   const amount = (value: number): string => (unit === 'bytes' ? bytes(value) : count(value))
   const facts = (done: number, total: number, rows: number | undefined): string => {
+    if (done === 0) return `${amount(done)} of ${amount(total)}`
     const elapsedS = Math.max(0.001, (clock.monotonicMs() - startMs) / 1000)
-    const leftS = done > 0 ? (elapsedS * Math.max(0, total - done)) / done : 0
+    const leftS = (elapsedS * Math.max(0, total - done)) / done
     const isOfRows = unit === 'rows' || rows !== undefined
     const perSecond = (unit === 'rows' ? done : (rows ?? done)) / elapsedS
     const rate = isOfRows ? `${count(perSecond)} rows/s` : `${bytes(perSecond)}/s`
