@@ -6,7 +6,8 @@
 import type { Disk } from '@millrace/core'
 import { logErrors } from '../errors.ts'
 import type { Bytes } from '../file/bytes.ts'
-import { frameField } from '../file/frames.ts'
+import { FrameRecord, frameField } from '../file/frames.ts'
+import type { LogRecord } from '../log.ts'
 import { KIND, SEGMENT_HEADER_BYTES, UNIT_HEADER_BYTES } from '../file/layout.ts'
 import type { Partition } from '../file/partition.ts'
 import { checkUnit, isZero, unitsInRow, type Unit } from '../file/scan.ts'
@@ -28,14 +29,17 @@ export interface UnitFile {
 export class UnitWalk {
   readonly #disk: Disk
   readonly #root: string
+  readonly #onRecord: ((record: LogRecord) => void) | undefined
   /** The log behind the unit that was applied last. */
   state: LogState = createState(STEPS_KEPT)
   /** That unit, where it ends, and in which file; undefined before the first. */
   last: { readonly number: number; readonly end: number; readonly file: UnitFile } | undefined
 
-  constructor(disk: Disk, root: string) {
+  /** `onRecord` hears of the records that the journal has. */
+  constructor(disk: Disk, root: string, onRecord?: (record: LogRecord) => void) {
     this.#disk = disk
     this.#root = root
+    this.#onRecord = onRecord
   }
 
   /**
@@ -122,6 +126,8 @@ export class UnitWalk {
     if (frameField.offset(bytes, at) !== partition.nextOffset) {
       throw damagedUnits(file, at, `${partition.name} goes on at another offset`)
     }
+    const { name } = partition.stream.declared
+    this.#onRecord?.(new FrameRecord(bytes, at, name, this.state.names))
     partition.nextOffset += 1
     partition.watermarkMs = frameField.watermarkMs(bytes, at)
   }

@@ -3,11 +3,11 @@
  *
  * Each manifest against its checksum; each unit of ledgers and journal against its own, their
  * numbers without gaps; each block, index and key bucket of each split file, their offsets without
- * gaps; the ends against the position of the manifest; each chunk against its hash. Cost: every
- * object is read once, for all backups together.
+ * gaps; what is sealed against the keys of the store; the ends against the position of the manifest;
+ * each chunk against its hash. Cost: every object is read once, for all backups together.
  */
 import { isError, partitionName } from '@millrace/core'
-import { frameField } from '../file/frames.ts'
+import { FrameRecord, frameField } from '../file/frames.ts'
 import { SplitStore } from '../file/split-file.ts'
 import { directoryOf, openSplit } from '../file/split-directory.ts'
 import { BLOCK_HEADER_BYTES, rangeOf } from '../file/split-layout.ts'
@@ -16,6 +16,7 @@ import type { ObjectStore } from '../objects/objects.ts'
 import { readKeys } from './keys.ts'
 import { openManifestDisk } from './manifest-disk.ts'
 import { chunkBytes, listBackups, readChunk, readManifest, type Manifest } from './manifest.ts'
+import { SealCheck } from './seals.ts'
 import type { OnProgress } from './take.ts'
 import { UnitWalk } from './units.ts'
 
@@ -54,9 +55,10 @@ export async function verifyBackups(
   }
   const newest = ids.at(-1)
   if (newest !== undefined)
-    await check.part(newest, 'keys', async () => void (await readKeys(store)))
+    await check.part(newest, 'keys', async () => check.open(await readKeys(store)))
   for (const manifest of manifests) check.expect(manifest)
   for (const manifest of manifests) await check.manifest(manifest)
+  if (newest !== undefined) check.told(newest)
   const { faults, verified, bytes, records } = check
   return { backups: ids, objects: verified.size, bytes, records, faults }
 }
@@ -71,6 +73,7 @@ class Check {
   readonly #chunks = new Map<string, number>()
   /** Files that were read as a log reads them. */
   readonly #files = new Set<string>()
+  #seals: SealCheck | undefined
   #total = 0
   bytes = 0
   records = 0
@@ -78,6 +81,16 @@ class Check {
   constructor(store: ObjectStore, onProgress: OnProgress | undefined) {
     this.#store = store
     this.#onProgress = onProgress
+  }
+
+  /** Takes the keys of the store; without any, nothing is tried. */
+  open(entries: ConstructorParameters<typeof SealCheck>[0]): void {
+    this.#seals = new SealCheck(entries)
+  }
+
+  /** What cannot be opened is a fault: whoever was erased is known to be. */
+  told(backup: string): void {
+    for (const reason of this.#seals?.reasons() ?? []) this.faults.push({ backup, file: 'keys', reason }) // prettier-ignore
   }
 
   expect({ files }: Manifest): void {
@@ -105,7 +118,7 @@ class Check {
   async manifest(manifest: Manifest): Promise<void> {
     const { id, files } = manifest
     const disk = openManifestDisk(this.#store, manifest, hash => this.#note(hash))
-    const walk = new UnitWalk(disk, 'log')
+    const walk = new UnitWalk(disk, 'log', record => this.#seals?.look(record))
     let isWalked = false
     await this.part(id, undefined, async () => {
       for await (const _ of walk.units());
@@ -198,6 +211,7 @@ class Check {
       const blockEnd = block.u32[0] as number
       for (let at = BLOCK_HEADER_BYTES; at < blockEnd; at += frameField.length(block, at)) {
         if (frameField.offset(block, at) !== next) break
+        this.#seals?.look(new FrameRecord(block, at, partition.stream.declared.name, store.names))
         next += 1
       }
     }

@@ -395,7 +395,7 @@ class OpenedRecord extends RecordView {
 }
 
 /** What a sealed part is bound to. */
-function placeOf(
+export function placeOf(
   {
     tenant = DEFAULT_TENANT,
     stream,

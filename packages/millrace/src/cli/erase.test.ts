@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict'
+import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { decodePosition, systemClock, systemRandom } from '@millrace/core'
 import { restoreBackup, takeBackup } from '@millrace/log/backup'
 import { openNodeDisk } from '@millrace/log/disk'
 import { createMemoryObjectStore } from '@millrace/log/objects/memory'
-import { readKeyEntries } from '@millrace/log/sealing'
+import { keyFileBytes, readKeyBytes, readKeyEntries } from '@millrace/log/sealing'
 import type { People } from '@millrace/product'
 import { command, done, served } from '../testing/backups.ts'
 import { openForTest } from '../testing/clips.ts'
@@ -90,6 +91,39 @@ test('erase makes a person unreadable in the directory and in every backup, and 
   } finally {
     await millrace.close()
   }
+})
+
+test('verifying a backup names whose keys are missing or others, and not who was erased', async t => {
+  const { store, close } = await asked(t)
+  await close()
+  const keys = readFileSync(join(store, 'keys'))
+  const { entries } = readKeyBytes(keys, 'keys')
+  const reasons = async (): Promise<readonly string[]> => {
+    const { faults } = await command(['backup', 'verify', '--from', store])
+    return (faults as { file?: string; reason: string }[]).map(
+      ({ file, reason }) => `${file}: ${reason}`,
+    )
+  }
+  assert.deepEqual(await reasons(), [])
+  const people = entries.filter(({ name }) => ['ana', 'ben'].includes(name))
+  for (const [changed, expected] of [
+    [
+      entries.filter(({ name }) => name !== 'ana'),
+      [/^keys: the store has no key.* of 1 people, such as ana: .*cannot be read/],
+    ],
+    [
+      [{ name: 'ana' }, { name: 'ben', key: new Uint8Array(32) }],
+      [/^keys: what is sealed does not match the key of 1 people, such as ben/],
+    ],
+    [people.map(({ name }) => ({ name })), []],
+  ] as const) {
+    writeFileSync(join(store, 'keys'), keyFileBytes(changed))
+    const told = await reasons()
+    assert.equal(told.length, expected.length, told.join())
+    expected.forEach((one, at) => assert.match(told[at] as string, one))
+  }
+  rmSync(join(store, 'keys'))
+  assert.match((await reasons()).join(), /no key.* of 2 people, such as/)
 })
 
 test('an erasure while a backup is taken leaves no key in the store, and its restore reads nobody who was erased', async t => {
