@@ -53,13 +53,14 @@ def before_call(context, case, kwargs):
 /**
  * A query that is longer than all that a request may have before its body is refused as that: 431, RFC
  * 6585. What a schema allows may still be refused for what the log has: 409; 410 for a person who was
- * erased; 422 for what is over a limit of what it would cost.
+ * erased; 422 for what is over a limit of what it would cost. What a schema does not allow may be refused
+ * for its size before anybody looks at the rest: 413.
  */
 const CONFIG = `
 [checks.positive_data_acceptance]
 expected-statuses = ["2xx", 401, 403, 404, 409, 410, 422, 429, "5xx"]
 [checks.negative_data_rejection]
-expected-statuses = [400, 401, 403, 404, 405, 406, 409, 415, 422, 428, 429, 431, "5xx"]
+expected-statuses = [400, 401, 403, 404, 405, 406, 409, 413, 415, 422, 428, 429, 431, "5xx"]
 `
 
 async function run(

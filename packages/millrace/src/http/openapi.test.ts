@@ -14,6 +14,7 @@ interface Document {
       string,
       {
         operationId: string
+        parameters?: readonly { name: string; schema: JsonSchema }[]
         responses: Record<string, unknown>
         requestBody?: { content: Record<string, { schema: JsonSchema }> }
       }
@@ -64,6 +65,20 @@ describe('/openapi.json', () => {
       assert.ok(ids.includes(id), id)
     }
     for (const operation of operations) assert.ok('default' in operation.responses)
+  })
+
+  it('bounds every whole number of a query by what JavaScript holds exactly', () => {
+    const unbounded = Object.values(document.paths)
+      .flatMap(path => Object.values(path))
+      .flatMap(({ operationId, parameters = [] }) =>
+        parameters
+          .filter(({ schema }) => schema['type'] === 'integer')
+          .filter(
+            ({ schema: { minimum, maximum } }) => ![minimum, maximum].every(Number.isSafeInteger),
+          )
+          .map(({ name }) => `${operationId} ${name}`),
+      )
+    assert.deepEqual(unbounded, [])
   })
 
   it('has a schema for every event type, and resolves all references', () => {

@@ -305,7 +305,7 @@ function entryRoutes(changesets: Changesets): RouteDefinition[] {
       query: {
         type: 'object',
         properties: {
-          from: { type: 'integer', minimum: 0, default: 0, description: 'the `next` of the page before' }, // prettier-ignore
+          from: { type: 'integer', minimum: 0, maximum: Number.MAX_SAFE_INTEGER, default: 0, description: 'the `next` of the page before' }, // prettier-ignore
           limit: { type: 'integer', minimum: 1, maximum: PAGE_MAX, default: 100 },
         },
       },

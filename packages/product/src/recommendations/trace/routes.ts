@@ -23,6 +23,12 @@ const limit = (standard: number): JsonSchema => ({
   maximum: PAGE_MAX,
   default: standard,
 })
+const placeBefore: JsonSchema = {
+  type: 'integer',
+  minimum: 0,
+  maximum: Number.MAX_SAFE_INTEGER,
+  description: 'the `next` of the page before',
+}
 const wasAndNow = (value: JsonSchema): JsonSchema => object({ was: value, now: value })
 
 const feature = object(
@@ -129,7 +135,7 @@ function givenRoute(traces: AnswerTraces): RouteDefinition {
       type: 'object',
       properties: {
         at: { ...timeSchema, description: 'answers until then; default: until now' },
-        before: { type: 'integer', minimum: 0, description: 'the `next` of the page before' },
+        before: placeBefore,
         limit: limit(EVENTS_DEFAULT),
       },
     },
@@ -193,7 +199,7 @@ export function traceRoutes(traces: AnswerTraces): readonly RouteDefinition[] {
           item: { type: 'string', maxLength: 321, description: '`kind/id` of a candidate' },
           stage: { type: 'string', maxLength: 64, description: 'forYou, because, trending, popular or fresh' }, // prettier-ignore
           person,
-          before: { type: 'integer', minimum: 0, description: 'the `next` of the page before' },
+          before: placeBefore,
           limit: limit(EVENTS_DEFAULT),
         },
       },
