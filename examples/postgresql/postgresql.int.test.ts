@@ -41,11 +41,11 @@ if ('reason' in server) {
     await second.stop()
     assert.match(
       await shell.run(region('format'), options),
-      /has log 3, keys 1, snapshots 1; this version/,
+      /has log 4, keys 1, snapshots 1; this version/,
     )
     assert.match(
       await shell.run(region('downgrade'), options),
-      /has log 2, keys 1, snapshots 1; this/,
+      /has log 3, keys 1, snapshots 1; this/,
     )
   })
 }

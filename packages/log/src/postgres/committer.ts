@@ -24,7 +24,7 @@ const GROUP_EVENTS_MAX = 10_000
 const GROUP_BYTES_MAX = 16 * 1024 * 1024
 /** How long a closing log tries to bring out what it accepted. */
 const CLOSING_MS = 10_000
-const PARAMETERS = 36
+const PARAMETERS = 41
 const APPEND = `SELECT verdict, array_to_json(places), array_to_json(names), array_to_json(ends)
   FROM $schema.append(${Array.from({ length: PARAMETERS }, (_, index) => `$${index + 1}`).join(', ')})`
 

@@ -14,8 +14,9 @@ import type { StepRecord } from '../step-book.ts'
 import { int4Array, int8Array, textArray } from './arrays.ts'
 import type { Catalog, TablePartition } from './catalog.ts'
 import type { Parameter } from './database.ts'
+import { BlockDraft, fitsBlock } from './blocks.ts'
+import { FLAG, KEY_PLACES_MAX } from './layout.ts'
 import { extrasOf } from './record.ts'
-import { FLAG, KEY_PLACES_MAX } from './schema.ts'
 
 /** One commit that waits for its group. */
 export interface Unit {
@@ -58,6 +59,8 @@ interface Target {
   expected: number | null
   /** The newest row of each key that its records are found under and that is not their own. */
   readonly keys: Map<string, KeyRow>
+  /** The newest block. */
+  block: { readonly lines: BlockDraft; readonly place: number } | undefined
 }
 
 /** The records of a target that are found under a key. */
@@ -71,7 +74,8 @@ interface KeyRow {
   count: number
 }
 
-interface DraftRow {
+/** A record with its place. */
+export interface DraftRow {
   readonly event: NewEvent
   readonly text: string | Uint8Array
   readonly target: Target
@@ -108,6 +112,9 @@ export class Draft {
   /** Newest row of a key in this group, for groups that expect versions. */
   readonly #newest = new Map<string, DraftRow>()
   readonly #keyRows: KeyRow[] = []
+  /** Of `#rows`, those that become rows, and the blocks of all others. */
+  readonly #plain: DraftRow[] = []
+  readonly #blocks: { readonly target: Target; readonly place: number; readonly lines: BlockDraft }[] = [] // prettier-ignore
   readonly #hasVersions: boolean
 
   constructor(units: readonly Unit[], catalog: Catalog, knowledge: Knowledge) {
@@ -134,7 +141,8 @@ export class Draft {
 
   /** The parameters of `append`. */
   parameters(member: string, number: number): Parameter[] {
-    const rows = this.#rows
+    const rows = this.#plain
+    const blocks = this.#blocks
     const targets = this.#sorted
     return [
       member,
@@ -162,6 +170,11 @@ export class Draft {
       int8Array(this.#keyRows.map(({ place }) => place)),
       textArray(this.#keyRows.map(({ key }) => key)),
       textArray(this.#keyRows.map(({ more }) => (more === '' ? null : `{${more}}`))),
+      int4Array(blocks.map(({ target }) => target.at)),
+      int8Array(blocks.map(({ place }) => place)),
+      int4Array(blocks.map(({ lines }) => lines.count)),
+      int8Array(blocks.map(({ lines }) => lines.ingestMs)),
+      textArray(blocks.map(({ lines }) => lines.text)),
       ...this.#stepParameters(),
     ]
   }
@@ -251,7 +264,7 @@ export class Draft {
     const { events = [], step } = unit.request
     const results = events.map((event, index) => this.#admit(unit, event, index))
     const emitted = (step?.emitted ?? []).map((event, index) =>
-      this.#place(unit, event, events.length + index, true),
+      this.#place(unit, event, events.length + index, { isUnique: true, isEmitted: true }),
     )
     for (const { partition } of this.#movedEnds(step)) {
       this.#targetOf(partition).expected = partition.end
@@ -269,7 +282,9 @@ export class Draft {
       const actual = this.#versionOf(event)
       if (actual !== event.expectedVersion) return versionConflict(event, actual)
     }
-    const row = this.#place(unit, event, index, isUnique)
+    // A move brings what folds emitted as events.
+    const isEmitted = isUnique && event.moved !== undefined && (event.generation ?? 0) > 0
+    const row = this.#place(unit, event, index, { isUnique, isEmitted })
     if (!isUnique) this.#byId.set(event.id, row)
     return { status: 'appended', row }
   }
@@ -296,7 +311,12 @@ export class Draft {
     return (this.#knowledge.bases.get(home) as number) + row.place + 1
   }
 
-  #place(unit: Unit, event: NewEvent, index: number, isUnique: boolean): DraftRow {
+  #place(
+    unit: Unit,
+    event: NewEvent,
+    index: number,
+    { isUnique, isEmitted }: { readonly isUnique: boolean; readonly isEmitted: boolean },
+  ): DraftRow {
     const { declared, partitions } = this.#catalog.stream(event.stream)
     const number = event.partition ?? partitionOf(event.key, declared.partitions)
     const target = this.#targetOf(partitions[number] as TablePartition)
@@ -308,7 +328,9 @@ export class Draft {
     target.watermarkMs = Math.max(target.watermarkMs, reached)
     target.bytes += text.length
     const { keys } = event
-    const isOwnKey = keys === undefined || (keys.length === 1 && keys[0] === event.key)
+    const isInBlock = isEmitted && fitsBlock(text, declared)
+    const isOwnKey =
+      !isInBlock && (keys === undefined || (keys.length === 1 && keys[0] === event.key))
     const row: DraftRow = {
       event,
       text,
@@ -325,8 +347,21 @@ export class Draft {
     }
     target.count += 1
     this.#rows.push(row)
+    if (isInBlock) this.#addToBlock(row)
+    else this.#plain.push(row)
     if (!isOwnKey || this.#hasVersions) this.#noteKeys(row, isOwnKey, declared.partitions)
     return row
+  }
+
+  #addToBlock(row: DraftRow): void {
+    const { target, place } = row
+    let { block } = target
+    if (block === undefined || block.lines.isFull || block.place + block.lines.count !== place) {
+      block = { place, lines: new BlockDraft() }
+      target.block = block
+      this.#blocks.push({ target, ...block })
+    }
+    block.lines.add(row)
   }
 
   /** A record is found under those of its keys whose home its partition is. */
@@ -359,13 +394,21 @@ export class Draft {
     if (target === undefined) {
       const watermarkMs = Number.NEGATIVE_INFINITY
       const expected = this.#knowledge.bases.get(partition) ?? null
-      target = { partition, at: 0, count: 0, watermarkMs, bytes: 0, expected, keys: new Map() }
+      target = {
+        partition,
+        at: 0,
+        count: 0,
+        watermarkMs,
+        bytes: 0,
+        expected,
+        keys: new Map(),
+        block: undefined,
+      }
       this.#targets.set(partition, target)
     }
     return target
   }
 
-  /** Steps of one processor on one partition that follow each other are written as one. */
   /** The ends of a step that is moved here, which the ends of their partitions do not pass. */
   *#movedEnds(step: Step | undefined): Iterable<{ partition: TablePartition; end: number }> {
     for (const [name, end] of step?.ends ?? []) {
@@ -375,6 +418,7 @@ export class Draft {
     }
   }
 
+  /** Steps of one processor on one partition that follow each other are written as one. */
   #tracks(): { first: Step; last: StepRecord; units: DraftUnit[] }[] {
     const tracks = new Map<string, { first: Step; last: StepRecord; units: DraftUnit[] }>()
     for (const entry of this.units) {

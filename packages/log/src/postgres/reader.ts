@@ -5,12 +5,13 @@
 import { DEFAULT_TENANT } from '../log.ts'
 import type { HistoryRequest, LogRecord } from '../log.ts'
 import { int4Array, int8Array, textArray } from './arrays.ts'
+import { blockColumns, isOfBlock, readBlock } from './blocks.ts'
 import type { Catalog, TablePartition } from './catalog.ts'
-import type { Database, Row } from './database.ts'
+import type { Database } from './database.ts'
 import { versionKey, type StoredPlace } from './draft.ts'
+import { FLAG } from './layout.ts'
 import { RECORD_COLUMNS, recordOf } from './record.ts'
 import type { Recent } from './recent.ts'
-import { FLAG } from './schema.ts'
 
 /** Records of a history that are fetched at a time. */
 const HISTORY_PAGE = 1_000
@@ -19,31 +20,59 @@ const HISTORY_PAGE = 1_000
 interface HistoryPlace {
   readonly partition: TablePartition
   readonly offset: number
-  readonly eventTimeMs: number
-  readonly id: string
+  /** What it is sorted by, of one that was read for that. */
+  sortedBy?: Pick<LogRecord, 'eventTimeMs' | 'id'>
 }
 
-/** Places of the records with some keys; $2 are the keys, $3 the tenant, $4 and $5 the range. */
+/** $1 is the partition, $2 and $3 the range; the first block may begin before it. */
+const RANGE = `
+SELECT ${RECORD_COLUMNS} FROM $schema.record_rows r
+  WHERE r.partition = $1 AND r."offset" >= $2 AND r."offset" < $3
+UNION ALL
+SELECT ${blockColumns('b.first_offset', 'b.lines')} FROM $schema.blocks b
+  WHERE b.partition = $1 AND b.first_offset < $3 AND b.first_offset >= coalesce((
+    SELECT max(n.first_offset) FROM $schema.blocks n WHERE n.partition = $1 AND n.first_offset <= $2), 0)
+ORDER BY 1`
+
+/**
+ * Places of the records with some keys; $2 are the keys, $3 the tenant, $4 and $5 the range. Those that
+ * are found by `key_places` are of any tenant, and without what they would be sorted by.
+ */
 const PLACES = `
-SELECT "offset", event_ms, id FROM $schema.records
+SELECT "offset", event_ms, id FROM $schema.record_rows
   WHERE partition = $1 AND key = ANY ($2) AND tenant = $3 AND "offset" >= $4 AND "offset" < $5
     AND flags & ${FLAG.keysApart} = 0
 UNION
-SELECT r."offset", r.event_ms, r.id FROM $schema.key_places k CROSS JOIN unnest(0 || k.more) distance
-  JOIN $schema.records r ON r.partition = $1 AND r."offset" = k.first_offset + distance
-  WHERE k.partition = $1 AND k.key = ANY ($2) AND r.tenant = $3 AND k.first_offset < $5
-    AND r."offset" >= $4 AND r."offset" < $5
+SELECT k.first_offset + distance, NULL, NULL FROM $schema.key_places k
+  CROSS JOIN unnest(0 || k.more) distance
+  WHERE k.partition = $1 AND k.key = ANY ($2) AND k.first_offset < $5
+    AND k.first_offset + distance >= $4 AND k.first_offset + distance < $5
 ORDER BY 1`
+
+/** The records at some places, in any order; each block is taken apart once. */
+const AT_PLACES = `
+WITH p AS (SELECT * FROM unnest($1::integer[], $2::bigint[]) p(number, place))
+SELECT p.number, ${RECORD_COLUMNS} FROM p
+  JOIN $schema.record_rows r ON r.partition = p.number AND r."offset" = p.place
+UNION ALL
+SELECT w.number, ${blockColumns('w.first_offset + l.at - 1', 'l.line')} FROM (
+    SELECT p.number, n.first_offset, array_agg(p.place - n.first_offset + 1) AS ats
+    FROM p CROSS JOIN LATERAL (SELECT * FROM $schema.blocks f WHERE f.partition = p.number
+      AND f.first_offset <= p.place ORDER BY f.first_offset DESC LIMIT 1) n
+    WHERE p.place < n.first_offset + n.count GROUP BY 1, 2) w
+  JOIN $schema.blocks b ON b.partition = w.number AND b.first_offset = w.first_offset
+  CROSS JOIN LATERAL unnest(string_to_array(b.lines, E'\\n')) WITH ORDINALITY l(line, at)
+  WHERE l.at = ANY (w.ats)`
 
 /** Rows of one key do not overlap: the newest row with a record before the end has the newest record. */
 const VERSION = `
 SELECT greatest(
-  (SELECT "offset" + 1 FROM $schema.records WHERE partition = $1 AND key = $2 AND tenant = $3
+  (SELECT "offset" + 1 FROM $schema.record_rows WHERE partition = $1 AND key = $2 AND tenant = $3
     AND "offset" < $4 AND flags & ${FLAG.keysApart} = 0 ORDER BY "offset" DESC LIMIT 1),
   (SELECT r."offset" + 1 FROM $schema.key_places k
     CROSS JOIN LATERAL (SELECT max(r."offset") AS "offset" FROM unnest(0 || k.more) distance
-      JOIN $schema.records r ON r.partition = $1 AND r."offset" = k.first_offset + distance
-      WHERE r."offset" < $4 AND r.tenant = $3) r
+      CROSS JOIN LATERAL $schema.record_at($1, k.first_offset + distance) r
+      WHERE k.first_offset + distance < $4 AND r.tenant = $3) r
     WHERE k.partition = $1 AND k.key = $2 AND k.first_offset < $4 AND r."offset" IS NOT NULL
     ORDER BY k.first_offset DESC LIMIT 1),
   0)`
@@ -65,12 +94,13 @@ export class Reader {
     if (to <= from) return []
     const recent = this.#recent.read(partition, from, to)
     if (recent !== undefined) return recent
-    const rows = await this.#database.query(
-      `SELECT ${RECORD_COLUMNS} FROM $schema.records r
-        WHERE r.partition = $1 AND r."offset" >= $2 AND r."offset" < $3 ORDER BY r."offset"`,
-      [partition.number, from, to],
-    )
-    return rows.map(row => recordOf(partition, row))
+    const rows = await this.#database.query(RANGE, [partition.number, from, to])
+    const found: LogRecord[] = []
+    for (const row of rows) {
+      if (isOfBlock(row)) readBlock(partition, row, { from, to, found })
+      else found.push(recordOf(partition, row))
+    }
+    return found
   }
 
   async *history(request: HistoryRequest): AsyncIterable<LogRecord> {
@@ -81,36 +111,39 @@ export class Reader {
       const keys = byHome.get(home) ?? new Set()
       byHome.set(home, keys.add(key))
     }
+    // One key is in the order of its places, whatever the times are.
+    const isByTime = request.keys.length > 1 && !isByOffset
     const places: HistoryPlace[] = []
     for (const [partition, keys] of byHome) {
       const rows = await this.#database.query(PLACES, [
         partition.number,
         textArray([...keys]),
         tenant,
-        from,
+        Math.max(from, partition.start),
         Math.min(to, partition.end),
       ])
       for (const [offset, eventMs, id] of rows) {
-        places.push({
-          partition,
-          offset: Number(offset),
-          eventTimeMs: Number(eventMs),
-          id: id as string,
-        })
+        const sortedBy =
+          typeof id === 'string' ? { sortedBy: { eventTimeMs: Number(eventMs), id } } : {}
+        places.push({ partition, offset: Number(offset), ...sortedBy })
       }
     }
-    // As JavaScript compares text, like every other log.
-    if (request.keys.length > 1) places.sort(isByOffset ? compareByOffset : compareByTime)
-    for (let start = 0; start < places.length; start += HISTORY_PAGE) {
-      yield* await this.#fetch(places.slice(start, start + HISTORY_PAGE))
+    if (isByTime) {
+      const unread = places.filter(({ sortedBy }) => sortedBy === undefined)
+      for await (const [place, { eventTimeMs, id }] of this.#pages(unread, tenant))
+        place.sortedBy = { eventTimeMs, id }
     }
+    // As JavaScript compares text, like every other log. What was not read is not of this tenant.
+    const wanted = isByTime ? places.filter(({ sortedBy }) => sortedBy !== undefined) : places
+    if (request.keys.length > 1) wanted.sort(isByTime ? compareByTime : compareByOffset)
+    for await (const [, record] of this.#pages(wanted, tenant)) yield record
   }
 
   /** The places and contents of ids that the log has. */
   async lookUp(ids: readonly string[]): Promise<Map<string, StoredPlace & { record?: LogRecord }>> {
     const rows = await this.#database.query(
       `SELECT i.id, i.partition, i."offset", ${RECORD_COLUMNS} FROM $schema.ids i
-        LEFT JOIN $schema.records r ON r.partition = i.partition AND r."offset" = i."offset"
+        LEFT JOIN $schema.record_rows r ON r.partition = i.partition AND r."offset" = i."offset"
         WHERE i.id = ANY ($1)`,
       [textArray(ids)],
     )
@@ -167,25 +200,37 @@ export class Reader {
     return Math.min(Number(row?.[0]), partition.end)
   }
 
-  async #fetch(places: readonly HistoryPlace[]): Promise<readonly LogRecord[]> {
-    const rows = await this.#database.query(
-      `SELECT p.number, ${RECORD_COLUMNS}
-        FROM unnest($1::integer[], $2::bigint[]) WITH ORDINALITY p(number, place, at)
-        JOIN $schema.records r ON r.partition = p.number AND r."offset" = p.place ORDER BY p.at`,
-      [
-        int4Array(places.map(({ partition }) => partition.number)),
-        int8Array(places.map(({ offset }) => offset)),
-      ],
-    )
-    return rows.map(([number, ...columns]) =>
-      recordOf(this.#catalog.at(Number(number)) as TablePartition, columns as Row),
-    )
+  /** The records of a tenant at some places, with these, in their order. */
+  async *#pages(
+    places: readonly HistoryPlace[],
+    tenant: string,
+  ): AsyncIterable<readonly [HistoryPlace, LogRecord]> {
+    for (let start = 0; start < places.length; start += HISTORY_PAGE) {
+      const page = places.slice(start, start + HISTORY_PAGE)
+      const rows = await this.#database.query(AT_PLACES, [
+        int4Array(page.map(({ partition }) => partition.number)),
+        int8Array(page.map(({ offset }) => offset)),
+      ])
+      const found = new Map<string, LogRecord>()
+      for (const [number, ...row] of rows) {
+        const partition = this.#catalog.at(Number(number)) as TablePartition
+        const read: LogRecord[] = []
+        if (isOfBlock(row)) readBlock(partition, row, { from: 0, to: Infinity, found: read })
+        else read.push(recordOf(partition, row))
+        for (const record of read) found.set(`${number}/${record.offset}`, record)
+      }
+      for (const place of page) {
+        const record = found.get(`${place.partition.number}/${place.offset}`)
+        if (record?.tenant === tenant) yield [place, record]
+      }
+    }
   }
 }
 
 function compareByTime(a: HistoryPlace, b: HistoryPlace): number {
-  if (a.eventTimeMs !== b.eventTimeMs) return a.eventTimeMs - b.eventTimeMs
-  if (a.id !== b.id) return a.id < b.id ? -1 : 1
+  const [one, other] = [a.sortedBy, b.sortedBy] as [LogRecord, LogRecord]
+  if (one.eventTimeMs !== other.eventTimeMs) return one.eventTimeMs - other.eventTimeMs
+  if (one.id !== other.id) return one.id < other.id ? -1 : 1
   return compareByOffset(a, b)
 }
 

@@ -2,7 +2,7 @@
 import { decodePayload } from '../admission.ts'
 import type { LogRecord, NewEvent, SealedPart } from '../log.ts'
 import type { Row } from './database.ts'
-import { FLAG } from './schema.ts'
+import { FLAG } from './layout.ts'
 import type { TablePartition } from './catalog.ts'
 
 /** The columns that `recordOf` reads, in its order; `r` is the table. */
@@ -72,7 +72,8 @@ interface Columns {
   readonly extras: string | null
 }
 
-class TableRecord implements LogRecord {
+/** See the head of the file. */
+export class TableRecord implements LogRecord {
   readonly stream: string
   readonly partition: number
   readonly offset: number
@@ -88,8 +89,7 @@ class TableRecord implements LogRecord {
   memo: unknown = undefined
   readonly #flags: number
   readonly #text: string
-  readonly #extrasText: string | null
-  #extras: Extras | undefined
+  #extras: string | Extras
   #payload: Uint8Array | undefined
   #data: unknown
   #isDecoded = false
@@ -109,7 +109,7 @@ class TableRecord implements LogRecord {
     this.definition = columns.definition
     this.#flags = columns.flags
     this.#text = columns.text
-    this.#extrasText = columns.extras
+    this.#extras = columns.extras ?? NO_EXTRAS
   }
 
   get isHistory(): boolean {
@@ -153,8 +153,7 @@ class TableRecord implements LogRecord {
   }
 
   #more(): Extras {
-    if (this.#extrasText === null) return NO_EXTRAS
-    this.#extras ??= JSON.parse(this.#extrasText) as Extras
+    if (typeof this.#extras === 'string') this.#extras = JSON.parse(this.#extras) as Extras
     return this.#extras
   }
 }

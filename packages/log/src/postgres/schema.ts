@@ -3,7 +3,9 @@
  *
  *   streams      the declared streams
  *   partitions   one row each: where it starts, where the next record goes, its watermark
- *   records      the log itself, by (partition, offset), in plain columns
+ *   record_rows  the log itself, by (partition, offset), in plain columns
+ *   blocks       what folds emit, many records in a row, by their first offset (`blocks-schema.ts`)
+ *   records      both as a view, a row for each record
  *   key_places   where the records are that are found under other keys than their own: a row for each
  *                key and group of units
  *   record_keys  the same as a view, a row for each key and record
@@ -29,20 +31,10 @@
  *
  * A caller that lost its connection sends the same unit again and hears the outcome of the first time.
  */
+import { BLOCKS, BLOCKS_BACK, FORGET_BLOCKS, IN_BLOCKS } from './blocks-schema.ts'
+import { KEY_PLACES, KEY_PLACES_BACK } from './key-places-schema.ts'
+import { FLAG } from './layout.ts'
 import type { Migration } from './migrations.ts'
-
-/** Bits of `records.flags`. */
-export const FLAG = {
-  history: 1,
-  envelope: 2,
-  /** Its id is not remembered. */
-  unique: 4,
-  /** It is found under the keys in `key_places` and not under its own. */
-  keysApart: 8,
-} as const
-
-/** Places in one row of `key_places` at most: it stays so small that it is neither moved out nor compressed. */
-export const KEY_PLACES_MAX = 256
 
 const TABLES = `
 CREATE TABLE $schema.settings (
@@ -136,13 +128,18 @@ const PLANNING = `
 SET search_path = $schema SET plan_cache_mode = force_generic_plan SET jit = off
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off`
 
-/** What `append` is given of keys and does with them, and the same of steps under leases. */
+/** What `append` is given of keys and does with them, and the same of steps under leases and of blocks. */
 interface AppendParts {
   readonly keyParameters: string
   readonly keepKeys: string
   readonly parameters: string
   readonly check: string
   readonly tell: string
+  /** The table that rows go to, and where the times of arrival of all that is appended are. */
+  readonly rows: string
+  readonly arrivals: string
+  readonly blockParameters: string
+  readonly keepBlocks: string
 }
 
 /** A row for each key of each record. */
@@ -160,6 +157,13 @@ const KEYS_TOGETHER = {
       SELECT t_number[k.at], k.key, v_bases[k.at] + k.place, k.more::integer[]
       FROM unnest(k_at, k_key, k_place, k_more) k(at, key, place, more);`,
   tell: 'v_bases := v_bases || v_ingests || v_marks;',
+} as const
+
+const IN_ROWS = {
+  rows: 'records',
+  arrivals: 'r_ingest',
+  blockParameters: '',
+  keepBlocks: '',
 } as const
 
 const UNLEASED = { parameters: '', check: '' } as const
@@ -188,7 +192,7 @@ CREATE FUNCTION $schema.append(
   r_at integer[], r_place bigint[], r_event bigint[], r_ingest bigint[], r_watermark bigint[],
   r_generation bigint[], r_flags integer[], r_tenant text[], r_type text[], r_key text[],
   r_id text[], r_definition text[], r_payload text[], r_extras text[],
-  $keyParameters
+  $keyParameters$blockParameters
   s_processor text[], s_generation bigint[], s_source integer[], s_from bigint[], s_to bigint[],
   s_parked text[],
   e_step integer[], e_at integer[], e_place bigint[]$parameters
@@ -236,7 +240,7 @@ BEGIN
       RETURN;
     END IF;
 
-    INSERT INTO records SELECT t_number[r.at], v_bases[r.at] + r.place, r.event_ms,
+    INSERT INTO $rows SELECT t_number[r.at], v_bases[r.at] + r.place, r.event_ms,
         greatest(r.ingest_ms, v_ingests[r.at]), greatest(r.watermark_ms, v_marks[r.at]),
         r.generation, r.flags, r.tenant, r.type, r.key, r.id, r.definition, r.payload, r.extras
       FROM unnest(r_at, r_place, r_event, r_ingest, r_watermark, r_generation, r_flags, r_tenant,
@@ -247,10 +251,10 @@ BEGIN
     INSERT INTO ids SELECT r.id, t_number[r.at], v_bases[r.at] + r.place
       FROM unnest(r_id, r_flags, r_at, r_place) r(id, flags, at, place)
       WHERE r.flags & ${FLAG.unique} = 0 ORDER BY r.id COLLATE "C";
-    $keepKeys
+    $keepKeys$keepBlocks
     UPDATE partitions p SET next_offset = p.next_offset + t.count, bytes = p.bytes + t.bytes,
         watermark_ms = greatest(p.watermark_ms, t.watermark),
-        ingest_ms = greatest(p.ingest_ms, (SELECT max(i) FROM unnest(r_ingest) i))
+        ingest_ms = greatest(p.ingest_ms, (SELECT max(i) FROM unnest($arrivals) i))
       FROM unnest(t_number, t_count, t_bytes, t_watermark) t(number, count, bytes, watermark)
       WHERE p.number = t.number AND t.count > 0;
 
@@ -285,8 +289,9 @@ BEGIN
     (SELECT array_agg(p.next_offset ORDER BY p.number) FROM partitions p);
 END $body$;`
 
-const SEEK = `
-CREATE FUNCTION $schema.seek(a_partition integer, a_time bigint) RETURNS bigint
+function seek(from: string): string {
+  return `
+CREATE OR REPLACE FUNCTION $schema.seek(a_partition integer, a_time bigint) RETURNS bigint
 LANGUAGE plpgsql STABLE ${PLANNING} AS $body$
 DECLARE
   v_low bigint;
@@ -297,14 +302,17 @@ BEGIN
   SELECT first_offset, next_offset INTO v_low, v_high FROM partitions WHERE number = a_partition;
   WHILE v_low < v_high LOOP
     v_middle := (v_low + v_high) / 2;
-    SELECT ingest_ms INTO v_ingest FROM records
-      WHERE partition = a_partition AND "offset" = v_middle;
+    SELECT ingest_ms INTO v_ingest FROM ${from};
     IF v_ingest >= a_time THEN v_high := v_middle; ELSE v_low := v_middle + 1; END IF;
   END LOOP;
   RETURN v_low;
 END $body$;`
+}
 
-function retain(forgetKeys: string): string {
+const BY_ROW = 'records WHERE partition = a_partition AND "offset" = v_middle'
+const BY_PLACE = 'record_at(a_partition, v_middle)'
+
+function retain(forgetKeys: string, rows = 'records', forgetBlocks = ''): string {
   return `
 CREATE OR REPLACE FUNCTION $schema.retain(a_partition integer, a_first bigint) RETURNS void
 LANGUAGE plpgsql ${PLANNING} AS $body$
@@ -316,9 +324,9 @@ BEGIN
     WHERE number = a_partition AND first_offset < a_first FOR NO KEY UPDATE;
   IF v_first IS NULL THEN RETURN; END IF;
   WITH gone AS (
-    DELETE FROM records WHERE partition = a_partition AND "offset" < v_first
+    DELETE FROM ${rows} WHERE partition = a_partition AND "offset" < v_first
     RETURNING octet_length(payload) AS size)
-  SELECT coalesce(sum(size), 0) INTO v_bytes FROM gone;
+  SELECT coalesce(sum(size), 0) INTO v_bytes FROM gone;${forgetBlocks}
   ${forgetKeys}
   UPDATE partitions SET first_offset = v_first, bytes = bytes - v_bytes
     WHERE number = a_partition;
@@ -377,12 +385,11 @@ BEGIN
     RETURNING l.partition, l.token;
 END $body$;`
 
-function append({ keyParameters, keepKeys, parameters, check, tell }: AppendParts): string {
-  return APPEND.replace('$keyParameters', () => keyParameters)
-    .replace('$keepKeys', () => keepKeys)
-    .replace('$parameters', () => parameters)
-    .replace('$check', () => check)
-    .replace('$tell', () => tell)
+function append(parts: AppendParts): string {
+  return Object.entries<string>({ ...parts }).reduce(
+    (text, [name, part]) => text.replace(`$${name}`, () => part),
+    APPEND,
+  )
 }
 
 /** Removes the one `append` that has a parameter of this name. */
@@ -399,68 +406,17 @@ const FORGET_APART = 'DELETE FROM record_keys WHERE partition = a_partition AND 
 const FORGET_TOGETHER = `DELETE FROM key_places WHERE partition = a_partition
     AND first_offset + coalesce(more[cardinality(more)], 0) < v_first;`
 
-/**
- * Keys by place, and an index without what is found there. Nobody appends meanwhile. A process of the
- * build before goes on: it reads the view, and writes to it.
- */
-const KEY_PLACES = `
-LOCK TABLE $schema.partitions IN EXCLUSIVE MODE;
-ALTER TABLE $schema.record_keys RENAME TO former_keys;
-CREATE TABLE $schema.key_places (
-  partition integer NOT NULL,
-  key text COLLATE "C" NOT NULL,
-  first_offset bigint NOT NULL,
-  -- How far behind the first the others are, ascending; null for none.
-  more integer[]
-);
-INSERT INTO $schema.key_places
-  SELECT partition, key, first, array_agg((place - first)::integer ORDER BY place)
-    FILTER (WHERE place > first)
-  FROM (SELECT partition, key, place, min(place) OVER (PARTITION BY partition, key, era, part) AS first
-    FROM (SELECT partition, key, "offset" AS place, "offset" >> 30 AS era, (row_number()
-        OVER (PARTITION BY partition, key ORDER BY "offset") - 1) / ${KEY_PLACES_MAX} AS part
-      FROM $schema.former_keys) numbered) grouped
-  GROUP BY partition, key, first;
-ALTER TABLE $schema.key_places ADD PRIMARY KEY (partition, key, first_offset);
-DROP TABLE $schema.former_keys;
-CREATE VIEW $schema.record_keys AS
-  SELECT k.partition, k.key, k.first_offset + distance AS "offset"
-  FROM $schema.key_places k, unnest(0 || k.more) distance;
-CREATE FUNCTION $schema.keep_key() RETURNS trigger LANGUAGE plpgsql AS $body$
-BEGIN
-  INSERT INTO $schema.key_places VALUES (NEW.partition, NEW.key, NEW."offset");
-  RETURN NEW;
-END $body$;
-CREATE TRIGGER keep_key INSTEAD OF INSERT ON $schema.record_keys
-  FOR EACH ROW EXECUTE FUNCTION $schema.keep_key();
-DROP INDEX $schema.records_by_key;
-CREATE INDEX records_by_key ON $schema.records (partition, key, "offset")
-  WHERE flags & ${FLAG.keysApart} = 0;`
-
-const KEY_PLACES_BACK = `
-LOCK TABLE $schema.partitions IN EXCLUSIVE MODE;
-DROP INDEX $schema.records_by_key;
-CREATE INDEX records_by_key ON $schema.records (partition, key, "offset");
-CREATE TABLE $schema.former_keys (
-  partition integer NOT NULL,
-  key text COLLATE "C" NOT NULL,
-  "offset" bigint NOT NULL
-);
-INSERT INTO $schema.former_keys SELECT partition, key, "offset" FROM $schema.record_keys;
-DROP VIEW $schema.record_keys;
-DROP FUNCTION $schema.keep_key;
-DROP TABLE $schema.key_places;
-ALTER TABLE $schema.former_keys RENAME TO record_keys;
-ALTER TABLE $schema.record_keys ADD PRIMARY KEY (partition, key, "offset");`
-
 /** What the log needs; `migrate` applies it. */
 export const logMigrations: readonly Migration[] = [
   {
     part: 'log',
     number: 1,
-    forward: [TABLES, append({ ...KEYS_APART, ...UNLEASED }), SEEK, retain(FORGET_APART)].join(
-      '\n',
-    ),
+    forward: [
+      TABLES,
+      append({ ...KEYS_APART, ...UNLEASED, ...IN_ROWS }),
+      seek(BY_ROW),
+      retain(FORGET_APART),
+    ].join('\n'),
     back: `
 DROP FUNCTION $schema.append, $schema.seek, $schema.retain;
 DROP TABLE $schema.settings, $schema.partitions, $schema.streams, $schema.records,
@@ -471,7 +427,7 @@ DROP TABLE $schema.settings, $schema.partitions, $schema.streams, $schema.record
     part: 'log',
     number: 2,
     // The former `append`, with fewer parameters, stays: processes of the build before go on.
-    forward: [LEASES, append({ ...KEYS_APART, ...LEASED }), BEAT, CLAIM].join('\n'),
+    forward: [LEASES, append({ ...KEYS_APART, ...LEASED, ...IN_ROWS }), BEAT, CLAIM].join('\n'),
     back: `${dropAppend('l_token')}
 DROP FUNCTION $schema.beat, $schema.claim;
 DROP TABLE $schema.leases;
@@ -480,10 +436,23 @@ ALTER TABLE $schema.members DROP COLUMN joined, DROP COLUMN lineage, DROP COLUMN
   {
     part: 'log',
     number: 3,
-    forward: [KEY_PLACES, append({ ...KEYS_TOGETHER, ...LEASED }), retain(FORGET_TOGETHER)].join(
-      '\n',
-    ),
+    forward: [
+      KEY_PLACES,
+      append({ ...KEYS_TOGETHER, ...LEASED, ...IN_ROWS }),
+      retain(FORGET_TOGETHER),
+    ].join('\n'),
     back: [dropAppend('k_more'), retain(FORGET_APART), KEY_PLACES_BACK].join('\n'),
+  },
+  {
+    part: 'log',
+    number: 4,
+    forward: [
+      BLOCKS,
+      append({ ...KEYS_TOGETHER, ...LEASED, ...IN_BLOCKS }),
+      seek(BY_PLACE),
+      retain(FORGET_TOGETHER, 'record_rows', FORGET_BLOCKS),
+    ].join('\n'),
+    back: [dropAppend('b_lines'), BLOCKS_BACK, seek(BY_ROW), retain(FORGET_TOGETHER)].join('\n'),
   },
   {
     part: 'keys',

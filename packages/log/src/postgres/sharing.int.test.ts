@@ -5,7 +5,7 @@ import { isError, partitionOf, silentLogger, systemClock } from '@millrace/core'
 import type { EventLog, LogRecord, NewEvent } from '../log.ts'
 import { START_MS, event, historyOf } from '../suite/harness.ts'
 import { withPostgres, type TestDatabase } from '../testing/postgres.ts'
-import { KEY_PLACES_MAX } from './schema.ts'
+import { KEY_PLACES_MAX } from './layout.ts'
 import { logMigrations, migrate, newestOf, openPostgresLog, type Database } from './index.ts'
 
 const STREAM = 'clicks'
@@ -308,7 +308,7 @@ withPostgres('several processes on one PostgreSQL', create => {
       await log.declare([{ name: STREAM, partitions: PARTITIONS }])
       const { results } = await log.commit({ events: [event({ partition: 0, data: { n: 1 } })] })
       const from = results[0]?.status === 'appended' ? results[0].offset : assert.fail()
-      await database.query(`UPDATE $schema.records SET payload = '{"n":2}'`)
+      await database.query(`UPDATE $schema.record_rows SET payload = '{"n":2}'`)
       const [record] = await log.read({ stream: STREAM, partition: 0, from })
       assert.deepEqual(record?.data, expected)
       await log.close()
