@@ -10,6 +10,7 @@ import { checkApprovals, checkInitial, checkMembers, type Refuse } from './defin
 import { durationMs } from './duration.ts'
 import { checkFeatures } from './feature-checks.ts'
 import { coreErrors } from './errors.ts'
+import { checkTrainingSets } from './training-set.ts'
 import {
   boundsFault,
   compileSchema,
@@ -144,6 +145,12 @@ export function defineApp<const O extends AppOptions>(options: O): App<O> {
     tables,
     refuse,
     checkFoldName: (fold, path) => checkFoldName(fold, path, refuse),
+  })
+
+  checkTrainingSets(options.trainingSets ?? {}, {
+    events,
+    features: options.features ?? {},
+    refuse,
   })
 
   const streamNames = new Set<string>(['person'])

@@ -14,6 +14,7 @@ const MEMBERS: Readonly<Record<keyof AppOptions, 'one' | 'list' | 'record'>> = {
   surfaces: 'record',
   views: 'record',
   features: 'record',
+  trainingSets: 'record',
   modules: 'list',
   approvals: 'list',
   seals: 'one',
@@ -28,8 +29,13 @@ const KINDS = {
   surfaces: ['surface'],
   views: ['view'],
   features: ['feature-view', 'feature-service'],
+  trainingSets: ['training-set'],
 } as const
-const MAKERS = { 'feature-view': 'featureView', 'feature-service': 'featureService' } as const
+const MAKERS = {
+  'feature-view': 'featureView',
+  'feature-service': 'featureService',
+  'training-set': 'trainingSet',
+} as const
 
 /** Refuses what the types would, where they were not asked: a misspelt member, an entry of another kind. */
 export function checkMembers(options: AppOptions, refuse: Refuse): void {

@@ -5,6 +5,7 @@
 import type { Duration } from './duration.ts'
 import type { AnyFeatureService, AnyFeatureView } from './feature.ts'
 import type { Fields, IdFields, Infer } from './schema.ts'
+import type { TrainingSetDefinition } from './training-set.ts'
 import type { CompatibilityLevel, Upcaster, Upcasters } from './upcast.ts'
 import type { AnyView } from './view.ts'
 
@@ -224,6 +225,8 @@ export interface AppOptions {
   readonly views?: Readonly<Record<string, AnyView>>
   /** Feature views and feature services, by name. */
   readonly features?: Readonly<Record<string, AnyFeatureView | AnyFeatureService>>
+  /** What models are trained on, by name. */
+  readonly trainingSets?: Readonly<Record<string, TrainingSetDefinition>>
   readonly modules?: readonly ModuleReference[]
   /** Who approves what changes many things at once. Default: nobody has to. A part of the fingerprint. */
   readonly approvals?: readonly ApprovalRule[]

@@ -135,3 +135,9 @@ export {
   type ViewNames,
   type ViewValue,
 } from './app.ts'
+export {
+  trainingSet,
+  type LabelDefinition,
+  type LabelPolicy,
+  type TrainingSetDefinition,
+} from './training-set.ts'

@@ -8,4 +8,40 @@ export const featuresErrors = defineErrors({
     message: 'The feature {feature} was given {value}, which cannot be aggregated.',
     remedy: 'Let its function give a finite number, or undefined for an event that does not count.',
   },
+  TABLES_DRIVER_MISSING: {
+    status: 500,
+    retryable: false,
+    message: 'Training sets and Parquet files need DuckDB, which is not installed.',
+    remedy: 'Install it with `npm install @duckdb/node-api`.',
+  },
+  TABLES_FAILED: {
+    status: 500,
+    retryable: false,
+    message: 'DuckDB refuses: {reason}.',
+    remedy: 'Check the file that is named; give more room with --memory, or on the disk.',
+  },
+  TRAINING_SET_UNKNOWN: {
+    status: 404,
+    retryable: false,
+    message: 'The app has no training set {name}. It has: {known}.',
+    remedy: 'Name one that `trainingSets` of the app definition declares.',
+  },
+  TRAINING_SET_FILE: {
+    status: 400,
+    retryable: false,
+    message: 'A training set is written as Parquet, and {file} does not end with .parquet.',
+    remedy: 'Name a file that ends with .parquet.',
+  },
+  TRAINING_SET_COLUMN: {
+    status: 400,
+    retryable: false,
+    message: 'The observations in {file} have no column {column}. They have: {columns}.',
+    remedy: 'Give the file a column for each entity of the service, and `time`.',
+  },
+  TRAINING_SET_UNSUPPORTED: {
+    status: 400,
+    retryable: false,
+    message: 'The column {column} ({source}) cannot be a part of a training set.',
+    remedy: 'Leave it out of the service of the training set.',
+  },
 })

@@ -263,6 +263,12 @@ export const serverErrors = defineErrors({
     message: '{file} cannot be used: {reason}.',
     remedy: 'Start the version of Millrace that wrote it, or restore the file from a backup.',
   },
+  TRAINING_THREAD_FAILED: {
+    status: 500,
+    retryable: true,
+    message: 'A thread that makes the training set ended: {reason} ({code}).',
+    remedy: 'Remove the cause and run it again: it goes on with the parts that were finished.',
+  },
   REBUILD_THREAD_FAILED: {
     status: 500,
     retryable: true,

@@ -20,6 +20,7 @@ export {
   sliding,
   surface,
   text,
+  trainingSet,
   timestamp,
   tumbling,
   upcastFrom,

@@ -84,6 +84,9 @@ export type {
   ChangedRate,
   Rate,
 } from './causes/contract.ts'
+export { openCounted, type CountedRecords } from './known/counted.ts'
+export { KNOWN_HEADER, knownMsOf } from './known/order.ts'
+export { KnownPass, type KnownLog, type KnownRequest } from './known/pass.ts'
 export { emissionIdOf, findCause, type CauseSearch } from './past/cause.ts'
 export type { Moment } from './past/moment.ts'
 export { Places } from './past/places.ts'

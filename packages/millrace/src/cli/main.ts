@@ -16,6 +16,7 @@ import { addCorrections } from './commands/corrections.ts'
 import { addDeadLetters } from './commands/dead-letters.ts'
 import { addDev } from './commands/dev.ts'
 import { addDoctor } from './commands/doctor.ts'
+import { addFeatures } from './commands/features.ts'
 import { addErase } from './commands/erase.ts'
 import { addExport } from './commands/export.ts'
 import { addImport } from './commands/import.ts'
@@ -175,6 +176,7 @@ export function createProgram(ports: CliPorts, run: Run, isJson: boolean): Comma
   addDeadLetters(program, run)
   addCorrections(program, run)
   addErase(program, run)
+  addFeatures(program, run)
   addRebuild(program, run)
   addReplay(program, run)
   addWhatIf(program, run)

@@ -1,0 +1,47 @@
+// #region features
+import { defineApp, event, featureService, featureView, id, int, trainingSet } from 'millrace'
+
+const shown = event('shown', { viewer: id('person'), clip: id('clip') }, { key: 'viewer' })
+const watched = event(
+  'watched',
+  { viewer: id('person'), clip: id('clip'), watchedMs: int() },
+  { key: 'viewer' },
+)
+
+const viewerStats = featureView({
+  from: [watched],
+  key: 'viewer',
+  features: f => ({
+    plays1d: f.count({ window: '1d' }),
+    watchedMs7d: f.sum({ window: '7d', of: 'watchedMs' }),
+  }),
+})
+const clipStats = featureView({
+  from: [watched],
+  key: 'clip',
+  features: f => ({
+    finishRate7d: f.ratio({ window: '7d', of: e => e.data.watchedMs > 20_000 }),
+  }),
+})
+const ranking = featureService({
+  entities: ['person', 'clip'],
+  features: { ...viewerStats.features, ...clipStats.features },
+})
+// #endregion
+
+// #region training-set
+/** A row for each clip that was shown; 1 where it was watched within a day. */
+const clicks = trainingSet({
+  service: ranking,
+  observe: shown,
+  entities: { person: 'viewer', clip: 'clip' },
+  label: { event: watched, entities: { person: 'viewer', clip: 'clip' }, within: '1d' },
+})
+
+export default defineApp({
+  name: 'clips',
+  events: [shown, watched],
+  features: { viewerStats, clipStats, ranking },
+  trainingSets: { clicks },
+})
+// #endregion

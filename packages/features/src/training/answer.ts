@@ -1,0 +1,166 @@
+/**
+ * What a feature view knew of each observation: the observations of some partitions, answered in the
+ * order of their times by passes over the log, which fold with the code of the stream. Runs on a
+ * thread of its own; memory: the state of the view at one moment, and a block of rows.
+ */
+import { partitionOf } from '@millrace/core'
+import { KnownPass, type FoldDefinition, type KnownLog } from '@millrace/streams'
+import { CELL_STATUSES, createCellRow, type CellRow } from '../cell-row.ts'
+import type { FeatureShard } from '../feature-shard.ts'
+import { BLOCK_ROWS, openPartWriter, readPart, type PartWriter } from './parts.ts'
+
+/** Column of the number of an observation, from 0, in the order of their times. */
+export const ROW = 'row'
+/** Column of the time at which features are evaluated, milliseconds since the epoch. */
+export const TIME = 'time'
+/** Column of the time up to which records are known. */
+export const KNOWN = 'known'
+
+/** Column of the ids of a kind of entity. */
+export function entityColumn(kind: string): string {
+  return `entity_${kind}`
+}
+
+/** A feature of the view, and where its value goes. */
+export interface AnsweredCell {
+  /** Name of the column. */
+  readonly name: string
+  /** Index of the feature in its view. */
+  readonly feature: number
+}
+
+/** What a thread is told; plain data. */
+export interface AnswerJob {
+  readonly view: string
+  readonly partitions: readonly number[]
+  /** The log as far as it counts. */
+  readonly ends: readonly (readonly [string, number])[]
+  readonly skewMs: number
+  readonly latenessMs: number
+  /** Parquet file of the observations, sorted by `known`: `row`, `time`, `known`, one column for each kind. */
+  readonly observations: string
+  readonly entity: string
+  /** What the entity is paired with; the column of its sub-keys. */
+  readonly pair: string | undefined
+  readonly cells: readonly AnsweredCell[]
+  /** The file that is written: `row`, then a column for each cell. */
+  readonly part: string
+}
+
+/** What came of it. */
+export interface AnswerReport {
+  readonly rows: number
+  readonly folded: number
+  readonly refolded: number
+  /** For each cell, how often each status was served, in the order of `CELL_STATUSES`. */
+  readonly statuses: readonly (readonly number[])[]
+}
+
+/** What answering stands on. */
+export interface AnswerPorts {
+  readonly log: KnownLog
+  /** All folds of the app. */
+  readonly folds: readonly FoldDefinition[]
+  /** The fold of the view. */
+  readonly fold: FoldDefinition<FeatureShard>
+}
+
+/** Answers the observations of a job. Rejects with SWEEP_IMPOSSIBLE. */
+export async function answerObservations(
+  ports: AnswerPorts,
+  job: AnswerJob,
+): Promise<AnswerReport> {
+  const { log, folds, fold } = ports
+  const ends = new Map(job.ends)
+  const count = [...ends.keys()].filter(name => name.startsWith(`${fold.source}/`)).length
+  const passes: (KnownPass<FeatureShard> | undefined)[] = Array.from({ length: count })
+  for (const partition of job.partitions) {
+    const { skewMs, latenessMs } = job
+    const request = { fold, folds, partition, ends, skewMs, latenessMs }
+    passes[partition] = await KnownPass.open(log, request)
+  }
+  const answered = new Answered(job)
+  const { entity, pair } = job
+  const keyColumn = entityColumn(entity)
+  const columns = [ROW, TIME, KNOWN, keyColumn, ...(pair === undefined ? [] : [entityColumn(pair)])]
+  for await (const block of readPart(job.observations, columns)) {
+    const [row, time, known, id] = columns.map(name => block.column(name)) as [ArrayLike<number>, ArrayLike<number>, ArrayLike<number>, ArrayLike<string>] // prettier-ignore
+    const subKeys = pair === undefined ? undefined : (block.column(entityColumn(pair)) as ArrayLike<string>) // prettier-ignore
+    for (let index = 0; index < block.rows; index++) {
+      const knownMs = known[index] as number
+      const key = (passes.find(pass => pass !== undefined) as KnownPass).keyAt(id[index] as string, knownMs) // prettier-ignore
+      const pass = passes[partitionOf(key, count)]
+      if (pass === undefined) continue
+      const reading = pass.advance(knownMs)
+      if (reading !== undefined) await reading
+      const refolding = pass.refresh(key)
+      if (refolding !== undefined) await refolding
+      const tMs = Math.max(time[index] as number, pass.shard.watermarkMs)
+      answered.add(row[index] as number, pass.shard, { key, subKey: subKeys?.[index] ?? '', tMs })
+    }
+  }
+  await answered.finish()
+  return {
+    rows: answered.rows,
+    folded: passes.reduce((sum, pass) => sum + (pass?.folded ?? 0), 0),
+    refolded: passes.reduce((sum, pass) => sum + (pass?.refolded ?? 0), 0),
+    statuses: answered.statuses,
+  }
+}
+
+/** Rows of values, written in blocks. */
+class Answered {
+  rows = 0
+  readonly statuses: number[][]
+  readonly #writer: PartWriter
+  readonly #features: readonly number[]
+  readonly #cells: readonly number[]
+  readonly #row: CellRow
+  readonly #numbers = new Int32Array(BLOCK_ROWS)
+  readonly #values: readonly Float64Array[]
+  #used = 0
+
+  constructor({ part, cells }: AnswerJob) {
+    this.statuses = cells.map(() => CELL_STATUSES.map(() => 0))
+    this.#features = cells.map(({ feature }) => feature)
+    this.#cells = cells.map((_, index) => index)
+    this.#row = createCellRow(cells.length)
+    this.#values = cells.map(() => new Float64Array(BLOCK_ROWS))
+    this.#writer = openPartWriter(part, [
+      { name: ROW, type: 'INT32' },
+      ...cells.map(({ name }) => ({ name, type: 'DOUBLE' as const })),
+    ])
+  }
+
+  add(
+    row: number,
+    shard: FeatureShard,
+    place: { readonly key: string; readonly subKey: string; readonly tMs: number },
+  ): void {
+    const { key, subKey, tMs } = place
+    shard.read({ key, subKey, features: this.#features, tMs }, this.#row, this.#cells)
+    const at = this.#used
+    this.#numbers[at] = row
+    for (let cell = 0; cell < this.#values.length; cell++) {
+      ;(this.#values[cell] as Float64Array)[at] = this.#row.values[cell] as number
+      ;(this.statuses[cell] as number[])[this.#row.statuses[cell] as number]! += 1
+    }
+    this.#used += 1
+    this.rows += 1
+    if (this.#used === BLOCK_ROWS) this.#flush()
+  }
+
+  async finish(): Promise<void> {
+    this.#flush()
+    await this.#writer.finish()
+  }
+
+  #flush(): void {
+    const used = this.#used
+    this.#writer.write([
+      this.#numbers.subarray(0, used),
+      ...this.#values.map(values => values.subarray(0, used)),
+    ])
+    this.#used = 0
+  }
+}
