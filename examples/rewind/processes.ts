@@ -17,9 +17,9 @@ export interface Server {
   stop(signal: 'SIGTERM' | 'SIGKILL'): Promise<void>
 }
 
-/** Starts the server on a data directory; resolves when it listens. */
-export async function startServer(data: string): Promise<Server> {
-  const child = spawn(process.execPath, [fileOf('./server.ts'), data], {
+/** Starts the server on a data directory, `shiftMs` from the machine's time; resolves when it listens. */
+export async function startServer(data: string, shiftMs: number): Promise<Server> {
+  const child = spawn(process.execPath, [fileOf('./server.ts'), data, String(shiftMs)], {
     stdio: ['pipe', 'pipe', 'inherit'],
     // Who is killed never tells what it covered.
     env: { ...process.env, NODE_V8_COVERAGE: undefined },

@@ -75,7 +75,8 @@ export async function rewind(
   const { ring } = history
   say(`A week of a product: ${told(history.events)} events, ${told(history.answers)} answers to ${told(options.people)} people.`) // prettier-ignore
   say(`In its last day ${told(ring.bots.length)} accounts play ${ring.clips.length} clips ${told(ring.events)} times.`) // prettier-ignore
-  const first = await startServer(data)
+  const shiftMs = Math.round(history.endMs - systemClock.nowMs())
+  const first = await startServer(data, shiftMs)
   const before = await trendingClips(first, ring, poisoned => poisoned > 0)
   const { poisoned } = before
   say(`Of the ${TRENDING_SHOWN} clips that trend, ${poisoned} are theirs:`)
@@ -92,13 +93,13 @@ export async function rewind(
   const killed = await timed('apply', () => applyAndKill(first))
   say('')
   say(`It is applied. With ${told(killed.corrections)} records of corrections on the disk and the views on their way, the process is killed with SIGKILL.`) // prettier-ignore
-  const { states, afterwards } = await timed('resume', () => resume(data, ring))
+  const { states, afterwards } = await timed('resume', () => resume({ data, shiftMs }, ring))
   say(`Started again, it went on by itself, and is done: ${told(dryRun.effects)} events are retracted.`) // prettier-ignore
   const { folds, stays } = await timed('rebuild', () => compare(data, ring, states))
   const areEqual = folds.every(({ hash, rebuilt }) => hash === rebuilt)
   say('')
   say('Every fold, and the same log folded without those events, by SHA-256:')
-  for (const { fold, keys, hash, rebuilt } of folds.filter(({ keys: count }) => count > 0)) {
+  for (const { fold, keys, hash, rebuilt } of folds) {
     const verdict = hash === rebuilt ? 'equal' : `NOT EQUAL ${rebuilt.slice(0, 16)}`
     say(`  ${fold.padEnd(28)} ${told(keys).padStart(7)} keys  ${hash.slice(0, 16)}  ${verdict}`)
   }
@@ -185,10 +186,10 @@ async function applyAndKill(server: Server): Promise<RewindReport['killed']> {
 }
 
 async function resume(
-  data: string,
+  { data, shiftMs }: { readonly data: string; readonly shiftMs: number },
   ring: Ring,
 ): Promise<{ states: readonly FoldState[]; afterwards: number }> {
-  const server = await startServer(data)
+  const server = await startServer(data, shiftMs)
   try {
     await until(() => server.ask<ChangesetView>('GET', CHANGESET), ({ run }) => run?.hasEnded === true) // prettier-ignore
     const { states } = await server.ask<{ states: readonly FoldState[] }>(
