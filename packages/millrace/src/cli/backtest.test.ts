@@ -98,6 +98,9 @@ test('backtest answers the past of a directory beside the process that owns it',
     const report = JSON.parse(text) as { requests: { different: number } }
     assert.equal(lines.length, report.requests.different)
     assert.ok(lines.length > 0)
+    const clipped = await run(['backtest', '--surface', 'home', '--clip', '0.5'], directory)
+    assert.match(clipped.out.replaceAll(/\s+/g, ' '), /The weights of \d+\.\d % of the slots were cut; the greatest was 1\.0\./) // prettier-ignore
+    assert.match((await run([...words, '--clip', 'x'], directory)).out, /--clip x is no weight/)
   })
 
   await t.test('one answer is the very same, with its terms', async () => {

@@ -19,6 +19,7 @@ interface BacktestCommand {
   readonly from?: string
   readonly to?: string
   readonly within?: string
+  readonly clip?: string
   readonly out?: string
 }
 
@@ -47,13 +48,14 @@ export function addBacktest(program: Command, run: Run): void {
     .option('--from <time>', 'answers from then on; default: all')
     .option('--to <time>', 'answers before then')
     .option('--within <minutes>', 'a slot earns when its person acts on its item so soon', '60')
+    .option('--clip <weight>', 'count no slot for more than so many; default: none is cut')
     .option('--out <file>', 'write each answer that differs there, a JSON object a line')
     .addHelpText('after', HELP)
     .action(run<[BacktestCommand]>(backtest))
 }
 
 async function backtest(context: CommandContext, options: BacktestCommand): Promise<void> {
-  const { surface = '', answer, from, to, within, out } = options
+  const { surface = '', answer, from, to, within, clip, out } = options
   const { data, clock, output } = context
   const { database } = readConfig({}, context.environment)
   if (database === '' && !existsSync(resolve(data, 'log'))) {
@@ -63,6 +65,8 @@ async function backtest(context: CommandContext, options: BacktestCommand): Prom
   const withinMs = Number(within) * MINUTE_MS
   if (!(withinMs > 0))
     throw usage(`--within ${within ?? ''} is no number of minutes.`, 'Give one above 0.')
+  const clipAt = clip === undefined ? undefined : Number(clip)
+  if (clipAt !== undefined && !(clipAt > 0)) throw usage(`--clip ${clip} is no weight.`, 'Give one above 0.') // prettier-ignore
   const file = out === undefined ? undefined : createWriteStream(resolve(context.cwd, out))
   if (file !== undefined) await once(file, 'open')
   let toldMs = clock.monotonicMs()
@@ -75,6 +79,7 @@ async function backtest(context: CommandContext, options: BacktestCommand): Prom
         fromMs: timeOf('--from', from),
         toMs: timeOf('--to', to),
         withinMs,
+        clipAt,
         async onDifference(difference) {
           if (file?.write(`${JSON.stringify(difference)}\n`) === false) await once(file, 'drain')
         },
@@ -157,7 +162,13 @@ function earningsText(
     untried < UNTRIED_TOLD
       ? ''
       : ` The log has not tried ${percent(untried)} of what this definition would show: no figure tells of that.`
-  return [wrap(`People acted on ${percent(logged)} of the slots. ${told}${missing}`, columns)]
+  const clipped =
+    weights.clippedShare === 0
+      ? ''
+      : ` The weights of ${percent(weights.clippedShare)} of the slots were cut; the greatest was ${weights.max.toFixed(1)}.`
+  return [
+    wrap(`People acted on ${percent(logged)} of the slots. ${told}${missing}${clipped}`, columns),
+  ]
 }
 
 function answerText(

@@ -13,7 +13,11 @@
  */
 import { isError, type App, type Clock } from '@millrace/core'
 import type { EventLog } from '@millrace/log'
-import { estimateOffPolicy, type OffPolicyEstimate } from '@millrace/recommend'
+import {
+  estimateOffPolicy,
+  type OffPolicyEstimate,
+  type OffPolicyEstimator,
+} from '@millrace/recommend'
 import { openSweep, type FoldDefinition, type Sweep } from '@millrace/streams'
 import { productErrors } from '../../errors.ts'
 import { mainSource } from '../answer-builder.ts'
@@ -43,6 +47,8 @@ export interface BacktestOptions {
   readonly answerId?: string | undefined
   /** A slot earns when its person acts on its item within this time. Default: an hour. */
   readonly withinMs?: number | undefined
+  /** Weights above count as this: less noise, and a bias of what was cut, of which the share is told. Default: none is cut. */
+  readonly clipAt?: number | undefined
   /** Hears of each answer that would have been another, in the order of the answers. */
   readonly onDifference?: ((difference: AnswerDifference) => void | Promise<void>) | undefined
   /** Hears how many requests were answered, now and then. */
@@ -308,6 +314,9 @@ class Backtest {
     const people = [...this.#people.values()]
     const choices = outcomes.choices()
     const { rewards } = choices
+    const { clipAt = Infinity } = options
+    const estimate = (estimator: OffPolicyEstimator): OffPolicyEstimate =>
+      estimateOffPolicy(choices, { estimator, clipAt })
     return {
       surface: options.surface,
       requests: {
@@ -325,8 +334,8 @@ class Backtest {
             earnings: {
               withinMs: outcomes.withinMs,
               logged: rewards.reduce((sum, reward) => sum + reward, 0) / rewards.length,
-              inversePropensity: estimateOffPolicy(choices, { estimator: 'inversePropensity' }),
-              selfNormalised: estimateOffPolicy(choices, { estimator: 'selfNormalised' }),
+              inversePropensity: estimate('inversePropensity'),
+              selfNormalised: estimate('selfNormalised'),
             },
           }),
     }
