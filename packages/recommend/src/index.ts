@@ -19,3 +19,4 @@ export {
   type OffPolicyEstimator,
   type WeightFigures,
 } from './off-policy.ts'
+export { expectRewards, type ListedChoices } from './reward-model.ts'

@@ -62,6 +62,9 @@ export class SlateFiller {
   explored = new Uint8Array(64)
   /** How many candidates could have stood in an explored slot; 0 where that was not counted. */
   alternatives = new Int32Array(64)
+  /** Where slots are judged: the best candidate of each, -1 for none, and the chance that it would be placed. */
+  bests = new Int32Array(64)
+  bestChances = new Float64Array(64)
   size = 0
   /** Placed in the current slate: the value is its number. */
   #placed = new Int32Array(256)
@@ -126,6 +129,7 @@ export class SlateFiller {
     const { pool, poolSize, explore, shown = pool } = request
     const item = shown[slot] as number
     let chance = item === best ? 1 : 0
+    let bestChance = best >= 0 ? 1 : 0
     if (explore > 0 && best >= 0) {
       let others = 0
       let isOther = false
@@ -136,9 +140,12 @@ export class SlateFiller {
         isOther ||= other === item
         if (item === best) break
       }
+      if (others > 0) bestChance = 1 - explore
       if (others > 0 && item === best) chance = 1 - explore
       else if (isOther) chance = explore / others
     }
+    this.bests[slot] = best
+    this.bestChances[slot] = bestChance
     this.#place(request, slot, item, chance)
   }
 
@@ -149,6 +156,8 @@ export class SlateFiller {
       this.propensities = new Float64Array(length)
       this.explored = new Uint8Array(length)
       this.alternatives = new Int32Array(length)
+      this.bests = new Int32Array(length)
+      this.bestChances = new Float64Array(length)
     }
     if (request.scores.length > this.#placed.length || this.#slate === 0x7fffffff) {
       this.#placed = new Int32Array(Math.max(request.scores.length, 256))

@@ -110,6 +110,8 @@ export interface BacktestReport {
     readonly logged: number
     readonly inversePropensity: OffPolicyEstimate
     readonly selfNormalised: OffPolicyEstimate
+    /** Corrects by the weighted slots what a model of places and items expects. */
+    readonly doublyRobust: OffPolicyEstimate
   }
 }
 
@@ -230,7 +232,13 @@ class Backtest {
         }
       }
       if (exposure.p !== undefined && outcomes.isOpen) {
-        outcomes.add(exposure, atMs, ranker.chancesOf(request, shown))
+        const targets = ranker.chancesOf(request, shown)
+        outcomes.add(exposure, atMs, {
+          shown,
+          targets,
+          bests: ranker.slate.bests,
+          bestChances: ranker.slate.bestChances,
+        })
       }
       return difference
     } finally {
@@ -336,6 +344,7 @@ class Backtest {
               logged: rewards.reduce((sum, reward) => sum + reward, 0) / rewards.length,
               inversePropensity: estimate('inversePropensity'),
               selfNormalised: estimate('selfNormalised'),
+              doublyRobust: estimate('doublyRobust'),
             },
           }),
     }

@@ -6,7 +6,7 @@
  */
 import type { App, SignalDefinition } from '@millrace/core'
 import type { LogRecord } from '@millrace/log'
-import type { LoggedChoices } from '@millrace/recommend'
+import { expectRewards, type LoggedChoices } from '@millrace/recommend'
 import { itemKey } from '../../catalogue/index.ts'
 import type { Exposure } from '../events.ts'
 
@@ -30,6 +30,10 @@ export class Outcomes {
   readonly #propensities: number[] = []
   readonly #targets: number[] = []
   readonly #clusters: number[] = []
+  readonly #slots: number[] = []
+  readonly #shown: number[] = []
+  readonly #bests: number[] = []
+  readonly #bestChances: number[] = []
 
   constructor(app: App, withinMs: number) {
     this.withinMs = withinMs
@@ -45,8 +49,8 @@ export class Outcomes {
     return this.#rewards.length < SLOTS_JUDGED_MAX
   }
 
-  /** Takes an answer of a person, with the chance of each of its slots under the other pipeline. */
-  add(exposure: Exposure, atMs: number, targets: Float64Array): void {
+  /** Takes an answer of a person, with what the other pipeline would have done in each of its slots. */
+  add(exposure: Exposure, atMs: number, { shown, targets, bests, bestChances }: JudgedList): void {
     const { p: person } = exposure
     if (person === undefined) return
     const entry = { atMs, exposure, first: this.#rewards.length }
@@ -60,6 +64,10 @@ export class Outcomes {
       this.#propensities.push(propensity)
       this.#targets.push(targets[slot] as number)
       this.#clusters.push(cluster)
+      this.#slots.push(slot)
+      this.#shown.push(shown[slot] as number)
+      this.#bests.push(bests[slot] as number)
+      this.#bestChances.push(bestChances[slot] as number)
     })
   }
 
@@ -85,13 +93,33 @@ export class Outcomes {
     else if (open.length < own.length) this.#waiting.set(record.key, open)
   }
 
-  /** What was found. */
+  /** What was found, with what a model of it expects. */
   choices(): LoggedChoices {
-    return {
+    const listed = {
       rewards: Float64Array.from(this.#rewards),
+      clusters: Int32Array.from(this.#clusters),
+      slots: Int32Array.from(this.#slots),
+      shown: Int32Array.from(this.#shown),
+      best: Int32Array.from(this.#bests),
+      bestChances: Float64Array.from(this.#bestChances),
+    }
+    return {
+      rewards: listed.rewards,
+      clusters: listed.clusters,
       propensities: Float64Array.from(this.#propensities),
       targets: Float64Array.from(this.#targets),
-      clusters: Int32Array.from(this.#clusters),
+      ...expectRewards(listed),
     }
   }
+}
+
+/** An answer that was shown, slot by slot, each after those above it as they were shown. */
+export interface JudgedList {
+  /** Numbers of the items that were shown. */
+  readonly shown: Int32Array
+  /** The chance that each had under the other pipeline. */
+  readonly targets: Float64Array
+  /** Which item that one ranks best there, -1 for none, and with which chance it shows it. */
+  readonly bests: Int32Array
+  readonly bestChances: Float64Array
 }

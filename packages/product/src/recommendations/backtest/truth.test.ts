@@ -63,7 +63,8 @@ test('in a world whose truth is known, the gain of a change is inside its interv
     assert.equal(requests.answered, REQUESTS)
     assert.ok(earnings !== undefined)
     const trueGain = gain / slots.shown
-    for (const estimate of [earnings.inversePropensity, earnings.selfNormalised]) {
+    const { inversePropensity, selfNormalised, doublyRobust } = earnings
+    for (const estimate of [inversePropensity, selfNormalised, doublyRobust]) {
       const { change, target, weights } = estimate
       const told = JSON.stringify({ trueGain, change, weights })
       assert.ok(trueGain > 0.05, told)
