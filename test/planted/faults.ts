@@ -11,6 +11,7 @@ export interface Fault {
 }
 
 const LOG = 'packages/log/src/file/file-log.sim.test.ts'
+const LOG_FAULTS = 'packages/log/src/file/file-log-faults.sim.test.ts'
 const IDS = 'packages/log/src/dedup/disk-index.sim.test.ts'
 const STORE = 'packages/store/src/file/file.sim.test.ts'
 const STREAMS = 'packages/streams/src/runtime.sim.test.ts'
@@ -31,7 +32,7 @@ export const faults: readonly Fault[] = [
     file: 'packages/log/src/file/recovery.ts',
     find: 'walk.stop === undefined ? 0 : await cutTail(walk.stop)',
     replace: '0',
-    suite: LOG,
+    suite: LOG_FAULTS,
   },
   {
     name: 'a run of the duplicate index is used before it is on the disk',
