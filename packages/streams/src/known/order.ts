@@ -7,20 +7,13 @@
  */
 import type { EventLog, LogRecord } from '@millrace/log'
 
-/** Header of a re-keyed record: when the log took the event that it carries, milliseconds since the epoch. */
-export const KNOWN_HEADER = 'known'
-
 const BLOCK_RECORDS = 1_024
 const BLOCKS_KEPT = 64
 const BATCH_RECORDS = 4_096
 
-/** When a record became known, milliseconds since the epoch. */
+/** When a record became known, milliseconds since the epoch; a re-keyed one when it was emitted. */
 export function knownMsOf(record: LogRecord): number {
-  if (record.isHistory) return record.eventTimeMs
-  // Emitted by folds alone: what came from outside may carry any header.
-  if (record.generation === 0) return record.ingestTimeMs
-  const carried = record.headers[KNOWN_HEADER]
-  return carried === undefined ? record.ingestTimeMs : Number(carried)
+  return record.isHistory ? record.eventTimeMs : record.ingestTimeMs
 }
 
 /** A partition up to an offset. */
