@@ -13,9 +13,10 @@ import type { EventLog, NewEvent } from '@millrace/log'
 import { openMemoryLog } from '@millrace/log/memory'
 import type { SnapshotStore } from '@millrace/store'
 import { createMemorySnapshotStore } from '@millrace/store/memory'
-import { openStreams, tableFoldName, type Streams } from '@millrace/streams'
+import { openStreams, personEvents, tableFoldName, type Streams } from '@millrace/streams'
 import { createCatalogue, type Catalogue } from '../catalogue/index.ts'
 import { createChangesets, type Changesets } from '../changesets/index.ts'
+import { createIdentity } from '../identity/index.ts'
 import type { ModuleContext, ModuleInstance, ProductModule, RouteDefinition } from '../module.ts'
 import { createPeople, type People } from '../people/index.ts'
 import { createRecommendations, type Recommendations } from '../recommendations/index.ts'
@@ -83,6 +84,7 @@ export async function openTestProduct(
     createRecommendations(),
     createPeople(),
     createChangesets(),
+    createIdentity(),
   ]
   await log.declare([
     ...app.streams,
@@ -97,6 +99,7 @@ export async function openTestProduct(
     logger: silentLogger,
     folds: declared.flatMap(module => module.folds?.(app) ?? []),
     tables: Object.fromEntries(kinds.map(kind => [kind, tableFoldName(kind)])),
+    people: personEvents([...app.events.values()].map(({ definition }) => definition)),
   })
   const newId = createIdSource({ clock, random: createSeededRandom(2) })
   const modules = new Map<string, ModuleInstance>()
