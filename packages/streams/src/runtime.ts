@@ -116,8 +116,8 @@ class Runtime implements Streams {
       this.reached(at)
     const own = { book: corrections, watch: this.#watch, bases, check: options.checkCorrection }
     this.#corrector = new Corrector({ ...shared, ...own, track, people: options.people }, this.#all)
-    this.identities = createIdentities({ ...shared, book: corrections, reached })
     const asked = { ...shared, ...own, corrector: this.#corrector, runners: this.#all, reached }
+    this.identities = createIdentities(asked)
     const requests = new CorrectionRequests(asked)
     this.corrections = requests
     const runnerOf = (name: string): FoldRunner => this.#runner(name)

@@ -7,7 +7,7 @@
  */
 import type { JsonSchema, Position } from '@millrace/core'
 import type { EventLog } from '@millrace/log'
-import type { Streams } from '@millrace/streams'
+import type { AffectedFold, Streams } from '@millrace/streams'
 import type { Refusal } from './events.ts'
 
 /** A row of a request: the value that a target is to have, made from the one that it has. */
@@ -113,4 +113,10 @@ export async function atTheEnd({
   const position = new Map(log.ends())
   await streams.reached({ position, timeoutMs: REFLECTED_TIMEOUT_MS })
   return position
+}
+
+/** What a fold would do again, as a consequence. */
+export function consequenceOf({ fold, keys, samples, emits }: AffectedFold): Consequence {
+  const behind = emits ? ', and what is behind it' : ''
+  return { what: `keys that ${fold} folds again${behind}`, count: keys, samples }
 }

@@ -6,7 +6,7 @@
 import { partitionName, readTime, timeSchema, type App, type JsonSchema } from '@millrace/core'
 import { isJsonEqual, TICK_TYPE, type EventLog, type LogRecord } from '@millrace/log'
 import { CORRECTIONS_STREAM, type RequestedCorrection, type Streams } from '@millrace/streams'
-import { atTheEnd, type ChangeKind, type Consequence, type PlannedChange, type Reading, type RefusedRow, type Write, type WriteContext, type Written } from './change-kind.ts' // prettier-ignore
+import { atTheEnd, consequenceOf, type ChangeKind, type Consequence, type PlannedChange, type Reading, type RefusedRow, type Write, type WriteContext, type Written } from './change-kind.ts' // prettier-ignore
 import { changesetErrors } from './errors.ts'
 
 /** What the kind stands on. */
@@ -204,10 +204,7 @@ class Events {
     const corrections = changes.map(({ target, after }) => correctionOf(target, after as Value | undefined)) // prettier-ignore
     const set = { corrections, reason: 'a dry run', by: 'nobody' }
     const { folds } = await this.#ports.streams.corrections.affected(set)
-    return folds.map(({ fold, keys, samples, emits }) => {
-      const behind = emits ? ', and what is behind it' : ''
-      return { what: `keys that ${fold} folds again${behind}`, count: keys, samples }
-    })
+    return folds.map(consequenceOf)
   }
 
   shown(value: Value): unknown {

@@ -1,4 +1,4 @@
-export { atTheEnd } from './change-kind.ts'
+export { atTheEnd, consequenceOf } from './change-kind.ts'
 export type {
   ChangeKind,
   Consequence,

@@ -2,7 +2,7 @@
 import { partitionName, type JsonSchema } from '@millrace/core'
 import type { EventLog } from '@millrace/log'
 import { CORRECTIONS_STREAM, type IdentityLink, type Streams } from '@millrace/streams'
-import { atTheEnd, type ChangeKind, type PlannedChange, type Reading, type RefusedRow, type Write, type WriteContext, type Written } from '../changesets/index.ts' // prettier-ignore
+import { atTheEnd, consequenceOf, type ChangeKind, type PlannedChange, type Reading, type RefusedRow, type Write, type WriteContext, type Written } from '../changesets/index.ts' // prettier-ignore
 
 interface IdentityRow {
   readonly from?: unknown
@@ -62,6 +62,10 @@ export function createIdentitiesKind(ports: {
       return targets.map(reading)
     },
     reflected: () => atTheEnd(ports),
+    async consequences(changes) {
+      const links = changes.map(({ target, after }) => linkOf({ target, value: after }))
+      return (await identities.affected(links)).map(consequenceOf)
+    },
     async write(writes: readonly Write[], { changeset, title, actor }: WriteContext) {
       const isStill = writes.map(({ target, version }) => reading(target).version === version)
       const links = writes.filter((_, index) => isStill[index]).map(linkOf)
@@ -77,7 +81,7 @@ export function createIdentitiesKind(ports: {
   }
 }
 
-function linkOf({ target, value }: Write): IdentityLink {
+function linkOf({ target, value }: Pick<Write, 'target' | 'value'>): IdentityLink {
   return { from: target, into: (value as { readonly into: string } | undefined)?.into ?? null }
 }
 

@@ -241,6 +241,15 @@ export class Corrector {
     }
   }
 
+  /** What it touches of a lane that `ids` are other people after than before. */
+  touchedByPeople(
+    lane: Lane,
+    ids: readonly string[],
+    span: { readonly before: Corrections; readonly after: Corrections },
+  ): Promise<Touched> {
+    return touchedBy(this.#identity, lane, ids, span)
+  }
+
   /** What corrections, merges and splits between two positions touch of a standing lane. */
   async #touchedBetween(lane: Lane, from: number, to: number): Promise<Touched> {
     const { book } = this.#ports

@@ -1,9 +1,10 @@
 /** What people ask of identities: to merge them, to split them, to see first what that would touch, to look at them. */
 import { deriveId, partitionName, type Clock, type Position } from '@millrace/core'
 import { DEFAULT_TENANT, type EventLog } from '@millrace/log'
-import type { CorrectionBook } from '../corrections/book.ts'
 import { CORRECTIONS_STREAM } from '../corrections/contract.ts'
+import type { AffectedFold } from '../corrections/control.ts'
 import { streamsErrors } from '../errors.ts'
+import { affectedBy, type AffectedPorts } from './affected.ts'
 import { IDENTIFIED_TYPE, type IdentityData, type IdentityLink } from './contract.ts'
 import { goesThrough } from './links.ts'
 
@@ -30,6 +31,8 @@ export interface Identities {
     set: IdentitySet,
     options?: { readonly timeoutMs?: number },
   ): Promise<{ readonly results: readonly IdentityResult[]; readonly position: Position }>
+  /** What `apply` of these links would touch, fold by fold; nothing is changed. */
+  affected(links: readonly IdentityLink[]): Promise<readonly AffectedFold[]>
   /** Who an id is; itself when nobody merged it. */
   canonical(id: string): string
   /** Into whom an id is merged directly; undefined when it is itself. */
@@ -41,10 +44,9 @@ export interface Identities {
 }
 
 /** What they stand on. */
-export interface IdentityPorts {
+export interface IdentityPorts extends AffectedPorts {
   readonly log: EventLog
   readonly clock: Clock
-  readonly book: CorrectionBook
   readonly reached: (request: { position: Position; timeoutMs: number }) => Promise<void>
 }
 
@@ -52,7 +54,8 @@ const TIMEOUT_MS = 3_600_000
 const ID_MAX = 512
 
 /** Creates them. */
-export function createIdentities({ log, clock, book, reached }: IdentityPorts): Identities {
+export function createIdentities(ports: IdentityPorts): Identities {
+  const { log, clock, book, reached } = ports
   const { people } = book
   /** What a link came to that was put on the log at `offset`: another one may have come before it. */
   const inForce = (
@@ -102,6 +105,10 @@ export function createIdentities({ log, clock, book, reached }: IdentityPorts): 
       const position = new Map([[name, log.ends().get(name) ?? 0]])
       await reached({ position, timeoutMs })
       return { results: results.map((result, at) => inForce(result, links[at], offset)), position }
+    },
+    async affected(links) {
+      await book.follow()
+      return await affectedBy(ports, links)
     },
     canonical: id => people.canonicalAt(id, book.position),
     into: id => people.intoAt(id, book.position),
