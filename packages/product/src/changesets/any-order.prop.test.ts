@@ -89,13 +89,16 @@ test(`changesets of every kind nested in any order are a naive model of them (${
   let trials = 0
   let runs = 0
   await fc.assert(
-    fc.asyncProperty(fc.array(command, { minLength: 5, maxLength: 20, size: 'max' }), async commands => {
-      if (trials % TRIALS_OF_A_LOG === 0) {
-        runs += (await world?.close()) ?? 0
-        world = await World.open()
-      }
-      await new Trial(world as World, `w${trials++}`).all(commands)
-    }),
+    fc.asyncProperty(
+      fc.array(command, { minLength: 5, maxLength: 20, size: 'max' }),
+      async commands => {
+        if (trials % TRIALS_OF_A_LOG === 0) {
+          runs += (await world?.close()) ?? 0
+          world = await World.open()
+        }
+        await new Trial(world as World, `w${trials++}`).all(commands)
+      },
+    ),
     { numRuns: RUNS, seed: 4, endOnFailure: true },
   )
   runs += (await world?.close()) ?? 0

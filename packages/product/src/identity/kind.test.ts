@@ -1,10 +1,8 @@
 /** Merges and splits as changesets: what a dry run says of them, and what it comes to. */
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
-import { changeKindSuite } from '../changesets/suite.ts'
 import { clipsApp } from '../testing/clips-app.ts'
 import { openTestProduct, type TestProduct } from '../testing/open-product.ts'
-import { createIdentitiesKind } from './kind.ts'
 
 const ACTOR = 'key:test'
 
@@ -61,13 +59,4 @@ it('says whose keys would be folded again, and touches no others', async () => {
   assert.deepEqual(split.get(name), ['ana', 'visitor'])
   assert.deepEqual(states(), after)
   await product.close()
-})
-
-changeKindSuite('identities', async () => {
-  const product = await openProduct()
-  return {
-    kind: createIdentitiesKind(product),
-    request: { rows: [{ from: 'visitor', into: 'ana' }, { from: 'tablet', into: 'ana' }, { from: 'x', into: 'x' }] }, // prettier-ignore
-    close: () => product.close(),
-  }
 })
