@@ -55,7 +55,7 @@ export async function openStreams(options: StreamsOptions): Promise<Streams> {
   const decided = { amendments, corrections }
   const assembled = await assemble(options, settings, { ...decided, onSettled })
   runtime.current = new Runtime(options, settings, { ...assembled, ...decided })
-  await runtime.current.load()
+  await runtime.current.load(corrections)
   return runtime.current
 }
 
@@ -158,7 +158,7 @@ class Runtime implements Streams {
     })
   }
 
-  async load(): Promise<void> {
+  async load(book: CorrectionBook): Promise<void> {
     const { log, snapshots, logger, leases } = this.#options
     const ports = { ...this.#ports, snapshots, logger, leases }
     const tables = this.#all.filter(runner => this.#watch.isTable(runner))
@@ -167,6 +167,7 @@ class Runtime implements Streams {
       const seen = await loadFold(ports, runner)
       runner.noteShards()
       await this.#watch.catchUp(log, runner, seen)
+      await this.#watch.catchUpCorrected(log, runner, book)
       runner.foldedAtSnapshot = runner.consumed()
     }
     this.#stopListening = log.onAdvance(() => this.#loop.wake())

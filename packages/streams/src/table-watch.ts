@@ -9,6 +9,7 @@
  */
 import { partitionName, type Position } from '@millrace/core'
 import type { EventLog, LogRecord } from '@millrace/log'
+import type { CorrectionBook } from './corrections/book.ts'
 import type { Beside, Lane } from './lane.ts'
 import { tableKindsOf } from './assemble.ts'
 import type { FoldRunner, LaneRunner } from './runner.ts'
@@ -129,6 +130,36 @@ export class TableWatch {
           const mark = this.#marker(runner, laneRunner)
           await this.#replay(log, { runner, table, lane }, offsets[name] ?? 0, mark)
         }
+      }
+    }
+  }
+
+  /**
+   * After a restart, too: a table's snapshot may reflect corrections of rows that the lanes of `runner`
+   * read before them. Nothing says which, so who read a row that was ever corrected reads it again.
+   */
+  async catchUpCorrected(
+    log: Pick<EventLog, 'read'>,
+    runner: FoldRunner,
+    book: Pick<CorrectionBook, 'ofStream'>,
+  ): Promise<void> {
+    for (const table of this.tablesOf(runner)) {
+      for (const { place } of book.ofStream(table.definition.source)) {
+        if (place === undefined) continue
+        const { partition, offset: from } = place
+        const { lane } = table.lanes[partition] as LaneRunner
+        const stream = table.definition.source
+        for (const record of await log.read({ stream, partition, from, recordsMax: 1 })) {
+          for (const id of lane.keysOf(record)) this.#markAll(runner, this.kindsOf(table), id)
+        }
+      }
+    }
+  }
+
+  #markAll(runner: FoldRunner, kinds: readonly string[], id: string): void {
+    for (const kind of kinds) {
+      for (const laneRunner of runner.lanes) {
+        this.#mark(runner, laneRunner, kind, id, Number.NEGATIVE_INFINITY)
       }
     }
   }

@@ -107,6 +107,11 @@ export class CorrectionBook {
     return this.#byId.get(id)
   }
 
+  /** The events of a stream on which anything was ever decided. */
+  *ofStream(stream: string): Generator<CorrectionEntry, void> {
+    for (const entry of this.#byId.values()) if (entry.stream === stream) yield entry
+  }
+
   /** What the emissions of a fold from one partition reflect, and the offset of the record that says so; undefined while nothing says so. */
   markOf(
     place: Omit<EmissionMark, 'corrected'>,
