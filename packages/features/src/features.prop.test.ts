@@ -1,0 +1,193 @@
+/**
+ * Values of features against brute force over lists of events, to the bit: random definitions, and
+ * random streams with late events, history, and events out of order. `MILLRACE_PROP_RUNS=12000`
+ * compares more than ten million values; each test says how many it compared.
+ */
+import assert from 'node:assert/strict'
+import { after, test } from 'node:test'
+import fc from 'fast-check'
+import type { LogRecord } from '@millrace/log'
+import { CELL_STATUSES, createCellRow } from './cell-row.ts'
+import { FeatureShard } from './feature-shard.ts'
+import { planView, type FeaturePlan, type PlannedFeature } from './plan.ts'
+import { arrivals, clipTables, KEYS, KINDS, recordsOf, viewOf, viewSpecs } from './testing/definitions.ts' // prettier-ignore
+import { NaiveView } from './testing/oracle.ts'
+
+const numRuns = Number(process.env['MILLRACE_PROP_RUNS'] ?? 60)
+const seed = Number(process.env['MILLRACE_PROP_SEED'] ?? 20_261_122)
+const HOUR_MS = 3_600_000
+/** Moments of reads, after the watermark. */
+const AHEAD_MS = [0, 1, 40 * 60_000, 26 * HOUR_MS]
+
+const compared = new Map<string, number>()
+after(() => {
+  for (const [way, count] of compared) console.log(`# ${way}: ${count} values compared`)
+})
+
+/** Compares all values of all keys at some moments. */
+function assertEqual(way: string, shard: FeatureShard, naive: NaiveView, plan: FeaturePlan): void {
+  const { features } = plan
+  const indices = features.map(({ index }) => index)
+  const row = createCellRow(features.length)
+  let count = 0
+  for (const key of [...KEYS, 'nobody']) {
+    const subKeys = naive.subKeys(key)
+    assert.deepEqual(shard.subKeys(key), subKeys, `sub-keys of ${key}`)
+    for (const subKey of [...subKeys, plan.view.pair === undefined ? '' : 'none']) {
+      for (const aheadMs of AHEAD_MS) {
+        const tMs = Math.max(0, naive.watermarkMs) + aheadMs
+        shard.read({ key, subKey, features: indices, tMs }, row, indices)
+        for (const { index, name, definition } of features) {
+          const [value, status] = naive.cell(key, subKey, name, tMs)
+          count += 1
+          if (Object.is(row.values[index], value) && row.statuses[index] === status) continue
+          const [is, was] = [row.statuses[index], status].map(own => CELL_STATUSES[own as number])
+          assert.fail(
+            `${name} (${definition.aggregation.kind}) of ${key}/${subKey} at ${tMs}: ${way} gives ${row.values[index]} (${is}), and brute force ${String(value)} (${was})`,
+          )
+        }
+      }
+    }
+  }
+  compared.set(way, (compared.get(way) ?? 0) + count)
+}
+
+const streams = fc.record({
+  spec: viewSpecs(),
+  arrived: fc.array(arrivals, { minLength: 1, maxLength: 50 }),
+  latenessHours: fc.constantFrom(0, 1, 6),
+})
+
+const createShard = (plan: FeaturePlan): FeatureShard =>
+  new FeatureShard(plan, { tables: clipTables })
+
+function foldOne(shard: FeatureShard, record: LogRecord): void {
+  shard.advance(record.watermarkMs)
+  shard.fold(record)
+}
+
+void test('stream: at every position, values are those of brute force', () => {
+  fc.assert(
+    fc.property(streams, ({ spec, arrived, latenessHours }) => {
+      const view = viewOf(spec)
+      const plan = planView('random', view)
+      const shard = createShard(plan)
+      const naive = new NaiveView(view, clipTables)
+      for (const record of recordsOf(arrived, latenessHours * HOUR_MS)) {
+        foldOne(shard, record)
+        naive.take(record)
+        assertEqual('stream', shard, naive, plan)
+      }
+    }),
+    { numRuns, seed },
+  )
+})
+
+/** The state of all keys as bytes. */
+const bytesOf = (shard: FeatureShard): Record<string, string> =>
+  Object.fromEntries(
+    [...shard.keys()].sort().map(key => [key, Buffer.from(shard.encodeKey(key) ?? []).toString('hex')]), // prettier-ignore
+  )
+
+function restored(plan: FeaturePlan, from: FeatureShard): FeatureShard {
+  const shard = createShard(plan)
+  shard.decodeShared(from.encodeShared())
+  for (const key of from.keys()) shard.decodeKey(key, from.encodeKey(key))
+  return shard
+}
+
+void test('backfill: history in several partitions, gone on with from a snapshot at any place', () => {
+  fc.assert(
+    fc.property(streams, fc.nat(50), ({ spec, arrived, latenessHours }, cut) => {
+      const view = viewOf(spec)
+      const plan = planView('random', view)
+      for (const partition of [0, 1]) {
+        const own = arrived.filter(({ key }) => KEYS.indexOf(key as 'ana') % 2 === partition)
+        const records = recordsOf(own, latenessHours * HOUR_MS)
+        const naive = new NaiveView(view, clipTables)
+        const live = createShard(plan)
+        let built = createShard(plan)
+        for (const [at, record] of records.entries()) {
+          if (at === cut) built = restored(plan, built)
+          for (const shard of [live, built]) foldOne(shard, record)
+          naive.take(record)
+        }
+        assertEqual('backfill', built, naive, plan)
+        assert.deepEqual(bytesOf(built), bytesOf(live))
+      }
+    }),
+    { numRuns, seed },
+  )
+})
+
+void test('corrections: an event taken out, or put in at its place, leaves what a fold without it or with it leaves', () => {
+  let changed = 0
+  fc.assert(
+    fc.property(streams, fc.nat(), ({ spec, arrived, latenessHours }, chosen) => {
+      const view = viewOf({ ...spec, pair: undefined, isJoined: false })
+      const plan = planView('random', view)
+      const records = recordsOf(arrived, latenessHours * HOUR_MS)
+      const event = records[chosen % records.length] as LogRecord
+      const folded = (without?: LogRecord): FeatureShard => {
+        const shard = createShard(plan)
+        for (const record of records) {
+          // A record that is taken out still counts for time.
+          shard.advance(record.watermarkMs)
+          if (record !== without) shard.fold(record)
+        }
+        return shard
+      }
+      const shard = folded()
+      const whole = bytesOf(shard)
+      if (!shard.invert(event)) return
+      changed += 1
+      assert.deepEqual(bytesOf(shard), bytesOf(folded(event)))
+      if (shard.insert(event)) assert.deepEqual(bytesOf(shard), whole)
+    }),
+    { numRuns, seed },
+  )
+  assert.ok(changed > numRuns / 10, `${changed} of ${numRuns} changed in place`)
+})
+
+/** A plan in which the tiles of one kind of aggregation are merged wrongly. */
+function sabotaged(plan: FeaturePlan, kind: string): FeaturePlan {
+  const broken = new Map<PlannedFeature, PlannedFeature>()
+  const featureOf = (feature: PlannedFeature): PlannedFeature => {
+    if (feature.definition.aggregation.kind !== kind) return feature
+    const known = broken.get(feature)
+    if (known !== undefined) return known
+    const made = { ...feature, aggregation: { ...feature.aggregation, merge: () => undefined } }
+    broken.set(feature, made)
+    return made
+  }
+  return {
+    ...plan,
+    features: plan.features.map(featureOf),
+    groups: plan.groups.map(group => ({ ...group, features: group.features.map(featureOf) })),
+  }
+}
+
+for (const kind of KINDS) {
+  void test(`a fault that is planted in the merge of ${kind} is found`, () => {
+    const found = fc.check(
+      fc.property(
+        viewSpecs([kind]),
+        fc.array(arrivals, { minLength: 1, maxLength: 50 }),
+        (spec, arrived) => {
+          const view = viewOf(spec)
+          const plan = sabotaged(planView('random', view), kind)
+          const shard = createShard(plan)
+          const naive = new NaiveView(view, clipTables)
+          for (const record of recordsOf(arrived, HOUR_MS)) {
+            foldOne(shard, record)
+            naive.take(record)
+          }
+          assertEqual('sabotage', shard, naive, plan)
+        },
+      ),
+      { numRuns: 60, seed, endOnFailure: true },
+    )
+    assert.equal(found.failed, true)
+    assert.match(String(found.errorInstance), new RegExp(`\\(${kind}\\)`))
+  })
+}

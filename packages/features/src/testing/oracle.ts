@@ -1,0 +1,218 @@
+/**
+ * Feature views by brute force: lists of events, filtered and added up anew for each value. It knows
+ * what ADR 24 says and nothing of tiles that are kept, entities that are numbered or bytes: what the
+ * shard, a rebuild, a training set and a request give is compared with it to the bit.
+ */
+import {
+  durationMs,
+  tiledWindow,
+  type AnyFeatureView,
+  type AnyTables,
+  type EventValue,
+  type FeatureDefinition,
+} from '@millrace/core'
+import type { LogRecord } from '@millrace/log'
+import { CELL_STATUS } from '../cell-row.ts'
+import type { AnyEvent } from '../plan.ts'
+
+/** A value with its status. */
+export type NaiveCell = readonly [value: unknown, status: number]
+
+/** What a feature took of an event. */
+interface Input {
+  readonly value: unknown
+  readonly over: number
+  readonly atMs: number
+}
+
+/** An event that counted, with what each feature took of it. */
+interface Taken {
+  readonly atMs: number
+  readonly inputs: ReadonlyMap<string, Input>
+}
+
+/** Versions of the rows of tables, as of event time. */
+export interface NaiveTables {
+  asOf(kind: string, id: string, timeMs: number): unknown
+}
+
+type Naive = (tiles: readonly (readonly Input[])[]) => number
+
+const numbers = (inputs: readonly Input[]): readonly number[] =>
+  inputs.map(({ value }) => value as number)
+const sum = (addends: readonly number[]): number => addends.reduce((all, each) => all + each, 0)
+/** Added up within each tile, then over the tiles: floating-point numbers have this one order. */
+const tiled = (tiles: readonly (readonly Input[])[], of: (input: Input) => number): number =>
+  sum(tiles.map(tile => sum(tile.map(of))))
+
+/** Each aggregation over the tiles of its window that have events, the oldest first. */
+export const NAIVE: Readonly<Record<string, Naive>> = {
+  count: tiles => tiles.flat().length,
+  sum: tiles => sum(tiles.map(tile => sum(numbers(tile)))),
+  ratio(tiles) {
+    const over = tiled(tiles, input => input.over)
+    return over === 0 ? NaN : tiled(tiles, ({ value }) => value as number) / over
+  },
+}
+
+/** See the head of the file. */
+export class NaiveView {
+  readonly #view: AnyFeatureView
+  readonly #tables: NaiveTables
+  readonly #features: readonly (readonly [string, FeatureDefinition])[]
+  /** By key and sub-key, in the order of their activity. */
+  readonly #entities = new Map<string, Map<string, Taken[]>>()
+  readonly #failed = new Map<string, Set<string>>()
+  #watermarkMs = Number.NEGATIVE_INFINITY
+
+  constructor(view: AnyFeatureView, tables: NaiveTables) {
+    this.#view = view
+    this.#tables = tables
+    this.#features = Object.entries(view.definitions)
+  }
+
+  get watermarkMs(): number {
+    return this.#watermarkMs
+  }
+
+  /** Takes the next record of the log. */
+  take(record: LogRecord): void {
+    this.#watermarkMs = Math.max(this.#watermarkMs, record.watermarkMs)
+    const { type, id, eventTimeMs: atMs, data } = record
+    if (!this.#view.from.some(({ name }) => name === type)) return
+    const event = { type, id, atMs, data } as AnyEvent
+    const tables = this.#tablesAt(atMs)
+    const key = (data as Readonly<Record<string, string>>)[this.#view.key] as string
+    const subKeys = this.#subKeysOf(key, event, tables)
+    if (subKeys.length === 0) return
+    const inputs = this.#inputsOf(key, event, tables)
+    if (inputs.size === 0) return
+    for (const subKey of subKeys) this.#claim(key, subKey).push({ atMs, inputs })
+  }
+
+  /** Sub-keys of a key that say something. */
+  subKeys(key: string): readonly string[] {
+    const entities = [...(this.#entities.get(key) ?? [])]
+    return entities.filter(([, taken]) => this.#isAlive(taken)).map(([subKey]) => subKey)
+  }
+
+  /** The value of a feature at a moment that is not before the watermark. */
+  cell(key: string, subKey: string, name: string, tMs: number): NaiveCell {
+    const definition = this.#view.definitions[name] as FeatureDefinition
+    const fallback = definition.default
+    if (this.#failed.get(key)?.has(name) === true) return [fallback, CELL_STATUS.failed]
+    const taken = this.#entities.get(key)?.get(subKey) ?? []
+    const value = valueOf(definition, taken.flatMap(({ inputs }) => inputs.get(name) ?? []), tMs) // prettier-ignore
+    if (Number.isNaN(value)) return [fallback, CELL_STATUS.default]
+    if (!Number.isFinite(value)) return [fallback, CELL_STATUS.failed]
+    const ageMs = tMs - Math.max(...taken.map(({ atMs }) => atMs))
+    const { ttl, freshness } = this.#view
+    if (ttl !== undefined && ageMs > durationMs(ttl)) return [fallback, CELL_STATUS.expired]
+    const isStale = freshness !== undefined && ageMs > durationMs(freshness)
+    return [value, isStale ? CELL_STATUS.stale : CELL_STATUS.value]
+  }
+
+  #tablesAt(atMs: number): AnyTables {
+    return Object.fromEntries(
+      Object.entries(this.#view.join).map(([alias, { name }]) => [
+        alias,
+        (id: string) => this.#tables.asOf(name, id, atMs),
+      ]),
+    )
+  }
+
+  /** Where the event counts; when what tells it throws, all features of the key failed. */
+  #subKeysOf(key: string, event: AnyEvent, tables: AnyTables): readonly string[] {
+    const { pair } = this.#view
+    if (pair === undefined) return ['']
+    try {
+      const found = pair.of(event, tables) ?? []
+      return Array.isArray(found) ? [...new Set(found as string[])] : [found as string]
+    } catch {
+      for (const [name] of this.#features) this.#fail(key, name)
+      return []
+    }
+  }
+
+  /** What each feature takes of an event that is not too old for it. */
+  #inputsOf(key: string, event: AnyEvent, tables: AnyTables): Map<string, Input> {
+    const inputs = new Map<string, Input>()
+    for (const [name, definition] of this.#features) {
+      if (this.#failed.get(key)?.has(name) === true) continue
+      try {
+        if (definition.where !== undefined && definition.where(event, tables) !== true) continue
+        const value = amount(definition.of, event, tables)
+        const over = amount(definition.over, event, tables)
+        if (value === undefined || over === undefined) continue
+        const input = { value, over: over as number, atMs: event.atMs }
+        if (this.#isKept(definition, event.atMs)) inputs.set(name, input)
+      } catch {
+        this.#fail(key, name)
+      }
+    }
+    return inputs
+  }
+
+  #fail(key: string, name: string): void {
+    this.#failed.set(key, (this.#failed.get(key) ?? new Set()).add(name))
+  }
+
+  /** The events of an entity, which becomes the most recently active one; one that says nothing any more begins anew. */
+  #claim(key: string, subKey: string): Taken[] {
+    const entities = this.#entities.get(key) ?? new Map<string, Taken[]>()
+    this.#entities.set(key, entities)
+    const known = entities.get(subKey) ?? []
+    const taken = this.#isAlive(known) ? known : []
+    const isNew = !entities.delete(subKey)
+    const max = this.#view.pair?.max ?? Infinity
+    if (isNew && entities.size >= max) {
+      for (const [other, others] of entities) if (!this.#isAlive(others)) entities.delete(other)
+      const [oldest] = entities.keys()
+      if (entities.size >= max) entities.delete(oldest as string)
+    }
+    entities.set(subKey, taken)
+    return taken
+  }
+
+  #isAlive(taken: readonly Taken[]): boolean {
+    return taken.some(
+      ({ atMs, inputs }) =>
+      [...inputs.keys()].some(name => this.#isKept(this.#view.definitions[name] as FeatureDefinition, atMs)), // prettier-ignore
+    )
+  }
+
+  /** False once the watermark has left the longest window of the view that has the same steps. */
+  #isKept(definition: FeatureDefinition, atMs: number): boolean {
+    const { stepMs } = tiledWindow(definition.window)
+    if (stepMs === Infinity) return true
+    const windows = this.#features.map(([, { window }]) => tiledWindow(window))
+    const tiles = Math.max(...windows.filter(own => own.stepMs === stepMs).map(own => own.count))
+    return Math.floor(atMs / stepMs) > Math.floor(this.#watermarkMs / stepMs) - tiles
+  }
+}
+
+/** A number of the event; undefined when the event does not count. Throws for what is no value. */
+function amount(value: EventValue | undefined, event: AnyEvent, tables: AnyTables): unknown {
+  if (value === undefined) return 1
+  const data = event.data as Readonly<Record<string, unknown>>
+  const found = typeof value === 'string' ? data[value] : value(event, tables)
+  if (found === undefined || found === null) return undefined
+  if (typeof found === 'boolean') return found ? 1 : 0
+  if (typeof found === 'number' && Number.isFinite(found)) return found
+  throw new TypeError('it is no value')
+}
+
+/** NaN without events. */
+function valueOf(definition: FeatureDefinition, inputs: readonly Input[], tMs: number): number {
+  const { stepMs, count } = tiledWindow(definition.window)
+  const newest = Math.floor(tMs / stepMs)
+  const tiles = new Map<number, Input[]>()
+  for (const input of inputs) {
+    const tile = Math.floor(input.atMs / stepMs)
+    if (tile > newest || tile <= newest - count) continue
+    tiles.set(tile, [...(tiles.get(tile) ?? []), input])
+  }
+  if (tiles.size === 0) return NaN
+  const ordered = [...tiles].sort(([a], [b]) => a - b).map(([, tile]) => tile)
+  return (NAIVE[definition.aggregation.kind] as Naive)(ordered)
+}
