@@ -20,6 +20,7 @@ const layers = {
 const productModules = {
   catalogue: [],
   changesets: [],
+  features: [],
   identity: ['changesets'],
   recommendations: ['catalogue'],
   people: ['catalogue', 'recommendations'],

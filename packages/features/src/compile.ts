@@ -4,12 +4,15 @@ import { keysIn, personFields, type FoldDefinition } from '@millrace/streams'
 import { FeatureShard } from './feature-shard.ts'
 import { createCellRow } from './cell-row.ts'
 import { planView, type FeaturePlan } from './plan.ts'
+import { planService, type ServicePlan } from './service-plan.ts'
 
 /** The feature views of an app, ready to fold. */
 export interface CompiledFeatures {
   readonly folds: readonly FoldDefinition<FeatureShard>[]
   /** By the name of the view. */
   readonly plans: ReadonlyMap<string, FeaturePlan>
+  /** By the name of the service. */
+  readonly services: ReadonlyMap<string, ServicePlan>
   /** Events that are read under another key than their own, for `compileViews`. */
   readonly rekeyed: readonly { readonly from: readonly EventDefinition[]; readonly key: string }[]
 }
@@ -34,7 +37,12 @@ export function compileFeatures(app: App): CompiledFeatures {
   })
   const read = views.flatMap(([, view]) => [view, ...(view.replaces === undefined ? [] : [view.replaces])]) // prettier-ignore
   const rekeyed = read.filter(({ from, key }) => from.some(event => event.key !== key))
-  return { folds, plans, rekeyed }
+  const services = new Map(
+    Object.entries(app.options.features ?? {}).flatMap(([name, made]) =>
+      made.kind === 'feature-service' ? [[name, planService(name, made, plans)] as const] : [],
+    ),
+  )
+  return { folds, plans, services, rekeyed }
 }
 
 function foldOf(plan: FeaturePlan): FoldDefinition<FeatureShard> {

@@ -44,4 +44,28 @@ export const featuresErrors = defineErrors({
     message: 'The column {column} ({source}) cannot be a part of a training set.',
     remedy: 'Leave it out of the service of the training set.',
   },
+  SERVICE_UNKNOWN: {
+    status: 404,
+    retryable: false,
+    message: 'There is no feature service {service}.',
+    remedy: 'Name a service of the definition; `millrace features list` has them.',
+  },
+  FEATURE_UNKNOWN: {
+    status: 404,
+    retryable: false,
+    message: 'There is no feature {feature}.',
+    remedy: 'Name it as `<view>.<feature>`; `millrace features list` has them.',
+  },
+  FEATURE_ROW_INVALID: {
+    status: 400,
+    retryable: false,
+    message: 'The service {service} cannot make these rows: {reason}.',
+    remedy: 'Give each row an id for every kind of entity of the service.',
+  },
+  FEATURE_CONTEXT_INVALID: {
+    status: 400,
+    retryable: false,
+    message: 'The context does not fit the service {service}: {reason}.',
+    remedy: 'Send what the context features of the service declare.',
+  },
 })

@@ -245,6 +245,11 @@ export class FeatureShard implements FoldShard, EntityState {
     }
   }
 
+  /** Keys of which some feature failed. */
+  get failedKeys(): number {
+    return this.#failed.size
+  }
+
   /** Bytes of the tiles, for the metrics. */
   get bytes(): number {
     return this.#rows.reduce((bytes, rows) => bytes + rows.bytes, this.#newestMs.byteLength)

@@ -3,3 +3,11 @@ export { compileFeatures, featureFoldName, type CompiledFeatures } from './compi
 export { featuresErrors } from './errors.ts'
 export { FeatureShard } from './feature-shard.ts'
 export { planView, type FeaturePlan, type PlannedFeature, type TileGroup } from './plan.ts'
+export {
+  createFeatureReader,
+  type FeatureReader,
+  type FeatureRows,
+  type RowEntities,
+  type RowsRequest,
+} from './reader.ts'
+export { planService, type ServicePlan } from './service-plan.ts'

@@ -55,6 +55,7 @@ export {
   type ErasureRequest,
   type Erasures,
 } from './erasure/index.ts'
+export { createFeatures, type Features, type ListedFeatures } from './features/index.ts'
 export {
   createIdentity,
   identityErrors,

@@ -4,6 +4,7 @@ import {
   createCatalogue,
   createChangesets,
   createErasure,
+  createFeatures,
   createIdentity,
   createPeople,
   createRecommendations,
@@ -28,6 +29,7 @@ export function standardModules(): readonly ProductModule[] {
     createChangesets(),
     createErasure(),
     createIdentity(),
+    createFeatures(),
   ]
 }
 

@@ -1,0 +1,14 @@
+# #region track
+npx millrace track watched viewer=ana clip=c1 watchedMs=19000
+npx millrace track watched viewer=ben clip=c1 watchedMs=4000
+npx millrace track liked viewer=ana clip=c1
+# #endregion
+# #region list
+npx millrace features list
+# #endregion
+# #region get
+npx millrace features get clipStats c1
+# #endregion
+# #region pairs
+npx millrace features get topicStats ana
+# #endregion
