@@ -32,6 +32,7 @@ const TILES_MAX = 1_000
 const DAY_MS = 86_400_000
 const WINDOW_MAX_MS = 400 * DAY_MS
 const PAIRS_MAX = 10_000
+const BOUNDS_MAX = 100
 
 /** Checks all views and services of a definition. */
 export function checkFeatures(options: AppOptions, ground: FeatureGround): void {
@@ -122,15 +123,30 @@ function checkFeature(
   if (count > TILES_MAX) {
     refuse(`${path}.window`, `it has ${count} steps, and at most ${TILES_MAX}; use a longer step`)
   }
-  const { kind } = feature.aggregation
-  if (kind !== 'count') {
-    const isRatio = kind === 'ratio'
+  const { aggregation } = feature
+  const isRatio = aggregation.kind === 'ratio'
+  const isCounted = aggregation.kind === 'count' || aggregation.kind === 'decayed'
+  if (!isCounted || feature.of !== undefined) {
     checkValue(feature.of, isRatio ? NUMBERS_OR_TRUTHS : NUMBERS, `${path}.of`, { view, refuse })
-    if (isRatio && feature.over !== undefined) {
-      checkValue(feature.over, NUMBERS, `${path}.over`, { view, refuse })
+  }
+  if (feature.over !== undefined) checkValue(feature.over, NUMBERS, `${path}.over`, { view, refuse }) // prettier-ignore
+  const defaults = [feature.default].flat()
+  if (!defaults.every(Number.isFinite)) refuse(`${path}.default`, 'it is not a finite number')
+  if (aggregation.kind === 'decayed') {
+    for (const member of ['halfLife', 'per'] as const) {
+      const length = aggregation[member]
+      if (length !== undefined) attempt(() => durationMs(length), `${path}.${member}`, refuse)
     }
   }
-  if (!Number.isFinite(feature.default)) refuse(`${path}.default`, 'it is not a finite number')
+  if (aggregation.kind !== 'histogram') return
+  const { bounds } = aggregation
+  const isAscending = bounds.every((bound, at) => Number.isFinite(bound) && !(bound <= (bounds[at - 1] ?? -Infinity))) // prettier-ignore
+  if (!isAscending || bounds.length === 0 || bounds.length > BOUNDS_MAX) {
+    refuse(`${path}.bounds`, `use 1 to ${BOUNDS_MAX} numbers, each greater than the one before`)
+  }
+  if (defaults.length !== bounds.length + 1) {
+    refuse(`${path}.default`, `it is a list of ${bounds.length + 1} numbers`)
+  }
 }
 
 const NUMBERS = ['integer', 'number']

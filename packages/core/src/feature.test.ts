@@ -151,6 +151,23 @@ const refusals: readonly (readonly [
     'features.a.features.it.default',
     /finite/,
   ],
+  [
+    { a: featureOf(f => f.histogram({ window: '1d', of: () => 1, bounds: [2, 1] })) },
+    'features.a.features.it.bounds',
+    /each greater/,
+  ],
+  [
+    {
+      a: featureOf(f => f.histogram({ window: '1d', of: () => 1, bounds: [1], default: [0] })),
+    },
+    'features.a.features.it.default',
+    /list of 2 numbers/,
+  ],
+  [
+    { a: featureOf(f => f.decayedRate({ halfLife: '1d', per: 'now' as never })) },
+    'features.a.features.it.per',
+    /now/,
+  ],
   [{ stats, s: serviceOf({}) }, 'features.s.features', /there are none/],
   [{ stats, s: serviceOf({ 'x y': stats.features.ms }) }, 'features.s.features.x y', /is named/],
   [{ stats, s: serviceOf({ x: {} }) }, 'features.s.features.x', /not a feature of a view/],

@@ -40,7 +40,13 @@ export type FeatureValue = number | string | readonly number[] | readonly string
 
 /** How the events of a window become a value. */
 export type FeatureAggregation =
-  { readonly kind: 'count' } | { readonly kind: 'sum' } | { readonly kind: 'ratio' }
+  | {
+      readonly kind:
+        'count' | 'sum' | 'ratio' | 'mean' | 'variance' | 'min' | 'max' | 'first' | 'last'
+    }
+  | { readonly kind: 'histogram'; readonly bounds: readonly number[] }
+  /** With `per`, a rate: events in so much time. */
+  | { readonly kind: 'decayed'; readonly halfLife: Duration; readonly per: Duration | undefined }
 
 /** Joined tables of any view, as of the event's time. */
 export type AnyTables = Readonly<Record<string, (id: string) => unknown>>
@@ -84,14 +90,44 @@ interface FeatureOptions<E extends EventDefinition, J extends Tables, V> {
   description?: string
 }
 
+type NumberOptions<E extends EventDefinition, J extends Tables> = FeatureOptions<E, J, number> & {
+  of: ValueOf<E, J, number>
+}
+
+type DecayedOptions<E extends EventDefinition, J extends Tables> = Omit<
+  FeatureOptions<E, J, number>,
+  'window'
+> & { halfLife: Duration; of?: ValueOf<E, J, number> }
+
 /** Makes the features of a view; `E`: its events, `J`: the tables that it joins. */
 export interface FeatureBuilder<E extends EventDefinition, J extends Tables> {
   /** How many events there were. Default 0. */
   count(options: FeatureOptions<E, J, number>): FeatureDefinition<number>
   /** The sum of numbers. Default 0. */
-  sum(
-    options: FeatureOptions<E, J, number> & { of: ValueOf<E, J, number> },
-  ): FeatureDefinition<number>
+  sum(options: NumberOptions<E, J>): FeatureDefinition<number>
+  /** The mean of numbers. Default 0. */
+  mean(options: NumberOptions<E, J>): FeatureDefinition<number>
+  /** The variance of all numbers, not of a sample of them. Default 0. */
+  variance(options: NumberOptions<E, J>): FeatureDefinition<number>
+  /** The least number. Default 0. */
+  min(options: NumberOptions<E, J>): FeatureDefinition<number>
+  /** The greatest number. Default 0. */
+  max(options: NumberOptions<E, J>): FeatureDefinition<number>
+  /** The number of the first event by its time. Default 0. */
+  first(options: NumberOptions<E, J>): FeatureDefinition<number>
+  /** The number of the last event by its time. Default 0. */
+  last(options: NumberOptions<E, J>): FeatureDefinition<number>
+  /** How many numbers there were below the first bound, from each bound to the next, and from the last on: a list. `bounds` ascend. Default: as many zeros. */
+  histogram(
+    options: FeatureOptions<E, J, readonly number[]> & {
+      of: ValueOf<E, J, number>
+      bounds: readonly number[]
+    },
+  ): FeatureDefinition<readonly number[]>
+  /** The events of all time, or the numbers of them, each worth half as much after every `halfLife`. Default 0. */
+  decayedCount(options: DecayedOptions<E, J>): FeatureDefinition<number>
+  /** The same as a rate: what happens in so much time (`per`) of late. Default 0. */
+  decayedRate(options: DecayedOptions<E, J> & { per: Duration }): FeatureDefinition<number>
   /** The sum of `of`, where true is 1, divided by that of `over` (default: the number of events). Default 0, also when it is divided by 0. */
   ratio(
     options: FeatureOptions<E, J, number> & {
@@ -127,6 +163,22 @@ const builder: FeatureBuilder<never, {}> = {
   count: options => feature({ kind: 'count' }, options, 0),
   sum: options => feature({ kind: 'sum' }, options, 0),
   ratio: options => feature({ kind: 'ratio' }, options, 0),
+  mean: options => feature({ kind: 'mean' }, options, 0),
+  variance: options => feature({ kind: 'variance' }, options, 0),
+  min: options => feature({ kind: 'min' }, options, 0),
+  max: options => feature({ kind: 'max' }, options, 0),
+  first: options => feature({ kind: 'first' }, options, 0),
+  last: options => feature({ kind: 'last' }, options, 0),
+  histogram: options =>
+    feature(
+      { kind: 'histogram', bounds: options.bounds },
+      options,
+      [...options.bounds, 0].map(() => 0),
+    ),
+  decayedCount: ({ halfLife, ...options }) =>
+    feature({ kind: 'decayed', halfLife, per: undefined }, { ...options, window: 'lifetime' }, 0),
+  decayedRate: ({ halfLife, per, ...options }) =>
+    feature({ kind: 'decayed', halfLife, per }, { ...options, window: 'lifetime' }, 0),
 }
 
 /**

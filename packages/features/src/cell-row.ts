@@ -36,3 +36,12 @@ export function createCellRow(cells: number): CellRow {
     others: [],
   }
 }
+
+/** Puts a value into a cell; true is 1 and false is 0. */
+export function putCell(row: CellRow, cell: number, value: unknown, status: number): void {
+  row.statuses[cell] = status
+  const isNumber = typeof value === 'number' || typeof value === 'boolean'
+  row.values[cell] = isNumber ? Number(value) : NaN
+  if (!isNumber) row.others[cell] = value
+  else if (cell < row.others.length) row.others[cell] = undefined
+}

@@ -4,7 +4,7 @@ import { keysIn, personFields, type FoldDefinition } from '@millrace/streams'
 import { FeatureShard } from './feature-shard.ts'
 import { createCellRow } from './cell-row.ts'
 import { planView, type FeaturePlan } from './plan.ts'
-import { planService, type ServicePlan } from './service-plan.ts'
+import { planService, type ServicePlan } from './row-plan.ts'
 
 /** The feature views of an app, ready to fold. */
 export interface CompiledFeatures {

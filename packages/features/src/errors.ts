@@ -69,3 +69,9 @@ export const featuresErrors = defineErrors({
     remedy: 'Send what the context features of the service declare.',
   },
 })
+
+/** What a feature's function gave is no value: a throw of that function, as it were. */
+export function invalidValue(feature: string, value: unknown): Error {
+  const told = typeof value === 'number' ? String(value) : typeof value
+  return featuresErrors.create('FEATURE_VALUE_INVALID', { feature, value: told })
+}

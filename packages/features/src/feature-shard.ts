@@ -19,12 +19,13 @@
 import { ByteReader, ByteWriter, durationMs, type AnyTables } from '@millrace/core'
 import type { LogRecord } from '@millrace/log'
 import { eventOf, keyIn, TableReads, type FoldShard, type ShardContext } from '@millrace/streams'
-import { CELL_STATUS, type CellRow } from './cell-row.ts'
+import { CELL_STATUS, putCell, type CellRow } from './cell-row.ts'
 import { EntityBook, NONE, type EntityState } from './entity-book.ts'
 import { Measures } from './measures.ts'
 import type { AnyEvent, FeaturePlan, PlannedFeature, TileGroup } from './plan.ts'
 import { decodeTiles, encodeTiles } from './tile-codec.ts'
 import { TileRows } from './tile-rows.ts'
+import { WindowPartial } from './window-partial.ts'
 
 const FORMAT = 1
 /** Keys looked at for old tiles with every record folded. */
@@ -49,22 +50,24 @@ export class FeatureShard implements FoldShard, EntityState {
   readonly #measures: Measures
   /** 1 for each feature that takes the event that is folded. */
   readonly #takes: Uint8Array
-  /** Where tiles are merged. */
-  readonly #scratch: Float64Array
+  readonly #partial: WindowPartial
   /** Time of the newest event, by entity. */
   #newestMs = new Float64Array(256).fill(NEVER)
   #watermarkMs = NEVER
   #key = ''
   #atMs = 0
   #sweep: Iterator<string> | undefined
-  /** The watermark when the sweep began, and the one up to which all keys are clean. */
-  #sweepMs = NEVER
-  #cleanedMs = NEVER
+  /** The shortest step; Infinity where no tile ever goes. */
+  readonly #stepMs: number
+  /** The step of the watermark when the sweep began, and that up to which all keys are clean. */
+  #sweepTick = NEVER
+  #cleaned = NEVER
 
   constructor(plan: FeaturePlan, { tables }: Pick<ShardContext, 'tables'>) {
     const { view, features, groups } = plan
     this.#plan = plan
     this.#rows = groups.map(group => new TileRows(group.cells))
+    this.#stepMs = Math.min(...groups.map(({ stepMs }) => stepMs))
     this.#freshMs = view.freshness === undefined ? Infinity : durationMs(view.freshness)
     this.#ttlMs = view.ttl === undefined ? Infinity : durationMs(view.ttl)
     this.#book = new EntityBook(this, view.pair?.max)
@@ -82,7 +85,9 @@ export class FeatureShard implements FoldShard, EntityState {
     this.failures = new Uint32Array(features.length)
     this.#takes = new Uint8Array(features.length)
     this.#measures = new Measures(plan, this.#tables)
-    this.#scratch = new Float64Array(Math.max(...features.map(({ aggregation }) => aggregation.cells))) // prettier-ignore
+    this.#partial = new WindowPartial(
+      Math.max(...features.map(({ aggregation }) => aggregation.cells)),
+    )
   }
 
   fold(record: LogRecord): void {
@@ -237,8 +242,7 @@ export class FeatureShard implements FoldShard, EntityState {
       const feature = this.#plan.features[features[index] as number] as PlannedFeature
       const cell = cells[index] as number
       if (failed?.has(feature.index) === true) {
-        row.values[cell] = feature.default
-        row.statuses[cell] = CELL_STATUS.failed
+        putCell(row, cell, feature.default, CELL_STATUS.failed)
       } else {
         this.#readCell(entity, feature, tMs, row, cell)
       }
@@ -372,50 +376,23 @@ export class FeatureShard implements FoldShard, EntityState {
     row: CellRow,
     cell: number,
   ): void {
-    const value = entity === NONE ? NaN : this.#valueOf(entity, feature, tMs)
-    const ageMs = this.#hasAge && entity !== NONE ? tMs - (this.#newestMs[entity] as number) : 0
-    let status: number = CELL_STATUS.value
-    if (Number.isNaN(value)) status = CELL_STATUS.default
-    else if (!Number.isFinite(value)) status = CELL_STATUS.failed
-    else if (ageMs > this.#ttlMs) status = CELL_STATUS.expired
-    else if (ageMs > this.#freshMs) status = CELL_STATUS.stale
-    const isServed = status === CELL_STATUS.value || status === CELL_STATUS.stale
-    row.values[cell] = isServed ? value : feature.default
-    row.statuses[cell] = status
-  }
-
-  /** The value of a window; NaN without events. */
-  #valueOf(
-    entity: number,
-    { group, tiles, aggregation, offset }: PlannedFeature,
-    tMs: number,
-  ): number {
+    const { aggregation, default: fallback, group } = feature
     const rows = this.#rows[group] as TileRows
-    const { cells, stride } = rows
     const newest = Math.floor(tMs / (this.#plan.groups[group] as TileGroup).stepMs)
-    const end = rows.indexOf(entity, newest + 1)
-    let index = end
-    while (index > 0 && (cells[rows.at(entity, index - 1)] as number) > newest - tiles) index -= 1
-    let merged = NONE
-    let isMerged = false
-    for (
-      let at = index < end ? rows.at(entity, index) + offset : 0;
-      index < end;
-      index++, at += stride
-    ) {
-      if (cells[at] === 0) continue
-      if (merged === NONE) {
-        merged = at
-        continue
-      }
-      if (!isMerged) {
-        for (let cell = 0; cell < aggregation.cells; cell++) this.#scratch[cell] = cells[merged + cell] as number // prettier-ignore
-        isMerged = true
-      }
-      aggregation.merge(this.#scratch, 0, cells, at)
+    if (entity === NONE || !this.#partial.find(rows, entity, feature, newest)) {
+      putCell(row, cell, fallback, CELL_STATUS.default)
+      return
     }
-    if (merged === NONE) return NaN
-    return isMerged ? aggregation.read(this.#scratch, 0, tMs) : aggregation.read(cells, merged, tMs)
+    const { cells, at } = this.#partial
+    const value = aggregation.readList?.(cells, at) ?? aggregation.read(cells, at, tMs)
+    if (typeof value === 'number' && !Number.isFinite(value)) {
+      // Nothing to divide by is no fault of the feature; a sum beyond all numbers is.
+      putCell(row, cell, fallback, Number.isNaN(value) ? CELL_STATUS.default : CELL_STATUS.failed)
+      return
+    }
+    const ageMs = this.#hasAge ? tMs - (this.#newestMs[entity] as number) : 0
+    if (ageMs > this.#ttlMs) putCell(row, cell, fallback, CELL_STATUS.expired)
+    else putCell(row, cell, value, ageMs > this.#freshMs ? CELL_STATUS.stale : CELL_STATUS.value)
   }
 
   #says(key: string): boolean {
@@ -462,16 +439,17 @@ export class FeatureShard implements FoldShard, EntityState {
 
   /** Gives back the memory of old tiles, a few keys at a time. */
   #clean(): void {
-    if (this.#watermarkMs === this.#cleanedMs) return
+    const tick = Math.floor(this.#watermarkMs / this.#stepMs)
+    if (tick === this.#cleaned) return
     for (let count = 0; count < SWEEP_KEYS; count++) {
       if (this.#sweep === undefined) {
         this.#sweep = this.#book.keys()
-        this.#sweepMs = this.#watermarkMs
+        this.#sweepTick = tick
       }
       const next = this.#sweep.next()
       if (next.done === true) {
         this.#sweep = undefined
-        this.#cleanedMs = this.#sweepMs
+        this.#cleaned = this.#sweepTick
         return
       }
       this.#cleanKey(next.value)

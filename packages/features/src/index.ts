@@ -10,4 +10,4 @@ export {
   type RowEntities,
   type RowsRequest,
 } from './reader.ts'
-export { planService, type ServicePlan } from './service-plan.ts'
+export { planService, type ServicePlan } from './row-plan.ts'

@@ -1,7 +1,7 @@
 /** What each feature of a view takes of one event. */
 import type { AnyTables } from '@millrace/core'
 import type { AggregationInput } from './aggregations/aggregation.ts'
-import { featuresErrors } from './errors.ts'
+import { invalidValue } from './errors.ts'
 import type { AnyEvent, FeaturePlan, PlannedFeature } from './plan.ts'
 
 const NO_PAIRS: readonly string[] = ['']
@@ -29,7 +29,7 @@ export class Measures {
     if (found === undefined || found === null) return []
     const subKeys: readonly unknown[] = Array.isArray(found) ? [...new Set(found)] : [found]
     for (const subKey of subKeys) {
-      if (typeof subKey !== 'string') throw invalid(`${this.#plan.name}.${pair.name}`, subKey)
+      if (typeof subKey !== 'string') throw invalidValue(`${this.#plan.name}.${pair.name}`, subKey)
     }
     return subKeys as readonly string[]
   }
@@ -60,9 +60,5 @@ function numberOf(value: unknown, { fullName }: PlannedFeature): number | undefi
   if (typeof value === 'number' && Number.isFinite(value)) return value
   if (typeof value === 'boolean') return value ? 1 : 0
   if (value === undefined || value === null) return undefined
-  throw invalid(fullName, value)
-}
-
-function invalid(feature: string, value: unknown): Error {
-  return featuresErrors.create('FEATURE_VALUE_INVALID', { feature, value: typeof value })
+  throw invalidValue(fullName, value)
 }

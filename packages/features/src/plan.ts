@@ -7,6 +7,7 @@ import {
   type EventDefinition,
   type EventValue,
   type FeatureDefinition,
+  type FeatureValue,
   type FoldEvent,
 } from '@millrace/core'
 import { sourceOf } from '@millrace/streams'
@@ -35,7 +36,7 @@ export interface PlannedFeature {
   readonly offset: number
   /** Tiles of its window. */
   readonly tiles: number
-  readonly default: number
+  readonly default: FeatureValue
   /** What the value depends on: a hash of what is declared and of the source text of functions. */
   readonly fingerprint: string
 }
@@ -87,7 +88,7 @@ export function planView(name: string, view: AnyFeatureView): FeaturePlan {
       group: [...groups.keys()].indexOf(stepMs),
       offset: group.cells + 1,
       tiles,
-      default: definition.default as number,
+      default: definition.default,
       fingerprint: hash([base, featureText(definition, view.version)]),
     }
     group.tiles = Math.max(group.tiles, tiles)

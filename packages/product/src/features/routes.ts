@@ -5,6 +5,7 @@ import {
   createCellRow,
   featureFoldName,
   featuresErrors,
+  type CompiledFeatures,
   type FeatureRows,
   type FeatureShard,
 } from '@millrace/features'
@@ -120,11 +121,13 @@ const entityResponse = object({
   },
 })
 
+interface Ports {
+  readonly streams: Streams
+  readonly clock: Clock
+}
+
 /** The routes of features. */
-export function featureRoutes(
-  features: Features,
-  { streams, clock }: { readonly streams: Streams; readonly clock: Clock },
-): RouteDefinition[] {
+export function featureRoutes(features: Features, { streams, clock }: Ports): RouteDefinition[] {
   const { compiled } = features
   const folds = [...compiled.plans.keys()].map(featureFoldName)
   return [
@@ -169,28 +172,37 @@ export function featureRoutes(
       response: entityResponse,
       folds,
       errors: ['FEATURE_UNKNOWN'],
-      handle({ params: { view = '', entity = '' } }) {
-        const plan = compiled.plans.get(view)
-        if (plan === undefined) throw featuresErrors.create('FEATURE_UNKNOWN', { feature: view })
-        const key = plan.entity === 'person' ? streams.identities.canonical(entity) : entity
-        const shard = streams.fold<FeatureShard>(featureFoldName(view)).shardOf(key)
-        const atMs = Math.max(clock.nowMs(), shard.watermarkMs)
-        const indices = plan.features.map(({ index }) => index)
-        const row = createCellRow(indices.length)
-        const pair = plan.view.pair === undefined ? undefined : shard.subKeys(key)
-        const values = (pair ?? ['']).flatMap(subKey => {
-          shard.read({ key, subKey, features: indices, tMs: atMs }, row, indices)
-          return plan.features.map(({ name: feature, index }) => ({
-            ...(pair === undefined ? {} : { pair: subKey }),
-            feature,
-            value: row.others[index] ?? row.values[index],
-            status: CELL_STATUSES[row.statuses[index] as number],
-          }))
-        })
-        return { body: { view, entity, atMs, values } }
-      },
+      handle: ({ params: { view = '', entity = '' } }) => ({
+        body: entityOf(compiled, view, entity, { streams, clock }),
+      }),
     },
   ]
+}
+
+function entityOf(
+  compiled: CompiledFeatures,
+  view: string,
+  entity: string,
+  { streams, clock }: Ports,
+): unknown {
+  const plan = compiled.plans.get(view)
+  if (plan === undefined) throw featuresErrors.create('FEATURE_UNKNOWN', { feature: view })
+  const key = plan.entity === 'person' ? streams.identities.canonical(entity) : entity
+  const shard = streams.fold<FeatureShard>(featureFoldName(view)).shardOf(key)
+  const atMs = Math.max(clock.nowMs(), shard.watermarkMs)
+  const indices = plan.features.map(({ index }) => index)
+  const row = createCellRow(indices.length)
+  const pair = plan.view.pair === undefined ? undefined : shard.subKeys(key)
+  const values = (pair ?? ['']).flatMap(subKey => {
+    shard.read({ key, subKey, features: indices, tMs: atMs }, row, indices)
+    return plan.features.map(({ name: feature, index }) => ({
+      ...(pair === undefined ? {} : { pair: subKey }),
+      feature,
+      value: row.others[index] ?? row.values[index],
+      status: CELL_STATUSES[row.statuses[index] as number],
+    }))
+  })
+  return { view, entity, atMs, values }
 }
 
 function bodyOf({
