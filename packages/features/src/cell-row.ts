@@ -33,7 +33,7 @@ export function createCellRow(cells: number): CellRow {
   return {
     values: new Float64Array(cells),
     statuses: new Uint8Array(cells).fill(CELL_STATUS.missing),
-    others: [],
+    others: Array.from<unknown>({ length: cells }),
   }
 }
 
@@ -43,5 +43,5 @@ export function putCell(row: CellRow, cell: number, value: unknown, status: numb
   const isNumber = typeof value === 'number' || typeof value === 'boolean'
   row.values[cell] = isNumber ? Number(value) : NaN
   if (!isNumber) row.others[cell] = value
-  else if (cell < row.others.length) row.others[cell] = undefined
+  else if (row.others[cell] !== undefined) row.others[cell] = undefined
 }

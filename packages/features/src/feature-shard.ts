@@ -25,6 +25,7 @@ import { Measures } from './measures.ts'
 import type { AnyEvent, FeaturePlan, PlannedFeature, TileGroup } from './plan.ts'
 import { decodeTiles, encodeTiles } from './tile-codec.ts'
 import { TileRows } from './tile-rows.ts'
+import { ValueCache, type KeptValues } from './value-cache.ts'
 import { WindowPartial } from './window-partial.ts'
 
 const FORMAT = 1
@@ -51,6 +52,7 @@ export class FeatureShard implements FoldShard, EntityState {
   /** 1 for each feature that takes the event that is folded. */
   readonly #takes: Uint8Array
   readonly #partial: WindowPartial
+  readonly #cache: ValueCache
   /** Time of the newest event, by entity. */
   #newestMs = new Float64Array(256).fill(NEVER)
   #watermarkMs = NEVER
@@ -85,6 +87,7 @@ export class FeatureShard implements FoldShard, EntityState {
     this.failures = new Uint32Array(features.length)
     this.#takes = new Uint8Array(features.length)
     this.#measures = new Measures(plan, this.#tables)
+    this.#cache = new ValueCache(features.length, groups)
     this.#partial = new WindowPartial(
       Math.max(...features.map(({ aggregation }) => aggregation.cells)),
     )
@@ -111,6 +114,7 @@ export class FeatureShard implements FoldShard, EntityState {
     if (entity === undefined) return false
     if (entity === NONE) return true
     if (this.#hasAge && this.#newestMs[entity] === this.#atMs) return false
+    this.#cache.drop(entity)
     for (const feature of this.#plan.features) {
       if (this.#takes[feature.index] === 0) continue
       const tile = this.#tileOf(feature.group)
@@ -133,6 +137,7 @@ export class FeatureShard implements FoldShard, EntityState {
     const { features } = this.#plan
     if (features.some(({ index, aggregation }) => this.#takes[index] === 1 && aggregation.insert === undefined)) return false // prettier-ignore
     const entity = known === NONE ? this.#book.claim(this.#key, '') : known
+    this.#cache.drop(entity)
     for (const feature of features) {
       if (this.#takes[feature.index] === 0) continue
       const tile = this.#tileOf(feature.group)
@@ -238,13 +243,14 @@ export class FeatureShard implements FoldShard, EntityState {
     const { key, subKey, features, tMs } = request
     const entity = this.#book.find(key, subKey)
     const failed = this.#failed.size === 0 ? undefined : this.#failed.get(key)
+    const moment = { tMs, kept: entity === NONE ? undefined : this.#cache.at(entity, tMs) }
     for (let index = 0; index < features.length; index++) {
       const feature = this.#plan.features[features[index] as number] as PlannedFeature
       const cell = cells[index] as number
       if (failed?.has(feature.index) === true) {
         putCell(row, cell, feature.default, CELL_STATUS.failed)
       } else {
-        this.#readCell(entity, feature, tMs, row, cell)
+        this.#readCell(entity, feature, moment, row, cell)
       }
     }
   }
@@ -312,6 +318,7 @@ export class FeatureShard implements FoldShard, EntityState {
   }
 
   #addTo(entity: number): void {
+    this.#cache.drop(entity)
     const { features } = this.#plan
     let group = NONE
     let rows: TileRows | undefined
@@ -372,19 +379,24 @@ export class FeatureShard implements FoldShard, EntityState {
   #readCell(
     entity: number,
     feature: PlannedFeature,
-    tMs: number,
+    { tMs, kept }: { readonly tMs: number; readonly kept: KeptValues | undefined },
     row: CellRow,
     cell: number,
   ): void {
-    const { aggregation, default: fallback, group } = feature
-    const rows = this.#rows[group] as TileRows
-    const newest = Math.floor(tMs / (this.#plan.groups[group] as TileGroup).stepMs)
-    if (entity === NONE || !this.#partial.find(rows, entity, feature, newest)) {
-      putCell(row, cell, fallback, CELL_STATUS.default)
-      return
+    const { default: fallback, index } = feature
+    let value: number | readonly number[]
+    if (kept !== undefined && kept.isKnown[index] === 1) value = kept.values[index] as number
+    else {
+      value = entity === NONE ? NaN : this.#valueOf(entity, feature, tMs)
+      if (
+        kept !== undefined &&
+        typeof value === 'number' &&
+        feature.aggregation.isContinuous !== true
+      ) {
+        kept.values[index] = value
+        kept.isKnown[index] = 1
+      }
     }
-    const { cells, at } = this.#partial
-    const value = aggregation.readList?.(cells, at) ?? aggregation.read(cells, at, tMs)
     if (typeof value === 'number' && !Number.isFinite(value)) {
       // Nothing to divide by is no fault of the feature; a sum beyond all numbers is.
       putCell(row, cell, fallback, Number.isNaN(value) ? CELL_STATUS.default : CELL_STATUS.failed)
@@ -395,6 +407,16 @@ export class FeatureShard implements FoldShard, EntityState {
     else putCell(row, cell, value, ageMs > this.#freshMs ? CELL_STATUS.stale : CELL_STATUS.value)
   }
 
+  /** The value of a window; NaN without events. */
+  #valueOf(entity: number, feature: PlannedFeature, tMs: number): number | readonly number[] {
+    const rows = this.#rows[feature.group] as TileRows
+    const newest = Math.floor(tMs / (this.#plan.groups[feature.group] as TileGroup).stepMs)
+    if (!this.#partial.find(rows, entity, feature, newest)) return NaN
+    const { cells, at } = this.#partial
+    const { aggregation } = feature
+    return aggregation.readList?.(cells, at) ?? aggregation.read(cells, at, tMs)
+  }
+
   #says(key: string): boolean {
     if (this.#failed.has(key)) return true
     if (this.#book.of(key).some(([, entity]) => this.isAlive(entity))) return true
@@ -402,6 +424,7 @@ export class FeatureShard implements FoldShard, EntityState {
   }
 
   clear(entity: number): void {
+    this.#cache.drop(entity)
     for (const rows of this.#rows) rows.drop(entity, rows.lengthOf(entity))
     this.#newestMs[entity] = NEVER
   }

@@ -25,6 +25,8 @@ export interface Aggregation {
   merge(into: Float64Array, at: number, from: Float64Array, fromAt: number): void
   /** The value of a partial that has events, at `tMs`; NaN when they give none. */
   read(cells: Float64Array, at: number, tMs: number): number
+  /** True when the value changes with every moment, not from tile to tile alone. */
+  readonly isContinuous?: true
   /** Of values that are lists: the value, in place of `read`. */
   readList?(cells: Float64Array, at: number): readonly number[]
   /** Takes an event out, such that the bits equal those of the other events in their order; false, and nothing changed, when it cannot. */

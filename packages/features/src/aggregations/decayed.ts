@@ -15,6 +15,7 @@ export function decayed(halfLifeMs: number, factor: number): Aggregation {
   }
   return {
     cells: 3,
+    isContinuous: true,
     add(cells, at, { value, atMs }) {
       add(cells, at, value, atMs)
       cells[at]! += 1
