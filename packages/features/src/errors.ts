@@ -56,6 +56,20 @@ export const featuresErrors = defineErrors({
     message: 'There is no feature {feature}.',
     remedy: 'Name it as `<view>.<feature>`; `millrace features list` has them.',
   },
+  FEATURE_REQUEST_UNKNOWN: {
+    status: 404,
+    retryable: false,
+    message: 'No rows are kept that the request {request} was served.',
+    remedy:
+      'Name a request of the last seven days whose answer had a requestId; answers of more than 4,096 values have none.',
+  },
+  FEATURE_STATE_NOT_NOTED: {
+    status: 409,
+    retryable: false,
+    message: 'It was not noted what {fold} reflected when the request was served.',
+    remedy:
+      'The service read other views then: check requests that were served since the definition changed.',
+  },
   FEATURE_ROW_INVALID: {
     status: 400,
     retryable: false,

@@ -7,7 +7,17 @@ export {
   createFeatureReader,
   type FeatureReader,
   type FeatureRows,
+  type FeatureStreams,
   type RowEntities,
   type RowsRequest,
 } from './reader.ts'
 export { planService, type ServicePlan } from './row-plan.ts'
+export { planService, type ServicePlan } from './service-plan.ts'
+export {
+  checkServed,
+  noteServed,
+  type Mismatch,
+  type NotedFold,
+  type ParityCheck,
+  type Served,
+} from './served.ts'

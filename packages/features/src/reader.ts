@@ -7,6 +7,7 @@ import type { Position } from '@millrace/core'
 import {
   tableFoldName,
   type FoldHandle,
+  type FoldShard,
   type Streams,
   type VersionedTable,
 } from '@millrace/streams'
@@ -54,15 +55,27 @@ export interface FeatureReader {
 /** Texts that a crossed feature is read for, at most. */
 const TEXTS_MAX = 1_000
 
+/** The state that rows are read from: that of the runtime, or one that was folded again. */
+export interface FeatureStreams extends Pick<Streams, 'reflected'> {
+  fold<Shard extends FoldShard>(name: string): Pick<FoldHandle<Shard>, 'shardOf' | 'isParked'>
+  readonly identities: Pick<Streams['identities'], 'canonical'>
+  status(): readonly { readonly name: string }[]
+}
+
+type Folded<Shard extends FoldShard> = Pick<FoldHandle<Shard>, 'shardOf' | 'isParked'>
+
 /** Creates the reader of all services of an app. */
-export function createFeatureReader(streams: Streams, compiled: CompiledFeatures): FeatureReader {
-  const views = new Map<FeaturePlan, FoldHandle<FeatureShard>>()
+export function createFeatureReader(
+  streams: FeatureStreams,
+  compiled: CompiledFeatures,
+): FeatureReader {
+  const views = new Map<FeaturePlan, Folded<FeatureShard>>()
   for (const plan of compiled.plans.values()) {
     views.set(plan, streams.fold<FeatureShard>(featureFoldName(plan.name)))
   }
   const known = new Set(streams.status().map(({ name }) => name))
   const kinds = new Set([...compiled.services.values()].flatMap(({ service }) => service.entities))
-  const tables = new Map<string, FoldHandle<VersionedTable>>()
+  const tables = new Map<string, Folded<VersionedTable>>()
   for (const kind of kinds) {
     const fold = tableFoldName(kind)
     if (known.has(fold)) tables.set(kind, streams.fold<VersionedTable>(fold))
@@ -121,9 +134,9 @@ function check({ name, service, contextValidator }: ServicePlan, request: RowsRe
 interface RowWork {
   readonly plan: ServicePlan
   readonly row: CellRow
-  readonly views: ReadonlyMap<FeaturePlan, FoldHandle<FeatureShard>>
-  readonly tables: ReadonlyMap<string, FoldHandle<VersionedTable>>
-  readonly streams: Streams
+  readonly views: ReadonlyMap<FeaturePlan, Folded<FeatureShard>>
+  readonly tables: ReadonlyMap<string, Folded<VersionedTable>>
+  readonly streams: FeatureStreams
   readonly failures: Map<string, number>
   readonly request: RowsRequest
 }
@@ -165,7 +178,7 @@ class RowReader {
     entities: RowEntities,
   ): void {
     const { row, views, tables, request } = this.#work
-    const handle = views.get(plan) as FoldHandle<FeatureShard>
+    const handle = views.get(plan) as Folded<FeatureShard>
     const asked = entities[plan.entity] as string
     const key = this.#idOf(plan.entity, asked)
     const shard = handle.shardOf(key)
@@ -215,7 +228,7 @@ class RowReader {
     const told = row.others[over]
     const texts = (typeof told === 'string' ? [told] : (told ?? [])) as readonly string[]
     const key = this.#idOf(plan.entity, entities[plan.entity] as string)
-    const shard = (views.get(plan) as FoldHandle<FeatureShard>).shardOf(key)
+    const shard = (views.get(plan) as Folded<FeatureShard>).shardOf(key)
     const tMs = Math.max(request.atMs, shard.watermarkMs)
     const asked = { key, features: [feature], tMs }
     const { values, statuses } = this.#one

@@ -1,4 +1,5 @@
 /** The features module: rows of feature services, and what is declared and known of features. */
+import type { App } from '@millrace/core'
 import type { Streams } from '@millrace/streams'
 import {
   compileFeatures,
@@ -10,11 +11,16 @@ import {
   type FeatureShard,
 } from '@millrace/features'
 import { defineModule, type MetricDefinition, type ProductModule } from '../module.ts'
+import { parityRoutes } from './parity-routes.ts'
+import { Parity } from './parity.ts'
 import { featureRoutes } from './routes.ts'
+import { servedStream } from './served-writer.ts'
 
 /** What other modules and the host process may call. */
 export interface Features extends FeatureReader {
   readonly compiled: CompiledFeatures
+  /** Proof of what is served. */
+  readonly parity: Parity
 }
 
 /** The features module. */
@@ -22,16 +28,54 @@ export function createFeatures(): ProductModule<Features> {
   return defineModule<Features>({
     name: 'features',
     errors: featuresErrors,
-    open({ app, streams, clock }) {
+    streams: app => (hasServices(app) ? [servedStream] : []),
+    open(context) {
+      const { app, streams, leads = () => true } = context
       const compiled = compileFeatures(app)
-      const api: Features = { ...createFeatureReader(streams, compiled), compiled }
+      const reader = createFeatureReader(streams, compiled)
+      const parity = new Parity({
+        ...context,
+        definition: app.fingerprint,
+        compiled,
+        reader,
+        leads: () => hasServices(app) && leads('features.parity'),
+      })
+      const api: Features = { ...reader, compiled, parity }
       return {
         api,
-        routes: featureRoutes(api, { streams, clock }),
-        metrics: metricsOf(api, streams),
+        routes: [...featureRoutes(api, context), ...parityRoutes(parity)],
+        metrics: [...metricsOf(api, streams), ...parityMetrics(parity)],
+        close: () => parity.close(),
       }
     },
   })
+}
+
+function hasServices(app: App): boolean {
+  return Object.values(app.options.features ?? {}).some(({ kind }) => kind === 'feature-service')
+}
+
+function parityMetrics(parity: Parity): readonly MetricDefinition[] {
+  return [
+    {
+      name: 'millrace_features_mismatches_total',
+      help: 'Served values that the log gives otherwise, by feature, of the requests that were checked since the process started: to be 0.',
+      type: 'counter',
+      collect: () => [...parity.mismatches].map(([feature, value]) => ({ labels: { feature }, value })), // prettier-ignore
+    },
+    {
+      name: 'millrace_features_checked_values_total',
+      help: 'Served values that were computed again and compared, since the process started.',
+      type: 'counter',
+      collect: () => [{ value: parity.compared }],
+    },
+    {
+      name: 'millrace_features_served_dropped_total',
+      help: 'Requests whose rows were not kept for a check, because the log took no more.',
+      type: 'counter',
+      collect: () => [{ value: parity.writer.counters.dropped }],
+    },
+  ]
 }
 
 function metricsOf(

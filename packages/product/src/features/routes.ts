@@ -98,18 +98,26 @@ const readBody: JsonSchema = {
   additionalProperties: false,
 }
 
-const readResponse = object({
-  service: text,
-  fingerprint: { type: 'string', description: 'what the values depend on: a model pins it' },
-  atMs: { type: 'number', description: 'the moment at which the windows end' },
-  columns: texts,
-  values: { type: 'array', items: { type: 'array', items: {} }, description: 'a row each, in the order of the columns' }, // prettier-ignore
-  statuses: {
-    type: 'array',
-    items: { type: 'array', items: { type: 'integer' } },
-    description: `by row and column: ${CELL_STATUSES.map((name, number) => `${number} ${name}`).join(', ')}`,
+const readResponse = object(
+  {
+    requestId: {
+      type: 'string',
+      description:
+        'names what was served, for a check; absent from answers of more than 4,096 values',
+    },
+    service: text,
+    fingerprint: { type: 'string', description: 'what the values depend on: a model pins it' },
+    atMs: { type: 'number', description: 'the moment at which the windows end' },
+    columns: texts,
+    values: { type: 'array', items: { type: 'array', items: {} }, description: 'a row each, in the order of the columns' }, // prettier-ignore
+    statuses: {
+      type: 'array',
+      items: { type: 'array', items: { type: 'integer' } },
+      description: `by row and column: ${CELL_STATUSES.map((name, number) => `${number} ${name}`).join(', ')}`,
+    },
   },
-})
+  ['requestId'],
+)
 
 const entityResponse = object({
   view: text,
@@ -155,8 +163,9 @@ export function featureRoutes(features: Features, { streams, clock }: Ports): Ro
       errors: ['SERVICE_UNKNOWN', 'FEATURE_ROW_INVALID', 'FEATURE_CONTEXT_INVALID'],
       handle({ body }) {
         const request = body as Omit<Parameters<Features['read']>[0], 'atMs'>
-        const rows = features.read({ ...request, atMs: clock.nowMs() })
-        return { body: bodyOf(rows), position: features.reflected(request.service) }
+        const { rows, requestId } = features.parity.serve({ ...request, atMs: clock.nowMs() })
+        const told = requestId === undefined ? {} : { requestId }
+        return { body: { ...told, ...bodyOf(rows) }, position: features.reflected(request.service) }
       },
     },
     {
@@ -214,7 +223,7 @@ function bodyOf({
   values,
   statuses,
   others,
-}: FeatureRows): unknown {
+}: FeatureRows): object {
   const width = columns.length
   const rowsOf = (cell: (at: number) => unknown): unknown[][] =>
     Array.from({ length: rows }, (_, row) =>

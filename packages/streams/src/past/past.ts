@@ -7,11 +7,12 @@
  * that they amend stands. The cost is that of the key's own records before the moment, whatever else
  * the log holds.
  */
-import { isError, type Position } from '@millrace/core'
+import { isError, partitionName, type Position } from '@millrace/core'
 import type { LogRecord } from '@millrace/log'
 import { causesOf } from '../causes/causes.ts'
 import type { Causes, CausesRequest } from '../causes/contract.ts'
 import type { CausesPorts } from '../causes/span.ts'
+import type { Corrections } from '../corrections/contract.ts'
 import { streamsErrors } from '../errors.ts'
 import type { FoldShard } from '../fold.ts'
 import type { Lane } from '../lane.ts'
@@ -19,7 +20,15 @@ import type { FoldRunner } from '../runner.ts'
 import { canonicalText } from '../views/canonical.ts'
 import type { Bound } from './bound.ts'
 import { foldToBound, type FoldedKey, type Watcher } from './fold-to-bound.ts'
-import { instantOf, reachedInstant, type Instant, type Moment, type PastPorts } from './moment.ts'
+import {
+  assertKept,
+  instantOf,
+  reachedInstant,
+  recordBefore,
+  type Instant,
+  type Moment,
+  type PastPorts,
+} from './moment.ts'
 import { boundOfPerson } from './people.ts'
 import { Places } from './places.ts'
 import { PastTables } from './tables.ts'
@@ -45,6 +54,16 @@ export interface PastState<Shard extends FoldShard = FoldShard> {
   readonly position: Position
   /** How many records the state was made of. */
   readonly records: number
+}
+
+/** Which state is asked for, of a moment at which it was noted what the live one reflected. */
+export interface NotedRequest {
+  readonly fold: string
+  readonly key: string
+  /** Consumed ends of the fold's own source, re-keyed or not, and of the sources of the tables that it reads. */
+  readonly position: Position
+  /** How many records of corrections it reflected. */
+  readonly corrected: number
 }
 
 /** Which changes are asked for. */
@@ -87,6 +106,8 @@ export interface Past {
    * causes; POSITION_NOT_REACHED; PAST_BUSY when too many reads of the past wait.
    */
   state<Shard extends FoldShard = FoldShard>(request: PastRequest): Promise<PastState<Shard>>
+  /** The state of a key as the live one was when its offsets were noted, with the corrections that it reflected. Throws FOLD_UNKNOWN, MOMENT_GONE, PAST_BUSY. */
+  noted<Shard extends FoldShard = FoldShard>(request: NotedRequest): Promise<PastState<Shard>>
   /** What changed the value of a key between two moments, in pages. Throws as `state`, and REPLAY_INVALID for a range that ends before it begins. */
   changes(request: ChangesRequest): Promise<Changes>
   /** What changed between two moments, of a key or of all together, and why. Throws as `changes`, and CAUSES_TOO_LARGE. */
@@ -106,6 +127,10 @@ export function createPast(ports: CausesPorts, runnerOf: (fold: string) => FoldR
       const runner = runnerOf(request.fold)
       const instant = await reachedInstant(ports, runner, request.at, askedOf(runner, request))
       const state = await places.run(() => pastState(ports, runner, request.key, instant))
+      return state as PastState<Shard>
+    },
+    noted: async <Shard extends FoldShard>(request: NotedRequest) => {
+      const state = await places.run(() => notedState(ports, runnerOf(request.fold), request))
       return state as PastState<Shard>
     },
     async changes(request) {
@@ -133,6 +158,25 @@ async function pastState(
     position: instant.position,
     records,
   }
+}
+
+async function notedState(
+  ports: PastPorts,
+  runner: FoldRunner,
+  { key, position, corrected }: NotedRequest,
+): Promise<PastState> {
+  const { partition } = runner.laneOf(key).lane
+  const { source } = runner.definition
+  await assertKept(ports.log, source, partition)
+  const to = position.get(partitionName(source, partition)) ?? 0
+  const last = await recordBefore(ports.log, source, partition, to)
+  const watermarkMs = last?.watermarkMs ?? Number.NEGATIVE_INFINITY
+  const bound = { to, known: to, watermarkMs, has: () => true }
+  const instant = { position, timeMs: Number.NEGATIVE_INFINITY }
+  const corrections = runner.laneOf(key).lane.corrections.at(corrected)
+  const at = { runner, instant, corrections }
+  const { shard, isParked, records } = await foldWithTables(ports, at, key, bound)
+  return { shard, isParked, watermarkMs, position, records }
 }
 
 async function changesOf(
@@ -184,14 +228,21 @@ async function startOf(
 /** Folds a key up to a bound until no row of a table is missing. */
 async function foldWithTables(
   ports: PastPorts,
-  { runner, instant }: { runner: FoldRunner; instant: Instant },
+  {
+    runner,
+    instant,
+    corrections,
+  }: { runner: FoldRunner; instant: Instant; corrections?: Corrections },
   key: string,
   bound: Bound,
   createWatcher?: () => Watcher,
 ): Promise<FoldedKey> {
   const tables = new PastTables(ports, runner, instant)
   for (;;) {
-    const folded = await foldToBound(ports, runner, key, bound, tables, { createWatcher })
+    const folded = await foldToBound(ports, runner, key, bound, tables, {
+      createWatcher,
+      corrections,
+    })
     if (!(await tables.load())) return folded
   }
 }

@@ -5,6 +5,7 @@ import type { CommandContext } from '../context.ts'
 import { table } from '../output.ts'
 import type { Run } from '../run-command.ts'
 import { addTrainingSet } from './training-set.ts'
+import { addFeatureCheck } from './features-parity.ts'
 
 interface EntityJson {
   readonly values: readonly {
@@ -41,6 +42,7 @@ export function addFeatures(program: Command, run: Run): void {
     .argument('<entity>', 'id of the person, item or other entity')
     .action(run<[string, string]>(get))
   addTrainingSet(group, run)
+  addFeatureCheck(group, run)
 }
 
 async function list(context: CommandContext): Promise<void> {
