@@ -12,3 +12,6 @@ npx millrace features get clipStats c1
 # #region pairs
 npx millrace features get topicStats ana
 # #endregion
+# #region check
+npx millrace features check
+# #endregion

@@ -27,9 +27,13 @@ test('features are declared, folded, listed and read as rows', async t => {
   await shows('list', 'list.txt')
   await shows('get', 'get.txt')
   await shows('pairs', 'pairs.txt')
-  const { atMs, fingerprint, requestId, ...rows } = (await readRows(server.url)) as Record<string, unknown>
+  const { atMs, fingerprint, requestId, ...rows } = (await readRows(server.url)) as Record<
+    string,
+    unknown
+  >
   assert.equal(typeof atMs, 'number')
   assert.equal(typeof requestId, 'string')
   assert.match(String(fingerprint), /^[0-9a-z]{12}$/)
   assertShown(fileOf('./output/rows.txt'), `${JSON.stringify(rows, null, 2)}\n`)
+  await shows('check', 'check.txt')
 })

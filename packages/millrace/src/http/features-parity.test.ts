@@ -70,7 +70,11 @@ const CLIPS = ['c0', 'c1', 'c2', 'none']
 describe('what requests were served', () => {
   let millrace: Millrace<typeof app>
   let url = ''
-  const clock = { ...systemClock, timeMs: Date.UTC(2026, 4, 20, 12), nowMs: () => clock.timeMs }
+  const clock: Clock & { timeMs: number } = {
+    ...systemClock,
+    timeMs: Date.UTC(2026, 4, 20, 12),
+    nowMs: () => clock.timeMs,
+  }
   const requests: string[] = []
 
   const track = async (random: { next(): number }): Promise<string> => {
@@ -96,7 +100,7 @@ describe('what requests were served', () => {
   }
 
   before(async () => {
-    millrace = await openForTest({ app, clock: clock as Clock })
+    millrace = await openForTest({ app, clock })
     url = (await millrace.listen()).url
   })
   after(() => millrace.close())
