@@ -12,7 +12,6 @@ export {
   type RowsRequest,
 } from './reader.ts'
 export { planService, type ServicePlan } from './row-plan.ts'
-export { planService, type ServicePlan } from './service-plan.ts'
 export {
   checkServed,
   noteServed,

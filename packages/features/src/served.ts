@@ -15,7 +15,7 @@ import { CELL_STATUSES } from './cell-row.ts'
 import { featureFoldName, type CompiledFeatures } from './compile.ts'
 import { featuresErrors } from './errors.ts'
 import { createFeatureReader, type FeatureRows, type FeatureStreams, type RowEntities, type RowsRequest } from './reader.ts' // prettier-ignore
-import type { ServicePlan } from './service-plan.ts'
+import type { ServicePlan } from './row-plan.ts'
 
 /** The state of one fold when rows were read: consumed ends of its source, and how many records of corrections it reflected. */
 export type NotedFold = readonly [fold: string, position: string, corrected: number]
