@@ -89,7 +89,15 @@ export { KnownPass, type KnownLog, type KnownRequest } from './known/pass.ts'
 export { emissionIdOf, findCause, type CauseSearch } from './past/cause.ts'
 export type { Moment } from './past/moment.ts'
 export { Places } from './past/places.ts'
-export type { Change, Changes, ChangesRequest, NotedRequest, Past, PastRequest, PastState } from './past/past.ts'
+export type {
+  Change,
+  Changes,
+  ChangesRequest,
+  NotedRequest,
+  Past,
+  PastRequest,
+  PastState,
+} from './past/past.ts'
 export type { Rebuilds, RebuildStatus } from './rebuilds/contract.ts'
 export type { Replayed, ReplayRequest } from './rebuilds/replay.ts'
 export { GENERATIONS_STREAM } from './generations.ts'
