@@ -102,7 +102,7 @@ export class FeatureShard implements FoldShard, EntityState {
     const isTaken = subKeys.length > 0 && this.#take(event)
     if (this.#reads !== undefined) this.#book.hold(key)
     if (!isTaken) return
-    for (const subKey of subKeys) this.#addTo(this.#book.claim(key, subKey))
+    for (const subKey of subKeys) this.#addTo(this.#claim(key, subKey))
   }
 
   advance(watermarkMs: number): void {
@@ -113,7 +113,6 @@ export class FeatureShard implements FoldShard, EntityState {
     const entity = this.#changeable(record)
     if (entity === undefined) return false
     if (entity === NONE) return true
-    if (this.#hasAge && this.#newestMs[entity] === this.#atMs) return false
     this.#cache.drop(entity)
     for (const feature of this.#plan.features) {
       if (this.#takes[feature.index] === 0) continue
@@ -146,7 +145,6 @@ export class FeatureShard implements FoldShard, EntityState {
       const at = rows.row(entity, tile) + feature.offset
       if (feature.aggregation.insert?.(rows.cells, at, this.#measures.inputOf(feature.index, this.#atMs)) !== true) return false // prettier-ignore
     }
-    this.#noteAge(entity, this.#atMs)
     return true
   }
 
@@ -317,6 +315,13 @@ export class FeatureShard implements FoldShard, EntityState {
     else failed.add(index)
   }
 
+  /** The entity of a key; one whose tiles are gone begins anew, also where its memory was not given back yet. */
+  #claim(key: string, subKey: string): number {
+    const entity = this.#book.claim(key, subKey)
+    if (this.#hasAge && !this.isAlive(entity)) this.#newestMs[entity] = NEVER
+    return entity
+  }
+
   #addTo(entity: number): void {
     this.#cache.drop(entity)
     const { features } = this.#plan
@@ -353,10 +358,11 @@ export class FeatureShard implements FoldShard, EntityState {
   /**
    * The entity in which one event can be changed by itself, with what features take of the event;
    * NONE when the key has no state. Undefined when the key is to be folded again: tables were read,
-   * pairs may have gone, or a feature failed.
+   * pairs may have gone, a feature failed, or the view tells the age of values, which depends on when
+   * the key had no tiles.
    */
   #changeable(record: LogRecord): number | undefined {
-    if (this.#reads !== undefined || this.#plan.view.pair !== undefined) return undefined
+    if (this.#reads !== undefined || this.#plan.view.pair !== undefined || this.#hasAge) return undefined // prettier-ignore
     const key = keyIn(this.#plan, record)
     if (key === undefined) return NONE
     if (this.#failed.has(key)) return undefined

@@ -124,7 +124,13 @@ void test('corrections: an event taken out, or put in at its place, leaves what 
   let changed = 0
   fc.assert(
     fc.property(streams, fc.nat(), ({ spec, arrived, latenessHours }, chosen) => {
-      const view = viewOf({ ...spec, pair: undefined, isJoined: false })
+      const view = viewOf({
+        features: spec.features,
+        pair: undefined,
+        ttl: undefined,
+        freshness: undefined,
+        isJoined: false,
+      })
       const plan = planView('random', view)
       const records = recordsOf(arrived, latenessHours * HOUR_MS)
       const event = records[chosen % records.length] as LogRecord
@@ -147,6 +153,44 @@ void test('corrections: an event taken out, or put in at its place, leaves what 
     { numRuns, seed },
   )
   assert.ok(changed > numRuns / 10, `${changed} of ${numRuns} changed in place`)
+})
+
+void test('stream: a key whose tiles are gone begins anew, whenever its memory is given back', () => {
+  const made = { where: 0, of: 0, over: 0, fallback: 0, kind: 'count' }
+  const view = viewOf({
+    features: [
+      { ...made, where: 2, window: '1h' },
+      { ...made, where: 1, window: '2d' },
+    ],
+    pair: undefined,
+    ttl: undefined,
+    freshness: '6h',
+    isJoined: false,
+  })
+  const plan = planView('aged', view)
+  const like = { key: 'ana', clip: 'c0', isLike: true, ms: 1, share: 0, bonus: undefined, waitMinutes: 0, ageMinutes: 0, isHistory: false } // prettier-ignore
+  const others = Array.from({ length: 20 }, (_, at) => ({ ...like, key: `other${at}`, isLike: false })) // prettier-ignore
+  const records = recordsOf(
+    [
+      ...others,
+      { ...like, waitMinutes: 480 },
+      { ...like, key: 'other0', isLike: false, waitMinutes: 120 },
+      // It happened before the like, whose tile is gone.
+      { ...like, isLike: false, ageMinutes: 360 },
+    ],
+    0,
+  )
+  const naive = new NaiveView(view, clipTables)
+  const live = createShard(plan)
+  for (const record of records.slice(0, -1)) foldOne(live, record)
+  for (const record of records) naive.take(record)
+  const last = records.at(-1) as LogRecord
+  const built = restored(plan, live)
+  for (const shard of [live, built]) {
+    foldOne(shard, last)
+    assertEqual('stream', shard, naive, plan)
+  }
+  assert.deepEqual(bytesOf(built), bytesOf(live))
 })
 
 /** A plan in which the tiles of one kind of aggregation are merged wrongly. */
