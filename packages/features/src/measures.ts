@@ -57,7 +57,8 @@ export class Measures {
 }
 
 function numberOf(value: unknown, { fullName }: PlannedFeature): number | undefined {
-  if (typeof value === 'number' && Number.isFinite(value)) return value
+  // JSON has no negative zero: what is read back would be another number than what arrived.
+  if (typeof value === 'number' && Number.isFinite(value)) return value + 0
   if (typeof value === 'boolean') return value ? 1 : 0
   if (value === undefined || value === null) return undefined
   throw invalidValue(fullName, value)

@@ -90,6 +90,28 @@ const MAKERS: Readonly<
   count: (f, options) => f.count(options),
   sum: (f, options, of) => f.sum({ ...options, of }),
   ratio: (f, options, of, over) => f.ratio({ ...options, of, over }),
+  mean: (f, options, of) => f.mean({ ...options, of }),
+  variance: (f, options, of) => f.variance({ ...options, of }),
+  min: (f, options, of) => f.min({ ...options, of }),
+  max: (f, options, of) => f.max({ ...options, of }),
+  first: (f, options, of) => f.first({ ...options, of }),
+  last: (f, options, of) => f.last({ ...options, of }),
+  histogram(f, { window, where }, of) {
+    return f.histogram({
+      window,
+      ...(where === undefined ? {} : { where }),
+      of,
+      bounds: [0, 0.1, 6],
+    })
+  },
+  decayed(f, options, of) {
+    const { window: _, ...timeless } = options
+    return f.decayedCount({ ...timeless, of, halfLife: '6h' })
+  },
+  'decayed rate'(f, options, of) {
+    const { window: _, ...timeless } = options
+    return f.decayedRate({ ...timeless, of, halfLife: '2d', per: '1h' })
+  },
 }
 
 /** Kinds of aggregations that random views have. */

@@ -9,6 +9,7 @@ import {
   type AnyFeatureView,
   type AnyTables,
   type EventValue,
+  type FeatureAggregation,
   type FeatureDefinition,
 } from '@millrace/core'
 import type { LogRecord } from '@millrace/log'
@@ -36,7 +37,11 @@ export interface NaiveTables {
   asOf(kind: string, id: string, timeMs: number): unknown
 }
 
-type Naive = (tiles: readonly (readonly Input[])[]) => number
+type Naive = (
+  tiles: readonly (readonly Input[])[],
+  aggregation: FeatureAggregation,
+  tMs: number,
+) => number | readonly number[]
 
 const numbers = (inputs: readonly Input[]): readonly number[] =>
   inputs.map(({ value }) => value as number)
@@ -45,6 +50,46 @@ const sum = (addends: readonly number[]): number => addends.reduce((all, each) =
 const tiled = (tiles: readonly (readonly Input[])[], of: (input: Input) => number): number =>
   sum(tiles.map(tile => sum(tile.map(of))))
 
+/** All events by (event time, position): tiles are in the order of time, their events in that of the log. */
+const byTime = (tiles: readonly (readonly Input[])[]): readonly Input[] =>
+  tiles.flat().sort((a, b) => a.atMs - b.atMs)
+
+/** How many numbers there are, their mean, and the sum of squared distances from it. */
+type Moments = readonly [count: number, mean: number, squares: number]
+
+/** Welford's recurrence: the mean moves by a share of each number's distance from it. */
+const momentsOf = (all: readonly number[]): Moments =>
+  all.reduce<Moments>(
+    ([count, mean, squares], value) => {
+      const moved = mean + (value - mean) / (count + 1)
+      return [count + 1, moved, squares + (value - mean) * (value - moved)]
+    },
+    [0, 0, 0],
+  )
+
+/** Two parts as one, after Chan, Golub and LeVeque. */
+const joined = ([n, mean, squares]: Moments, [m, other, more]: Moments): Moments => {
+  const apart = other - mean
+  const all = n + m
+  return [all, mean + (apart * m) / all, squares + (more + apart * apart * ((n * m) / all))]
+}
+
+/** Each number as half as much worth after every half-life, brought to the newest event, then to `tMs`. */
+function faded(inputs: readonly Input[], halfLifeMs: number, tMs: number): number {
+  const factor = (elapsedMs: number): number => Math.exp((-Math.LN2 * elapsedMs) / halfLifeMs)
+  let newestMs = Number.NEGATIVE_INFINITY
+  let all = 0
+  for (const { value, atMs } of inputs) {
+    const weight = value as number
+    if (atMs < newestMs) all += weight * factor(newestMs - atMs)
+    else {
+      all = (all === 0 ? 0 : all * factor(atMs - newestMs)) + weight
+      newestMs = atMs
+    }
+  }
+  return all * factor(tMs - newestMs)
+}
+
 /** Each aggregation over the tiles of its window that have events, the oldest first. */
 export const NAIVE: Readonly<Record<string, Naive>> = {
   count: tiles => tiles.flat().length,
@@ -52,6 +97,29 @@ export const NAIVE: Readonly<Record<string, Naive>> = {
   ratio(tiles) {
     const over = tiled(tiles, input => input.over)
     return over === 0 ? NaN : tiled(tiles, ({ value }) => value as number) / over
+  },
+  mean: tiles => sum(tiles.map(tile => sum(numbers(tile)))) / tiles.flat().length,
+  variance(tiles) {
+    const [first, ...others] = tiles.map(tile => momentsOf(numbers(tile)))
+    const [count, , squares] = others.reduce(joined, first as Moments)
+    return squares / count
+  },
+  min: tiles => Math.min(...numbers(tiles.flat())),
+  max: tiles => Math.max(...numbers(tiles.flat())),
+  first: tiles => byTime(tiles)[0]?.value as number,
+  last: tiles => byTime(tiles).at(-1)?.value as number,
+  histogram(tiles, aggregation) {
+    const { bounds } = aggregation as Extract<FeatureAggregation, { kind: 'histogram' }>
+    const all = numbers(tiles.flat())
+    return [Number.NEGATIVE_INFINITY, ...bounds].map(
+      (from, at) => all.filter(value => value >= from && value < (bounds[at] ?? Infinity)).length,
+    )
+  },
+  decayed(tiles, aggregation, tMs) {
+    const { halfLife, per } = aggregation as Extract<FeatureAggregation, { kind: 'decayed' }>
+    const halfLifeMs = durationMs(halfLife)
+    const value = faded(tiles.flat(), halfLifeMs, tMs)
+    return per === undefined ? value : ((Math.LN2 * durationMs(per)) / halfLifeMs) * value
   },
 }
 
@@ -104,7 +172,8 @@ export class NaiveView {
     const taken = this.#entities.get(key)?.get(subKey) ?? []
     const value = valueOf(definition, taken.flatMap(({ inputs }) => inputs.get(name) ?? []), tMs) // prettier-ignore
     if (Number.isNaN(value)) return [fallback, CELL_STATUS.default]
-    if (!Number.isFinite(value)) return [fallback, CELL_STATUS.failed]
+    if (value === Infinity || value === Number.NEGATIVE_INFINITY)
+      return [fallback, CELL_STATUS.failed]
     const ageMs = tMs - Math.max(...taken.map(({ atMs }) => atMs))
     const { ttl, freshness } = this.#view
     if (ttl !== undefined && ageMs > durationMs(ttl)) return [fallback, CELL_STATUS.expired]
@@ -198,12 +267,17 @@ function amount(value: EventValue | undefined, event: AnyEvent, tables: AnyTable
   const found = typeof value === 'string' ? data[value] : value(event, tables)
   if (found === undefined || found === null) return undefined
   if (typeof found === 'boolean') return found ? 1 : 0
-  if (typeof found === 'number' && Number.isFinite(found)) return found
+  // There is no negative zero in JSON.
+  if (typeof found === 'number' && Number.isFinite(found)) return found === 0 ? 0 : found
   throw new TypeError('it is no value')
 }
 
 /** NaN without events. */
-function valueOf(definition: FeatureDefinition, inputs: readonly Input[], tMs: number): number {
+function valueOf(
+  definition: FeatureDefinition,
+  inputs: readonly Input[],
+  tMs: number,
+): number | readonly number[] {
   const { stepMs, count } = tiledWindow(definition.window)
   const newest = Math.floor(tMs / stepMs)
   const tiles = new Map<number, Input[]>()
@@ -214,5 +288,5 @@ function valueOf(definition: FeatureDefinition, inputs: readonly Input[], tMs: n
   }
   if (tiles.size === 0) return NaN
   const ordered = [...tiles].sort(([a], [b]) => a - b).map(([, tile]) => tile)
-  return (NAIVE[definition.aggregation.kind] as Naive)(ordered)
+  return (NAIVE[definition.aggregation.kind] as Naive)(ordered, definition.aggregation, tMs)
 }
