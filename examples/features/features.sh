@@ -12,6 +12,13 @@ npx millrace features get clipStats c1
 # #region pairs
 npx millrace features get topicStats ana
 # #endregion
+# #region explain
+npx millrace features explain clipStats.plays7d c1
+# #endregion
+# #region lineage
+npx millrace features lineage clip.topics
+npx millrace features lineage liked
+# #endregion
 # #region check
 npx millrace features check
 # #endregion

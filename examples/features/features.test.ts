@@ -35,5 +35,16 @@ test('features are declared, folded, listed and read as rows', async t => {
   assert.equal(typeof requestId, 'string')
   assert.match(String(fingerprint), /^[0-9a-z]{12}$/)
   assertShown(fileOf('./output/rows.txt'), `${JSON.stringify(rows, null, 2)}\n`)
+  const explained = await shell.run(region('explain'))
+  assertShown(
+    fileOf('./output/explain.txt'),
+    explained
+      .replaceAll(/\d{4}-\d\d-\d\d \d\d:\d\d:\d\d/g, '2026-11-22 09:00:00')
+      .replaceAll(
+        /[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g,
+        '019aa8f0-5d00-7cc3-8b5e-2f6d1a7c9e40',
+      ),
+  )
+  await shows('lineage', 'lineage.txt')
   await shows('check', 'check.txt')
 })

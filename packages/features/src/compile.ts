@@ -1,5 +1,5 @@
 /** Compiles the feature views of an app to folds. */
-import type { AnyFeatureView, App, EventDefinition } from '@millrace/core'
+import type { AnyFeatureView, App, EventDefinition, FeatureValue } from '@millrace/core'
 import { keysIn, personFields, type FoldDefinition } from '@millrace/streams'
 import { FeatureShard } from './feature-shard.ts'
 import { createCellRow } from './cell-row.ts'
@@ -17,6 +17,9 @@ export interface CompiledFeatures {
   readonly rekeyed: readonly { readonly from: readonly EventDefinition[]; readonly key: string }[]
 }
 
+/** What the read of a key of a feature view's fold gives: values by sub-key (`''` without pairs) and feature. */
+export type KeyValues = Readonly<Record<string, Readonly<Record<string, FeatureValue>>>>
+
 /** Name of the fold of a feature view. */
 export function featureFoldName(view: string): string {
   return `feature.${view}`
@@ -28,12 +31,13 @@ export function compileFeatures(app: App): CompiledFeatures {
     (entry): entry is [string, AnyFeatureView] => entry[1].kind === 'feature-view',
   )
   const plans = new Map(views.map(([name, view]) => [name, planView(name, view)]))
+  const { latenessMs } = app
   const folds = [...plans.values()].map(plan => {
-    const fold = foldOf(plan)
+    const fold = foldOf(plan, latenessMs)
     const { replaces } = plan.view
     return replaces === undefined
       ? fold
-      : { ...fold, replaces: foldOf(planView(plan.name, replaces)) }
+      : { ...fold, replaces: foldOf(planView(plan.name, replaces), latenessMs) }
   })
   const read = views.flatMap(([, view]) => [view, ...(view.replaces === undefined ? [] : [view.replaces])]) // prettier-ignore
   const rekeyed = read.filter(({ from, key }) => from.some(event => event.key !== key))
@@ -45,7 +49,7 @@ export function compileFeatures(app: App): CompiledFeatures {
   return { folds, plans, services, rekeyed }
 }
 
-function foldOf(plan: FeaturePlan): FoldDefinition<FeatureShard> {
+function foldOf(plan: FeaturePlan, latenessMs: number): FoldDefinition<FeatureShard> {
   const { view, source, isRekeyed, version } = plan
   const joined = [...new Set(Object.values(view.join).map(item => item.name))].sort()
   return {
@@ -58,21 +62,26 @@ function foldOf(plan: FeaturePlan): FoldDefinition<FeatureShard> {
     ...(isRekeyed ? { keysOf: record => keysIn(plan, record) } : {}),
     onFailure: 'park',
     createShard: context => new FeatureShard(plan, context),
-    readKey: (shard, key) => readAll(plan, shard as FeatureShard, key),
+    // The newest event of the partition is so far ahead of the watermark.
+    readKey: (shard, key) => valuesOf(plan, shard as FeatureShard, { key, aheadMs: latenessMs }),
   }
 }
 
-/** All values of a key at the watermark, by sub-key and name. */
-function readAll({ features }: FeaturePlan, shard: FeatureShard, key: string): unknown {
-  const tMs = Math.max(0, shard.watermarkMs)
+/** Values of all features of a key by sub-key (`''` without pairs) and name, at so long after the watermark. */
+function valuesOf(
+  { features }: FeaturePlan,
+  shard: FeatureShard,
+  { key, aheadMs }: { readonly key: string; readonly aheadMs: number },
+): KeyValues | undefined {
+  const tMs = Math.max(0, shard.watermarkMs + aheadMs)
   const row = createCellRow(features.length)
   const indices = features.map(({ index }) => index)
   const values = shard.subKeys(key).map(subKey => {
     shard.read({ key, subKey, features: indices, tMs }, row, indices)
-    return [
-      subKey,
-      Object.fromEntries(features.map(({ name, index }) => [name, row.values[index]])),
-    ]
+    const told = features.map(({ name, index }) => {
+      return [name, (row.others[index] ?? row.values[index]) as FeatureValue] as const
+    })
+    return [subKey, Object.fromEntries(told)] as const
   })
   return values.length === 0 ? undefined : Object.fromEntries(values)
 }

@@ -1,5 +1,10 @@
 export { CELL_STATUS, CELL_STATUSES, createCellRow, type CellRow } from './cell-row.ts'
-export { compileFeatures, featureFoldName, type CompiledFeatures } from './compile.ts'
+export {
+  compileFeatures,
+  featureFoldName,
+  type CompiledFeatures,
+  type KeyValues,
+} from './compile.ts'
 export { featuresErrors } from './errors.ts'
 export { FeatureShard } from './feature-shard.ts'
 export { planView, type FeaturePlan, type PlannedFeature, type TileGroup } from './plan.ts'

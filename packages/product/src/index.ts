@@ -55,7 +55,13 @@ export {
   type ErasureRequest,
   type Erasures,
 } from './erasure/index.ts'
-export { createFeatures, type Features, type ListedFeatures } from './features/index.ts'
+export {
+  createFeatures,
+  type FeatureExplanation,
+  type Features,
+  type Lineage,
+  type ListedFeatures,
+} from './features/index.ts'
 export {
   createIdentity,
   identityErrors,

@@ -13,7 +13,7 @@ export type {
   TableLookup,
   TableShard,
 } from './fold.ts'
-export { AMENDED_TYPE, AMENDMENTS_STREAM, type Amendment } from './amendments.ts'
+export { AMENDED_TYPE, AMENDMENTS_STREAM, eventIdOf, type Amendment } from './amendments.ts'
 export {
   CORRECTED_TYPE,
   CORRECTIONS_STREAM,

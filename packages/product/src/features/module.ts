@@ -11,6 +11,7 @@ import {
   type FeatureShard,
 } from '@millrace/features'
 import { defineModule, type MetricDefinition, type ProductModule } from '../module.ts'
+import { explainRoutes } from './explain-routes.ts'
 import { parityRoutes } from './parity-routes.ts'
 import { Parity } from './parity.ts'
 import { featureRoutes } from './routes.ts'
@@ -43,7 +44,11 @@ export function createFeatures(): ProductModule<Features> {
       const api: Features = { ...reader, compiled, parity }
       return {
         api,
-        routes: [...featureRoutes(api, context), ...parityRoutes(parity)],
+        routes: [
+          ...featureRoutes(api, context),
+          ...explainRoutes({ ...context, compiled }),
+          ...parityRoutes(parity),
+        ],
         metrics: [...metricsOf(api, streams), ...parityMetrics(parity)],
         close: () => parity.close(),
       }

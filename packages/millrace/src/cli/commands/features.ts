@@ -5,6 +5,7 @@ import type { CommandContext } from '../context.ts'
 import { table } from '../output.ts'
 import type { Run } from '../run-command.ts'
 import { addTrainingSet } from './training-set.ts'
+import { addFeatureExplain } from './features-explain.ts'
 import { addFeatureCheck } from './features-parity.ts'
 
 interface EntityJson {
@@ -20,7 +21,9 @@ interface EntityJson {
 export function addFeatures(program: Command, run: Run): void {
   const group = program
     .command('features')
-    .summary('what models read about people and items: list, get, training-set')
+    .summary(
+      'what models read about people and items: list, get, explain, lineage, check, training-set',
+    )
     .description(
       'Feature views and feature services of the definition, and the values that they have.',
     )
@@ -43,6 +46,7 @@ export function addFeatures(program: Command, run: Run): void {
     .action(run<[string, string]>(get))
   addTrainingSet(group, run)
   addFeatureCheck(group, run)
+  addFeatureExplain(group, run)
 }
 
 async function list(context: CommandContext): Promise<void> {
