@@ -19,6 +19,10 @@ npx millrace features explain clipStats.plays7d c1
 npx millrace features lineage clip.topics
 npx millrace features lineage liked
 # #endregion
+# #region backfill
+npx millrace features backfill clipStats --dry-run
+npx millrace features backfill clipStats --max-differences all
+# #endregion
 # #region check
 npx millrace features check
 # #endregion

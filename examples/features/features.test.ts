@@ -47,4 +47,9 @@ test('features are declared, folded, listed and read as rows', async t => {
   )
   await shows('lineage', 'lineage.txt')
   await shows('check', 'check.txt')
+  const built = await shell.run(region('backfill'))
+  assertShown(
+    fileOf('./output/backfill.txt'),
+    built.replaceAll(/version [0-9a-z]{12}/g, 'version e0099d3b9b50'),
+  )
 })

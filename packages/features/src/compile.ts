@@ -69,15 +69,16 @@ function foldOf(plan: FeaturePlan, latenessMs: number): FoldDefinition<FeatureSh
 
 /** Values of all features of a key by sub-key (`''` without pairs) and name, at so long after the watermark. */
 function valuesOf(
-  { features }: FeaturePlan,
+  plan: FeaturePlan,
   shard: FeatureShard,
   { key, aheadMs }: { readonly key: string; readonly aheadMs: number },
 ): KeyValues | undefined {
+  const { features } = plan
   const tMs = Math.max(0, shard.watermarkMs + aheadMs)
   const row = createCellRow(features.length)
   const indices = features.map(({ index }) => index)
   const values = shard.subKeys(key).map(subKey => {
-    shard.read({ key, subKey, features: indices, tMs }, row, indices)
+    shard.read({ plan, key, subKey, features: indices, tMs }, row, indices)
     const told = features.map(({ name, index }) => {
       return [name, (row.others[index] ?? row.values[index]) as FeatureValue] as const
     })

@@ -22,7 +22,7 @@ import { eventOf, keyIn, TableReads, type FoldShard, type ShardContext } from '@
 import { CELL_STATUS, putCell, type CellRow } from './cell-row.ts'
 import { EntityBook, NONE, type EntityState } from './entity-book.ts'
 import { Measures } from './measures.ts'
-import type { AnyEvent, FeaturePlan, PlannedFeature, TileGroup } from './plan.ts'
+import type { AnyEvent, FeaturePlan, FeatureReading, PlannedFeature, TileGroup } from './plan.ts'
 import { decodeTiles, encodeTiles } from './tile-codec.ts'
 import { TileRows } from './tile-rows.ts'
 import { ValueCache, type KeptValues } from './value-cache.ts'
@@ -224,31 +224,26 @@ export class FeatureShard implements FoldShard, EntityState {
       .map(([subKey]) => subKey)
   }
 
-  /**
-   * The values of features (by index) of a key at `tMs`, into the cells `cells[i]` of `row`. `tMs` is
-   * not before the watermark. `subKey` is '' without pairs.
-   */
-  read(
-    request: {
-      readonly key: string
-      readonly subKey: string
-      readonly features: readonly number[]
-      readonly tMs: number
-    },
-    row: CellRow,
-    cells: readonly number[],
-  ): void {
-    const { key, subKey, features, tMs } = request
+  /** Reads values into the cells `cells[i]` of `row`. */
+  read(request: FeatureReading, row: CellRow, cells: readonly number[]): void {
+    const { plan = this.#plan, key, subKey, features, tMs } = request
+    const isOwn = plan.version === this.#plan.version
     const entity = this.#book.find(key, subKey)
     const failed = this.#failed.size === 0 ? undefined : this.#failed.get(key)
     const moment = { tMs, kept: entity === NONE ? undefined : this.#cache.at(entity, tMs) }
     for (let index = 0; index < features.length; index++) {
-      const feature = this.#plan.features[features[index] as number] as PlannedFeature
+      const asked = plan.features[features[index] as number] as PlannedFeature
+      const own = this.#plan.features
+      const feature = isOwn ? own[asked.index] : own.find(({ name }) => name === asked.name)
       const cell = cells[index] as number
-      if (failed?.has(feature.index) === true) {
+      if (feature === undefined) {
+        putCell(row, cell, asked.default, CELL_STATUS.default)
+      } else if (failed?.has(feature.index) === true) {
         putCell(row, cell, feature.default, CELL_STATUS.failed)
       } else {
         this.#readCell(entity, feature, moment, row, cell)
+        const isOther = !isOwn && feature.fingerprint !== asked.fingerprint
+        if (isOther && row.statuses[cell] === CELL_STATUS.value) row.statuses[cell] = CELL_STATUS.stale // prettier-ignore
       }
     }
   }

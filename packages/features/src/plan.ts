@@ -65,6 +65,22 @@ export interface FeaturePlan {
   readonly version: string
 }
 
+/** Which values of one entity are read. */
+export interface FeatureReading {
+  /**
+   * The plan that the features are of; default: that of the shard. While another version is served,
+   * what has another meaning in it is stale, and what it does not have is a default.
+   */
+  readonly plan?: FeaturePlan
+  readonly key: string
+  /** '' without pairs. */
+  readonly subKey: string
+  /** By index in the plan. */
+  readonly features: readonly number[]
+  /** Not before the watermark of the shard. */
+  readonly tMs: number
+}
+
 /** Compiles a view that was checked by `defineApp`. */
 export function planView(name: string, view: AnyFeatureView): FeaturePlan {
   const [first] = view.from as readonly [EventDefinition]

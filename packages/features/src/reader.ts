@@ -188,7 +188,7 @@ class RowReader {
     const before = this.#before[place]
     if (before?.asked === asked && before.subKey === subKey) return
     this.#before[place] = { asked, subKey }
-    shard.read({ key, subKey, features, tMs }, row, cells)
+    shard.read({ plan, key, subKey, features, tMs }, row, cells)
     const isParked = handle.isParked(key)
     let isMissing: boolean | undefined
     for (const cell of cells) {
@@ -230,7 +230,7 @@ class RowReader {
     const key = this.#idOf(plan.entity, entities[plan.entity] as string)
     const shard = (views.get(plan) as Folded<FeatureShard>).shardOf(key)
     const tMs = Math.max(request.atMs, shard.watermarkMs)
-    const asked = { key, features: [feature], tMs }
+    const asked = { plan, key, features: [feature], tMs }
     const { values, statuses } = this.#one
     let served = 0
     let sum = 0

@@ -3,6 +3,7 @@
  * is under way goes on when the answer is sent; ask for the status to see it.
  */
 import type { JsonSchema } from '@millrace/core'
+import { featureFoldName } from '@millrace/features'
 import type { RouteAnswer, RouteRequest } from '@millrace/product'
 import { viewFoldName, type RebuildStatus } from '@millrace/streams'
 import { serverErrors } from '../errors.ts'
@@ -182,16 +183,18 @@ function decidingOperations(context: ServerContext): readonly Operation[] {
   ]
 }
 
-/** The fold of the view that a path names; throws VIEW_UNKNOWN. */
+/** The fold of the view, or of the feature view (`feature.<name>`), that a path names; throws VIEW_UNKNOWN. */
 export function foldOfView(
   { app }: ServerContext,
   params: RouteRequest['params'],
 ): { readonly view: string; readonly fold: string } {
   const view = params['view'] as string
-  if (!Object.hasOwn(app.options.views ?? {}, view)) {
-    throw serverErrors.create('VIEW_UNKNOWN', { view: view.slice(0, 64) })
-  }
-  return { view, fold: viewFoldName(view) }
+  if (Object.hasOwn(app.options.views ?? {}, view)) return { view, fold: viewFoldName(view) }
+  const isFeatureView = Object.entries(app.options.features ?? {}).some(
+    ([name, { kind }]) => kind === 'feature-view' && featureFoldName(name) === view,
+  )
+  if (isFeatureView) return { view, fold: view }
+  throw serverErrors.create('VIEW_UNKNOWN', { view: view.slice(0, 64) })
 }
 
 async function answer(

@@ -76,7 +76,7 @@ export async function explainFeature(
   const atMs = Math.max(wantedMs, state.shard.watermarkMs, 0)
   const row = createCellRow(1)
   const { pair: subKey } = request
-  state.shard.read({ key, subKey, features: [feature.index], tMs: atMs }, row, [0])
+  state.shard.read({ plan, key, subKey, features: [feature.index], tMs: atMs }, row, [0])
   const { events, next } = await causesOf(streams, { plan, feature, fold, key, at, atMs }, request)
   return {
     value: row.others[0] ?? row.values[0],

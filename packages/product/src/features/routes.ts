@@ -203,7 +203,7 @@ function entityOf(
   const row = createCellRow(indices.length)
   const pair = plan.view.pair === undefined ? undefined : shard.subKeys(key)
   const values = (pair ?? ['']).flatMap(subKey => {
-    shard.read({ key, subKey, features: indices, tMs: atMs }, row, indices)
+    shard.read({ plan, key, subKey, features: indices, tMs: atMs }, row, indices)
     return plan.features.map(({ name: feature, index }) => ({
       ...(pair === undefined ? {} : { pair: subKey }),
       feature,

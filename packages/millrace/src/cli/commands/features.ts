@@ -4,6 +4,7 @@ import { connect, type ApiRequest } from '../connect.ts'
 import type { CommandContext } from '../context.ts'
 import { table } from '../output.ts'
 import type { Run } from '../run-command.ts'
+import { limitOption, startRebuild, type RebuildOptions } from './rebuild.ts'
 import { addTrainingSet } from './training-set.ts'
 import { addFeatureExplain } from './features-explain.ts'
 import { addFeatureCheck } from './features-parity.ts'
@@ -22,7 +23,7 @@ export function addFeatures(program: Command, run: Run): void {
   const group = program
     .command('features')
     .summary(
-      'what models read about people and items: list, get, explain, lineage, check, training-set',
+      'what models read about people and items: list, get, explain, lineage, check, backfill, training-set',
     )
     .description(
       'Feature views and feature services of the definition, and the values that they have.',
@@ -44,6 +45,24 @@ export function addFeatures(program: Command, run: Run): void {
     .argument('<view>', 'the feature view, as `features list` names it')
     .argument('<entity>', 'id of the person, item or other entity')
     .action(run<[string, string]>(get))
+  group
+    .command('backfill')
+    .summary('build a feature view from the log beside the live one, compare, switch')
+    .description(
+      'Builds a feature view from the log, in parallel, beside the version that is served; ' +
+        'compares all values of all entities, and switches when no more differ than may. With ' +
+        '--dry-run it tells what a changed definition would change, and leaves what is served. ' +
+        'An interrupted one goes on where it was. `rebuild status`, `switch`, `back` and `drop` ' +
+        'take `feature.<view>`.',
+    )
+    .argument('<view>', 'the feature view, as `features list` names it')
+    .option('--dry-run', 'compare, and leave the switch for later')
+    .addOption(limitOption())
+    .action(
+      run<[string, RebuildOptions]>((context, view, options) =>
+        startRebuild(context, `feature.${view}`, options),
+      ),
+    )
   addTrainingSet(group, run)
   addFeatureCheck(group, run)
   addFeatureExplain(group, run)

@@ -42,6 +42,11 @@ interface LimitOptions {
   readonly maxDifferences?: string
 }
 
+/** What a rebuild may be told. */
+export interface RebuildOptions extends LimitOptions {
+  readonly dryRun?: boolean
+}
+
 const POLL_MS = 100
 const SAMPLES_SHOWN = 10
 /** Fewer records say nothing about a rate. */
@@ -73,10 +78,13 @@ export function addRebuild(program: Command, run: Run): void {
     .description(
       'Builds the view, or goes on with a build that was interrupted; compares; switches when no more rows differ than may.',
     )
-    .argument('<view>', 'the view, as the app definition names it')
+    .argument(
+      '<view>',
+      'the view, as the app definition names it; feature.<name> for a feature view',
+    )
     .option('--dry-run', 'compare, and leave the switch for later')
     .addOption(limitOption())
-    .action(run<[string, LimitOptions & { dryRun?: boolean }]>(start))
+    .action(run<[string, RebuildOptions]>(startRebuild))
   group
     .command('status')
     .summary('the builds of a view, and how a rebuild is doing')
@@ -110,7 +118,8 @@ export function addRebuild(program: Command, run: Run): void {
     .action(run<[string, object]>((context, view) => show(context, view, 'POST', '/drop')))
 }
 
-const limitOption = (): Option =>
+/** How many rows may differ. */
+export const limitOption = (): Option =>
   new Option(
     '--max-differences <count>',
     'rows that may differ: a number, or all; default 0 where the version stays the same',
@@ -157,10 +166,11 @@ async function show(
   }
 }
 
-async function start(
+/** Builds a view or a feature view (`feature.<name>`), and tells how it goes. */
+export async function startRebuild(
   context: CommandContext,
   view: string,
-  options: LimitOptions & { readonly dryRun?: boolean },
+  options: RebuildOptions,
 ): Promise<void> {
   const body = { isDryRun: options.dryRun === true, ...limitOf(options) }
   const connection = await connect(context)
