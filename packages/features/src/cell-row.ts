@@ -6,7 +6,7 @@ export const CELL_STATUS = {
   value: 0,
   /** No event in the window. */
   default: 1,
-  /** A value whose newest event is older than the freshness target. */
+  /** A value whose newest event is older than the freshness target, whose key waits for a repair, or of the version that is served until the switch. */
   stale: 2,
   /** The newest event is older than the time-to-live. */
   expired: 3,

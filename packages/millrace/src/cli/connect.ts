@@ -94,6 +94,11 @@ export async function withConnection<Value>(
   }
 }
 
+/** Asks one thing, and gives the body of the answer; refuses as `connect` and `request` do. */
+export async function ask(context: CommandContext, request: ApiRequest): Promise<unknown> {
+  return await withConnection(context, async connection => (await connection.request(request)).body)
+}
+
 /** A server that runs: on the port asked for, or of the data directory; undefined when none does. */
 export async function findServer(context: CommandContext): Promise<Server | undefined> {
   const { port, data } = context

@@ -1,29 +1,18 @@
 /** HTTP operations that tell where values come from. */
-import { ID_PATTERN, type JsonSchema } from '@millrace/core'
-import { CELL_STATUSES } from '@millrace/features'
+import { ID_PATTERN } from '@millrace/core'
 import { atParameter, MOMENT_ERRORS, momentIn } from '../moment.ts'
 import type { RouteDefinition } from '../module.ts'
 import { explainFeature, type ExplainPorts } from './explained.ts'
+import { object, statusName, text, texts } from './json-schemas.ts'
 import { lineageOf } from './lineage.ts'
 
 const LIMIT_DEFAULT = 50
 const LIMIT_MAX = 500
 
-const text: JsonSchema = { type: 'string' }
-const texts: JsonSchema = { type: 'array', items: text }
-const object = (
-  properties: Record<string, JsonSchema>,
-  optional: readonly string[] = [],
-): JsonSchema => ({
-  type: 'object',
-  properties,
-  required: Object.keys(properties).filter(name => !optional.includes(name)),
-})
-
 const explanation = object(
   {
     value: {},
-    status: { type: 'string', enum: [...CELL_STATUSES] },
+    status: statusName,
     atMs: { type: 'number', description: 'the moment at which the window ends' },
     events: {
       type: 'array',

@@ -1,29 +1,22 @@
 /** HTTP operations that prove what was served. */
 import { ID_PATTERN, type JsonSchema } from '@millrace/core'
-import { CELL_STATUSES } from '@millrace/features'
 import { MOMENT_ERRORS } from '../moment.ts'
 import type { RouteDefinition } from '../module.ts'
+import { object, statusName, text } from './json-schemas.ts'
 import type { Parity } from './parity.ts'
 import { SERVED_KEPT_MS } from './served-writer.ts'
 
-const text: JsonSchema = { type: 'string' }
 const integer: JsonSchema = { type: 'integer' }
 const number: JsonSchema = { type: 'number' }
-const status: JsonSchema = { type: 'string', enum: [...CELL_STATUSES] }
-const object = (properties: Record<string, JsonSchema>): JsonSchema => ({
-  type: 'object',
-  properties,
-  required: Object.keys(properties),
-})
 
 const mismatch = {
   row: integer,
   entities: { type: 'object', additionalProperties: text },
   feature: text,
   served: {},
-  servedStatus: status,
+  servedStatus: statusName,
   recomputed: {},
-  recomputedStatus: status,
+  recomputedStatus: statusName,
 }
 
 const check = object({

@@ -11,23 +11,12 @@ import {
 } from '@millrace/features'
 import type { Streams } from '@millrace/streams'
 import type { RouteDefinition } from '../module.ts'
+import { object, statusName, text, texts } from './json-schemas.ts'
 import { listFeatures } from './listed.ts'
 import type { Features } from './module.ts'
 
 /** Rows of one request. */
 const ROWS_MAX = 10_000
-
-const text: JsonSchema = { type: 'string' }
-const texts: JsonSchema = { type: 'array', items: text }
-const object = (
-  properties: Record<string, JsonSchema>,
-  optional: readonly string[] = [],
-): JsonSchema => ({
-  type: 'object',
-  properties,
-  required: Object.keys(properties).filter(name => !optional.includes(name)),
-})
-const statusName: JsonSchema = { type: 'string', enum: [...CELL_STATUSES] }
 
 const listed = object({
   views: {

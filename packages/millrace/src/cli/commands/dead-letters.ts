@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import { connect, type ApiRequest } from '../connect.ts'
+import { ask } from '../connect.ts'
 import type { CommandContext } from '../context.ts'
 import { cliErrors } from '../errors.ts'
 import { count, table, time } from '../output.ts'
@@ -105,15 +105,6 @@ function selecting(command: Command): Command {
     .option('--fold <name>', 'only of this fold')
     .option('--key <key>', 'only this key')
     .option('--error <text>', 'only those whose error has this text in it')
-}
-
-async function ask(context: CommandContext, request: ApiRequest): Promise<unknown> {
-  const connection = await connect(context)
-  try {
-    return (await connection.request(request)).body
-  } finally {
-    await connection.close()
-  }
 }
 
 function chosen(options: SelectOptions): Record<string, string> {

@@ -1,6 +1,6 @@
 import type { FeatureExplanation, Lineage } from '@millrace/product'
 import { Option, type Command } from 'commander'
-import { withConnection } from '../connect.ts'
+import { ask } from '../connect.ts'
 import type { CommandContext } from '../context.ts'
 import { cliErrors } from '../errors.ts'
 import { table } from '../output.ts'
@@ -53,7 +53,7 @@ async function explain(
     if (value !== undefined) query.set(member, value)
   }
   const path = `/v1/features/${[view, entity, feature].map(encodeURIComponent).join('/')}/events?${query}` // prettier-ignore
-  const found = await ask<FeatureExplanation>(context, path)
+  const found = (await ask(context, { method: 'GET', path })) as FeatureExplanation
   const { value, status, atMs, events, next } = found
   const rows = events.map(event => [
     timeText(event.atMs),
@@ -73,7 +73,7 @@ async function explain(
 }
 
 async function lineage(context: CommandContext, name: string | undefined): Promise<void> {
-  const all = await ask<Lineage>(context, '/v1/features/lineage')
+  const all = (await ask(context, { method: 'GET', path: '/v1/features/lineage' })) as Lineage
   const services = all.services.map(({ service, columns }) => ({
     service,
     columns: columns.filter(
@@ -108,9 +108,3 @@ const shown = (value: unknown): string =>
     : value === undefined
       ? ''
       : JSON.stringify(value)
-
-async function ask<T>(context: CommandContext, path: string): Promise<T> {
-  return await withConnection(context, async connection => {
-    return (await connection.request({ method: 'GET', path })).body as T
-  })
-}

@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import { withConnection, type ApiRequest } from '../connect.ts'
+import { ask } from '../connect.ts'
 import type { CommandContext } from '../context.ts'
 import { EXIT_REFUSED } from '../exit-codes.ts'
 import { count, table } from '../output.ts'
@@ -103,7 +103,3 @@ function differing(context: CommandContext, mismatches: readonly MismatchJson[])
 
 const cell = (value: unknown, status: string): string =>
   `${JSON.stringify(value)}${status === 'value' ? '' : ` (${status})`}`
-
-async function ask(context: CommandContext, request: ApiRequest): Promise<unknown> {
-  return await withConnection(context, async connection => (await connection.request(request)).body)
-}

@@ -1,6 +1,6 @@
 import type { ListedFeatures } from '@millrace/product'
 import type { Command } from 'commander'
-import { connect, type ApiRequest } from '../connect.ts'
+import { ask } from '../connect.ts'
 import type { CommandContext } from '../context.ts'
 import { table } from '../output.ts'
 import type { Run } from '../run-command.ts'
@@ -104,13 +104,4 @@ async function get(context: CommandContext, view: string, entity: string): Promi
   const isPaired = found.values.some(({ pair }) => pair !== undefined)
   const head = [...(isPaired ? ['PAIR'] : []), 'FEATURE', 'VALUE', 'STATUS']
   context.output.result(found, rows.length === 0 ? `Nothing is known of ${entity}.` : table([head, ...rows], context.output.terminal.columns)) // prettier-ignore
-}
-
-async function ask(context: CommandContext, request: ApiRequest): Promise<unknown> {
-  const connection = await connect(context)
-  try {
-    return (await connection.request(request)).body
-  } finally {
-    await connection.close()
-  }
 }

@@ -1,7 +1,7 @@
 import { durationMs, isError, type Duration } from '@millrace/core'
 import { Argument, type Command } from 'commander'
 import { KEY_SCOPES } from '../../http/security/key-text.ts'
-import { connect, type ApiRequest } from '../connect.ts'
+import { ask, type ApiRequest } from '../connect.ts'
 import type { CommandContext } from '../context.ts'
 import { cliErrors } from '../errors.ts'
 import { table } from '../output.ts'
@@ -87,12 +87,12 @@ async function create(
     ...(rate === undefined ? {} : { requestsPerSecond: readCount('--rate', rate) }),
     ...(burst === undefined ? {} : { burst: readCount('--burst', burst) }),
   }
-  const made = (await ask(context, { method: 'POST', path: '/v1/keys', body })) as MadeKeyJson
+  const made = (await askKept(context, { method: 'POST', path: '/v1/keys', body })) as MadeKeyJson
   context.output.result(made, shownOnce(made))
 }
 
 async function list(context: CommandContext): Promise<void> {
-  const body = await ask(context, { method: 'GET', path: '/v1/keys' })
+  const body = await askKept(context, { method: 'GET', path: '/v1/keys' })
   const { keys } = body as { keys: readonly KeyJson[] }
   const rows = keys.map(key => [
     key.id,
@@ -118,29 +118,24 @@ async function rotate(
 ): Promise<void> {
   const body = { graceSeconds: Math.ceil(graceMs(grace) / 1000) }
   const path = `/v1/keys/${encodeURIComponent(id)}/rotate`
-  const made = (await ask(context, { method: 'POST', path, body })) as MadeKeyJson
+  const made = (await askKept(context, { method: 'POST', path, body })) as MadeKeyJson
   context.output.result(made, `${shownOnce(made)}\nThe secret before it ends in ${grace}.`)
 }
 
 async function revoke(context: CommandContext, id: string): Promise<void> {
   const path = `/v1/keys/${encodeURIComponent(id)}`
-  const key = (await ask(context, { method: 'DELETE', path })) as KeyJson
+  const key = (await askKept(context, { method: 'DELETE', path })) as KeyJson
   context.output.result(key, `The key ${key.id} (${key.name}) is refused from now on.`)
 }
 
-async function ask(context: CommandContext, request: ApiRequest): Promise<unknown> {
+async function askKept(context: CommandContext, request: ApiRequest): Promise<unknown> {
   if (context.data === 'memory' && !context.port.isSet) {
     throw cliErrors.create('CLI_USAGE', {
       reason: 'A key that is made in memory is gone when the command ends.',
       next: 'Name a data directory with --data.',
     })
   }
-  const connection = await connect(context)
-  try {
-    return (await connection.request(request)).body
-  } finally {
-    await connection.close()
-  }
+  return await ask(context, request)
 }
 
 function shownOnce({ key, id, scope, name }: MadeKeyJson): string {

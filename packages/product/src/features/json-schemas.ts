@@ -1,0 +1,16 @@
+/** Pieces of the JSON Schemas of feature routes. */
+import type { JsonSchema } from '@millrace/core'
+import { CELL_STATUSES } from '@millrace/features'
+
+export const text: JsonSchema = { type: 'string' }
+export const texts: JsonSchema = { type: 'array', items: text }
+export const statusName: JsonSchema = { type: 'string', enum: [...CELL_STATUSES] }
+
+/** An object that has all of the properties, but for the optional ones. */
+export function object(
+  properties: Record<string, JsonSchema>,
+  optional: readonly string[] = [],
+): JsonSchema {
+  const required = Object.keys(properties).filter(name => !optional.includes(name))
+  return { type: 'object', properties, required }
+}
