@@ -90,7 +90,7 @@ export function parseManifest(name: string, bytes: Uint8Array): Manifest {
   const content = parseObject(name, line)
   const { format, ...fields } = content
   if (format !== MANIFEST_FORMAT) {
-    const details = { file: name, found: String(format), known: MANIFEST_FORMAT }
+    const details = { file: name, found: JSON.stringify(format) ?? 'none', known: MANIFEST_FORMAT }
     throw logErrors.create('LOG_FORMAT_UNKNOWN', details)
   }
   for (const [field, isFit] of Object.entries(FIELDS)) {

@@ -151,6 +151,11 @@ test('export.json that was changed is refused, or names files of its own folder'
     ],
   }
   assert.deepEqual(parseContents('x', JSON.stringify({ format: 1, ...contents })), { format: 1, ...contents }) // prettier-ignore
+  const format = { toString: false }
+  assert.throws(
+    () => parseContents('x', JSON.stringify({ ...contents, format })),
+    error => isError(error, 'EXPORT_FORMAT_UNKNOWN'),
+  )
   const odd = fc.oneof(fc.jsonValue(), fc.constantFrom('../x', '..', '/x', -1, 0.5, 4, 3))
   const changed = fc
     .tuple(odd, fc.nat(), fc.constantFrom('all', 'streams', 'files'))

@@ -85,7 +85,11 @@ export function parseContents(folder: string, text: string): ExportContents {
   const { format: found } = value
   if (found !== EXPORT_FORMAT) {
     const known = EXPORT_FORMAT
-    throw exportErrors.create('EXPORT_FORMAT_UNKNOWN', { folder, found: String(found), known })
+    throw exportErrors.create('EXPORT_FORMAT_UNKNOWN', {
+      folder,
+      found: JSON.stringify(found) ?? 'none',
+      known,
+    })
   }
   for (const [name, check] of Object.entries(CONTENTS)) {
     if (!check(value[name])) throw damaged(name, 'it is not what it should be')

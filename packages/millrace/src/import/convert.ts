@@ -126,14 +126,14 @@ function scalarConverter(schema: JsonSchema, options: ConvertOptions): Converter
     case 'boolean':
       return value => {
         if (typeof value === 'boolean') return value
-        const text = String(value).trim().toLowerCase()
+        const text = textOf(value).trim().toLowerCase()
         if (TRUE.has(text)) return true
         return FALSE.has(text) ? false : new Unfit(`${shown(value)} is neither true nor false`)
       }
     case 'string':
       return value => {
         if (typeof value === 'string') return value
-        if (typeof value === 'number' || typeof value === 'boolean') return String(value)
+        if (typeof value === 'number' || typeof value === 'boolean') return textOf(value)
         return new Unfit(`${shown(value)} is not text`)
       }
     default:
@@ -155,9 +155,15 @@ function numberConverter(hasComma: boolean): Converter {
 
 function momentConverter(format: TimeFormat): Converter {
   return value => {
-    const ms = readTimeText(String(value), format)
+    const ms = readTimeText(textOf(value), format)
     return ms ?? new Unfit(`${shown(value)} is not a time (${TIME_FORMATS[format]})`)
   }
+}
+
+/** Of a scalar. What is none has no text: `String` throws at an object with a `toString` of its own. */
+function textOf(value: unknown): string {
+  if (typeof value === 'string') return value
+  return typeof value === 'number' || typeof value === 'boolean' ? String(value) : ''
 }
 
 /** A value as messages show it. */

@@ -60,7 +60,9 @@ describe('the identity of a data directory', () => {
     const good = JSON.parse(await readFile(file, 'utf8')) as Record<string, unknown>
     for (const text of [
       '{',
+      'null',
       JSON.stringify({ ...good, format: 99 }),
+      JSON.stringify({ ...good, format: { toString: false } }),
       JSON.stringify({ ...good, secret: 'short' }),
       JSON.stringify({ ...good, app: 1 }),
     ]) {

@@ -63,13 +63,16 @@ export function parseIdentity(file: string, text: string): Identity {
   }
   let content: Record<string, unknown> = {}
   try {
-    content = JSON.parse(text) as Record<string, unknown>
+    content = Object(JSON.parse(text)) as Record<string, unknown>
   } catch {
     refuse('it is not JSON')
   }
   const { format, app, fingerprint, partitions, builtIn, secret, term } = content
   const isKnown = format === FORMAT_FIRST || format === DATA_FORMAT
-  if (!isKnown) refuse(`its format is ${String(format)}, this version knows up to ${DATA_FORMAT}`)
+  if (!isKnown) {
+    const found = JSON.stringify(format) ?? 'missing'
+    refuse(`its format is ${found}, this version knows up to ${DATA_FORMAT}`)
+  }
   if (typeof app !== 'string' || typeof fingerprint !== 'string') refuse('the app is missing')
   if (!Number.isInteger(partitions)) refuse('the number of partitions is missing')
   const bytes = Buffer.from(typeof secret === 'string' ? secret : '', 'base64url')
