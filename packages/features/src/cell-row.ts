@@ -24,7 +24,7 @@ export interface CellRow {
   /** The numbers; NaN where the value is in `others`. */
   readonly values: Float64Array
   readonly statuses: Uint8Array
-  /** Texts and lists, at the same index; undefined for numbers. */
+  /** Texts and lists, at the same index; holes for numbers. */
   readonly others: unknown[]
 }
 
@@ -33,7 +33,7 @@ export function createCellRow(cells: number): CellRow {
   return {
     values: new Float64Array(cells),
     statuses: new Uint8Array(cells).fill(CELL_STATUS.missing),
-    others: Array.from<unknown>({ length: cells }),
+    others: new Array<unknown>(cells),
   }
 }
 

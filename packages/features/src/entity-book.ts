@@ -34,6 +34,11 @@ export class EntityBook {
     return this.#keyed.size
   }
 
+  /** Numbers of entities are below it. */
+  get end(): number {
+    return this.#count
+  }
+
   keys(): MapIterator<string> {
     return this.#keyed.keys()
   }

@@ -25,7 +25,7 @@ import { Measures } from './measures.ts'
 import type { AnyEvent, FeaturePlan, FeatureReading, PlannedFeature, TileGroup } from './plan.ts'
 import { decodeTiles, encodeTiles } from './tile-codec.ts'
 import { TileRows } from './tile-rows.ts'
-import { ValueCache, type KeptValues } from './value-cache.ts'
+import { ValueCache } from './value-cache.ts'
 import { WindowPartial } from './window-partial.ts'
 
 const FORMAT = 1
@@ -52,7 +52,8 @@ export class FeatureShard implements FoldShard, EntityState {
   /** 1 for each feature that takes the event that is folded. */
   readonly #takes: Uint8Array
   readonly #partial: WindowPartial
-  readonly #cache: ValueCache
+  /** From the first read on. */
+  #cache: ValueCache | undefined
   /** Time of the newest event, by entity. */
   #newestMs = new Float64Array(256).fill(NEVER)
   #watermarkMs = NEVER
@@ -87,10 +88,8 @@ export class FeatureShard implements FoldShard, EntityState {
     this.failures = new Uint32Array(features.length)
     this.#takes = new Uint8Array(features.length)
     this.#measures = new Measures(plan, this.#tables)
-    this.#cache = new ValueCache(features.length, groups)
-    this.#partial = new WindowPartial(
-      Math.max(...features.map(({ aggregation }) => aggregation.cells)),
-    )
+    const cellsMax = Math.max(...features.map(({ aggregation }) => aggregation.cells))
+    this.#partial = new WindowPartial(groups, this.#rows, cellsMax)
   }
 
   fold(record: LogRecord): void {
@@ -113,7 +112,7 @@ export class FeatureShard implements FoldShard, EntityState {
     const entity = this.#changeable(record)
     if (entity === undefined) return false
     if (entity === NONE) return true
-    this.#cache.drop(entity)
+    this.#cache?.drop(entity)
     for (const feature of this.#plan.features) {
       if (this.#takes[feature.index] === 0) continue
       const tile = this.#tileOf(feature.group)
@@ -136,7 +135,7 @@ export class FeatureShard implements FoldShard, EntityState {
     const { features } = this.#plan
     if (features.some(({ index, aggregation }) => this.#takes[index] === 1 && aggregation.insert === undefined)) return false // prettier-ignore
     const entity = known === NONE ? this.#book.claim(this.#key, '') : known
-    this.#cache.drop(entity)
+    this.#cache?.drop(entity)
     for (const feature of features) {
       if (this.#takes[feature.index] === 0) continue
       const tile = this.#tileOf(feature.group)
@@ -228,20 +227,24 @@ export class FeatureShard implements FoldShard, EntityState {
   read(request: FeatureReading, row: CellRow, cells: readonly number[]): void {
     const { plan = this.#plan, key, subKey, features, tMs } = request
     const isOwn = plan.version === this.#plan.version
+    const own = this.#plan.features
     const entity = this.#book.find(key, subKey)
     const failed = this.#failed.size === 0 ? undefined : this.#failed.get(key)
-    const moment = { tMs, kept: entity === NONE ? undefined : this.#cache.at(entity, tMs) }
+    const ageMs = entity !== NONE && this.#hasAge ? tMs - (this.#newestMs[entity] as number) : 0
+    if (entity !== NONE) {
+      this.#partial.move(entity, tMs)
+      this.#cacheNow().move(entity, tMs)
+    }
     for (let index = 0; index < features.length; index++) {
       const asked = plan.features[features[index] as number] as PlannedFeature
-      const own = this.#plan.features
       const feature = isOwn ? own[asked.index] : own.find(({ name }) => name === asked.name)
       const cell = cells[index] as number
-      if (feature === undefined) {
-        putCell(row, cell, asked.default, CELL_STATUS.default)
-      } else if (failed?.has(feature.index) === true) {
-        putCell(row, cell, feature.default, CELL_STATUS.failed)
-      } else {
-        this.#readCell(entity, feature, moment, row, cell)
+      if (feature === undefined) putCell(row, cell, asked.default, CELL_STATUS.default)
+      else if (failed?.has(feature.index) === true)
+        putCell(row, cell, feature.default, CELL_STATUS.failed) // prettier-ignore
+      else if (entity === NONE) putCell(row, cell, feature.default, CELL_STATUS.default)
+      else {
+        this.#readCell(feature, tMs, ageMs, row, cell)
         const isOther = !isOwn && feature.fingerprint !== asked.fingerprint
         if (isOther && row.statuses[cell] === CELL_STATUS.value) row.statuses[cell] = CELL_STATUS.stale // prettier-ignore
       }
@@ -318,7 +321,7 @@ export class FeatureShard implements FoldShard, EntityState {
   }
 
   #addTo(entity: number): void {
-    this.#cache.drop(entity)
+    this.#cache?.drop(entity)
     const { features } = this.#plan
     let group = NONE
     let rows: TileRows | undefined
@@ -377,44 +380,39 @@ export class FeatureShard implements FoldShard, EntityState {
     return stepMs === Infinity ? NEVER : Math.floor(this.#watermarkMs / stepMs) - tiles
   }
 
-  #readCell(
-    entity: number,
-    feature: PlannedFeature,
-    { tMs, kept }: { readonly tMs: number; readonly kept: KeptValues | undefined },
-    row: CellRow,
-    cell: number,
-  ): void {
+  /** What is kept of reads; made larger with the number of entities. */
+  #cacheNow(): ValueCache {
+    const { features, groups } = this.#plan
+    const { end } = this.#book
+    if (this.#cache === undefined || this.#cache.isShortOf(end)) {
+      this.#cache = new ValueCache(features, groups, end)
+    }
+    return this.#cache
+  }
+
+  /** Reads the cell of the entity that cache and partial were moved to. */
+  #readCell(feature: PlannedFeature, tMs: number, ageMs: number, row: CellRow, cell: number): void {
     const { default: fallback, index } = feature
-    let value: number | readonly number[]
-    if (kept !== undefined && kept.isKnown[index] === 1) value = kept.values[index] as number
-    else {
-      value = entity === NONE ? NaN : this.#valueOf(entity, feature, tMs)
-      if (
-        kept !== undefined &&
-        typeof value === 'number' &&
-        feature.aggregation.isContinuous !== true
-      ) {
-        kept.values[index] = value
-        kept.isKnown[index] = 1
-      }
-    }
-    if (typeof value === 'number' && !Number.isFinite(value)) {
+    const cache = this.#cache as ValueCache
+    if (!cache.copy(index, row, cell)) {
+      const value = this.#valueOf(feature, tMs)
+      if (typeof value !== 'number' || Number.isFinite(value)) putCell(row, cell, value, CELL_STATUS.value) // prettier-ignore
       // Nothing to divide by is no fault of the feature; a sum beyond all numbers is.
-      putCell(row, cell, fallback, Number.isNaN(value) ? CELL_STATUS.default : CELL_STATUS.failed)
-      return
+      else putCell(row, cell, fallback, Number.isNaN(value) ? CELL_STATUS.default : CELL_STATUS.failed) // prettier-ignore
+      cache.keep(index, row, cell)
     }
-    const ageMs = this.#hasAge ? tMs - (this.#newestMs[entity] as number) : 0
+    if (ageMs <= this.#freshMs && ageMs <= this.#ttlMs) return
+    if (row.statuses[cell] !== CELL_STATUS.value) return
     if (ageMs > this.#ttlMs) putCell(row, cell, fallback, CELL_STATUS.expired)
-    else putCell(row, cell, value, ageMs > this.#freshMs ? CELL_STATUS.stale : CELL_STATUS.value)
+    else row.statuses[cell] = CELL_STATUS.stale
   }
 
   /** The value of a window; NaN without events. */
-  #valueOf(entity: number, feature: PlannedFeature, tMs: number): number | readonly number[] {
-    const rows = this.#rows[feature.group] as TileRows
-    const newest = Math.floor(tMs / (this.#plan.groups[feature.group] as TileGroup).stepMs)
-    if (!this.#partial.find(rows, entity, feature, newest)) return NaN
-    const { cells, at } = this.#partial
+  #valueOf(feature: PlannedFeature, tMs: number): number | readonly number[] {
+    const partial = this.#partial
+    if (!partial.find(feature)) return NaN
     const { aggregation } = feature
+    const { cells, at } = partial
     return aggregation.readList?.(cells, at) ?? aggregation.read(cells, at, tMs)
   }
 
@@ -425,7 +423,7 @@ export class FeatureShard implements FoldShard, EntityState {
   }
 
   clear(entity: number): void {
-    this.#cache.drop(entity)
+    this.#cache?.drop(entity)
     for (const rows of this.#rows) rows.drop(entity, rows.lengthOf(entity))
     this.#newestMs[entity] = NEVER
   }

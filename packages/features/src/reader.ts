@@ -16,7 +16,7 @@ import { featureFoldName, type CompiledFeatures } from './compile.ts'
 import { featuresErrors, invalidValue } from './errors.ts'
 import type { FeatureShard } from './feature-shard.ts'
 import type { FeaturePlan } from './plan.ts'
-import type { CrossedNode, DerivedNode, ServicePlan, ViewNodes } from './row-plan.ts'
+import type { AttributeNode, CrossedNode, DerivedNode, ServicePlan, ViewNodes } from './row-plan.ts' // prettier-ignore
 
 /** The entities that a row is about: an id by kind. */
 export type RowEntities = Readonly<Record<string, string>>
@@ -54,6 +54,7 @@ export interface FeatureReader {
 
 /** Texts that a crossed feature is read for, at most. */
 const TEXTS_MAX = 1_000
+const FIRST = [0] as const
 
 /** The state that rows are read from: that of the runtime, or one that was folded again. */
 export interface FeatureStreams extends Pick<Streams, 'reflected'> {
@@ -74,19 +75,17 @@ export function createFeatureReader(
     views.set(plan, streams.fold<FeatureShard>(featureFoldName(plan.name)))
   }
   const known = new Set(streams.status().map(({ name }) => name))
-  const kinds = new Set([...compiled.services.values()].flatMap(({ service }) => service.entities))
-  const tables = new Map<string, Folded<VersionedTable>>()
-  for (const kind of kinds) {
-    const fold = tableFoldName(kind)
-    if (known.has(fold)) tables.set(kind, streams.fold<VersionedTable>(fold))
-  }
   const failures = new Map<string, number>()
   const serviceOf = (name: string): ServicePlan => {
     const plan = compiled.services.get(name)
     if (plan === undefined) throw featuresErrors.create('SERVICE_UNKNOWN', { service: name })
     return plan
   }
-  const scratch = new Map<ServicePlan, CellRow>()
+  const tableOf = (kind: string): Folded<VersionedTable> | undefined => {
+    const fold = tableFoldName(kind)
+    return known.has(fold) ? streams.fold<VersionedTable>(fold) : undefined
+  }
+  const readers = new Map<ServicePlan, ServiceReader>()
   return {
     failures,
     reflected: name => {
@@ -96,23 +95,12 @@ export function createFeatureReader(
     read(request) {
       const plan = serviceOf(request.service)
       check(plan, request)
-      const width = plan.columns.length
-      const rows = createCellRow(request.rows.length * width)
-      const row = scratch.get(plan) ?? createCellRow(plan.cells)
-      scratch.set(plan, row)
-      const work = new RowReader({ plan, row, views, tables, streams, failures, request })
-      for (const [index, entities] of request.rows.entries()) {
-        work.read(entities)
-        for (let cell = 0; cell < width; cell++) {
-          const to = index * width + cell
-          rows.values[to] = row.values[cell] as number
-          rows.statuses[to] = row.statuses[cell] as number
-          if (row.others[cell] !== undefined) rows.others[to] = row.others[cell]
-        }
+      let reader = readers.get(plan)
+      if (reader === undefined) {
+        reader = new ServiceReader(plan, { views, tableOf, streams, failures })
+        readers.set(plan, reader)
       }
-      const { name: service, fingerprint, columns } = plan
-      const { atMs } = request
-      return { ...rows, service, fingerprint, columns, rows: request.rows.length, atMs }
+      return reader.read(request)
     },
   }
 }
@@ -131,113 +119,220 @@ function check({ name, service, contextValidator }: ServicePlan, request: RowsRe
   throw featuresErrors.create('FEATURE_CONTEXT_INVALID', { service: name, reason })
 }
 
-interface RowWork {
-  readonly plan: ServicePlan
-  readonly row: CellRow
+interface ReaderPorts {
   readonly views: ReadonlyMap<FeaturePlan, Folded<FeatureShard>>
-  readonly tables: ReadonlyMap<string, Folded<VersionedTable>>
+  readonly tableOf: (kind: string) => Folded<VersionedTable> | undefined
   readonly streams: FeatureStreams
   readonly failures: Map<string, number>
-  readonly request: RowsRequest
 }
 
-/** Reads one row after the other into `row`. */
-class RowReader {
-  readonly #work: RowWork
-  /** Where one feature of a pair is read. */
-  readonly #one = createCellRow(1)
-  /** What the cells of each view were read of. */
-  readonly #before: { readonly asked: string; readonly subKey: string }[] = []
+/** The entity of one kind that the row at hand is about: rows mostly share one. */
+class RowEntity {
+  readonly kind: string
+  /** True where there may be a table of the kind. */
+  readonly hasTable: boolean
+  /** As the request has it, and as it is known: a person who was merged into another one is that one. */
+  asked: string | undefined
+  id = ''
+  /** The row before was about another one. */
+  isNew = true
+  readonly #table: Folded<VersionedTable> | undefined
+  readonly #streams: FeatureStreams
+  #attributes: Readonly<Record<string, unknown>> | undefined
+  #isRead = false
 
-  constructor(work: RowWork) {
-    this.#work = work
+  constructor(kind: string, { tableOf, streams }: ReaderPorts) {
+    this.kind = kind
+    this.#table = tableOf(kind)
+    this.hasTable = this.#table !== undefined
+    this.#streams = streams
   }
 
-  read(entities: RowEntities): void {
-    const { plan, request } = this.#work
-    for (const [place, nodes] of plan.views.entries()) this.#readView(nodes, place, entities)
-    for (const { cell, kind, field, default: fallback } of plan.attributes) {
-      const attributes = this.#attributesOf(kind, entities[kind] as string)
+  take(asked: string): void {
+    this.isNew = asked !== this.asked
+    if (!this.isNew) return
+    this.asked = asked
+    this.id = this.kind === 'person' ? this.#streams.identities.canonical(asked) : asked
+    this.#isRead = false
+  }
+
+  /** Its row in the table of its kind, as of a moment. */
+  attributes(atMs: number): Readonly<Record<string, unknown>> | undefined {
+    if (!this.#isRead) {
+      this.#isRead = true
+      this.#attributes = this.#table?.shardOf(this.id).asOf(this.id, atMs) as Readonly<Record<string, unknown>> | undefined // prettier-ignore
+    }
+    return this.#attributes
+  }
+}
+
+/** Nodes of a plan with what they read. */
+interface AttributeReading extends AttributeNode {
+  readonly entity: RowEntity
+}
+interface StateReading {
+  readonly entity: RowEntity
+  readonly handle: Folded<FeatureShard>
+}
+interface ViewReading extends ViewNodes, StateReading {
+  readonly paired: RowEntity | undefined
+}
+interface CrossedReading extends CrossedNode, StateReading {
+  readonly made: 'crossed'
+}
+interface DerivedReading extends DerivedNode {
+  readonly made: 'derived'
+  /** What its function is given: one object for all rows. */
+  readonly values: Record<string, unknown>
+}
+
+/** Reads rows of one service, one after the other through one row. */
+class ServiceReader {
+  readonly #plan: ServicePlan
+  readonly #failures: Map<string, number>
+  readonly #entities: readonly RowEntity[]
+  readonly #views: readonly ViewReading[]
+  readonly #attributes: readonly AttributeReading[]
+  readonly #made: readonly (DerivedReading | CrossedReading)[]
+  readonly #row: CellRow
+  /** The numbers and the statuses of its columns. */
+  readonly #values: Float64Array
+  readonly #statuses: Uint8Array
+  /** Where one feature of a pair is read. */
+  readonly #one = createCellRow(1)
+
+  constructor(plan: ServicePlan, ports: ReaderPorts) {
+    const { service, columns, cells } = plan
+    this.#plan = plan
+    this.#failures = ports.failures
+    this.#entities = service.entities.map(kind => new RowEntity(kind, ports))
+    const entityOf = (kind: string): RowEntity =>
+      this.#entities[service.entities.indexOf(kind)] as RowEntity
+    const shardsOf = (view: FeaturePlan): StateReading => ({
+      entity: entityOf(view.entity),
+      handle: ports.views.get(view) as Folded<FeatureShard>,
+    })
+    this.#views = plan.views.map(nodes => ({
+      ...nodes,
+      ...shardsOf(nodes.plan),
+      paired: nodes.pair === undefined ? undefined : entityOf(nodes.pair),
+    }))
+    this.#attributes = plan.attributes.map(node => ({ ...node, entity: entityOf(node.kind) }))
+    this.#made = plan.made.map(node =>
+      node.made === 'derived'
+        ? { ...node, values: Object.fromEntries(node.inputs) }
+        : { ...node, ...shardsOf(node.plan) },
+    )
+    this.#row = createCellRow(cells)
+    this.#values = this.#row.values.subarray(0, columns.length)
+    this.#statuses = this.#row.statuses.subarray(0, columns.length)
+  }
+
+  read(request: RowsRequest): FeatureRows {
+    const { name: service, fingerprint, columns } = this.#plan
+    const { rows: asked, atMs } = request
+    const width = columns.length
+    const { values, statuses, others } = createCellRow(asked.length * width)
+    for (const entity of this.#entities) entity.asked = undefined
+    this.#readContext(request)
+    const own = this.#row.others
+    for (let index = 0, to = 0; index < asked.length; index++, to += width) {
+      this.#readRow(asked[index] as RowEntities, request)
+      values.set(this.#values, to)
+      statuses.set(this.#statuses, to)
+      for (let cell = 0; cell < width; cell++) {
+        if (own[cell] !== undefined) others[to + cell] = own[cell]
+      }
+    }
+    return { values, statuses, others, service, fingerprint, columns, rows: asked.length, atMs }
+  }
+
+  /** All rows have the same. */
+  #readContext({ context }: RowsRequest): void {
+    for (const { cell, name, default: fallback } of this.#plan.context) {
+      const value = context?.[name]
+      this.#put(cell, value ?? fallback, value === undefined ? CELL_STATUS.default : CELL_STATUS.value) // prettier-ignore
+    }
+  }
+
+  #readRow(asked: RowEntities, { atMs }: RowsRequest): void {
+    for (const entity of this.#entities) entity.take(asked[entity.kind] as string)
+    for (const nodes of this.#views) {
+      // Otherwise its cells hold what the row before had.
+      if (nodes.entity.isNew || nodes.paired?.isNew === true) this.#readView(nodes, atMs)
+    }
+    for (const { cell, field, default: fallback, entity } of this.#attributes) {
+      if (!entity.isNew) continue
+      const attributes = entity.attributes(atMs)
       const value = attributes?.[field]
       if (value !== undefined) this.#put(cell, value, CELL_STATUS.value)
       else this.#put(cell, fallback, attributes === undefined ? CELL_STATUS.missing : CELL_STATUS.default) // prettier-ignore
     }
-    for (const { cell, name, default: fallback } of plan.context) {
-      const value = request.context?.[name]
-      this.#put(cell, value ?? fallback, value === undefined ? CELL_STATUS.default : CELL_STATUS.value) // prettier-ignore
-    }
-    for (const node of plan.made) {
-      if (node.made === 'derived') this.#derive(node)
-      else this.#cross(node, entities)
+    for (const node of this.#made) {
+      if (node.made === 'derived') this.#derive(node, atMs)
+      else this.#cross(node, atMs)
     }
   }
 
-  #readView(
-    { plan, pair, features, cells }: ViewNodes,
-    place: number,
-    entities: RowEntities,
-  ): void {
-    const { row, views, tables, request } = this.#work
-    const handle = views.get(plan) as Folded<FeatureShard>
-    const asked = entities[plan.entity] as string
-    const key = this.#idOf(plan.entity, asked)
+  #readView({ plan, features, cells, entity, paired, handle }: ViewReading, atMs: number): void {
+    const row = this.#row
+    const { id: key } = entity
     const shard = handle.shardOf(key)
-    const tMs = Math.max(request.atMs, shard.watermarkMs)
-    const subKey = pair === undefined ? '' : (entities[pair] as string)
-    // Rows mostly share a person: their cells hold what the row before had.
-    const before = this.#before[place]
-    if (before?.asked === asked && before.subKey === subKey) return
-    this.#before[place] = { asked, subKey }
-    shard.read({ plan, key, subKey, features, tMs }, row, cells)
+    const tMs = Math.max(atMs, shard.watermarkMs)
+    shard.read({ plan, key, subKey: paired?.asked ?? '', features, tMs }, row, cells)
     const isParked = handle.isParked(key)
-    let isMissing: boolean | undefined
-    for (const cell of cells) {
+    if (!isParked && !entity.hasTable) return
+    for (let index = 0; index < cells.length; index++) {
+      const cell = cells[index] as number
       const status = row.statuses[cell]
       // A key that waits for a repair has older values than it seems.
       if (isParked && status === CELL_STATUS.value) row.statuses[cell] = CELL_STATUS.stale
-      if (status !== CELL_STATUS.default || !tables.has(plan.entity)) continue
-      isMissing ??= this.#attributesOf(plan.entity, asked) === undefined
-      if (isMissing) row.statuses[cell] = CELL_STATUS.missing
+      if (status !== CELL_STATUS.default || !entity.hasTable) continue
+      if (entity.attributes(atMs) === undefined) row.statuses[cell] = CELL_STATUS.missing
     }
   }
 
-  #derive({ cell, inputs, compute, default: fallback, fullName }: DerivedNode): void {
-    const { row, request, failures } = this.#work
-    const values: Record<string, unknown> = {}
-    let isFailed = false
-    for (const [name, input] of inputs) {
+  #derive(
+    { cell, inputs, values, compute, default: fallback, fullName }: DerivedReading,
+    atMs: number,
+  ): void {
+    const row = this.#row
+    for (let index = 0; index < inputs.length; index++) {
+      const [name, input] = inputs[index] as (typeof inputs)[number]
+      if (row.statuses[input] === CELL_STATUS.failed) {
+        this.#put(cell, fallback, CELL_STATUS.failed)
+        return
+      }
       values[name] = row.others[input] ?? row.values[input]
-      isFailed ||= row.statuses[input] === CELL_STATUS.failed
-    }
-    if (isFailed) {
-      this.#put(cell, fallback, CELL_STATUS.failed)
-      return
     }
     try {
-      const value = compute(values as never, { atMs: request.atMs })
+      const value = compute(values as never, { atMs })
       if (typeof value === 'number' && !Number.isFinite(value)) throw invalidValue(fullName, value)
       this.#put(cell, value, CELL_STATUS.value)
     } catch {
-      failures.set(fullName, (failures.get(fullName) ?? 0) + 1)
+      this.#failures.set(fullName, (this.#failures.get(fullName) ?? 0) + 1)
       this.#put(cell, fallback, CELL_STATUS.failed)
     }
   }
 
-  #cross({ cell, plan, feature, over, reduce }: CrossedNode, entities: RowEntities): void {
-    const { row, views, request } = this.#work
-    const told = row.others[over]
+  #cross(
+    { cell, plan, feature, over, reduce, entity, handle }: CrossedReading,
+    atMs: number,
+  ): void {
+    const told = this.#row.others[over]
     const texts = (typeof told === 'string' ? [told] : (told ?? [])) as readonly string[]
-    const key = this.#idOf(plan.entity, entities[plan.entity] as string)
-    const shard = (views.get(plan) as Folded<FeatureShard>).shardOf(key)
-    const tMs = Math.max(request.atMs, shard.watermarkMs)
-    const asked = { plan, key, features: [feature], tMs }
+    const { id: key } = entity
+    const shard = handle.shardOf(key)
+    // One object for all texts.
+    const asked = { plan, key, subKey: '', features: [feature], tMs: Math.max(atMs, shard.watermarkMs) } // prettier-ignore
     const { values, statuses } = this.#one
     let served = 0
     let sum = 0
     let greatest = -Infinity
     let status: number = CELL_STATUS.stale
-    for (const subKey of texts.slice(0, TEXTS_MAX)) {
-      shard.read({ ...asked, subKey }, this.#one, [0])
+    for (let index = 0; index < Math.min(texts.length, TEXTS_MAX); index++) {
+      asked.subKey = texts[index] as string
+      shard.read(asked, this.#one, FIRST)
       const found = statuses[0] as number
       if (found === CELL_STATUS.failed) {
         this.#put(cell, values[0], CELL_STATUS.failed)
@@ -249,27 +344,11 @@ class RowReader {
       sum += values[0] as number
       greatest = Math.max(greatest, values[0] as number)
     }
-    if (served === 0) {
-      const fallback = plan.features[feature]?.default
-      this.#put(cell, fallback, CELL_STATUS.default)
-      return
-    }
-    const reduced = { max: greatest, sum, mean: sum / served }
-    this.#put(cell, reduced[reduce], status)
-  }
-
-  /** A person who was merged into another one is read as that one. */
-  #idOf(kind: string, id: string): string {
-    return kind === 'person' ? this.#work.streams.identities.canonical(id) : id
-  }
-
-  #attributesOf(kind: string, asked: string): Readonly<Record<string, unknown>> | undefined {
-    const id = this.#idOf(kind, asked)
-    const table = this.#work.tables.get(kind)?.shardOf(id)
-    return table?.asOf(id, this.#work.request.atMs) as Readonly<Record<string, unknown>> | undefined
+    if (served === 0) this.#put(cell, plan.features[feature]?.default, CELL_STATUS.default)
+    else this.#put(cell, reduce === 'max' ? greatest : reduce === 'sum' ? sum : sum / served, status) // prettier-ignore
   }
 
   #put(cell: number, value: unknown, status: number): void {
-    putCell(this.#work.row, cell, value, status)
+    putCell(this.#row, cell, value, status)
   }
 }

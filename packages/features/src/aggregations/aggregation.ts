@@ -21,8 +21,9 @@ export interface Aggregation {
   /** Cells of a partial. */
   readonly cells: number
   add(cells: Float64Array, at: number, input: AggregationInput): void
-  /** Adds a partial of later time to one of earlier time. */
-  merge(into: Float64Array, at: number, from: Float64Array, fromAt: number): void
+  /** Adds a partial of later time to one of earlier time; `add`: cell by cell, zero changing nothing. */
+  readonly merge:
+    'add' | ((into: Float64Array, at: number, from: Float64Array, fromAt: number) => void)
   /** The value of a partial that has events, at `tMs`; NaN when they give none. */
   read(cells: Float64Array, at: number, tMs: number): number
   /** True when the value changes with every moment, not from tile to tile alone. */

@@ -6,9 +6,7 @@ export const count: Aggregation = {
   add(cells, at) {
     cells[at]! += 1
   },
-  merge(into, at, from, fromAt) {
-    into[at]! += from[fromAt] as number
-  },
+  merge: 'add',
   read: (cells, at) => cells[at] as number,
   invert(cells, at) {
     cells[at]! -= 1

@@ -17,9 +17,7 @@ export function histogram(bounds: readonly number[]): Aggregation {
     add(cells, at, { value }) {
       count(cells, at, value, 1)
     },
-    merge(into, at, from, fromAt) {
-      for (let cell = 0; cell <= bins; cell++) into[at + cell]! += from[fromAt + cell] as number
-    },
+    merge: 'add',
     read: () => NaN,
     readList: (cells, at) => [...cells.subarray(at + 1, at + 1 + bins)],
     invert(cells, at, { value }) {

@@ -10,9 +10,7 @@ export const ratio: Aggregation = {
     cells[at + 2]! += input.over
     cells[at + 3]! += magnitude(input)
   },
-  merge(into, at, from, fromAt) {
-    for (let cell = 0; cell < 4; cell++) into[at + cell]! += from[fromAt + cell] as number
-  },
+  merge: 'add',
   read: (cells, at) =>
     cells[at + 2] === 0 ? NaN : (cells[at + 1] as number) / (cells[at + 2] as number),
   invert(cells, at, input) {

@@ -9,9 +9,7 @@ export const sum: Aggregation = {
     cells[at + 1]! += value
     cells[at + 2]! += magnitudeOf(value)
   },
-  merge(into, at, from, fromAt) {
-    for (let cell = 0; cell < 3; cell++) into[at + cell]! += from[fromAt + cell] as number
-  },
+  merge: 'add',
   read: (cells, at) => cells[at + 1] as number,
   invert(cells, at, { value }) {
     if (!isExact(cells[at + 2] as number)) return false
