@@ -47,7 +47,7 @@ export function Overview(): ReactNode {
         <Tile
           label="Memory"
           value={last ? formatBytes(last.residentBytes) : '–'}
-          note={last ? `on disk, with reserve: ${formatBytes(last.logBytes)}` : ''}
+          note={last ? `log on disk: ${formatBytes(last.logBytes)}` : ''}
         />
       </div>
       <section className="card chart">
