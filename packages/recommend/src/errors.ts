@@ -8,6 +8,18 @@ export const recommendErrors = defineErrors({
     message: '{name} cannot be {value}: {reason}.',
     remedy: 'Correct the argument; the caller is at fault, not the data.',
   },
+  FOREST_DAMAGED: {
+    status: 422,
+    retryable: false,
+    message: 'The model cannot be read at {place}: {reason}.',
+    remedy: 'Save it again by the library that trained it, and copy the whole file.',
+  },
+  FOREST_UNSUPPORTED: {
+    status: 422,
+    retryable: false,
+    message: 'The model has {what}, which is not supported.',
+    remedy: 'Train without it, or export the model as ONNX.',
+  },
 })
 
 /** Refuses an argument that breaks a function's precondition. */

@@ -20,3 +20,6 @@ export {
   type WeightFigures,
 } from './off-policy.ts'
 export { expectRewards, type ListedChoices } from './reward-model.ts'
+export type { Forest } from './trees/forest.ts'
+export { readLightGbm } from './trees/light-gbm.ts'
+export { readXgboost } from './trees/xgboost.ts'
