@@ -7,9 +7,17 @@
  * A row costs one step per level of each tree, and no memory.
  */
 import { checkArgument, recommendErrors } from '../errors.ts'
+import { addShapValues, type ShapTree } from './tree-shap.ts'
 
 /** A node as a reader gives it: a leaf, or a split with the places of its children in the same tree. */
-export type ForestNode = { readonly leaf: number } | ForestSplit
+export type ForestNode = ForestLeaf | ForestSplit
+
+/** See `ForestNode`. */
+export interface ForestLeaf {
+  readonly leaf: number
+  /** How many rows, or how much of their weight, came here in training. */
+  readonly cover: number
+}
 
 /** See `ForestNode`. */
 export interface ForestSplit {
@@ -23,6 +31,8 @@ export interface ForestSplit {
   readonly isMissingLeft: boolean
   /** Zero counts as missing. */
   readonly isZeroMissing: boolean
+  /** As of a leaf. */
+  readonly cover: number
 }
 
 /** What makes an answer of the sums of leaves of one row, which stand from `from` on, in place. */
@@ -64,6 +74,8 @@ export class Forest {
   /** Per node: the threshold, or where its set begins; of a leaf its value. */
   readonly #thresholds: Float64Array
   readonly #kinds: Uint8Array
+  /** Per node: rows of the training that came there, or their weight. */
+  readonly #covers: Float64Array
   /** Sets of categories: how many words, then the words. */
   readonly #sets: Uint32Array
 
@@ -73,6 +85,7 @@ export class Forest {
     this.#nodes = Int32Array.from(parts.nodes)
     this.#thresholds = Float64Array.from(parts.thresholds)
     this.#kinds = Uint8Array.from(parts.kinds)
+    this.#covers = Float64Array.from(parts.covers)
     this.#sets = Uint32Array.from(parts.sets)
   }
 
@@ -120,6 +133,43 @@ export class Forest {
     return isSingle ? Float64Array.from(Float32Array.from(answers)) : answers
   }
 
+  /**
+   * What each column adds to the sums of each row: `rows × outputs × (columns + 1)`, Shapley values of the
+   * columns and the mean behind them, which add up to what `sums` gives. Throws as `sums`. Source: tree-shap.ts.
+   */
+  contributions(rows: Float64Array): Float64Array {
+    const { features, base, isSingle } = this.#options
+    const columns = features.length
+    checkArgument(rows.length % columns === 0, 'rows', rows.length, `a row has ${columns} columns`)
+    const values = isSingle ? Float64Array.from(Float32Array.from(rows)) : rows
+    const shares = new Float64Array((rows.length / columns) * base.length * (columns + 1))
+    for (let row = 0; row < values.length; row += columns) {
+      const from = (row / columns) * base.length * (columns + 1)
+      for (const [output, start] of base.entries()) {
+        shares[from + output * (columns + 1) + columns] = start
+      }
+      for (const tree of this.#trees) {
+        const place = from + tree.output * (columns + 1)
+        addShapValues(this.#shapTree(tree, values, row), shares, place, columns)
+      }
+    }
+    return shares
+  }
+
+  #shapTree({ root, leaves }: Tree, values: Float64Array, row: number): ShapTree {
+    return {
+      root,
+      isLeaf: node => node >= leaves,
+      valueOf: node => this.#thresholds[node >> STRIDE_BITS] as number,
+      columnOf: node => this.#nodes[node] as number,
+      coverOf: node => this.#covers[node >> STRIDE_BITS] as number,
+      childrenOf: node => {
+        const [left, right] = [this.#nodes[node + 2] as number, this.#nodes[node + 3] as number]
+        return this.#childOf(node, values, row) === left ? [left, right] : [right, left]
+      },
+    }
+  }
+
   #addTree(tree: Tree, values: Float64Array, sums: Float64Array, from: number, to: number): void {
     const columns = this.#options.features.length
     let row = from
@@ -162,15 +212,17 @@ export class Forest {
 
   #leafOf({ root, leaves }: Tree, values: Float64Array, row: number): number {
     let at = root
-    while (at < leaves) {
-      const kind = this.#kinds[at >> STRIDE_BITS] as number
-      const value = values[row + (this.#nodes[at] as number)] as number
-      at =
-        kind === PLAIN || Number.isNaN(value)
-          ? next(this.#nodes, this.#thresholds, values, at, row)
-          : (this.#nodes[at + (this.#isRight(kind, at, value) ? 3 : 2)] as number)
-    }
+    while (at < leaves) at = this.#childOf(at, values, row)
     return at
+  }
+
+  #childOf(at: number, values: Float64Array, row: number): number {
+    const kind = this.#kinds[at >> STRIDE_BITS] as number
+    const value = values[row + (this.#nodes[at] as number)] as number
+    if (kind === PLAIN || Number.isNaN(value)) {
+      return next(this.#nodes, this.#thresholds, values, at, row)
+    }
+    return this.#nodes[at + (this.#isRight(kind, at, value) ? 3 : 2)] as number
   }
 
   /** Of the nodes that are no plain comparison, for a value that is not NaN. */
@@ -214,13 +266,14 @@ interface ForestParts {
   readonly nodes: number[]
   readonly thresholds: number[]
   readonly kinds: number[]
+  readonly covers: number[]
   readonly sets: number[]
 }
 
 /** Collects trees for a forest. */
 export class ForestBuilder {
   readonly #options: ForestOptions
-  readonly #parts: ForestParts = { trees: [], nodes: [], thresholds: [], kinds: [], sets: [] }
+  readonly #parts: ForestParts = { trees: [], nodes: [], thresholds: [], kinds: [], covers: [], sets: [] } // prettier-ignore
 
   constructor(options: ForestOptions) {
     this.#options = options
@@ -242,17 +295,18 @@ export class ForestBuilder {
     const { base, features } = this.#options
     if (!(output >= 0 && output < base.length)) damaged(`there is no output ${output}`)
     const splits: ForestSplit[] = []
-    const leaves: number[] = []
+    const leaves: ForestLeaf[] = []
     /** By its number in the source: how many splits, or leaves, were met before. */
     const met = new Map<number, { readonly isLeaf: boolean; readonly rank: number }>()
     const todo = [root]
     for (let at = todo.pop(); at !== undefined; at = todo.pop()) {
       if (met.has(at)) damaged(`node ${at} has two parents`)
       const node = nodeAt(at) ?? damaged(`there is no node ${at}`)
+      if (!(node.cover >= 0)) damaged(`node ${at} has no count of rows`)
       if ('leaf' in node) {
         if (!Number.isFinite(node.leaf)) damaged(`leaf ${at} is no number`)
         met.set(at, { isLeaf: true, rank: leaves.length })
-        leaves.push(node.leaf)
+        leaves.push(node)
         continue
       }
       const { feature, leftAt, rightAt } = node
@@ -273,10 +327,10 @@ export class ForestBuilder {
   #lay(
     output: number,
     splits: readonly ForestSplit[],
-    leaves: readonly number[],
+    leaves: readonly ForestLeaf[],
     rankOf: (at: number) => { readonly isLeaf: boolean; readonly rank: number },
   ): void {
-    const { trees, nodes, thresholds, kinds, sets } = this.#parts
+    const { trees, nodes, thresholds, kinds, covers, sets } = this.#parts
     const root = nodes.length
     const firstLeaf = root + splits.length * STRIDE
     const placeOf = (at: number): number => {
@@ -284,21 +338,24 @@ export class ForestBuilder {
       return (isLeaf ? firstLeaf : root) + rank * STRIDE
     }
     let isPlain = true
-    for (const { feature, left, leftAt, rightAt, isMissingLeft, isZeroMissing } of splits) {
+    for (const { feature, left, leftAt, rightAt, isMissingLeft, isZeroMissing, cover } of splits) {
+      // prettier-ignore
       const isSet = 'in' in left
       nodes.push(feature, isMissingLeft ? 0 : 1, placeOf(leftAt), placeOf(rightAt))
       const kind = isSet ? CATEGORIES : isZeroMissing ? ZERO_MISSING : PLAIN
       kinds.push(kind)
+      covers.push(cover)
       isPlain &&= kind === PLAIN
       thresholds.push(isSet ? sets.length : left.atMost)
       if (!isSet) continue
       sets.push(left.in.length)
       for (const word of left.in) sets.push(word)
     }
-    for (const leaf of leaves) {
+    for (const { leaf, cover } of leaves) {
       const place = nodes.length
       nodes.push(0, 0, place, place)
       kinds.push(PLAIN)
+      covers.push(cover)
       thresholds.push(leaf)
     }
     trees.push({ output, root, leaves: firstLeaf, isPlain })

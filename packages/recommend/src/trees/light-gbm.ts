@@ -89,15 +89,24 @@ function readTree(
     if (split.length !== leaves.length - 1) throw damaged(place, `${names[at]} has ${split.length} values`) // prettier-ignore
   }
   const [feature, threshold, left, right, kind] = splits as [number[], number[], number[], number[], number[]] // prettier-ignore
+  const counts = [
+    numbersOf(fields, 'internal_count', place),
+    numbersOf(fields, 'leaf_count', place),
+  ]
+  const [coverOf, leafCoverOf] = counts as [number[], number[]]
   const bounds = numbersOf(fields, 'cat_boundaries', place)
   const words = Uint32Array.from(numbersOf(fields, 'cat_threshold', place))
   // Leaves have the complements of their numbers.
   const nodeAt = (at: number): ForestNode | undefined => {
-    if (at < 0) return ~at < leaves.length ? { leaf: leaves[~at] as number } : undefined
+    if (at < 0) {
+      // A tree that is one leaf writes no count.
+      const cover = leaves.length === 1 ? 1 : (leafCoverOf[~at] ?? NaN)
+      return ~at < leaves.length ? { leaf: leaves[~at] as number, cover } : undefined
+    }
     if (!(at < feature.length)) return undefined
     const bits = kind[at] as number
     const limit = threshold[at] as number
-    const split = { feature: feature[at] as number, leftAt: left[at] as number, rightAt: right[at] as number } // prettier-ignore
+    const split = { feature: feature[at] as number, leftAt: left[at] as number, rightAt: right[at] as number, cover: coverOf[at] ?? NaN } // prettier-ignore
     if ((bits & CATEGORICAL) !== 0) {
       const [from, to] = [bounds[limit], bounds[limit + 1]]
       if (from === undefined || to === undefined || to > words.length) {

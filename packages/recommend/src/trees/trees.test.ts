@@ -14,12 +14,16 @@ interface Fixture {
   readonly rows: readonly (readonly (number | string)[])[]
   readonly margins: readonly number[]
   readonly answers: readonly number[]
+  /** Of the first rows: what each column adds, and the mean. */
+  readonly contributions: readonly number[]
   readonly model: string
 }
 
 const FIXTURES = join(import.meta.dirname, 'fixtures')
 const NAMES = readdirSync(FIXTURES).filter(name => name.endsWith('.json'))
 const TOLERANCE = 1e-6
+/** XGBoost counts shares in 32 bits. */
+const SHARE_TOLERANCE = 1e-5
 
 const fixtureOf = (name: string): Fixture =>
   JSON.parse(readFileSync(join(FIXTURES, name), 'utf8')) as Fixture
@@ -30,12 +34,17 @@ const read = (name: string, model: string): Forest =>
 const rowsOf = ({ rows }: Fixture): Float64Array =>
   Float64Array.from(rows.flat(), value => Number(String(value).replace(/inf$/, 'Infinity')))
 
-function assertClose(found: Float64Array, wanted: readonly number[], what: string): void {
+function assertClose(
+  found: Float64Array,
+  wanted: readonly number[],
+  what: string,
+  tolerance = TOLERANCE,
+): void {
   assert.equal(found.length, wanted.length, what)
   for (const [at, value] of wanted.entries()) {
     const off = Math.abs((found[at] as number) - value)
     assert.ok(
-      off <= TOLERANCE * Math.max(1, Math.abs(value)),
+      off <= tolerance * Math.max(1, Math.abs(value)),
       `${what} ${at}: ${found[at]}, ${value}`,
     )
   }
@@ -80,6 +89,26 @@ function assertReadOrRefused(name: string, model: string, rows: Float64Array): v
   )
   forest.predict(whole)
 }
+
+describe('what columns add', () => {
+  for (const name of NAMES) {
+    it(`is what Python says: ${name.replace('.json', '')}`, () => {
+      const fixture = fixtureOf(name)
+      const forest = read(name, fixture.model)
+      const { length } = forest.features
+      const shares = length + 1
+      const count = fixture.contributions.length / shares / forest.outputs
+      const rows = rowsOf(fixture).slice(0, count * length)
+      const found = forest.contributions(rows)
+      assertClose(found, fixture.contributions, 'share', SHARE_TOLERANCE)
+      const sums = forest.sums(rows)
+      for (const [at, sum] of sums.entries()) {
+        const total = found.subarray(at * shares, (at + 1) * shares).reduce((a, b) => a + b, 0)
+        assert.ok(Math.abs(total - sum) <= SHARE_TOLERANCE * Math.max(1, Math.abs(sum)))
+      }
+    })
+  }
+})
 
 describe('a model that was changed', () => {
   for (const name of [

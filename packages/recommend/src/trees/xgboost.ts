@@ -78,6 +78,7 @@ function readTree(tree: Field, weight: number): (at: number) => ForestNode | und
   const conditions = numbers('split_conditions')
   const features = numbers('split_indices')
   const defaults = numbers('default_left')
+  const covers = numbers('sum_hessian')
   const types = tree.find('split_type')?.numbers() ?? []
   const sets = types.includes(1) ? setsOf(tree) : new Map<number, Uint32Array>()
   return at => {
@@ -85,9 +86,12 @@ function readTree(tree: Field, weight: number): (at: number) => ForestNode | und
     const leftAt = left[at]
     const rightAt = right[at]
     if (condition === undefined || leftAt === undefined || rightAt === undefined) return undefined
-    if (leftAt < 0) return { leaf: Math.fround(Math.fround(condition) * Math.fround(weight)) }
+    const cover = covers[at] ?? NaN
+    if (leftAt < 0) {
+      return { leaf: Math.fround(Math.fround(condition) * Math.fround(weight)), cover }
+    }
     const isMissingLeft = defaults[at] === 1
-    const split = { feature: features[at] ?? -1, isZeroMissing: false }
+    const split = { feature: features[at] ?? -1, isZeroMissing: false, cover }
     if (types[at] !== 1) {
       const atMost = floatBelow(Math.fround(condition))
       return { ...split, left: { atMost }, leftAt, rightAt, isMissingLeft }
