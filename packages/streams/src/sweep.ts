@@ -10,11 +10,14 @@ import { leastCorrected } from './corrections/lane-changes.ts'
 import { correctSilently } from './corrections/silent.ts'
 import { EmissionIds } from './emission-id.ts'
 import { streamsErrors } from './errors.ts'
-import type { FoldDefinition, FoldShard } from './fold.ts'
+import type { FoldDefinition, FoldShard, TableLookup, TableShard } from './fold.ts'
 import { emittersOf, OUTSIDE, readGenerations } from './generations.ts'
+import { MERGED } from './identity/contract.ts'
 import { Lane } from './lane.ts'
+import { refoldKeys } from './rebuild.ts'
 import { restoreFailed } from './refold.ts'
 import type { FoldHandle } from './streams.ts'
+import { tableFoldName } from './views/table-shard.ts'
 
 const BATCH_RECORDS = 4_096
 const SLICE_MS = 100
@@ -23,8 +26,8 @@ const SLICE_MS = 100
 export interface SweepPorts {
   readonly log: Pick<EventLog, 'read' | 'history' | 'ends' | 'stats'>
   readonly clock: Clock
-  /** Hears of each record that is folded, in order within its partition. */
-  readonly onRecord?: (record: LogRecord) => void
+  /** Hears of each record that a fold folds, in order within its partition. */
+  readonly onRecord?: (record: LogRecord, fold: string) => void
   /** Records that are folded at once: other work of the process waits so long. Default 4,096. */
   readonly batchRecords?: number
 }
@@ -38,7 +41,11 @@ export interface Sweep {
   correct(to: number): Promise<void>
 }
 
-/** Opens a sweep at the beginning of the log, for folds that read no tables. Rejects with SWEEP_IMPOSSIBLE. */
+/**
+ * Opens a sweep at the beginning of the log. The tables that folds join are among the folds, and are
+ * moved before them: a key that read a row of which a version comes late is folded again when its
+ * partition is moved next. Rejects with SWEEP_IMPOSSIBLE.
+ */
 export async function openSweep(
   ports: SweepPorts,
   folds: readonly FoldDefinition[],
@@ -52,6 +59,7 @@ export async function openSweep(
     log.stats().streams.map(({ stream, partitions }) => [stream, partitions.length]),
   )
   const swept = new Map<string, SweptFold>()
+  const joins = new Joins(folds)
   for (const definition of folds) {
     const { name, source, version, targets = [] } = definition
     const refuse = (reason: string): never => {
@@ -63,13 +71,15 @@ export async function openSweep(
     }
     const partitions = counts.get(source) ?? refuse(`the log has no stream ${source}`)
     const reads = new Set([OUTSIDE])
+    if (definition.isRekeying !== true) reads.add(MERGED)
     for (const emitter of emittersOf(folds, source)) {
       reads.add(generations.get(emitter.name)?.generation ?? OUTSIDE)
     }
-    const ids = new EmissionIds(name, OUTSIDE)
+    const generation = own?.generation ?? OUTSIDE
+    const ids = new EmissionIds(name, generation)
     const emitter = {
       fold: name,
-      generation: OUTSIDE,
+      generation,
       definition: undefined,
       ids,
       targets: new Map(targets.map(target => [target, counts.get(target) ?? 1])),
@@ -82,15 +92,18 @@ export async function openSweep(
         tenant: DEFAULT_TENANT,
         emitter,
         generations: reads,
-        tables: { asOf: () => refuse('it reads tables') },
+        tables: tablesOf(swept, refuse),
         amendments: amendments.of(name),
         corrections,
         isPersonal: true,
       })
       lane.mutedBefore = Infinity
-      return new SweptLane(ports, lane)
+      const onVersion = (id: string, fromMs: number): void => joins.note(name, id, fromMs)
+      return new SweptLane(ports, lane, joins.isTable(name) ? onVersion : undefined)
     })
-    swept.set(name, new SweptFold(definition, lanes))
+    const fold = new SweptFold(definition, lanes)
+    swept.set(name, fold)
+    joins.add(fold)
   }
   const find = (name: string): SweptFold => {
     const fold = swept.get(name)
@@ -100,32 +113,133 @@ export async function openSweep(
   return {
     fold: <Shard extends FoldShard>(name: string) => find(name) as unknown as FoldHandle<Shard>,
     advance: (name, partition, to) => (find(name).lanes[partition] as SweptLane).advance(to),
-    async correct(to) {
-      const from = Math.min(...[...swept.values()].map(fold => fold.corrected()))
-      if (to <= from) return
-      const lanes = [...swept.values()].flatMap(fold => fold.lanes.map(({ lane }) => lane))
-      await correctSilently(ports, book, lanes, { from, to })
+    correct: to => correct(ports, { book, folds: [...swept.values()], joins }, to),
+  }
+}
+
+/** The tables of a sweep, looked up when they are read. */
+function tablesOf(
+  swept: ReadonlyMap<string, SweptFold>,
+  refuse: (reason: string) => never,
+): TableLookup {
+  // prettier-ignore
+  return {
+    asOf(kind, id, timeMs) {
+      const table = swept.get(tableFoldName(kind)) ?? refuse(`it joins ${kind}, which is not swept`)
+      return (table.shardOf(id) as TableShard).asOf(id, timeMs)
     },
+  }
+}
+
+/** What corrections of a sweep have to do with. */
+interface Correcting {
+  readonly book: CorrectionBook
+  readonly folds: readonly SweptFold[]
+  readonly joins: Joins
+}
+
+/** Goes on to the first `to` records of corrections, in all folds; who read a corrected row of a table is stale. */
+async function correct(
+  ports: SweepPorts,
+  { book, folds, joins }: Correcting,
+  to: number,
+): Promise<void> {
+  // prettier-ignore
+  const isRekeying = ({ definition }: SweptFold): boolean => definition.isRekeying === true
+  const folding = folds.filter(fold => !isRekeying(fold))
+  const from = Math.min(...folding.map(fold => fold.corrected()))
+  if (to <= from) return
+  const lanes = folding.flatMap(fold => fold.lanes.map(({ lane }) => lane))
+  await correctSilently(ports, book, lanes, { from, to, rekeying: folds.filter(isRekeying) })
+  const tables = lanes.filter(({ definition }) => joins.isTable(definition.name))
+  for (const { entry } of book.changes(from, to)) {
+    const { stream, place } = entry
+    for (const lane of tables) {
+      const { name, source } = lane.definition
+      if (source !== stream || place?.partition !== lane.partition) continue
+      const { partition, offset } = place
+      for (const record of await ports.log.read({
+        stream,
+        partition,
+        from: offset,
+        recordsMax: 1,
+      })) {
+        // prettier-ignore
+        for (const id of lane.keysOf(record)) joins.note(name, id, -Infinity)
+      }
+    }
+  }
+}
+
+/** Who joins which table. */
+class Joins {
+  /** Kind of each table by the name of its fold. */
+  readonly #kinds = new Map<string, string>()
+  readonly #joiners = new Map<string, SweptFold[]>()
+
+  constructor(folds: readonly FoldDefinition[]) {
+    for (const { tables = [] } of folds) {
+      for (const kind of tables) this.#kinds.set(tableFoldName(kind), kind)
+    }
+  }
+
+  isTable(fold: string): boolean {
+    return this.#kinds.has(fold)
+  }
+
+  add(fold: SweptFold): void {
+    for (const kind of fold.definition.tables ?? []) {
+      const name = tableFoldName(kind)
+      this.#joiners.set(name, [...(this.#joiners.get(name) ?? []), fold])
+    }
+  }
+
+  /** A version of a row as of `fromMs` has come: who read it then, or later, is folded again. */
+  note(table: string, id: string, fromMs: number): void {
+    const kind = this.#kinds.get(table) as string
+    for (const { lanes } of this.#joiners.get(table) ?? []) {
+      for (const { lane, stale } of lanes) {
+        for (const key of lane.shard.readersOf?.(kind, id, fromMs) ?? []) stale.add(key)
+      }
+    }
   }
 }
 
 /** One partition, with the records that were read ahead. */
 class SweptLane {
   readonly lane: Lane
+  /** Keys that read a table of which a version came late. */
+  readonly stale = new Set<string>()
   readonly #ports: SweepPorts
+  /** Hears of each version that a table gets; undefined where nobody joins it. */
+  readonly #onVersion: ((id: string, fromMs: number) => void) | undefined
   #batch: readonly LogRecord[] = []
   #from = 0
 
-  constructor(ports: SweepPorts, lane: Lane) {
+  constructor(
+    ports: SweepPorts,
+    lane: Lane,
+    onVersion: ((id: string, fromMs: number) => void) | undefined,
+  ) {
+    // prettier-ignore
     this.#ports = ports
     this.lane = lane
+    this.#onVersion = onVersion
   }
 
   advance(to: number): Promise<void> | undefined {
     const { lane } = this
     if (to < lane.consumed) this.#refuse(`offset ${to} is behind ${lane.consumed}`)
+    if (this.stale.size > 0) return this.#foldAgain().then(() => this.advance(to))
     this.#run(to)
     return lane.consumed < to ? this.#read(to) : undefined
+  }
+
+  async #foldAgain(): Promise<void> {
+    const { log, clock } = this.#ports
+    const keys = [...this.stale]
+    await refoldKeys({ log, clock, sliceMs: SLICE_MS }, this, keys)
+    for (const key of keys) this.stale.delete(key)
   }
 
   /** Folds what was read. */
@@ -136,9 +250,14 @@ class SweptLane {
     if (begin >= end || lane.failure !== undefined) return
     lane.run(this.#batch, begin, end)
     const { onRecord } = this.#ports
-    if (onRecord === undefined) return
-    for (let at = begin; at < lane.consumed - this.#from; at++)
-      onRecord(this.#batch[at] as LogRecord)
+    const onVersion = this.#onVersion
+    if (onRecord === undefined && onVersion === undefined) return
+    for (let at = begin; at < lane.consumed - this.#from; at++) {
+      const record = this.#batch[at] as LogRecord
+      onRecord?.(record, lane.definition.name)
+      if (onVersion === undefined || !lane.wants(record)) continue
+      for (const id of lane.keysOf(record)) onVersion(id, record.eventTimeMs)
+    }
   }
 
   async #read(to: number): Promise<void> {

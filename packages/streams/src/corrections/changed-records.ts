@@ -3,10 +3,15 @@
  * stream, since a change of many events concerns many lanes of which each has a part.
  */
 import type { LogRecord } from '@millrace/log'
-import type { FoldRunner } from '../runner.ts'
 import type { Slices } from '../slices.ts'
 import type { CorrectionChange } from './book.ts'
-import { changesOfEvent, emittersOf, namesMerged, type FoldGraph } from '../identity/counted.ts'
+import {
+  changesOfEvent,
+  emittersOf,
+  namesMerged,
+  type Emitter,
+  type FoldGraph,
+} from '../identity/counted.ts'
 import type { Correction, Corrections } from './contract.ts'
 import {
   asCorrected,
@@ -130,7 +135,7 @@ const RETRACTED: Correction = { action: 'retract', source: '' }
 
 /** The records that stand in for an event under a correction, among people who are themselves. */
 function standInsOf(
-  emitter: FoldRunner,
+  emitter: Emitter,
   origin: LogRecord,
   correction: Correction | undefined,
 ): readonly LogRecord[] {

@@ -7,7 +7,7 @@ import { deriveId, partitionName, partitionOf } from '@millrace/core'
 import type { EventLog, LogRecord, NewEvent } from '@millrace/log'
 import { withData } from '../amendments.ts'
 import { toEvent } from '../emission.ts'
-import type { FoldRunner } from '../runner.ts'
+import type { Emitter } from '../identity/counted.ts'
 import { ALIAS_HEADER, MERGED, ORIGIN_HEADER } from '../identity/contract.ts'
 import { asOnePerson } from '../identity/people.ts'
 import { CAUSE_HEADER, WATERMARK_HEADER } from '../views/plan.ts'
@@ -158,7 +158,7 @@ export function asCorrected(
 }
 
 /** The records that a re-keying fold emits because of `record`. */
-export function rekey(emitter: FoldRunner, record: LogRecord): readonly LogRecord[] {
+export function rekey(emitter: Emitter, record: LogRecord): readonly LogRecord[] {
   return emissionsOf(emitter, record).map(event => recordOf(event, record))
 }
 
@@ -170,7 +170,7 @@ export function rekey(emitter: FoldRunner, record: LogRecord): readonly LogRecor
  * too when they are other people by now: by it the event is found when these are split.
  */
 export function standInEventsOf(
-  emitter: FoldRunner,
+  emitter: Emitter,
   origin: LogRecord,
   { of, canonical }: Pick<Corrections, 'of' | 'canonical'>,
 ): readonly NewEvent[] {
@@ -228,14 +228,14 @@ function placeOf({ partition, offset }: LogRecord): string {
   return `${partition}/${offset}`
 }
 
-function isWanted({ definition }: FoldRunner, { type }: LogRecord): boolean {
+function isWanted({ definition }: Emitter, { type }: LogRecord): boolean {
   return definition.types?.includes(type) !== false
 }
 
-function emissionsOf(emitter: FoldRunner, record: LogRecord): readonly NewEvent[] {
+function emissionsOf(emitter: Emitter, record: LogRecord): readonly NewEvent[] {
   if (!isWanted(emitter, record)) return []
   const events: NewEvent[] = []
-  const { lane } = emitter.lanes[record.partition] as FoldRunner['lanes'][number]
+  const { lane } = emitter.lanes[record.partition] as Emitter['lanes'][number]
   // It has no state, so that nothing is changed by asking.
   lane.shard.fold(record, {
     emit: emission => {

@@ -1,6 +1,7 @@
 import type { Clock } from '@millrace/core'
 import type { EventLog } from '@millrace/log'
 import { PERSON } from '../identity/contract.ts'
+import type { Emitter } from '../identity/counted.ts'
 import { keysOfMerged } from '../identity/touched.ts'
 import type { Lane } from '../lane.ts'
 import { refoldKeys } from '../rebuild.ts'
@@ -13,6 +14,13 @@ import { Originals } from './originals.ts'
 
 const SLICE_MS = 100
 
+/** Which corrections come. `rekeying`: the folds by which the events reach the re-keyed streams among the lanes' sources. */
+export interface SilentSpan {
+  readonly from: number
+  readonly to: number
+  readonly rekeying: readonly Emitter[]
+}
+
 /**
  * Brings lanes that emit nothing, and that nobody reads meanwhile, from the first `from` records of
  * corrections to the first `to`: the keys that these touch are folded again. What re-keying and
@@ -22,7 +30,7 @@ export async function correctSilently(
   ports: { readonly log: Pick<EventLog, 'read' | 'history'>; readonly clock: Clock },
   book: CorrectionBook,
   lanes: Iterable<Lane>,
-  { from, to }: { readonly from: number; readonly to: number },
+  { from, to, rekeying }: SilentSpan,
 ): Promise<void> {
   const changes = book.changes(from, to)
   const originals = new Originals(ports.log)
@@ -33,7 +41,7 @@ export async function correctSilently(
   const all = [...lanes]
   const people = new Map(all.flatMap(({ definition }) => [...(definition.people ?? [])]))
   const own = all.find(({ definition }) => definition.source === PERSON)
-  const graph = { runners: [], people, partitions: own?.options.partitions ?? 1 }
+  const graph = { runners: rekeying, people, partitions: own?.options.partitions ?? 1 }
   const changed = new ChangedRecords(changes, { originals, graph, people: span, createSlices })
   const refold: RefoldPorts = { ...ports, sliceMs: SLICE_MS }
   for (const lane of all) {

@@ -13,9 +13,15 @@ import type { FoldRunner } from '../runner.ts'
 import { PERSON, type PersonFields } from './contract.ts'
 import { asOnePerson, isElsewhere, peopleIn } from './people.ts'
 
+/** A fold, as far as it says where events go. */
+export interface Emitter {
+  readonly definition: FoldRunner['definition']
+  readonly lanes: readonly Pick<FoldRunner['lanes'][number], 'lane'>[]
+}
+
 /** The folds, as far as they say where events go. */
 export interface FoldGraph {
-  readonly runners: readonly FoldRunner[]
+  readonly runners: readonly Emitter[]
   /** Of all events that the app declares. */
   readonly people: PersonFields
   /** How many partitions the stream of people has. */
@@ -44,7 +50,7 @@ export function namesMerged(
 }
 
 /** The folds that re-key a stream. */
-export function emittersOf({ runners }: FoldGraph, stream: string): readonly FoldRunner[] {
+export function emittersOf({ runners }: FoldGraph, stream: string): readonly Emitter[] {
   return runners.filter(
     ({ definition }) => definition.isRekeying === true && definition.source === stream,
   )
