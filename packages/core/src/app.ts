@@ -10,6 +10,7 @@ import { checkApprovals, checkInitial, checkMembers, type Refuse } from './defin
 import { durationMs } from './duration.ts'
 import { checkFeatures } from './feature-checks.ts'
 import { coreErrors } from './errors.ts'
+import { checkRanker } from './ranker.ts'
 import { checkTrainingSets } from './training-set.ts'
 import {
   boundsFault,
@@ -338,6 +339,7 @@ function checkSurfaces(
       refuse(`${path}.size`, 'sizes are whole numbers, 1 <= default <= max <= 1000')
     }
     if (surface.sources.length === 0) refuse(`${path}.sources`, 'it has no source of candidates')
+    checkRanker(surface, options.features ?? {}, { path: `${path}.ranker`, refuse })
   }
 }
 

@@ -4,6 +4,7 @@
  */
 import type { Duration } from './duration.ts'
 import type { AnyFeatureService, AnyFeatureView } from './feature.ts'
+import type { RankerDefinition } from './ranker.ts'
 import type { Fields, IdFields, Infer } from './schema.ts'
 import type { TrainingSetDefinition } from './training-set.ts'
 import type { CompatibilityLevel, Upcaster, Upcasters } from './upcast.ts'
@@ -158,6 +159,8 @@ export interface SurfaceDefinition<I extends ItemDefinition = ItemDefinition> {
   readonly sources: readonly (SourceName | StageReference)[]
   readonly filters: readonly (FilterName | StageReference)[]
   readonly scorers: readonly StageReference[]
+  /** What scores the candidates in place of the sources, which then only propose them. */
+  readonly ranker: RankerDefinition | undefined
   readonly rerankers: readonly StageReference[]
   readonly effects: readonly StageReference[]
   /** At most `max` items of one slate may share a value of `field`. */
@@ -168,12 +171,13 @@ export interface SurfaceDefinition<I extends ItemDefinition = ItemDefinition> {
   readonly description: string | undefined
 }
 
-/** Declares a surface. Without `sources` all built-in ones are used. */
+/** Declares a surface. Without `sources` all built-in ones are used; without a `ranker` their weighted scores rank. */
 export function surface<const I extends ItemDefinition>(options: {
   items: I | readonly I[]
   sources?: readonly (SourceName | StageReference)[]
   filters?: readonly (FilterName | StageReference)[]
   scorers?: readonly StageReference[]
+  ranker?: RankerDefinition
   rerankers?: readonly StageReference[]
   effects?: readonly StageReference[]
   limits?: readonly { field: ItemFieldName<I>; max: number }[]
@@ -188,6 +192,7 @@ export function surface<const I extends ItemDefinition>(options: {
     sources: options.sources ?? ['forYou', 'because', 'trending', 'popular', 'fresh'],
     filters: options.filters ?? ['seen', 'disliked'],
     scorers: options.scorers ?? [],
+    ranker: options.ranker,
     rerankers: options.rerankers ?? [],
     effects: options.effects ?? [],
     limits: options.limits ?? [],

@@ -135,6 +135,7 @@ export {
   type ViewNames,
   type ViewValue,
 } from './app.ts'
+export { ranker, type RankerDefinition } from './ranker.ts'
 export {
   trainingSet,
   type LabelDefinition,

@@ -7,6 +7,7 @@ export {
 } from './compile.ts'
 export { featuresErrors } from './errors.ts'
 export { FeatureShard } from './feature-shard.ts'
+export { KeyedState, type KeyedStatePorts, type KeyState } from './keyed-state.ts'
 export { planView, type FeaturePlan, type PlannedFeature, type TileGroup } from './plan.ts'
 export {
   createFeatureReader,

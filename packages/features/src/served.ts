@@ -3,18 +3,13 @@
  * the state had, with the corrections that were in force, and by the code that serves. Nothing of the
  * live state is read, so a cell of it that is wrong shows.
  */
-import { decodePosition, encodePosition, invariant, type Position } from '@millrace/core'
-import {
-  tableFoldName,
-  type FoldHandle,
-  type FoldShard,
-  type Past,
-  type Streams,
-} from '@millrace/streams'
+import { decodePosition, encodePosition, invariant } from '@millrace/core'
+import { tableFoldName, type Streams } from '@millrace/streams'
 import { CELL_STATUSES } from './cell-row.ts'
 import { featureFoldName, type CompiledFeatures } from './compile.ts'
 import { featuresErrors } from './errors.ts'
-import { createFeatureReader, type FeatureRows, type FeatureStreams, type RowEntities, type RowsRequest } from './reader.ts' // prettier-ignore
+import { KeyedState } from './keyed-state.ts'
+import { createFeatureReader, type FeatureRows, type RowEntities, type RowsRequest } from './reader.ts' // prettier-ignore
 import type { ServicePlan } from './row-plan.ts'
 
 /** The state of one fold when rows were read: consumed ends of its source, and how many records of corrections it reflected. */
@@ -170,7 +165,7 @@ async function readAgain(
   compiled: CompiledFeatures,
   served: Served,
 ): Promise<FeatureRows> {
-  const past = new NotedState(streams, served.k)
+  const past = notedState(streams, served.k)
   const reader = createFeatureReader(past, compiled)
   for (;;) {
     const { s: service, e: rows, t: atMs, c: context } = served
@@ -179,75 +174,27 @@ async function readAgain(
   }
 }
 
-interface NotedKey {
-  readonly shard: FoldShard
-  readonly isParked: boolean
-}
-
-/** The folds as they were: a key is folded when it was asked for, so rows are read until none is missing. */
-class NotedState implements FeatureStreams {
-  readonly identities = { canonical: (id: string) => id }
-  readonly #streams: Pick<Streams, 'fold' | 'past' | 'status'>
-  readonly #noted: ReadonlyMap<string, { readonly position: Position; readonly corrected: number }>
-  readonly #keys = new Map<string, Map<string, NotedKey | undefined>>()
-
-  constructor(streams: Pick<Streams, 'fold' | 'past' | 'status'>, folds: readonly NotedFold[]) {
-    this.#streams = streams
-    this.#noted = new Map(
-      folds.map(([name, position, corrected]) => [
-        name,
-        { position: decodePosition(position), corrected },
-      ]),
-    )
-  }
-
-  status(): readonly { readonly name: string }[] {
-    return [...this.#noted.keys()].map(name => ({ name }))
-  }
-
-  reflected(): Position {
-    return new Map()
-  }
-
-  fold<Shard extends FoldShard>(name: string): Pick<FoldHandle<Shard>, 'shardOf' | 'isParked'> {
-    const keys = this.#keys.get(name) ?? new Map<string, NotedKey | undefined>()
-    this.#keys.set(name, keys)
-    const find = (key: string): NotedKey | undefined => {
-      const found = keys.get(key)
-      if (found === undefined) keys.set(key, undefined)
-      return found
-    }
-    const { definition } = this.#streams.fold<Shard>(name)
-    const nothing = { asOf: () => undefined }
-    return {
-      shardOf: key =>
-        (find(key)?.shard ??
-          definition.createShard({ partition: 0, partitions: 1, tables: nothing })) as Shard,
-      isParked: key => find(key)?.isParked ?? false,
-    }
-  }
-
-  /** Folds the keys that were asked for and are not there; false when there are none. */
-  async load(): Promise<boolean> {
-    let isMore = false
-    for (const [fold, keys] of this.#keys) {
-      for (const [key, known] of keys) {
-        if (known !== undefined) continue
-        isMore = true
-        keys.set(key, await this.#fold(fold, key))
-      }
-    }
-    return isMore
-  }
-
-  #fold(fold: string, key: string): ReturnType<Past['noted']> {
-    const noted = this.#noted.get(fold)
-    if (noted === undefined) {
+/** The folds as they were when it was noted how far they were. */
+function notedState(
+  streams: Pick<Streams, 'fold' | 'past'>,
+  folds: readonly NotedFold[],
+): KeyedState {
+  const noted = new Map(
+    folds.map(([name, position, corrected]) => [
+      name,
+      { position: decodePosition(position), corrected },
+    ]),
+  )
+  return new KeyedState({
+    folds: [...noted.keys()],
+    definitionOf: name => streams.fold(name).definition,
+    stateOf(fold, key) {
+      const own = noted.get(fold)
       // The definition has changed: the service read nothing of it then.
-      throw featuresErrors.create('FEATURE_STATE_NOT_NOTED', { fold })
-    }
-    const tables = [...this.#noted].filter(([name]) => name !== fold).flatMap(([, { position }]) => [...position]) // prettier-ignore
-    const position = new Map([...tables, ...noted.position])
-    return this.#streams.past.noted({ fold, key, position, corrected: noted.corrected })
-  }
+      if (own === undefined) throw featuresErrors.create('FEATURE_STATE_NOT_NOTED', { fold })
+      const tables = [...noted].filter(([name]) => name !== fold).flatMap(([, { position }]) => [...position]) // prettier-ignore
+      const position = new Map([...tables, ...own.position])
+      return streams.past.noted({ fold, key, position, corrected: own.corrected })
+    },
+  })
 }

@@ -16,6 +16,7 @@ export {
   item,
   oneOf,
   person,
+  ranker,
   signal,
   sliding,
   surface,

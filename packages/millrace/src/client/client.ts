@@ -85,6 +85,8 @@ export interface RecommendOptions extends ReadOptions {
   /** How many; default is that of the surface. */
   readonly n?: number
   readonly explain?: boolean
+  /** What the request tells features of the context, by their names. */
+  readonly context?: Readonly<Record<string, unknown>>
 }
 
 /** One recommended item. `A`: its attributes. */
@@ -213,12 +215,12 @@ export function createClient<A extends App>(options: ClientOptions): Client<A> {
 async function recommend<A>(
   transport: Transport,
   surface: string,
-  request: RecommendOptions,
+  { context, ...request }: RecommendOptions,
 ): Promise<RecommendAnswer<A>> {
   const { body } = await transport.send({
     method: 'GET',
     path: `/v1/surfaces/${encodeURIComponent(surface)}/recommendations`,
-    query: { ...request },
+    query: context === undefined ? request : { ...request, context: JSON.stringify(context) },
   })
   return body as RecommendAnswer<A>
 }

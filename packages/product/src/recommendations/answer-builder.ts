@@ -83,13 +83,14 @@ export class AnswerBuilder {
       const source = surface.sources[place] as CompiledSurface['sources'][number]
       const score = (ranker.sourceScores[place] as SparseScores).values[item] as number
       if (!(score > 0)) continue
-      terms.push({ stage: source.name, weight: source.weight, score })
+      if (surface.ranker === undefined) terms.push({ stage: source.name, weight: source.weight, score }) // prettier-ignore
       const reason = source.stage?.reason ?? this.#reason(source.name, request, item)
       if (reason !== undefined && !reasons.includes(reason)) reasons.push(reason)
     }
-    for (let place = 0; place < surface.scorers.length; place++) {
+    const named = [...(surface.ranker?.terms ?? []).map(([name]) => name), ...surface.scorers.map(({ name }) => name)] // prettier-ignore
+    for (const [place, stage] of named.entries()) {
       const score = (ranker.scorerTerms[place] as Float64Array)[item] as number
-      terms.push({ stage: surface.scorers[place]?.name as string, weight: 1, score })
+      terms.push({ stage, weight: 1, score })
     }
     return { reasons, terms }
   }
@@ -135,6 +136,7 @@ export class AnswerBuilder {
       })),
       filters: accounting.filters(),
       candidates: ranker.poolSize,
+      ...(surface.ranker === undefined ? undefined : { service: surface.ranker.plan.name }),
       scorers: surface.scorers.map(({ name }) => name),
       rerankers: accounting.rerankers.map(({ name, moves }) => ({
         name,

@@ -88,7 +88,10 @@ export class AnswerWriter {
   /** JSON of the exposure (`Exposure`) of the slate that the ranker found. */
   exposure(
     { surface, person, answerId, asked }: PreparedRequest,
-    head: { readonly position: string; /** `ExposedState` as JSON. */ readonly state: string },
+    head: {
+      readonly position: string
+      /** `ExposedState` as JSON, and the members that belong to it. */ readonly state: string
+    },
   ): Buffer {
     const json = this.#json.begin()
     const pieces = this.#piecesOf(surface)

@@ -41,21 +41,28 @@ const servedItem = {
 }
 
 /** How an answer came about. */
-export const explanationSchema = object({
-  history: list(object({ kind: text, id: text, title: text })),
-  sources: list(object({ name: text, weight: number, proposed: integer, shown: integer })),
-  filters: list(object({ name: text, removed: integer })),
-  candidates: { ...integer, description: 'left after the filters' },
-  scorers: list(text),
-  rerankers: list(
-    object({ name: text, moved: list(object({ id: text, from: integer, to: integer })) }),
-  ),
-  limits: list(object({ field: text, max: integer, passed: integer })),
-  exploration: object({
-    share: number,
-    slots: list(object({ slot: integer, alternatives: integer })),
-  }),
-})
+export const explanationSchema = object(
+  {
+    history: list(object({ kind: text, id: text, title: text })),
+    sources: list(object({ name: text, weight: number, proposed: integer, shown: integer })),
+    filters: list(object({ name: text, removed: integer })),
+    candidates: {
+      ...integer,
+      description:
+        'left after the filters; of a surface that ranks by features, those that were scored',
+    },
+    scorers: list(text),
+    rerankers: list(
+      object({ name: text, moved: list(object({ id: text, from: integer, to: integer })) }),
+    ),
+    limits: list(object({ field: text, max: integer, passed: integer })),
+    exploration: object({
+      share: number,
+      slots: list(object({ slot: integer, alternatives: integer })),
+    }),
+  },
+  { service: { ...text, description: 'the feature service that the surface ranks by; absent where it ranks by its sources' } }, // prettier-ignore
+)
 
 const explained = {
   attributes,

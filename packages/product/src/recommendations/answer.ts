@@ -4,7 +4,7 @@ import type { Attributes } from '../catalogue/index.ts'
 
 /** One term of an item's score: `weight * score` is what it adds. */
 export interface ScoreTerm {
-  /** Name of the source or scorer. */
+  /** Name of the source or scorer, or of a term of the surface's ranker. */
   readonly stage: string
   readonly weight: number
   /** In [0, 1] for sources: the source's score over its greatest in this answer. */
@@ -50,8 +50,10 @@ export interface Explanation {
   }[]
   /** Candidates removed, by filter; `listed` are those not in the catalogue or of other kinds, `excluded` those that the request excludes. */
   readonly filters: readonly { readonly name: string; readonly removed: number }[]
-  /** Candidates left after the filters. */
+  /** Candidates left after the filters; of a surface that ranks by features, those that were scored. */
   readonly candidates: number
+  /** The feature service that the surface ranks by; absent where it ranks by its sources. */
+  readonly service?: string
   readonly scorers: readonly string[]
   /** Moves of the slate's items by re-ranker: place before and after, from 1. */
   readonly rerankers: readonly {

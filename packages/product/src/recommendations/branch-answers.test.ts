@@ -2,12 +2,13 @@ import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import { isError, surface } from '@millrace/core'
 import type { Branch, BranchChanges } from '@millrace/streams'
-import { audience, Clip, clips, clipsApp } from '../testing/clips-app.ts'
+import { audience, Clip, clips, clipsApp, rankedClips } from '../testing/clips-app.ts'
 import { openTestProduct, type TestProduct, type TrackedEvent } from '../testing/open-product.ts'
 import type { BranchAnswer, BranchQuestion } from './branch-answers.ts'
 import { EXPOSURES } from './events.ts'
 
-const app = clipsApp()
+const ranked = surface({ items: Clip, ranker: rankedClips.ranker })
+const app = clipsApp({ ranked }, rankedClips.features)
 const EVENTS = audience({ events: 400, people: 12, clips: 60, seed: 5 }).map(
   (event, at): TrackedEvent => ({ ...event, id: `e${at}` }),
 )
@@ -45,9 +46,16 @@ describe('a surface in a branch', () => {
   it('answers as the live one does without changes, and logs nothing', async () => {
     const same = await branch({})
     const exposed = product.log.ends().get(`${EXPOSURES}/0`)
-    for (const person of ['p1', 'p2', 'nobody', undefined]) {
-      const answer = await ask(same, { surface: 'plain', person, explain: true })
-      const live = product.recommendations.recommend('plain', { person })
+    for (const [name, person] of ['p1', 'p2', 'nobody', undefined].flatMap(
+      id =>
+        [
+          ['plain', id],
+          ['ranked', id],
+        ] as const,
+    )) {
+      // prettier-ignore
+      const answer = await ask(same, { surface: name, person, explain: true })
+      const live = product.recommendations.recommend(name, { person })
       assert.deepEqual(told(answer), told(live))
       assert.equal(answer.different, 0)
       assert.deepEqual(answer.gone, [])
@@ -63,10 +71,17 @@ describe('a surface in a branch', () => {
   it('answers without events as a world in which they never came, and tells what moved', async () => {
     const without = await branch({ corrections: bots })
     const other = await open(EVENTS)
-    for (const person of ['p0', 'p3', undefined]) {
-      const answer = await ask(without, { surface: 'plain', person })
-      assert.deepEqual(told(answer), told(other.recommendations.recommend('plain', { person })))
-      const live = product.recommendations.recommend('plain', { person })
+    for (const [name, person] of ['p0', 'p3', undefined].flatMap(
+      id =>
+        [
+          ['plain', id],
+          ['ranked', id],
+        ] as const,
+    )) {
+      // prettier-ignore
+      const answer = await ask(without, { surface: name, person })
+      assert.deepEqual(told(answer), told(other.recommendations.recommend(name, { person })))
+      const live = product.recommendations.recommend(name, { person })
       const had = new Map(live.items.map(({ id, slot }) => [id, slot]))
       for (const { id, slotBefore } of answer.items) assert.equal(slotBefore, had.get(id))
       const gone = live.items.filter(({ id }) => answer.items.every(item => item.id !== id))
@@ -134,7 +149,7 @@ describe('a surface in a branch', () => {
   })
 
   it('is refused when it would take more than its limit', async () => {
-    const limits = { bytesMax: 2_000 }
+    const limits = { bytesMax: 4_500 }
     const narrow = await product.streams.branches.open({ changes: { corrections: [...Array(8).keys()].map(at => ({ id: `e${at}`, action: 'retract' })) }, limits }) // prettier-ignore
     await assert.rejects(ask(narrow, { surface: 'plain', person: 'p1' }), error => isError(error, 'BRANCH_TOO_LARGE')) // prettier-ignore
     const short = await product.streams.branches.open({ changes: {}, limits: { recordsMax: 3 } })

@@ -12,16 +12,19 @@ import {
   type FoldHandle,
   type FoldShard,
 } from '@millrace/streams'
+import { KeyedState } from '@millrace/features'
 import { ItemIndex, type Catalogue } from '../catalogue/index.ts'
 import { productErrors } from '../errors.ts'
 import { AnswerBuilder, verbOf } from './answer-builder.ts'
 import type { AnswerItem, Explanation } from './answer.ts'
 import { compileSurfaces } from './compiled-surface.ts'
+import { FeatureTerms } from './feature-terms.ts'
 import { ITEM_STATS_FOLD } from './item-stats-fold.ts'
 import type { ItemStatsShard } from './item-stats-shard.ts'
 import { ListCache, type ListedStats } from './lists.ts'
 import { PROFILE_FOLD } from './profile-fold.ts'
 import type { ProfileShard } from './profile-shard.ts'
+import { rankedFeatures, rowReader, type RankedFeatures } from './ranked-features.ts'
 import { Ranker } from './ranker.ts'
 import type { ShardOf } from './related.ts'
 import { Requests, type RecommendOptions } from './requests.ts'
@@ -32,6 +35,8 @@ export interface BranchAnswerPorts {
   readonly catalogue: Pick<Catalogue, 'index'>
   readonly clock: Clock
   readonly newId: () => string
+  /** The fold of that name as it runs. */
+  foldOf(name: string): Pick<FoldHandle, 'definition'>
 }
 
 /** What is asked of a branch. */
@@ -85,10 +90,16 @@ export async function answerInBranch(
     const isWith = world === 'with'
     const definition = (isWith ? question.definition : undefined) ?? app
     const asked = { ...question, explain: isWith && question.explain === true }
-    return await branch.whole({ folds, world }, read => ({
-      ...slateOf({ ...ports, definition }, { read, profile: profile?.shard, moment }, asked),
-      isParked: profile?.isParked === true,
-    }))
+    const ranked = rankedFeatures(definition)
+    const features = ranked === undefined ? undefined : featuresIn(ranked, ports, branch, world)
+    for (;;) {
+      const parts = { profile: profile?.shard, moment, ranked, features }
+      const slate = await branch.whole({ folds, world }, read => ({
+        ...slateOf({ ...ports, definition }, { ...parts, read }, asked),
+        isParked: profile?.isParked === true,
+      }))
+      if (features === undefined || !(await features.load())) return slate
+    }
   }
   const before = await answer('without')
   const { items, isParked, isColdStart, explanation } = await answer('with')
@@ -110,8 +121,24 @@ export async function answerInBranch(
   }
 }
 
+/** The folds that features are read from, in a world of a branch. */
+function featuresIn(
+  { tables, folds }: RankedFeatures,
+  { foldOf }: BranchAnswerPorts,
+  branch: Branch,
+  world: BranchWorld,
+): KeyedState {
+  return new KeyedState({
+    folds: [...tables, ...[...folds.values()].flat().map(({ name }) => name)],
+    definitionOf: name => foldOf(name).definition,
+    stateOf: (fold, key) => branch.state({ fold, key, world }),
+  })
+}
+
 /** What one world says. */
 interface WorldParts {
+  readonly ranked: RankedFeatures | undefined
+  readonly features: KeyedState | undefined
   readonly read: ReadonlyMap<string, BranchFold>
   /** Holds the person asked for; undefined for nobody in particular. */
   readonly profile: ProfileShard | undefined
@@ -121,7 +148,7 @@ interface WorldParts {
 /** The slate of one world, ranked in one turn. */
 function slateOf(
   ports: BranchAnswerPorts & { readonly definition: App },
-  { read, profile, moment }: WorldParts,
+  { read, profile, moment, ranked, features }: WorldParts,
   question: BranchQuestion,
 ): Slate {
   const { app, clock, definition } = ports
@@ -130,13 +157,15 @@ function slateOf(
     const stats = read.get(ITEM_STATS_FOLD) as BranchFold<ItemStatsShard>
     const lists = new ListCache({ index, stats: listedOf(stats, index), clock })
     lists.make()
-    const surface = compileSurfaces(definition, index).get(question.surface)
+    const surface = compileSurfaces(definition, index, ranked).get(question.surface)
     if (surface === undefined) {
       const known = Object.keys(definition.options.surfaces ?? {}).join(', ')
       throw productErrors.create('SURFACE_UNKNOWN', { surface: question.surface.slice(0, 64), known }) // prettier-ignore
     }
     const shardOf: ShardOf = item => stats.shardOf(index.space.keyOf(item))
-    const ranker = new Ranker({ index, lists, shardOf })
+    const rows = features === undefined || ranked === undefined ? undefined : rowReader(ranked, name => features.fold(name)) // prettier-ignore
+    const terms = rows === undefined ? undefined : new FeatureTerms({ index, reader: rows })
+    const ranker = new Ranker({ index, lists, shardOf, terms })
     const profiles = { shardOf: () => profile as ProfileShard }
     const request = new Requests({ index, profiles }).prepare(surface, question, moment)
     ranker.rank(request)

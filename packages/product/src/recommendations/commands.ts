@@ -16,11 +16,12 @@ const recommend: CommandDefinition = {
     { flags: '--explain', description: 'with reasons and what each stage did' },
     { flags: '--exclude <ids>', description: 'ids that must not appear, separated by commas' },
     { flags: '--item <id>', description: 'the item that the person looks at' },
+    { flags: '--context <json>', description: 'what the request tells features of the context' },
   ],
   request: ({ options }) => ({
     method: 'GET',
     path: `/v1/surfaces/${encodeURIComponent(String(options['surface']))}/recommendations`,
-    query: queryOf(options, ['person', 'n', 'explain', 'exclude', 'item']),
+    query: queryOf(options, ['person', 'n', 'explain', 'exclude', 'item', 'context']),
   }),
   print(body, columns) {
     const answer = body as Answer

@@ -1,8 +1,11 @@
 /** Surfaces, checked and prepared for answering. */
 import type { App, StageReference, SurfaceDefinition } from '@millrace/core'
+import type { ServicePlan } from '@millrace/features'
 import { SCORING_DEFAULTS } from '@millrace/recommend'
 import type { ItemIndex, ItemKind } from '../catalogue/index.ts'
 import { productErrors } from '../errors.ts'
+import type { CompiledRanker } from './feature-terms.ts'
+import type { RankedFeatures } from './ranked-features.ts'
 import type { EffectStage, FilterStage, RerankerStage, ScorerStage, SourceStage } from './stages.ts'
 
 /** Names of the built-in sources. */
@@ -35,6 +38,8 @@ export interface CompiledSurface {
   readonly hasDislikedFilter: boolean
   readonly filters: readonly FilterStage[]
   readonly scorers: readonly ScorerStage[]
+  /** Scores the candidates in place of the sources. */
+  readonly ranker: CompiledRanker | undefined
   readonly rerankers: readonly RerankerStage[]
   readonly effects: readonly EffectStage[]
   readonly limits: readonly CompiledLimit[]
@@ -48,19 +53,34 @@ const BUILT_IN_FILTERS = new Set(['seen', 'disliked'])
 /** Sources of one surface. */
 export const SOURCES_MAX = 16
 
-/** Checks and prepares the surfaces of an app; throws STAGE_INVALID. */
-export function compileSurfaces(app: App, index: ItemIndex): ReadonlyMap<string, CompiledSurface> {
+/** Checks and prepares the surfaces of an app; throws STAGE_INVALID. `ranked` is what they rank by. */
+export function compileSurfaces(
+  app: App,
+  index: ItemIndex,
+  ranked: RankedFeatures | undefined,
+): ReadonlyMap<string, CompiledSurface> {
   const surfaces = new Map<string, CompiledSurface>()
   for (const [name, definition] of Object.entries(app.options.surfaces ?? {})) {
-    surfaces.set(name, compileSurface(name, definition, index))
+    surfaces.set(name, compileSurface(name, definition, { index, ranked }))
   }
   return surfaces
+}
+
+function compileRanker(
+  { ranker, items }: SurfaceDefinition,
+  ranked: RankedFeatures | undefined,
+): CompiledRanker | undefined {
+  if (ranker === undefined) return undefined
+  const { service, candidates, terms } = ranker
+  const plans = [...(ranked?.compiled.services.values() ?? [])]
+  const plan = plans.find(planned => planned.service === service) as ServicePlan
+  return { plan, candidates, terms: Object.entries(terms), kind: items[0]?.name as string }
 }
 
 function compileSurface(
   name: string,
   definition: SurfaceDefinition,
-  index: ItemIndex,
+  { index, ranked }: { readonly index: ItemIndex; readonly ranked: RankedFeatures | undefined },
 ): CompiledSurface {
   const refuse = (stage: string, reason: string): never => {
     throw productErrors.create('STAGE_INVALID', { surface: name, stage, reason })
@@ -96,6 +116,7 @@ function compileSurface(
     scorers: definition.scorers.map(stage =>
       checkStage<ScorerStage>(stage, 'scorer', 'score', refuse),
     ),
+    ranker: compileRanker(definition, ranked),
     rerankers: definition.rerankers.map(stage =>
       checkStage<RerankerStage>(stage, 'reranker', 'rerank', refuse),
     ),

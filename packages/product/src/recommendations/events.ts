@@ -103,6 +103,8 @@ export interface ExposedRequest {
   readonly x?: readonly string[]
   /** Key of the item that the person looked at. */
   readonly i?: string
+  /** What it told features of the context. */
+  readonly c?: Readonly<Record<string, unknown>>
 }
 
 /** Data of an `exposed` record; short names, since there is one for every answer. */
@@ -129,6 +131,8 @@ export interface Exposure {
   readonly x?: ExposedState
   /** How many records of corrections that state reflects, and that from which the lists were made; absent while there are none. */
   readonly k?: readonly [state: number, lists: number]
+  /** Of a surface that ranks by features: up to which offsets each fold was folded that they were read from; of a fold of people, in the partition of the person alone. */
+  readonly f?: Readonly<Record<string, readonly number[]>>
   readonly q?: ExposedRequest
   readonly i: readonly ExposedSlot[]
 }

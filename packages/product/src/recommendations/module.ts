@@ -88,6 +88,8 @@ function createApi(
     titleOf: (key: string) => recommender.titleOf(key),
     attributesOf: (key: string) => recommender.attributesOf(key),
   }
+  const foldOf = (name: string) => context.streams.fold(name)
+  const branchPorts = { ...context, catalogue, foldOf }
   return {
     recommend: (surface, options) => recommender.recommend(surface, options),
     similar: (kind, id, options) => recommender.similar(kind, id, options),
@@ -108,7 +110,7 @@ function createApi(
       isKnown: key => recommender.isKnown(key),
       flush: () => recommender.exposures.flush(),
     }),
-    recommendIn: (branch, question) => answerInBranch({ ...context, catalogue }, branch, question),
+    recommendIn: (branch, question) => answerInBranch(branchPorts, branch, question),
     readToken: token => recommender.signer.read(token),
     surfaces: () => recommender.surfaceNames,
     flush: () => recommender.exposures.flush(),
@@ -135,6 +137,12 @@ function metrics(recommender: Recommender): MetricDefinition[] {
       'Exposures dropped because the log took no more.',
       () => exposures.counters.dropped,
     ),
+    {
+      name: 'millrace_recommendations_term_failures_total',
+      help: 'Candidates for which a term of a ranker threw or gave no number, and added nothing, since the process started.',
+      type: 'counter',
+      collect: () => [...(recommender.terms?.failures ?? [])].map(([term, value]) => ({ labels: { term }, value })), // prettier-ignore
+    },
     {
       name: 'millrace_recommendations_state_bytes',
       help: 'Bytes of statistics and profiles in memory.',

@@ -3,11 +3,13 @@
  * per candidate. One ranker serves one request at a time; what it found stays readable until
  * `release`, for the answer and its explanation.
  */
+import { invariant } from '@millrace/core'
 import { SlateFiller, SparseScores, TopSelector, type DrawSeed } from '@millrace/recommend'
 import type { ItemIndex } from '../catalogue/index.ts'
 import { partsOfKey } from '../catalogue/index.ts'
 import { Accounting } from './accounting.ts'
 import { refreshAllowed, type CompiledSurface } from './compiled-surface.ts'
+import type { FeatureTerms } from './feature-terms.ts'
 import { FieldGroups } from './groups.ts'
 import { Sources, type BlockedItems, type SourcePorts, type SourceRequest } from './sources.ts'
 import type { Candidate, RerankerStage, StageContext } from './stages.ts'
@@ -32,6 +34,8 @@ export interface RankRequest extends SourceRequest {
   readonly context: StageContext
   /** What is drawn follows from it. */
   readonly seed: DrawSeed
+  /** What the request tells features of the context. */
+  readonly told: Readonly<Record<string, unknown>> | undefined
 }
 
 /** See the head of the file. */
@@ -40,9 +44,10 @@ export class Ranker {
   readonly accounting = new Accounting()
   /** Normalised scores by source of the surface, in its order. */
   readonly sourceScores: SparseScores[] = []
-  /** Terms by scorer of the surface, in its order. */
+  /** Terms by those of the surface's ranker and then by its scorers, in their order. */
   readonly scorerTerms: Float64Array[] = []
   readonly #index: ItemIndex
+  readonly #terms: FeatureTerms | undefined
   readonly #sources: Sources
   readonly #selector = new TopSelector()
   readonly #freshSelector = new TopSelector()
@@ -64,8 +69,10 @@ export class Ranker {
   }
   #request = 0
 
-  constructor(ports: SourcePorts) {
+  /** `terms` scores the candidates of surfaces that rank by features. */
+  constructor(ports: SourcePorts & { readonly terms?: FeatureTerms | undefined }) {
     this.#index = ports.index
+    this.#terms = ports.terms
     this.#sources = new Sources(ports)
     const { space } = ports.index
     this.#isBefore = (a, b) => space.keyOf(a) < space.keyOf(b)
@@ -88,6 +95,7 @@ export class Ranker {
     this.#block(request)
     for (let place = 0; place < surface.sources.length; place++) this.#propose(request, place)
     this.#filter(request)
+    this.#rankByFeatures(request)
     this.#score(request)
     this.#order(request)
     this.#fill(request)
@@ -104,9 +112,10 @@ export class Ranker {
     const block = (this.#blocks[item] as number) - this.#request * 4
     if (block > 0) return `filter ${['seen', 'disliked', 'excluded'][block - 1] as string}`
     if (surface.allowed[this.#index.codes[item] as number] !== 1) return 'catalogue'
-    if (this.#pooled[item] !== this.#request) return 'sources'
+    if (Math.abs(this.#pooled[item] as number) !== this.#request) return 'sources'
     const filter = surface.filters.find(({ keep }) => !keep(this.candidate(item), context))
     if (filter !== undefined) return `filter ${filter.name}`
+    if (this.#pooled[item] === -this.#request) return 'candidates'
     const groups = this.#groupsOf(surface)
     const limit = surface.limits.find(({ max }, at) => groups[at]?.isFull(item, max) === true)
     return limit === undefined ? 'ranking' : `limit on ${limit.field}`
@@ -143,7 +152,8 @@ export class Ranker {
       this.#pooled = new Float64Array(length)
       this.scorerTerms.length = 0
     }
-    while (this.scorerTerms.length < surface.scorers.length) {
+    const terms = (surface.ranker?.terms.length ?? 0) + surface.scorers.length
+    while (this.scorerTerms.length < terms) {
       this.scorerTerms.push(new Float64Array(this.#totals.length))
     }
     this.#request += 1
@@ -270,10 +280,44 @@ export class Ranker {
     }
   }
 
+  /**
+   * Keeps the candidates that the sources propose most strongly, and the new items with the best
+   * claim; their scores are the terms of the surface's ranker in place of what the sources say.
+   */
+  #rankByFeatures(request: RankRequest): void {
+    const { surface, person, context, told } = request
+    const { ranker } = surface
+    if (ranker === undefined) return
+    const totals = this.#totals
+    const pooled = this.#pooled
+    for (let at = 0; at < this.#poolSize; at++) pooled[this.#pool[at] as number] = -this.#request
+    const claims = this.#claims(surface)
+    const keep = (items: Int32Array, count: number): void => {
+      for (let at = 0; at < count; at++) pooled[items[at] as number] = this.#request
+    }
+    keep(this.#freshSelector.items, claims)
+    const { candidates } = ranker
+    keep(
+      this.#selector.items,
+      this.#selector.select(this.#pool, this.#poolSize, totals, candidates, this.#isBefore),
+    )
+    let kept = 0
+    for (let at = 0; at < this.#poolSize; at++) {
+      const item = this.#pool[at] as number
+      if (pooled[item] === this.#request) this.#pool[kept++] = item
+    }
+    this.#poolSize = kept
+    const of = { person, atMs: context.nowMs, told, surface: surface.name }
+    const found = { pool: this.#pool, size: kept }
+    invariant(this.#terms !== undefined, 'a surface with a ranker is served with its features')
+    this.#terms.score(ranker, of, found, { totals, terms: this.scorerTerms })
+  }
+
   #score({ surface, context }: RankRequest): void {
+    const first = surface.ranker?.terms.length ?? 0
     for (let place = 0; place < surface.scorers.length; place++) {
       const scorer = surface.scorers[place] as CompiledSurface['scorers'][number]
-      const terms = this.scorerTerms[place] as Float64Array
+      const terms = this.scorerTerms[first + place] as Float64Array
       for (let at = 0; at < this.#poolSize; at++) {
         const item = this.#pool[at] as number
         const told = scorer.score(this.candidate(item), context)

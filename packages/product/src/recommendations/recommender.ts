@@ -1,6 +1,7 @@
 /** Answers of surfaces, and lists of related, trending and popular items. In process and synchronous. */
 import { partitionOf, quietText, type Position } from '@millrace/core'
 import { SparseScores, TopSelector } from '@millrace/recommend'
+import { createFeatureReader } from '@millrace/features'
 import type { FoldHandle } from '@millrace/streams'
 import {
   itemKey,
@@ -17,11 +18,14 @@ import { AnswerWriter, type AnswerBytes, type AnswerHead } from './answer-bytes.
 import type { Answer } from './answer.ts'
 import { compileSurfaces, type CompiledSurface } from './compiled-surface.ts'
 import { ExposureWriter } from './exposure-writer.ts'
+import { FeatureStates } from './feature-states.ts'
+import { FeatureTerms } from './feature-terms.ts'
 import { ITEM_STATS_FOLD } from './item-stats-fold.ts'
 import type { ItemStatsShard } from './item-stats-shard.ts'
 import { ListCache } from './lists.ts'
 import { PROFILE_FOLD } from './profile-fold.ts'
 import type { ProfileShard } from './profile-shard.ts'
+import { foldsOf, rankedFeatures } from './ranked-features.ts'
 import { Ranker } from './ranker.ts'
 import { ReflectedPosition } from './reflected.ts'
 import { addRelated, createShardOf, type ShardOf } from './related.ts'
@@ -81,6 +85,8 @@ export class Recommender {
     effectFailures: 0,
   }
   readonly exposures: ExposureWriter
+  /** Scores the candidates of surfaces that rank by features. */
+  readonly terms: FeatureTerms | undefined
   readonly signer: TokenSigner
   readonly #context: ModuleContext
   readonly #catalogue: Catalogue
@@ -97,6 +103,7 @@ export class Recommender {
   readonly #writer: AnswerWriter
   readonly #surfaces: ReadonlyMap<string, CompiledSurface>
   readonly #reflected: ReflectedPosition
+  readonly #states: FeatureStates
   readonly #related = new SparseScores()
   readonly #selector = new TopSelector()
 
@@ -113,7 +120,14 @@ export class Recommender {
     this.#stats = stats
     this.#shardOf = createShardOf(stats, index)
     this.#lists = new ListCache({ index, stats, clock })
-    const ports = { index, lists: this.#lists, shardOf: this.#shardOf }
+    const ranked = rankedFeatures(app)
+    const rankedFolds = foldsOf(ranked)
+    this.#states = new FeatureStates(ranked, name => streams.fold(name))
+    this.terms =
+      ranked === undefined
+        ? undefined
+        : new FeatureTerms({ index, reader: createFeatureReader(streams, ranked.compiled) })
+    const ports = { index, lists: this.#lists, shardOf: this.#shardOf, terms: this.terms }
     this.#ranker = new Ranker(ports)
     this.#builder = new AnswerBuilder({ index, shardOf: this.#shardOf, verb: verbOf(app) })
     this.#writer = new AnswerWriter({
@@ -122,11 +136,11 @@ export class Recommender {
       definition: app.fingerprint,
       scoring: SCORING_VERSION,
     })
-    this.#surfaces = compileSurfaces(app, index)
+    this.#surfaces = compileSurfaces(app, index, ranked)
     this.#reflected = new ReflectedPosition({
       streams,
       clock,
-      folds: [PROFILE_FOLD, ITEM_STATS_FOLD],
+      folds: [PROFILE_FOLD, ITEM_STATS_FOLD, ...rankedFolds.map(({ name }) => name)],
     })
     this.exposures = new ExposureWriter({ log, clock, logger })
     this.signer = createTokenSigner(context.secret)
@@ -206,7 +220,7 @@ export class Recommender {
     const { person, profile, row, answerId, atMs } = request
     const { app } = this.#context
     const position = this.#reflected.token
-    const exposure = this.#writer.exposure(request, { position, state: this.#stateOf(person) })
+    const exposure = this.#writer.exposure(request, { position, state: this.#stateOf(request) })
     this.exposures.write({
       key: person ?? answerId,
       answerId,
@@ -224,8 +238,8 @@ export class Recommender {
     }
   }
 
-  /** `ExposedState` of an answer, as JSON, with the corrections that it reflects. */
-  #stateOf(person: string | undefined): string {
+  /** `ExposedState` of an answer, as JSON, with the corrections that it reflects, and what its features do. */
+  #stateOf({ person, surface }: PreparedRequest): string {
     const stats = this.#stats
     if (this.#signalsRevision !== stats.revision()) {
       this.#signalsRevision = stats.revision()
@@ -235,12 +249,14 @@ export class Recommender {
     const items = this.#index.offsets
     const { madeFrom } = this.#lists
     const lists = madeFrom.items === items ? '' : `,${madeFrom.items}`
-    return `[${at},${this.#signals},${madeFrom.signals},${items}${lists}]${this.#corrections()}`
+    const features = this.#states.textOf(surface, person)
+    return `[${at},${this.#signals},${madeFrom.signals},${items}${lists}]${this.#corrections()}${features}`
   }
 
   /** `k` of an exposure, as the JSON behind the state. */
   #corrections(): string {
-    const state = Math.min(this.#profiles.corrected(), this.#stats.corrected())
+    const folds = Math.min(this.#profiles.corrected(), this.#stats.corrected())
+    const state = Math.min(folds, this.#states.corrected())
     const lists = this.#lists.madeFrom.corrected
     return state + lists === 0 ? '' : `,"k":[${state},${lists}]`
   }

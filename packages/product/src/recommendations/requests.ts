@@ -11,6 +11,7 @@ import { RequestContext } from './request-context.ts'
 
 const EXCLUDE_MAX = 1_000
 const ID_LENGTH_MAX = 256
+const UNREAD = [{ path: '', reason: 'the surface reads no features of the context' }]
 
 /** A request to a surface. */
 export interface RecommendOptions {
@@ -22,6 +23,8 @@ export interface RecommendOptions {
   readonly exclude?: readonly string[] | undefined
   /** The item that the person looks at: id, or `kind/id`. */
   readonly item?: string | undefined
+  /** What the request tells, by the names of the context features of the surface's service. */
+  readonly context?: Readonly<Record<string, unknown>> | undefined
 }
 
 /** A request, ready to be answered. */
@@ -74,6 +77,10 @@ export class Requests {
     const row = profile === undefined || person === undefined ? -1 : profile.row(person)
     const item = options.item === undefined ? -1 : (this.#numbersOf(surface, options.item)[0] ?? -1)
     const excluded = exclude.flatMap(id => this.#numbersOf(surface, id))
+    const { context: told } = options
+    const [issue] =
+      told === undefined ? [] : (surface.ranker?.plan.contextValidator.issues(told) ?? UNREAD)
+    if (issue !== undefined) refuse(`context${issue.path}`, issue.reason)
     return {
       answerId,
       atMs,
@@ -95,19 +102,26 @@ export class Requests {
       }),
       seed: drawSeedOf(answerId),
       isExplained: options.explain === true,
+      told,
       asked:
-        options.n === undefined && item < 0 && excluded.length === 0
+        options.n === undefined && item < 0 && excluded.length === 0 && told === undefined
           ? undefined
-          : this.#asked(options.n, excluded, item),
+          : this.#asked(options.n, excluded, item, told),
     }
   }
 
-  #asked(n: number | undefined, exclude: readonly number[], item: number): ExposedRequest {
+  #asked(
+    n: number | undefined,
+    exclude: readonly number[],
+    item: number,
+    told: PreparedRequest['told'],
+  ): ExposedRequest {
     const { space } = this.#index
     return {
       ...(n === undefined ? {} : { n }),
       ...(exclude.length === 0 ? {} : { x: exclude.map(number => space.keyOf(number)) }),
       ...(item < 0 ? {} : { i: space.keyOf(item) }),
+      ...(told === undefined ? {} : { c: told }),
     }
   }
 

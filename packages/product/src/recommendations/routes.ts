@@ -1,16 +1,19 @@
 /** HTTP operations of the recommendations module. */
 import { ID_PATTERN, type App, type JsonSchema } from '@millrace/core'
 import { tableFoldName } from '@millrace/streams'
+import { productErrors } from '../errors.ts'
 import type { RouteAnswer, RouteDefinition } from '../module.ts'
 import { answerSchema, listSchema, pastAnswerSchema } from './answer-schemas.ts'
 import { ITEM_STATS_FOLD } from './item-stats-fold.ts'
 import type { Recommendations } from './module.ts'
+import { foldsOf, rankedFeatures } from './ranked-features.ts'
 import { PROFILE_FOLD } from './profile-fold.ts'
 import type { ListAnswer, Recommender } from './recommender.ts'
 import { traceRoutes } from './trace/routes.ts'
 
 const idSchema: JsonSchema = { type: 'string', pattern: ID_PATTERN }
 const EXCLUDE_LENGTH_MAX = 16_384
+const CONTEXT_LENGTH_MAX = 4_096
 
 /** The routes of the module. */
 export function recommendationRoutes(
@@ -21,13 +24,14 @@ export function recommendationRoutes(
   const kinds = (app.options.items ?? []).map(({ name }) => name)
   if (kinds.length === 0) return []
   const tables = kinds.map(tableFoldName)
+  const ranked = foldsOf(rankedFeatures(app)).map(({ name }) => name)
   const kindSchema: JsonSchema = {
     type: 'string',
     maxLength: 64,
     description: `one of: ${kinds.join(', ')}`,
   }
   return [
-    ...(api.surfaces().length === 0 ? [] : [surfaceRoute(api, recommend, tables)]),
+    ...(api.surfaces().length === 0 ? [] : [surfaceRoute(api, recommend, [...tables, ...ranked])]),
     similarRoute(api, kindSchema, tables),
     everybodyRoute(api, 'trending', kinds, kindSchema, tables),
     everybodyRoute(api, 'popular', kinds, kindSchema, tables),
@@ -39,7 +43,7 @@ export function recommendationRoutes(
 function surfaceRoute(
   api: Recommendations,
   recommend: Recommender['recommendBytes'],
-  tables: readonly string[],
+  folds: readonly string[],
 ): RouteDefinition {
   const surfaces = api.surfaces().join(', ')
   return {
@@ -65,18 +69,24 @@ function surfaceRoute(
           description: 'ids (or kind/id) that must not appear, separated by commas',
         },
         item: { ...idSchema, description: 'the item that the person looks at: id, or kind/id' },
+        context: {
+          type: 'string',
+          maxLength: CONTEXT_LENGTH_MAX,
+          description: 'what the request tells features of the context: a JSON object',
+        },
       },
     },
     response: answerSchema,
-    folds: [PROFILE_FOLD, ITEM_STATS_FOLD, ...tables],
+    folds: [PROFILE_FOLD, ITEM_STATS_FOLD, ...folds],
     errors: ['SURFACE_UNKNOWN', 'REQUEST_INVALID'],
     handle({ params, query }) {
-      const { person, n, explain, exclude, item } = query as {
+      const { person, n, explain, exclude, item, context } = query as {
         person?: string
         n?: number
         explain?: boolean
         exclude?: string
         item?: string
+        context?: string
       }
       const { json, position } = recommend(params['surface'] ?? '', {
         person,
@@ -84,10 +94,22 @@ function surfaceRoute(
         explain,
         exclude: exclude === undefined ? [] : exclude.split(',').filter(id => id !== ''),
         item,
+        context: context === undefined ? undefined : contextIn(context),
       })
       return { body: undefined, bytes: json, position }
     },
   }
+}
+
+/** The object that the query tells; throws REQUEST_INVALID. */
+function contextIn(text: string): Readonly<Record<string, unknown>> {
+  try {
+    const told: unknown = JSON.parse(text)
+    if (typeof told === 'object' && told !== null && !Array.isArray(told)) return { ...told }
+  } catch {
+    // Told below.
+  }
+  throw productErrors.create('REQUEST_INVALID', { name: 'context', reason: 'it is no JSON object' })
 }
 
 function similarRoute(

@@ -1,12 +1,19 @@
 /** The app of the tests: clips with creators, two signals, surfaces for each question. */
 import {
+  attributeOf,
+  contextOf,
   createSeededRandom,
+  crossed,
   defineApp,
+  derive,
   event,
+  featureService,
+  featureView,
   id,
   int,
   item,
   person,
+  ranker,
   signal,
   surface,
   text,
@@ -32,8 +39,67 @@ export const rated = event(
   { key: 'viewer' },
 )
 
+/** What is known of clips, and of people and topics. */
+const clipStats = featureView({
+  from: [watched],
+  key: 'clip',
+  features: f => ({
+    plays: f.count({ window: 'lifetime' }),
+    plays1h: f.count({ window: '1h' }),
+    ms: f.mean({ window: '7d', of: 'ms' }),
+  }),
+})
+const taste = featureView({
+  from: [watched, rated],
+  key: 'viewer',
+  join: { clip: Clip },
+  pair: { name: 'topic', of: (e, { clip }) => clip(e.data.clip)?.topics },
+  features: f => ({
+    acts: f.count({ window: 'lifetime' }),
+    stars: f.decayedCount({
+      halfLife: '1d',
+      of: e => (e.type === 'rated' ? e.data.stars - 2 : undefined),
+    }),
+  }),
+})
+const topics = attributeOf(Clip, 'topics')
+const ranking = featureService({
+  entities: ['person', 'clip'],
+  features: {
+    acts: crossed(taste.features.acts, topics, 'sum'),
+    stars: crossed(taste.features.stars, topics, 'max'),
+    plays: clipStats.features.plays,
+    plays1h: clipStats.features.plays1h,
+    ms: clipStats.features.ms,
+    warm: derive(
+      { ms: clipStats.features.ms, plays: clipStats.features.plays },
+      ({ ms, plays }, { atMs }) => (ms * plays) / (atMs % 1_000),
+      { default: -1 },
+    ),
+    hour: contextOf('hour', int({ min: 0, max: 23 })),
+  },
+})
+
+/** Features to rank clips by, and the ranker. */
+export const rankedClips = {
+  features: { clipStats, taste, ranking },
+  ranker: ranker({
+    service: ranking,
+    candidates: 40,
+    terms: {
+      taste: ({ acts, stars }) => Math.log1p(acts) + stars,
+      plays: row => 0.2 * Math.log1p(row.plays) + 0.1 * row.plays1h,
+      watched: ({ ms, warm }) => ms / 1_000 + Math.min(1, warm / 1_000),
+      night: ({ hour, plays }) => (hour > 20 ? -plays : 0),
+    },
+  }),
+}
+
 /** The app, with the surfaces of a test beside `home`. */
-export function clipsApp(surfaces: AppOptions['surfaces'] = {}): App {
+export function clipsApp(
+  surfaces: AppOptions['surfaces'] = {},
+  features: AppOptions['features'] = {},
+): App {
   return defineApp({
     name: 'clips',
     items: [Clip],
@@ -48,6 +114,7 @@ export function clipsApp(surfaces: AppOptions['surfaces'] = {}): App {
       plain: surface({ items: Clip, sources: ['forYou', 'popular'] }),
       ...surfaces,
     },
+    features,
     partitions: 4,
   })
 }

@@ -9,11 +9,20 @@ import {
   type Position,
   type Random,
 } from '@millrace/core'
+import { compileFeatures } from '@millrace/features'
 import type { EventLog, NewEvent } from '@millrace/log'
 import { openMemoryLog } from '@millrace/log/memory'
 import type { SnapshotStore } from '@millrace/store'
 import { createMemorySnapshotStore } from '@millrace/store/memory'
-import { openStreams, personEvents, tableFoldName, type Streams } from '@millrace/streams'
+import {
+  compileViews,
+  openStreams,
+  personEvents,
+  tableFoldName,
+  type FoldDefinition,
+  type Streams,
+} from '@millrace/streams'
+
 import { createCatalogue, type Catalogue } from '../catalogue/index.ts'
 import { createChangesets, type Changesets } from '../changesets/index.ts'
 import { createIdentity } from '../identity/index.ts'
@@ -66,6 +75,17 @@ export interface TrackedEvent {
   readonly isHistory?: boolean
 }
 
+/** The folds of an app, as the server plans them. */
+export function testFolds(
+  app: App,
+  modules: readonly ProductModule[] = [createCatalogue(), createRecommendations(), createPeople()],
+): readonly FoldDefinition[] {
+  const { folds, rekeyed } = compileFeatures(app)
+  const { partitions, latenessMs } = app
+  const rekeying = compileViews({ views: {}, partitions, latenessMs, tableKinds: [], rekeyed })
+  return [...rekeying.folds, ...folds, ...modules.flatMap(module => module.folds?.(app) ?? [])]
+}
+
 /** Opens the modules of the product over memory. */
 export async function openTestProduct(
   app: App,
@@ -86,7 +106,16 @@ export async function openTestProduct(
     createChangesets(),
     createIdentity(),
   ]
+  const features = compileFeatures(app)
+  const rekeying = compileViews({
+    views: {},
+    partitions: app.partitions,
+    latenessMs: app.latenessMs,
+    tableKinds: [],
+    rekeyed: features.rekeyed,
+  })
   await log.declare([
+    ...rekeying.streams,
     ...app.streams,
     ...[...app.tables.keys()].map(name => ({ name, partitions: app.partitions })),
     ...declared.flatMap(module => module.streams?.(app) ?? []),
@@ -97,7 +126,7 @@ export async function openTestProduct(
     snapshots: options.snapshots ?? createMemorySnapshotStore(),
     clock,
     logger: silentLogger,
-    folds: declared.flatMap(module => module.folds?.(app) ?? []),
+    folds: testFolds(app, declared),
     tables: Object.fromEntries(kinds.map(kind => [kind, tableFoldName(kind)])),
     people: personEvents([...app.events.values()].map(({ definition }) => definition)),
   })

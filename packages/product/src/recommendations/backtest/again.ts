@@ -1,5 +1,6 @@
 /** Answers given again by the code that gives them, over state of the past that a sweep holds. */
 import type { App } from '@millrace/core'
+import type { CompiledFeatures } from '@millrace/features'
 import type { Sweep } from '@millrace/streams'
 import { ItemIndex } from '../../catalogue/index.ts'
 import { AnswerBuilder, verbOf } from '../answer-builder.ts'
@@ -8,9 +9,11 @@ import { compileSurfaces, type CompiledSurface } from '../compiled-surface.ts'
 import type { Exposure } from '../events.ts'
 import { ITEM_STATS_FOLD } from '../item-stats-fold.ts'
 import type { ItemStatsShard } from '../item-stats-shard.ts'
+import { FeatureTerms } from '../feature-terms.ts'
 import { ListCache } from '../lists.ts'
 import { PROFILE_FOLD } from '../profile-fold.ts'
 import type { ProfileShard } from '../profile-shard.ts'
+import { rankedFeatures, rowReader } from '../ranked-features.ts'
 import { Ranker } from '../ranker.ts'
 import { createShardOf, type ShardOf } from '../related.ts'
 import { Requests, type PreparedRequest } from '../requests.ts'
@@ -27,6 +30,10 @@ const STILL = {
 export class AnswersAgain {
   readonly index: ItemIndex
   readonly ranker: Ranker
+  /** Scores by features, where a surface ranks by them. */
+  readonly terms: FeatureTerms | undefined
+  /** What the surfaces rank by; undefined where none ranks by features. */
+  readonly compiled: CompiledFeatures | undefined
   /** What the features behind scores are read from. */
   readonly features: { readonly index: ItemIndex; readonly shardOf: ShardOf }
   readonly #builder: AnswerBuilder
@@ -42,10 +49,13 @@ export class AnswersAgain {
     this.#lists = new ListCache({ index, stats, clock: STILL })
     const shardOf = createShardOf(stats, index)
     this.features = { index, shardOf }
-    this.ranker = new Ranker({ index, lists: this.#lists, shardOf })
+    const ranked = rankedFeatures(app)
+    this.compiled = ranked?.compiled
+    this.terms = ranked === undefined ? undefined : new FeatureTerms({ index, reader: rowReader(ranked, name => sweep.fold(name)) }) // prettier-ignore
+    this.ranker = new Ranker({ index, lists: this.#lists, shardOf, terms: this.terms })
     this.#builder = new AnswerBuilder({ index, shardOf, verb: verbOf(app) })
     this.#requests = new Requests({ index, profiles: sweep.fold<ProfileShard>(PROFILE_FOLD) })
-    this.#surfaces = compileSurfaces(app, index)
+    this.#surfaces = compileSurfaces(app, index, ranked)
   }
 
   /** The surface of that name; undefined when the definition has none. */
@@ -75,12 +85,12 @@ export class AnswersAgain {
     { atMs, isExplained = false }: { readonly atMs: number; readonly isExplained?: boolean },
   ): PreparedRequest {
     this.index.refresh()
-    const { a: answerId, p: person, q: { n, x: exclude, i: item } = {} } = exposure
+    const { a: answerId, p: person, q: { n, x: exclude, i: item, c: context } = {} } = exposure
     // Known then, whether or not it was met here.
     if (item !== undefined) this.index.space.intern(item)
     const request = this.#requests.prepare(
       surface,
-      { person, n, exclude, item, explain: isExplained },
+      { person, n, exclude, item, context, explain: isExplained },
       { answerId, atMs },
     )
     this.ranker.rank(request)

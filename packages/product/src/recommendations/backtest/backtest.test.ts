@@ -1,12 +1,22 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { createSeededRandom, isError, surface, systemClock, type App } from '@millrace/core'
+import {
+  createSeededRandom,
+  isError,
+  surface,
+  systemClock,
+  type App,
+  type AppOptions,
+} from '@millrace/core'
 import { createMemorySnapshotStore } from '@millrace/store/memory'
 import type { RequestedCorrection } from '@millrace/streams'
-import { createCatalogue } from '../../catalogue/index.ts'
-import { audience, Clip, clips, clipsApp } from '../../testing/clips-app.ts'
-import { createTestClock, openTestProduct, type TestProduct } from '../../testing/open-product.ts'
-import { createRecommendations } from '../module.ts'
+import { audience, Clip, clips, clipsApp, rankedClips } from '../../testing/clips-app.ts'
+import {
+  createTestClock,
+  openTestProduct,
+  testFolds,
+  type TestProduct,
+} from '../../testing/open-product.ts'
 import { defineFilter } from '../stages.ts'
 import { backtest, type BacktestOptions, type BacktestReport } from './backtest.ts'
 import type { AnswerDifference } from './differences.ts'
@@ -16,14 +26,16 @@ const PEOPLE = 40
 const EVENTS = audience({ events: 1_800, people: PEOPLE, clips: CLIPS, seed: 11 })
 const surfaces = {
   new: surface({ items: Clip, sources: ['fresh', 'because', 'popular'], explore: 0.2 }),
+  ranked: surface({ items: Clip, ranker: rankedClips.ranker, explore: 0.1 }),
 }
+const appOf = (named: AppOptions['surfaces']): App => clipsApp(named, rankedClips.features)
 
 /** A product that answers while people act, items change and the process restarts. */
 async function live(): Promise<TestProduct> {
   const clock = createTestClock(1_799_000_000_000)
   const snapshots = createMemorySnapshotStore()
   const open = (log?: TestProduct['log']): Promise<TestProduct> =>
-    openTestProduct(clipsApp(surfaces), { clock, snapshots, ...(log === undefined ? {} : { log }) })
+    openTestProduct(appOf(surfaces), { clock, snapshots, ...(log === undefined ? {} : { log }) })
   let product = await open()
   const random = createSeededRandom(9)
   const pick = (below: number): number => Math.floor(random.next() * below)
@@ -42,13 +54,16 @@ async function live(): Promise<TestProduct> {
         pick(4) === 0
           ? { n: 1 + pick(20), exclude: [`c${pick(CLIPS)}`, 'c3'], item: `c${pick(CLIPS)}` }
           : {}
-      product.recommendations.recommend(pick(4) === 0 ? 'new' : 'home', { person, ...special })
+      const name = (['new', 'ranked', 'ranked', 'home', 'home'] as const)[pick(5)] as string
+      const told = name === 'ranked' && pick(3) === 0 ? { context: { hour: pick(24) } } : {}
+      product.recommendations.recommend(name, { person, ...special, ...told })
     }
     if (from % 300 === 0) {
       const put = clips(CLIPS)[CLIPS - 20 + from / 300]
       if (put !== undefined) await product.catalogue.put('clip', [put])
       if (from % 900 === 0) await product.catalogue.remove('clip', { id: `c${pick(50)}` })
     }
+    if (from === 1_500) await product.track([{ ...late(1), atMs: EVENTS[300]?.atMs }])
     if (from === 600) await correct(product, 'retract')
     if (from === 1_200) await correct(product, 'restore')
     if (from === 900) {
@@ -66,6 +81,15 @@ async function live(): Promise<TestProduct> {
   return product
 }
 
+/** A version of a clip that says other topics. */
+const late = (clip: number) => ({
+  type: 'clip.put',
+  data: {
+    id: `c${clip}`,
+    attributes: { ...clips(clip + 1)[clip]?.attributes, topics: ['topic 3'] },
+  },
+})
+
 /** Takes the events of some people back, or back in: answers before that knew them. */
 async function correct(
   { log, streams }: TestProduct,
@@ -79,9 +103,6 @@ async function correct(
   assert.ok(results.some(({ status }) => status === 'corrected'))
 }
 
-const foldsOf = (app: App) =>
-  [createCatalogue(), createRecommendations()].flatMap(module => module.folds?.(app) ?? [])
-
 async function run(
   { log }: TestProduct,
   app: App,
@@ -89,7 +110,7 @@ async function run(
 ): Promise<{ readonly report: BacktestReport; readonly differences: readonly AnswerDifference[] }> {
   const differences: AnswerDifference[] = []
   const report = await backtest(
-    { app, folds: foldsOf(app), log, clock: systemClock },
+    { app, folds: testFolds(app), log, clock: systemClock },
     { surface: 'home', onDifference: difference => void differences.push(difference), ...options },
   )
   return { report, differences }
@@ -100,8 +121,8 @@ test('past answers are given again: exactly by the same definition, otherwise by
   t.after(() => product.close())
 
   await t.test('the definition that answered gives every answer again', async () => {
-    for (const name of ['home', 'new']) {
-      const { report, differences } = await run(product, clipsApp(surfaces), { surface: name })
+    for (const name of ['home', 'new', 'ranked']) {
+      const { report, differences } = await run(product, appOf(surfaces), { surface: name })
       assert.deepEqual(differences.slice(0, 3), [])
       const { answered, different, withoutState, outOfOrder, refused } = report.requests
       assert.deepEqual(
@@ -128,7 +149,7 @@ test('past answers are given again: exactly by the same definition, otherwise by
       explore: 0.1,
       filters: ['seen', 'disliked', without],
     })
-    const { report, differences } = await run(product, clipsApp({ ...surfaces, home }))
+    const { report, differences } = await run(product, appOf({ ...surfaces, home }))
     const [first] = report.stages
     assert.equal(first?.stage, 'filter without creator 1')
     const [most] = report.losing.filter(({ field }) => field === 'creator')
@@ -148,13 +169,10 @@ test('past answers are given again: exactly by the same definition, otherwise by
   })
 
   await t.test('a span, or one answer, is answered alone', async () => {
-    const all = await run(
-      product,
-      clipsApp({ home: surface({ items: Clip, sources: ['popular'] }) }),
-    )
+    const all = await run(product, appOf({ home: surface({ items: Clip, sources: ['popular'] }) }))
     const [one] = all.differences
     assert.ok(one !== undefined)
-    const alone = await run(product, clipsApp(surfaces), { answerId: one.answerId })
+    const alone = await run(product, appOf(surfaces), { answerId: one.answerId })
     assert.deepEqual([alone.report.requests.answered, alone.report.requests.different], [1, 0])
     const { answer } = alone.report
     assert.ok(answer?.isSame === true && answer.definition === answer.definitionNow)
@@ -163,7 +181,7 @@ test('past answers are given again: exactly by the same definition, otherwise by
       assert.ok(terms.length > 0 && Math.abs(sum - score) < 1e-12)
     }
     assert.ok((answer.explanation?.sources.length ?? 0) > 0)
-    const { report } = await run(product, clipsApp(surfaces), {
+    const { report } = await run(product, appOf(surfaces), {
       fromMs: one.atMs,
       toMs: one.atMs + 1,
     })
@@ -174,11 +192,11 @@ test('past answers are given again: exactly by the same definition, otherwise by
   })
 
   await t.test('what cannot be answered again is refused or counted', async () => {
-    await assert.rejects(run(product, clipsApp(surfaces), { surface: 'missing' }), error =>
+    await assert.rejects(run(product, appOf(surfaces), { surface: 'missing' }), error =>
       isError(error, 'SURFACE_UNKNOWN'),
     )
     const small = surface({ items: Clip, size: { default: 2, max: 3 } })
-    const { report } = await run(product, clipsApp({ ...surfaces, home: small }))
+    const { report } = await run(product, appOf({ ...surfaces, home: small }))
     assert.ok(report.requests.refused > 0)
   })
 })

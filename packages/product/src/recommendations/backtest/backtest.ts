@@ -12,7 +12,7 @@
  * Surfaces may differ; signals may not, for what they emitted is in the log (SWEEP_IMPOSSIBLE).
  */
 import { isError, type App, type Clock } from '@millrace/core'
-import type { EventLog } from '@millrace/log'
+import type { EventLog, LogRecord } from '@millrace/log'
 import {
   estimateOffPolicy,
   type OffPolicyEstimate,
@@ -122,10 +122,10 @@ export async function backtest(
 ): Promise<BacktestReport> {
   const { app, log, clock } = ports
   const outcomes = new Outcomes(app, options.withinMs ?? WITHIN_MS_DEFAULT)
-  const sweep = await openSweep(
-    { log, clock, onRecord: outcomes.note },
-    foldsBehind(app, ports.folds),
-  )
+  const onRecord = (record: LogRecord, fold: string): void => {
+    if (fold === PROFILE_FOLD) outcomes.note(record)
+  }
+  const sweep = await openSweep({ log, clock, onRecord }, foldsBehind(app, ports.folds))
   const again = new AnswersAgain(app, sweep)
   try {
     const surface = again.surface(options.surface)
@@ -190,8 +190,9 @@ class Backtest {
         this.#requests.withoutState += 1
         continue
       }
-      if (!(await this.#parts.state.moveTo(exposure, exposure.x))) {
-        this.#requests.outOfOrder += 1
+      const fault = await this.#parts.state.moveTo(exposure, exposure.x)
+      if (fault !== undefined) {
+        this.#requests[fault] += 1
         continue
       }
       const difference = this.#answer(exposure, atMs)

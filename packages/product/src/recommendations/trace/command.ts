@@ -81,7 +81,7 @@ function answer(traced: PastAnswer & Partial<TracedAnswer>, columns: number): st
 
 /** How it came about. */
 function how(
-  { isSame, outcomes = [], traced = [], next }: Partial<TracedAnswer>,
+  { isSame, outcomes = [], traced = [], next, read }: Partial<TracedAnswer>,
   columns: number,
 ): string[] {
   const counts = outcomes.map(({ outcome, count }) => `${outcome} ${count}`).join(', ')
@@ -101,6 +101,7 @@ function how(
       shrinks: 'terms',
       columns,
     }),
+    ...(read === undefined ? [] : [wrapped('features: ', `service ${read.service} (${read.fingerprint}) as of ${time(read.atMs)}, position ${read.position}`, columns)]), // prettier-ignore
     ...featuresText(traced[0], columns),
     ...(next === undefined ? [] : [`More candidates: --after ${next}`]),
   ]
@@ -126,7 +127,12 @@ function featuresText(candidate: TracedCandidate | undefined, columns: number): 
   ]
 }
 
-function featureText({ name, value, with: other }: Feature): string {
+function featureText({ name, value, with: other, status }: Feature): string {
+  if (status !== undefined) {
+    const figure = typeof value === 'number' ? String(Number(value.toPrecision(4))) : String(value)
+    return `${name} ${figure}${status === 'value' ? '' : ` (${status})`}`
+  }
+  if (typeof value !== 'number') return name
   if (name === 'put') return `put ${time(value)}`
   const figure = name === 'signals' ? String(value) : value.toFixed(2)
   return `${name} ${other === undefined ? '' : `${other} `}${figure}`

@@ -1,6 +1,7 @@
 /**
  * The features behind the terms of a candidate's score: which figures of the state the built-in sources
- * made them from. Of a team's own stages nothing but the term is known.
+ * made them from. Of a team's own stages nothing but the term is known; what a ranker read is told by
+ * `readFeatures`.
  */
 import {
   decayedRank,
@@ -9,22 +10,29 @@ import {
   STATISTICS_DEFAULTS,
   weightOf,
 } from '@millrace/recommend'
+import type { FeatureValue } from '@millrace/core'
 import type { ItemIndex } from '../../catalogue/index.ts'
 import type { BuiltInSource } from '../compiled-surface.ts'
 import type { RankRequest } from '../ranker.ts'
 import { transitionsTo } from '../reasons.ts'
 import type { ShardOf } from '../related.ts'
 import { newestOf } from '../sources.ts'
+import type { ReadSource } from './read-features.ts'
 
 /** Items of the history that are told of, those that add most. */
 const TRANSITIONS_SHOWN = 5
 
-/** One figure of the state. */
+/** One figure of the state, or a column of the feature service that a surface ranks by. */
 export interface Feature {
-  readonly name: 'transition' | 'nearness' | 'likeness' | 'popularity' | 'trend' | 'signals' | 'put'
-  readonly value: number
+  /** `transition`, `nearness`, `likeness`, `popularity`, `trend`, `signals` and `put` of built-in sources, or the name of the column. */
+  readonly name: string
+  readonly value: FeatureValue
   /** Key of the other item, of a figure about two. */
   readonly with?: string
+  /** Of a column: `value`, `default`, `stale`, `expired`, `failed` or `missing`. */
+  readonly status?: string
+  /** Of a column: the values of feature views that it was made from. */
+  readonly from?: readonly ReadSource[]
 }
 
 /** What the features are read from. */

@@ -1,5 +1,6 @@
 /** HTTP operations that trace past answers. */
 import { ID_PATTERN, readTime, timeSchema, type JsonSchema } from '@millrace/core'
+import { CELL_STATUSES } from '@millrace/features'
 import type { RouteDefinition } from '../../module.ts'
 import { explanationSchema, list, object, pastAnswerSchema } from '../answer-schemas.ts'
 import type { AnswerTraces } from './traces.ts'
@@ -29,20 +30,43 @@ const placeBefore: JsonSchema = {
   maximum: Number.MAX_SAFE_INTEGER,
   description: 'the `next` of the page before',
 }
+const statusName: JsonSchema = { type: 'string', enum: [...CELL_STATUSES] }
 const wasAndNow = (value: JsonSchema): JsonSchema => object({ was: value, now: value })
 
 const feature = object(
   {
     name: {
       type: 'string',
-      enum: ['transition', 'nearness', 'likeness', 'popularity', 'trend', 'signals', 'put'],
       description:
-        'what led from one item to the next; how near two are by what people do, and by their attributes; decayed sums of weights as of then; signals so far; when it was put, in milliseconds',
+        'a column of the feature service that the surface ranks by; or of built-in sources: `transition`, what led from one item to the next; `nearness` and `likeness`, how near two are by what people do, and by their attributes; `popularity` and `trend`, decayed sums of weights as of then; `signals` so far; when it was `put`, in milliseconds',
     },
-    value: number,
+    value: { description: 'a number; of a column also a text or a list' },
   },
-  { with: { type: 'string', description: 'key of the other item' } },
+  {
+    with: { type: 'string', description: 'key of the other item' },
+    status: { ...statusName, description: 'of a column' },
+    from: list(
+      object(
+        {
+          feature: { type: 'string', description: '`<view>.<feature>`' },
+          fingerprint: text,
+          entity: text,
+          events: { type: 'string', description: 'path of the events behind the value, as of the answer' }, // prettier-ignore
+        },
+        { pair: text },
+      ),
+      'of a column: the values of feature views that it was made from',
+    ),
+  },
 )
+
+const read = object({
+  service: text,
+  fingerprint: { type: 'string', description: 'what the values depend on' },
+  atMs: { type: 'number', description: 'the moment at which the windows ended' },
+  position: { type: 'string', description: 'what the rows reflect' },
+  rows: { type: 'integer', description: 'candidates that were scored' },
+})
 
 const candidate = object(
   {
@@ -50,7 +74,7 @@ const candidate = object(
     id: text,
     outcome: {
       type: 'string',
-      description: '`shown`, or the stage that kept it out: a filter, a limit, `ranking` where others came first', // prettier-ignore
+      description: '`shown`, or the stage that kept it out: a filter, `candidates` where the sources proposed others more strongly, a limit, `ranking` where others came first', // prettier-ignore
     },
     terms: list(
       object({ stage: text, weight: number, score: number, features: list(feature) }),
@@ -85,6 +109,7 @@ const tracedSchema: JsonSchema = {
     },
     explanation: explanationSchema,
     outcomes: list(object({ outcome: text, count: integer })),
+    read: { ...read, description: 'the rows that the surface ranked by; absent where it ranks by its sources' }, // prettier-ignore
     traced: list(candidate, 'shown ones by slot, then by rank, then those that filters took'),
     next: { type: 'integer', description: 'go on `after` this; absent at the end' },
   },

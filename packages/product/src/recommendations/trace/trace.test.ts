@@ -1,12 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { createSeededRandom, isError, surface, systemClock } from '@millrace/core'
-import { tableFoldName } from '@millrace/streams'
-import { audience, Clip, clips, clipsApp } from '../../testing/clips-app.ts'
-import { openTestProduct, type TestProduct } from '../../testing/open-product.ts'
+import { audience, Clip, clips, clipsApp, rankedClips } from '../../testing/clips-app.ts'
+import { openTestProduct, testFolds, type TestProduct } from '../../testing/open-product.ts'
 import type { Answer } from '../answer.ts'
 import { EXPOSURES, ITEM_SIGNALS, type Exposure, type ItemSignal } from '../events.ts'
-import { ITEM_STATS_FOLD } from '../item-stats-fold.ts'
 import { PROFILE_FOLD } from '../profile-fold.ts'
 import { defineFilter, defineScorer } from '../stages.ts'
 import { trace, type TracePorts } from './trace.ts'
@@ -16,7 +14,8 @@ const PEOPLE = 20
 const EVENTS = audience({ events: 900, people: PEOPLE, clips: CLIPS, seed: 4 })
 const noNinth = defineFilter({ name: 'no ninth', keep: ({ id }) => !id.endsWith('9') })
 const short = defineScorer({ name: 'short', score: ({ id }) => 1 / id.length })
-const app = clipsApp({
+const surfaces = {
+  ranked: surface({ items: Clip, ranker: rankedClips.ranker, scorers: [short], explore: 0.2 }),
   picky: surface({
     items: Clip,
     filters: ['seen', 'disliked', noNinth],
@@ -24,7 +23,8 @@ const app = clipsApp({
     limits: [{ field: 'creator', max: 1 }],
     explore: 0.2,
   }),
-})
+}
+const app = clipsApp(surfaces, rankedClips.features)
 
 interface Given {
   readonly answer: Answer
@@ -40,7 +40,7 @@ async function live(): Promise<{ product: TestProduct; given: Given[] }> {
   for (let from = 0; from < EVENTS.length; from += 90) {
     await product.track(EVENTS.slice(from, from + 90))
     if (from % 180 === 0) await product.settle()
-    for (const name of ['home', 'picky']) {
+    for (const name of ['home', 'picky', 'ranked']) {
       const person = `p${Math.floor(random.next() * PEOPLE)}`
       const item = from === 450 ? { item: 'c7' } : {}
       const answer = product.recommendations.recommend(name, { person, explain: true, ...item })
@@ -85,6 +85,39 @@ test('past answers are traced: candidates, terms, features, and the events behin
     }
   })
 
+  await t.test(
+    'a surface that ranks by features tells the columns, as they were read',
+    async () => {
+      const { answer } = given.findLast(({ surface: name }) => name === 'ranked') as Given
+      const { read, traced = [], explanation, versions } = await traces.answer(answer.answerId, { limit: 500 }) // prettier-ignore
+      assert.equal(explanation?.service, 'ranking')
+      const scored = traced.filter(({ score }) => score !== undefined)
+      const { service, fingerprint, position, rows } = read ?? {}
+      assert.deepEqual([service, position, rows], ['ranking', answer.position, scored.length])
+      assert.match(String(fingerprint), /^[0-9a-z]{12}$/)
+      assert.ok(versions.folds.some(({ name }) => name === 'feature.taste'))
+      assert.ok(traced.some(({ outcome, terms }) => outcome === 'candidates' && terms.length === 0))
+      for (const { id, terms } of scored) {
+        assert.deepEqual(terms.map(({ stage }) => stage), ['taste', 'plays', 'watched', 'night', 'short']) // prettier-ignore
+        const values = new Map(
+          terms.flatMap(({ features }) => features.map(each => [each.name, each])),
+        )
+        const of = (name: string): number => values.get(name)?.value as number
+        assert.equal(terms[0]?.score, Math.log1p(of('acts')) + of('stars'))
+        assert.equal(terms[1]?.score, 0.2 * Math.log1p(of('plays')) + 0.1 * of('plays1h'))
+        assert.deepEqual(terms[3]?.features.map(({ name, status }) => [name, status])[0], ['hour', 'default']) // prettier-ignore
+        const [acts] = values.get('acts')?.from ?? []
+        const topic = `topic ${Number(id.slice(1)) % 7}`
+        assert.deepEqual(
+          [acts?.feature, acts?.entity, acts?.pair],
+          ['taste.acts', answer.person, topic],
+        )
+        const [plays] = values.get('plays')?.from ?? []
+        assert.equal(plays?.events, `/v1/features/clipStats/${id}/plays/events?at=${position}`)
+      }
+    },
+  )
+
   await t.test('the features make up the terms', async () => {
     let compared = 0
     for (const { answer } of given.slice(1, 7)) {
@@ -96,7 +129,7 @@ test('past answers are traced: candidates, terms, features, and the events behin
             const transitions = features.filter(({ name }) => name === 'transition')
             return {
               score,
-              sum: transitions.reduce((sum, { value }) => sum + value, 0),
+              sum: transitions.reduce((sum, { value }) => sum + (value as number), 0),
               transitions,
             }
           }),
@@ -226,8 +259,7 @@ test('past answers are traced: candidates, terms, features, and the events behin
 
   await t.test('what cannot be folded is named', async () => {
     const exposure = await exposureOf(product, (given[3] as Given).answer.answerId)
-    const names = [PROFILE_FOLD, ITEM_STATS_FOLD, tableFoldName('clip')]
-    const folds = names.map(name => product.streams.fold(name).definition)
+    const folds = testFolds(app)
     const codeOf = async (changed: Exposure, ports: Partial<TracePorts> = {}): Promise<unknown> => {
       const { log } = product
       const made = await trace({ app, log, clock: systemClock, folds, ...ports }, changed, 0)
@@ -236,6 +268,12 @@ test('past answers are traced: candidates, terms, features, and the events behin
     const { x: state = [0, [0], [0], [0]], ...old } = exposure
     assert.equal(await codeOf(exposure), true)
     assert.equal(await codeOf(old), 'STATE_NOT_NOTED')
+    const { f: features, ...ranked } = await exposureOf(
+      product,
+      (given[5] as Given).answer.answerId,
+    )
+    assert.deepEqual(Object.keys(features ?? {}), ['feature.clipStats', 'feature.taste', 'table.person']) // prettier-ignore
+    assert.equal(await codeOf(ranked), 'STATE_NOT_NOTED')
     assert.equal(await codeOf({ ...exposure, s: 'gone' }), 'SURFACE_GONE')
     assert.equal(await codeOf({ ...exposure, x: [4e6, [0], [0], state[3]] }), 'STATE_TOO_FAR')
     assert.equal(await codeOf({ ...exposure, q: { n: 10_000 } }), 'REQUEST_REFUSED')

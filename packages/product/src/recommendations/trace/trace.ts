@@ -18,6 +18,7 @@ import type { CompiledSurface } from '../compiled-surface.ts'
 import type { ExposedState, Exposure } from '../events.ts'
 import type { PreparedRequest } from '../requests.ts'
 import { featuresOf, type Feature } from './features.ts'
+import { readFeatures } from './read-features.ts'
 
 /** More records than this are not folded in the process that serves. */
 export const TRACE_RECORDS_MAX = 3_000_000
@@ -60,6 +61,19 @@ export interface Missing {
   readonly reason: string
 }
 
+/** How the rows were read that a surface ranked by. */
+export interface TracedRead {
+  readonly service: string
+  /** What the values depend on. */
+  readonly fingerprint: string
+  /** The moment at which windows end. */
+  readonly atMs: number
+  /** The position that the rows reflect, as a token. */
+  readonly position: string
+  /** Rows that were read: one for each candidate that was scored. */
+  readonly rows: number
+}
+
 /** What folding the past of an answer gave. */
 export interface Trace {
   /** True when the same items came out at the same places. */
@@ -69,6 +83,8 @@ export interface Trace {
   readonly outcomes: readonly { readonly outcome: string; readonly count: number }[]
   /** Shown ones by slot, then by rank, then those that filters took. */
   readonly candidates: readonly TracedCandidate[]
+  /** Absent where the surface ranks by its sources. */
+  readonly read?: TracedRead
 }
 
 /** What a trace stands on. */
@@ -118,12 +134,14 @@ async function traceIn(
   exposure: Exposure,
   state: ExposedState,
   atMs: number,
-): Promise<Trace> {
+): Promise<Trace | Missing> {
   const ports = { log, clock, batchRecords: BATCH_RECORDS }
   const sweep = await openSweep(ports, foldsBehind(app, folds))
   const again = new AnswersAgain(app, sweep)
   try {
-    if (!(await new PastState(app, sweep, again).moveTo(exposure, state))) {
+    const fault = await new PastState(app, sweep, again).moveTo(exposure, state)
+    if (fault === 'withoutState') return { code: 'STATE_NOT_NOTED', reason: 'the definition reads features of which the answer noted no state' } // prettier-ignore
+    if (fault !== undefined) {
       throw productErrors.create('REQUEST_INVALID', { name: 'the answer', reason: 'its lists were made from a later state than it' }) // prettier-ignore
     }
     const surface = again.surface(exposure.s) as CompiledSurface
@@ -157,11 +175,11 @@ class Tracer {
     const all = [...ranker.proposed(this.#request.surface)].map(item => {
       const slot = this.#slots.get(item)
       const outcome = slot === undefined ? ranker.fateOf(this.#request, item) : 'shown'
-      return { item, slot, outcome, isScored: !isTakenByFilter(outcome) }
+      return { item, slot, outcome, isScored: isScored(outcome) }
     })
     const ranks = new Map(
       all
-        .filter(({ isScored }) => isScored)
+        .filter(each => each.isScored)
         .sort((a, b) => ranker.totalOf(b.item) - ranker.totalOf(a.item))
         .map(({ item }, place) => [item, place + 1]),
     )
@@ -170,39 +188,68 @@ class Tracer {
     const sorted = all.sort((a, b) => placeOf(a) - placeOf(b) || (space.keyOf(a.item) < space.keyOf(b.item) ? -1 : 1)) // prettier-ignore
     const counts = new Map<string, number>()
     for (const { outcome } of sorted) counts.set(outcome, (counts.get(outcome) ?? 0) + 1)
+    const read = this.#read(exposure.r)
     return {
+      ...(read === undefined ? {} : { read }),
       isSame:
         slate.length === exposure.i.length && exposure.i.every(([key], at) => key === slate[at]),
       explanation: explanation as Explanation,
       outcomes: [...counts].map(([outcome, count]) => ({ outcome, count })),
-      candidates: sorted.slice(0, CANDIDATES_MAX).map(({ item, slot, outcome, isScored }) => ({
-        ...partsOfKey(space.keyOf(item)),
-        outcome,
-        ...(slot === undefined ? {} : { slot }),
-        ...(isScored ? { rank: ranks.get(item), score: ranker.totalOf(item) } : {}),
-        terms: this.#terms(item, isScored),
-      })),
+      candidates: sorted
+        .slice(0, CANDIDATES_MAX)
+        .map(({ item, slot, outcome, isScored: hasScore }) => ({
+          ...partsOfKey(space.keyOf(item)),
+          outcome,
+          ...(slot === undefined ? {} : { slot }),
+          ...(hasScore ? { rank: ranks.get(item), score: ranker.totalOf(item) } : {}),
+          terms: this.#terms(item, hasScore, exposure.r),
+        })),
     }
   }
 
-  #terms(item: number, isScored: boolean): readonly TracedTerm[] {
-    const { ranker, features } = this.#again
+  #read(position: string): TracedRead | undefined {
+    const last = this.#again.terms?.last
+    if (this.#request.surface.ranker === undefined || last === undefined) return undefined
+    const { service, fingerprint, atMs, rows } = last.rows
+    return { service, fingerprint, atMs, position, rows }
+  }
+
+  #terms(item: number, hasScore: boolean, position: string): readonly TracedTerm[] {
+    const { ranker } = this.#again
     const { surface } = this.#request
-    const terms: TracedTerm[] = []
-    for (const [place, { name, weight, builtIn }] of surface.sources.entries()) {
+    const termOf = (place: number): number => ranker.scorerTerms[place]?.[item] as number
+    const own = surface.ranker === undefined ? this.#sourceTerms(item) : []
+    if (!hasScore) return own
+    const read = this.#readTerms(item, position)
+    const scorers = surface.scorers.map(({ name }, place): TracedTerm => {
+      return { stage: name, weight: 1, score: termOf(read.length + place), features: [] }
+    })
+    return [...own, ...read, ...scorers]
+  }
+
+  #sourceTerms(item: number): readonly TracedTerm[] {
+    const { ranker, features } = this.#again
+    return this.#request.surface.sources.flatMap(({ name, weight, builtIn }, place) => {
       const score = ranker.sourceScores[place]?.values[item] as number
-      if (!(score > 0)) continue
+      if (!(score > 0)) return []
       const found = builtIn === undefined ? [] : featuresOf(features, builtIn, this.#request, item)
-      terms.push({ stage: name, weight, score, features: found })
-    }
-    if (!isScored) return terms
-    for (const [place, { name }] of surface.scorers.entries()) {
+      return [{ stage: name, weight, score, features: found }]
+    })
+  }
+
+  /** The terms of the surface's ranker, with the columns that they looked at. */
+  #readTerms(item: number, position: string): readonly TracedTerm[] {
+    const { ranker, terms, index, compiled } = this.#again
+    const { ranker: by } = this.#request.surface
+    if (by === undefined || terms === undefined || compiled === undefined) return []
+    const from = { position, attributes: index.attributesOf(item) }
+    const read = readFeatures(terms, by, item, { compiled, from })
+    return by.terms.map(([stage], place) => {
       const score = ranker.scorerTerms[place]?.[item] as number
-      terms.push({ stage: name, weight: 1, score, features: [] })
-    }
-    return terms
+      return { stage, weight: 1, score, features: read[place] ?? [] }
+    })
   }
 }
 
-const isTakenByFilter = (outcome: string): boolean =>
-  outcome === 'catalogue' || outcome.startsWith('filter ')
+const isScored = (outcome: string): boolean =>
+  !['catalogue', 'candidates'].includes(outcome) && !outcome.startsWith('filter ')

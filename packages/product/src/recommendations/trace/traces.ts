@@ -1,8 +1,9 @@
 /** Past answers, traced: what their exposures say, and how they came about. */
 import type { App, Clock } from '@millrace/core'
 import type { EventLog, LogRecord } from '@millrace/log'
-import { Places, tableFoldName, type FoldDefinition, type Streams } from '@millrace/streams'
+import { Places, type FoldDefinition, type Streams } from '@millrace/streams'
 import type { Explanation } from '../answer.ts'
+import { foldsBehind } from '../backtest/past-state.ts'
 import type { Exposure } from '../events.ts'
 import { ITEM_STATS_FOLD } from '../item-stats-fold.ts'
 import {
@@ -11,10 +12,9 @@ import {
   type PastAnswer,
   type PastAnswerPorts,
 } from '../past-answers.ts'
-import { PROFILE_FOLD } from '../profile-fold.ts'
 import { eventsBehind, type BehindRequest, type EventsBehind } from './behind.ts'
 import { answersOf, type GivenAnswers } from './given.ts'
-import { trace, type Missing, type Trace, type TracedCandidate } from './trace.ts'
+import { trace, type Missing, type Trace, type TracedCandidate, type TracedRead } from './trace.ts'
 
 /** Traces that are kept, for the next pages of their candidates. */
 const KEPT_MAX = 4
@@ -45,6 +45,8 @@ export interface TracedAnswer extends PastAnswer {
   readonly explanation?: Explanation
   /** How many candidates were shown, and how many each stage kept out. */
   readonly outcomes?: Trace['outcomes']
+  /** How the rows were read that the surface ranked by; absent where it ranks by its sources. */
+  readonly read?: TracedRead
   readonly traced?: readonly TracedCandidate[]
   /** Go on `after` this candidate; absent at the end. */
   readonly next?: number
@@ -92,10 +94,10 @@ export class AnswerTraces {
     const missing = this.#missing(record.data as Exposure, past)
     const about = { ...past, versions: this.#versions(record.data as Exposure) }
     if ('code' in found) return { ...about, missing: [found, ...missing] }
-    const { isSame, explanation, outcomes, candidates } = found
+    const { isSame, explanation, outcomes, candidates, read } = found
     const next = after + limit < candidates.length ? { next: after + limit } : {}
     const traced = candidates.slice(after, after + limit)
-    return { ...about, missing, isSame, explanation, outcomes, traced, ...next }
+    return { ...about, missing, isSame, explanation, outcomes, ...(read === undefined ? {} : { read }), traced, ...next } // prettier-ignore
   }
 
   /** The events behind a term. Rejects with ANSWER_UNKNOWN, ANSWER_ERASED, REQUEST_INVALID. */
@@ -133,8 +135,8 @@ export class AnswerTraces {
 
   #folds(): readonly FoldDefinition[] {
     const { app, streams } = this.#ports
-    const tables = (app.options.items ?? []).map(({ name }) => tableFoldName(name))
-    return [PROFILE_FOLD, ITEM_STATS_FOLD, ...tables].map(name => streams.fold(name).definition)
+    const folds = streams.status().map(({ name }) => streams.fold(name).definition)
+    return foldsBehind(app, folds)
   }
 
   #versions({ d, v, k = [0, 0] }: Exposure): TracedAnswer['versions'] {
