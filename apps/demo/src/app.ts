@@ -1,17 +1,21 @@
 import {
+  attributeOf,
   countView,
+  crossed,
+  derive,
   event,
+  featureService,
+  featureView,
   id,
   int,
   item,
   oneOf,
   person,
+  ranker,
   signal,
-  sliding,
   surface,
   text,
   timestamp,
-  tumbling,
   view,
   type AppOptions,
 } from 'millrace'
@@ -64,9 +68,118 @@ const studied = event(
 /** Watching for this long counts as one full sign of interest. */
 const INTERESTED_MS = 20_000
 
+/** What is known of a clip from everybody's plays. */
+const clipStats = featureView({
+  from: [watched],
+  key: 'clip',
+  owner: 'ranking',
+  features: f => ({
+    plays: f.count({ window: 'lifetime' }),
+    plays1d: f.count({ window: '1d' }),
+    watchedMs: f.sum({ window: 'lifetime', of: 'watchedMs' }),
+  }),
+})
+
+/** What is known of a course from everybody's sessions. */
+const courseStats = featureView({
+  from: [studied],
+  key: 'course',
+  owner: 'ranking',
+  features: f => ({
+    sessions: f.count({ window: 'lifetime' }),
+    minutes: f.sum({ window: 'lifetime', of: 'minutes' }),
+  }),
+})
+
+/** What a person makes of the topics and the creators of clips. */
+const taste = featureView({
+  from: [watched, liked, hid],
+  key: 'viewer',
+  join: { clip: Clip },
+  pair: {
+    name: 'trait',
+    of(e, { clip }) {
+      const about = clip(e.data.clip)
+      return about === undefined ? undefined : [...about.topics, about.creator]
+    },
+  },
+  owner: 'ranking',
+  features: f => ({
+    plays: f.count({ window: 'lifetime', where: e => e.type === 'watched' }),
+    finished: f.sum({
+      window: 'lifetime',
+      of: (e, { clip }) =>
+        e.type === 'watched'
+          ? Math.min(1, e.data.watchedMs / (clip(e.data.clip)?.durationMs ?? Infinity))
+          : undefined,
+      description: 'Clips watched, each counted as the part of it that was watched.',
+    }),
+    likes: f.count({ window: 'lifetime', where: e => e.type === 'liked' }),
+    hides: f.count({ window: 'lifetime', where: e => e.type === 'hid' }),
+  }),
+})
+
+const topicsOfClip = attributeOf(Clip, 'topics')
+const creatorOfClip = attributeOf(Clip, 'creator')
+const topicsOfCourse = attributeOf(Course, 'topics')
+const HOUR_MS = 3_600_000
+
+/** What the home page reads of a person and a clip. */
+const homeRanking = featureService({
+  entities: ['person', 'clip'],
+  owner: 'ranking',
+  features: {
+    topicPlays: crossed(taste.features.plays, topicsOfClip, 'sum'),
+    topicFinished: crossed(taste.features.finished, topicsOfClip, 'sum'),
+    topicLikes: crossed(taste.features.likes, topicsOfClip, 'sum'),
+    creatorPlays: crossed(taste.features.plays, creatorOfClip, 'sum'),
+    creatorFinished: crossed(taste.features.finished, creatorOfClip, 'sum'),
+    creatorHides: crossed(taste.features.hides, creatorOfClip, 'sum'),
+    plays: clipStats.features.plays,
+    plays1d: clipStats.features.plays1d,
+    finishedShare: derive(
+      {
+        plays: clipStats.features.plays,
+        watchedMs: clipStats.features.watchedMs,
+        durationMs: attributeOf(Clip, 'durationMs'),
+      },
+      // As if ten plays more had seen a third of it.
+      ({ plays, watchedMs, durationMs }) => (watchedMs / durationMs + 10 / 3) / (plays + 10),
+      { default: 1 / 3 },
+    ),
+    ageHours: derive(
+      { publishedAt: attributeOf(Clip, 'publishedAt') },
+      ({ publishedAt }, { atMs }) => Math.max(0, atMs - publishedAt) / HOUR_MS,
+      { default: 0 },
+    ),
+  },
+})
+
+/** What the page of courses reads of a person and a course. */
+const courseRanking = featureService({
+  entities: ['person', 'course'],
+  owner: 'ranking',
+  features: {
+    topicPlays: crossed(taste.features.plays, topicsOfCourse, 'sum'),
+    topicFinished: crossed(taste.features.finished, topicsOfCourse, 'sum'),
+    sessions: courseStats.features.sessions,
+    minutes: courseStats.features.minutes,
+  },
+})
+
 /** What the home page is made of. */
 export const homeOptions = {
   items: Clip,
+  ranker: ranker({
+    service: homeRanking,
+    terms: {
+      topics: row => 3 * ((row.topicFinished + 1) / (row.topicPlays + 3) - 1 / 3) + 0.3 * Math.log1p(row.topicPlays) + 0.2 * Math.log1p(row.topicLikes), // prettier-ignore
+      creator: row => 2 * ((row.creatorFinished + 1) / (row.creatorPlays + 3) - 1 / 3) - row.creatorHides, // prettier-ignore
+      quality: row => 4 * (row.finishedShare - 1 / 3),
+      popular: row => 0.1 * Math.log1p(row.plays) + 0.1 * Math.log1p(row.plays1d),
+      fresh: row => 0.9 * Math.exp(-row.ageHours / 72),
+    },
+  }),
   limits: [{ field: 'creator', max: 2 }],
   explore: 0.05,
   description: 'The first page: clips for one person.',
@@ -87,7 +200,6 @@ export const product = {
   ],
   views: {
     plays: countView({ from: [watched], key: 'clip', description: 'Plays of a clip, ever.' }),
-    playsLastDay: countView({ from: [watched], key: 'clip', window: sliding('1d') }),
     watchTime: view({
       description: 'Time watched and number of clips, per person.',
       from: [watched],
@@ -102,37 +214,19 @@ export const product = {
         state.watchedMs -= data.watchedMs
       },
     }),
-    creatorHours: view({
-      description: 'Time watched per clip and hour, with the creator as of then.',
-      from: [watched],
-      key: 'clip',
-      join: { clip: Clip },
-      window: tumbling('1h'),
-      initial: () => ({ creator: '', watchedMs: 0 }),
-      fold(state, { data }, { tables }) {
-        state.creator = tables.clip(data.clip)?.creator ?? ''
-        state.watchedMs += data.watchedMs
-      },
-    }),
-    studyMinutes: view({
-      description: 'Minutes studied per course.',
-      from: [studied],
-      key: 'course',
-      initial: () => ({ sessions: 0, minutes: 0 }),
-      fold(state, { data }) {
-        state.sessions += 1
-        state.minutes += data.minutes
-      },
-      invert(state, { data }) {
-        state.sessions -= 1
-        state.minutes -= data.minutes
-      },
-    }),
   },
+  features: { clipStats, courseStats, taste, homeRanking, courseRanking },
   surfaces: {
     home: surface(homeOptions),
     courses: surface({
       items: Course,
+      ranker: ranker({
+        service: courseRanking,
+        terms: {
+          topics: row => 3 * ((row.topicFinished + 1) / (row.topicPlays + 3) - 1 / 3) + 0.3 * Math.log1p(row.topicPlays), // prettier-ignore
+          popular: row => 0.3 * Math.log1p(row.sessions) + 0.1 * Math.log1p(row.minutes),
+        },
+      }),
       limits: [{ field: 'creator', max: 3 }],
       explore: 0.05,
       description: 'Courses for one person.',
