@@ -11,6 +11,8 @@ import {
   id,
   int,
   item,
+  ranker,
+  surface,
   text,
 } from 'millrace'
 
@@ -68,10 +70,24 @@ const ranking = featureService({
   },
 })
 
+/** The home page, ranked by these features. */
+const home = surface({
+  items: Clip,
+  ranker: ranker({
+    service: ranking,
+    terms: {
+      taste: row => Math.log1p(row.affinity),
+      quality: row => 2 * row.finishRate + 10 * row.likesPerPlay,
+      popular: row => 0.1 * Math.log1p(row.plays),
+    },
+  }),
+})
+
 export default defineApp({
   name: 'clips',
   items: [Clip],
   events: [watched, liked],
   features: { clipStats, topicStats, ranking },
+  surfaces: { home },
 })
 // #endregion
