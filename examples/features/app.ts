@@ -54,6 +54,28 @@ const topicStats = featureView({
   features: f => ({ plays: f.count({ window: 'lifetime' }) }),
 })
 
+/** What a person did of late, and in the visit that goes on. */
+const viewerStats = featureView({
+  from: [watched],
+  key: 'viewer',
+  features: f => ({
+    lastClips: f.lastTexts({ window: '30d', of: 'clip', n: 20 }),
+    clips30d: f.distinct({ window: '30d', of: 'clip' }),
+    watchedMs30d: f.quantiles({ window: '30d', of: 'watchedMs', q: [0.5, 0.9] }),
+    inVisit: f.count({ window: { session: '30m' } }),
+    visits30d: f.sessions({ window: '30d', gap: '30m' }),
+    longest7d: f.custom({
+      window: '7d',
+      of: e => e.data.watchedMs,
+      init: () => 0,
+      add: (longestMs, watchedMs) => Math.max(longestMs, watchedMs),
+      merge: (earlier, later) => Math.max(earlier, later),
+      read: longestMs => longestMs,
+      default: 0,
+    }),
+  }),
+})
+
 /** What a model reads of a person and a clip. */
 const ranking = featureService({
   entities: ['person', 'clip'],
@@ -87,7 +109,7 @@ export default defineApp({
   name: 'clips',
   items: [Clip],
   events: [watched, liked],
-  features: { clipStats, topicStats, ranking },
+  features: { clipStats, topicStats, viewerStats, ranking },
   surfaces: { home },
 })
 // #endregion

@@ -12,6 +12,9 @@ npx millrace features get clipStats c1
 # #region pairs
 npx millrace features get topicStats ana
 # #endregion
+# #region viewer
+npx millrace features get viewerStats ana
+# #endregion
 # #region explain
 npx millrace features explain clipStats.plays7d c1
 # #endregion

@@ -27,6 +27,7 @@ test('features are declared, folded, listed and read as rows', async t => {
   await shows('list', 'list.txt')
   await shows('get', 'get.txt')
   await shows('pairs', 'pairs.txt')
+  await shows('viewer', 'viewer.txt')
   const { atMs, fingerprint, requestId, ...rows } = (await readRows(server.url)) as Record<
     string,
     unknown

@@ -1,18 +1,26 @@
 /** Checks of feature views and services: what cannot be computed is refused when the app starts. */
 import type { AppOptions, EventDefinition } from './definition.ts'
 import type { Refuse } from './definition-checks.ts'
-import { durationMs } from './duration.ts'
+import { durationMs, type Duration } from './duration.ts'
 import { MillraceError } from './errors.ts'
 import {
-  tiledWindow,
+  isOfKind,
+  kindOfValue,
+  type CustomAggregation,
+  type EventValue,
+  type FeatureAggregation,
+  type FeatureDefinition,
+} from './feature-builder.ts'
+import { tiledWindow } from './feature-window.ts'
+import {
+  kindOfColumn,
+  kindOfSchema,
   type AnyFeatureService,
   type AnyFeatureView,
   type AttributeFeature,
   type ContextFeature,
   type CrossedFeature,
   type DerivedFeature,
-  type EventValue,
-  type FeatureDefinition,
   type RowFeature,
   type ViewFeature,
 } from './feature.ts'
@@ -116,41 +124,134 @@ function checkFeature(
   if ((feature.window as unknown) === undefined || feature.window === Infinity) {
     refuse(`${path}.window`, "it is unbounded; say '7d', { tumbling: '1d' } or 'lifetime'")
   }
-  const { stepMs, count } = attempt(() => tiledWindow(feature.window), `${path}.window`, refuse)
+  const { stepMs, count, gapMs } = attempt(() => tiledWindow(feature.window), `${path}.window`, refuse) // prettier-ignore
   if (stepMs !== Infinity && stepMs * count > WINDOW_MAX_MS) {
     refuse(`${path}.window`, `it is longer than ${WINDOW_MAX_MS / DAY_MS} days; use 'lifetime'`)
   }
   if (count > TILES_MAX) {
-    refuse(`${path}.window`, `it has ${count} steps, and at most ${TILES_MAX}; use a longer step`)
+    const remedy = gapMs === undefined ? 'use a longer step' : 'use a longer gap, or a shorter max'
+    refuse(`${path}.window`, `it has ${count} steps, and at most ${TILES_MAX}; ${remedy}`)
   }
-  const { aggregation } = feature
-  const isRatio = aggregation.kind === 'ratio'
-  const isCounted = aggregation.kind === 'count' || aggregation.kind === 'decayed'
-  if (!isCounted || feature.of !== undefined) {
-    checkValue(feature.of, isRatio ? NUMBERS_OR_TRUTHS : NUMBERS, `${path}.of`, { view, refuse })
+  const { aggregation, default: fallback, values } = feature
+  const types = TYPES_OF[aggregation.kind] ?? NUMBERS
+  if (!COUNTED.has(aggregation.kind) || feature.of !== undefined) {
+    checkValue(feature.of, types, `${path}.of`, { view, refuse })
   }
   if (feature.over !== undefined) checkValue(feature.over, NUMBERS, `${path}.over`, { view, refuse }) // prettier-ignore
-  const defaults = [feature.default].flat()
-  if (!defaults.every(Number.isFinite)) refuse(`${path}.default`, 'it is not a finite number')
-  if (aggregation.kind === 'decayed') {
-    for (const member of ['halfLife', 'per'] as const) {
-      const length = aggregation[member]
-      if (length !== undefined) attempt(() => durationMs(length), `${path}.${member}`, refuse)
+  if (values === undefined) refuse(`${path}.default`, `it does not tell what the values are: ${TYPES}; for an empty list give list: 'numbers' or 'texts'`) // prettier-ignore
+  if (!isOfKind(fallback, values ?? 'number')) {
+    refuse(`${path}.default`, `it is ${String(kindOfValue(fallback))}, and the values are ${NAMES[values ?? 'number']}, finite`) // prettier-ignore
+  }
+  checkAggregation(feature, path, refuse)
+}
+
+/** How many of what an aggregation keeps: each member is a whole number from 1 on. */
+const COUNTS: Readonly<Record<string, number>> = { n: 1_000, k: 100, capacity: 10_000 }
+/** The errors that a sketch may have. */
+const ERRORS: Readonly<Record<string, readonly [least: number, most: number]>> = {
+  distinct: [0.008, 0.26],
+  quantile: [0.001, 0.2],
+  quantiles: [0.001, 0.2],
+}
+const SESSIONS_MAX = 10_000
+
+function checkAggregation(
+  { aggregation, window, default: fallback }: FeatureDefinition,
+  path: string,
+  refuse: Refuse,
+): void {
+  const members = aggregation as FeatureAggregation & Readonly<Record<string, unknown>>
+  for (const [member, max] of Object.entries(COUNTS)) {
+    const value = members[member]
+    if (value === undefined || (Number.isInteger(value) && Number(value) >= 1 && Number(value) <= max)) continue // prettier-ignore
+    refuse(`${path}.${member}`, `use a whole number from 1 to ${max}`)
+  }
+  const [least, most] = ERRORS[aggregation.kind] ?? [0, Infinity]
+  const { error } = members
+  if (error !== undefined && !(Number(error) >= least && Number(error) <= most)) {
+    refuse(`${path}.error`, `use a number from ${least} to ${most}`)
+  }
+  for (const member of ['halfLife', 'per', 'gap'] as const) {
+    const length = members[member] as Duration | undefined
+    if (length !== undefined) attempt(() => durationMs(length), `${path}.${member}`, refuse)
+  }
+  switch (aggregation.kind) {
+    case 'histogram': {
+      const { bounds } = aggregation
+      const isAscending = bounds.every((bound, at) => Number.isFinite(bound) && !(bound <= (bounds[at - 1] ?? -Infinity))) // prettier-ignore
+      if (!isAscending || bounds.length === 0 || bounds.length > BOUNDS_MAX) {
+        refuse(`${path}.bounds`, `use 1 to ${BOUNDS_MAX} numbers, each greater than the one before`)
+      }
+      checkLength(fallback, bounds.length + 1, path, refuse)
+      return
     }
+    case 'quantile':
+    case 'quantiles': {
+      const shares = [aggregation.q].flat()
+      if (shares.length === 0 || !shares.every(share => share >= 0 && share <= 1)) {
+        refuse(`${path}.q`, 'use shares from 0 to 1')
+      }
+      if (aggregation.kind === 'quantiles') checkLength(fallback, shares.length, path, refuse)
+      return
+    }
+    case 'topTexts': {
+      if (aggregation.capacity < aggregation.k) refuse(`${path}.capacity`, `it counts fewer texts than k, ${aggregation.k}`) // prettier-ignore
+      return
+    }
+    case 'sessions': {
+      const { stepMs, count } = tiledWindow(window)
+      if ((stepMs * count) / durationMs(aggregation.gap) <= SESSIONS_MAX) return
+      refuse(`${path}.window`, `it may have more than ${SESSIONS_MAX} sessions; use a shorter window or a longer gap`) // prettier-ignore
+      return
+    }
+    case 'custom':
+      return checkCustom(aggregation, path, refuse)
+    default:
   }
-  if (aggregation.kind !== 'histogram') return
-  const { bounds } = aggregation
-  const isAscending = bounds.every((bound, at) => Number.isFinite(bound) && !(bound <= (bounds[at - 1] ?? -Infinity))) // prettier-ignore
-  if (!isAscending || bounds.length === 0 || bounds.length > BOUNDS_MAX) {
-    refuse(`${path}.bounds`, `use 1 to ${BOUNDS_MAX} numbers, each greater than the one before`)
+}
+
+/** A list that stands for one of a fixed length. */
+function checkLength(value: unknown, length: number, path: string, refuse: Refuse): void {
+  if (Array.isArray(value) && value.length === length) return
+  refuse(`${path}.default`, `it is not a list of ${length} numbers`)
+}
+
+function checkCustom(aggregation: CustomAggregation, path: string, refuse: Refuse): void {
+  for (const member of ['init', 'add', 'merge', 'read'] as const) {
+    if (typeof aggregation[member] === 'function') continue
+    const remedy =
+      member === 'merge'
+        ? 'the values of two spans of time cannot be put together; add merge(earlier, later)'
+        : 'it has no such function'
+    refuse(`${path}.${member}`, remedy)
   }
-  if (defaults.length !== bounds.length + 1) {
-    refuse(`${path}.default`, `it is a list of ${bounds.length + 1} numbers`)
-  }
+  const state = attempt(() => aggregation.init(), `${path}.init`, refuse)
+  if (!isJson(state)) refuse(`${path}.init`, 'the state is kept as JSON, and would not be the same when it is read') // prettier-ignore
+}
+
+function isJson(value: unknown): boolean {
+  if (value === null || typeof value === 'boolean' || typeof value === 'string') return true
+  if (typeof value === 'number') return Number.isFinite(value) && !Object.is(value, -0)
+  if (typeof value !== 'object') return false
+  if (Array.isArray(value)) return value.every(isJson)
+  return Object.getPrototypeOf(value) === Object.prototype && Object.values(value).every(isJson)
 }
 
 const NUMBERS = ['integer', 'number']
 const NUMBERS_OR_TRUTHS = [...NUMBERS, 'boolean']
+const TEXTS = ['string']
+/** Fields that aggregations take; others take numbers. */
+const TYPES_OF: Readonly<Record<string, readonly string[]>> = {
+  ratio: NUMBERS_OR_TRUTHS,
+  firstText: TEXTS,
+  lastText: TEXTS,
+  lastTexts: TEXTS,
+  topTexts: TEXTS,
+  distinct: [...TEXTS, ...NUMBERS_OR_TRUTHS],
+}
+/** What counts events, and needs nothing of them. */
+const COUNTED: ReadonlySet<string> = new Set(['count', 'decayed', 'span', 'sessions'])
+const NAMES = { number: 'numbers', text: 'texts', numbers: 'lists of numbers', texts: 'lists of texts' } as const // prettier-ignore
 
 function checkValue(
   value: EventValue | undefined,
@@ -216,12 +317,13 @@ function checkColumn(
       return checkAttribute(column as AttributeFeature, path, ground)
     case 'context': {
       const { field, name } = column as ContextFeature
-      if (!isFeatureType(field.schema)) refuse(path, `${name} is ${typeName(field.schema)}: ${TYPES}`) // prettier-ignore
+      if (kindOfSchema(field.schema) === undefined) refuse(path, `${name} is ${typeName(field.schema)}: ${TYPES}`) // prettier-ignore
       return []
     }
     case 'derived': {
-      const { inputs, compute } = column as DerivedFeature
+      const { inputs, compute, default: fallback, values } = column as DerivedFeature
       if (typeof compute !== 'function') refuse(path, 'it has no function')
+      if (values === undefined || !isOfKind(fallback, values)) refuse(`${path}.default`, `it does not tell what the values are: ${TYPES}; for an empty list give list: 'numbers' or 'texts'`) // prettier-ignore
       return Object.entries(inputs).flatMap(([name, input]) =>
         checkColumn(input, `${path}.${name}`, ground, within),
       )
@@ -230,8 +332,13 @@ function checkColumn(
       const { feature, over } = column as CrossedFeature
       const pair = feature.view.pair?.name
       if (pair === undefined) refuse(path, `${feature.name} is a feature of no pair`)
+      const values = kindOfColumn(feature)
+      if (values !== 'number') refuse(path, `${feature.name} is ${values}, and only numbers are crossed`) // prettier-ignore
       const own = checkViewColumn(feature, path, ground).filter(kind => kind !== pair)
-      return [...own, ...checkColumn(over, `${path}.over`, ground, within)]
+      const about = checkColumn(over, `${path}.over`, ground, within)
+      const texts = kindOfColumn(over)
+      if (texts !== 'text' && texts !== 'texts') refuse(`${path}.over`, `it is ${texts}, and a text or texts are needed`) // prettier-ignore
+      return [...own, ...about]
     }
     default:
       return refuse(path, 'it is not a feature of a view, attributeOf(), contextOf(), derive() or crossed()') // prettier-ignore
@@ -258,14 +365,8 @@ function checkAttribute(
   if (tables.get(of.name)?.definition !== of) refuse(path, `${of.name} is not among the items`)
   const schema = of.fields[field]?.schema
   if (schema === undefined) return refuse(path, `${of.name} has no attribute ${field}`)
-  if (!isFeatureType(schema)) refuse(path, `${field} is ${typeName(schema)}: ${TYPES}`)
+  if (kindOfSchema(schema) === undefined) refuse(path, `${field} is ${typeName(schema)}: ${TYPES}`)
   return [of.name]
-}
-
-function isFeatureType(schema: JsonSchema): boolean {
-  const { type, items } = schema as { type?: string; items?: { type?: string } }
-  if (type !== 'array') return [...NUMBERS_OR_TRUTHS, 'string'].includes(type ?? '')
-  return [...NUMBERS, 'string'].includes(items?.type ?? '')
 }
 
 function attempt<T>(run: () => T, path: string, refuse: Refuse): T {

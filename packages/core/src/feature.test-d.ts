@@ -48,6 +48,28 @@ const topics = featureView({
   features: f => ({ plays: f.count({ window: 'lifetime' }) }),
 })
 
+const sequences = featureView({
+  from: [watched, liked],
+  key: 'clip',
+  features: f => ({
+    device: f.lastText({ of: 'device', window: '7d' }),
+    viewers: f.lastTexts({ of: 'viewer', n: 10, window: '7d' }),
+    lengths: f.lastNumbers({ of: 'watchedMs', n: 10, window: { session: '30m' } }),
+    people: f.distinct({ of: 'viewer', window: '7d' }),
+    quartiles: f.quantiles({ of: 'watchedMs', q: [0.25, 0.75], window: '7d' }),
+    longest: f.custom({
+      window: '7d',
+      of: e => (e.type === 'watched' ? e.data.watchedMs : undefined),
+      init: () => ({ ms: 0 }),
+      add: (state, value) => ({ ms: Math.max(state.ms, value) }),
+      merge: (a, b) => ({ ms: Math.max(a.ms, b.ms) }),
+      read: state => state.ms,
+      default: 0,
+    }),
+  }),
+})
+const lists = featureService({ entities: ['clip'], features: sequences.features })
+
 const ranking = featureService({
   entities: ['person', 'clip'],
   features: {
@@ -76,6 +98,19 @@ type Equal<A, B> =
 const isTrue = <_T extends true>(): void => undefined
 
 isTrue<Equal<FeatureRow<typeof ranking>['plays'], number>>()
+isTrue<
+  Equal<
+    FeatureRow<typeof lists>,
+    {
+      readonly device: string
+      readonly viewers: readonly string[]
+      readonly lengths: readonly number[]
+      readonly people: number
+      readonly quartiles: readonly number[]
+      readonly longest: number
+    }
+  >
+>()
 isTrue<Equal<FeatureRow<typeof ranking>['vector'], number[]>>()
 isTrue<Equal<FeatureRow<typeof ranking>['hour'], number>>()
 isTrue<
@@ -99,6 +134,15 @@ featureView({ from: [watched], key: 'clip', features: f => ({ n: f.sum({ of: e =
 featureView({ from: [watched], key: 'clip', features: f => ({ n: f.count({}) }) })
 // @ts-expect-error
 featureView({ from: [watched], key: 'clip', features: f => ({ n: f.count({ window: 'ever' }) }) }) // prettier-ignore
+// Texts are of fields of texts, and sequences have a length.
+// @ts-expect-error
+featureView({ from: [watched], key: 'clip', features: f => ({ n: f.lastText({ of: 'watchedMs', window: '1d' }) }) }) // prettier-ignore
+// @ts-expect-error
+featureView({ from: [watched], key: 'clip', features: f => ({ n: f.lastTexts({ of: 'viewer', window: '1d' }) }) }) // prettier-ignore
+// @ts-expect-error
+featureView({ from: [watched], key: 'clip', features: f => ({ n: f.quantile({ of: 'viewer', q: 0.5, window: '1d' }) }) }) // prettier-ignore
+// @ts-expect-error
+featureView({ from: [watched], key: 'clip', features: f => ({ n: f.custom({ window: '1d', of: () => 1, init: () => 0, add: (a, b) => a + b, read: a => a, default: 0 }) }) }) // prettier-ignore
 // A row is about all that its features are about.
 // @ts-expect-error
 featureService({ entities: ['person'], features: { plays: clipStats.features.plays7d } })

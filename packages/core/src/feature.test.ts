@@ -10,11 +10,12 @@ import {
   derive,
   featureService,
   featureView,
-  tiledWindow,
+  kindOfColumn,
   type AnyFeatureService,
   type AnyFeatureView,
-  type FeatureBuilder,
 } from './feature.ts'
+import type { FeatureBuilder } from './feature-builder.ts'
+import { tiledWindow } from './feature-window.ts'
 import { bool, float, id, int, text } from './schema.ts'
 
 const Clip = item('clip', { title: text(), topics: text().many(), isLong: bool(), seen: int() })
@@ -40,7 +41,10 @@ const topics = featureView({
   from: [watched],
   key: 'viewer',
   pair: { name: 'topic', of: e => e.data.device },
-  features: f => ({ plays: f.count({ window: 'lifetime' }) }),
+  features: f => ({
+    plays: f.count({ window: 'lifetime' }),
+    last: f.lastText({ window: 'lifetime', of: 'clip' }),
+  }),
 })
 
 function define(features: Record<string, AnyFeatureView | AnyFeatureService>): unknown {
@@ -82,7 +86,42 @@ void test('a definition of views and services that fit is taken', () => {
   assert.equal(topics.isPersonal, true)
 })
 
+void test('every aggregation is taken, and tells what its values are', () => {
+  const all = featureView({
+    from: [watched],
+    key: 'clip',
+    features: f => ({
+      first: f.firstText({ window: '1d', of: 'device' }),
+      numbers: f.lastNumbers({ window: 'lifetime', of: 'ms', n: 3 }),
+      ids: f.lastTexts({ window: 'lifetime', of: 'viewer', n: 3, default: ['none'] }),
+      viewers: f.distinct({ window: '7d', of: 'viewer' }),
+      lengths: f.distinct({ window: '7d', of: 'ms', error: 0.1 }),
+      median: f.quantile({ window: '7d', of: 'ms', q: 0.5 }),
+      quartiles: f.quantiles({ window: '7d', of: 'ms', q: [0.25, 0.75] }),
+      top: f.topTexts({ window: '7d', of: 'device', k: 3 }),
+      length: f.span({ window: { session: '30m', max: '6h' } }),
+      visits: f.sessions({ window: '7d', gap: '30m' }),
+      own: f.custom({ ...custom, read: () => ['a'], default: [], list: 'texts' }),
+    }),
+  })
+  const lists = derive(all.features, ({ ids }) => ids, { default: [], list: 'texts' })
+  const service = featureService({ entities: ['clip'], features: { ...all.features, lists } })
+  assert.doesNotThrow(() => define({ all, service }))
+  assert.deepEqual(
+    Object.values(service.columns).map(kindOfColumn),
+    ['text', 'numbers', 'texts', 'number', 'number', 'number', 'numbers', 'texts', 'number', 'number', 'texts', 'texts'], // prettier-ignore
+  )
+  assert.deepEqual(kindOfColumn(attributeOf(Clip, 'isLong')), 'number')
+  assert.deepEqual(kindOfColumn(contextOf('x', text().many())), 'texts')
+  assert.deepEqual(kindOfColumn(contextOf('x', float().many())), 'numbers')
+  assert.deepEqual(kindOfColumn(crossed(topics.features.plays, contextOf('x', text()), 'max')), 'number') // prettier-ignore
+  assert.equal(all.definitions.top.aggregation.kind, 'topTexts')
+  assert.deepEqual(all.definitions.quartiles.default, [0, 0])
+})
+
 void test('windows become tiles', () => {
+  const session = { stepMs: 1_800_000, count: 49, gapMs: 1_800_000 }
+  assert.deepEqual(tiledWindow({ session: '30m' }), session)
   assert.deepEqual(tiledWindow('lifetime'), { stepMs: Infinity, count: 1 })
   assert.deepEqual(tiledWindow('1d'), { stepMs: 3_600_000, count: 24 })
   assert.deepEqual(tiledWindow({ sliding: '7d', step: '1d' }), { stepMs: 86_400_000, count: 7 })
@@ -91,6 +130,17 @@ void test('windows become tiles', () => {
 
 const circle = derive({ plays: stats.features.plays }, ({ plays }) => plays, { default: 0 })
 Object.assign(circle.inputs, { again: circle })
+
+const twice = derive({ ms: stats.features.ms }, ({ ms }) => 2 * ms, { default: 0 })
+const custom = {
+  window: '1d' as const,
+  of: () => 1,
+  init: () => [0, '', null, true, {}],
+  add: () => [],
+  merge: () => [],
+  read: () => 1,
+  default: 0,
+}
 
 const refusals: readonly (readonly [
   Record<string, AnyFeatureView | AnyFeatureService>,
@@ -167,6 +217,126 @@ const refusals: readonly (readonly [
     { a: featureOf(f => f.decayedRate({ halfLife: '1d', per: 'now' as never })) },
     'features.a.features.it.per',
     /now/,
+  ],
+  [
+    { a: featureOf(f => f.count({ window: { session: 'soon' as never } })) },
+    'features.a.features.it.window',
+    /soon/,
+  ],
+  [
+    { a: featureOf(f => f.count({ window: { session: '1m' } })) },
+    'features.a.features.it.window',
+    /1441 steps, and at most 1000; use a longer gap, or a shorter max/,
+  ],
+  [
+    { a: featureOf(f => f.lastText({ window: '1d', of: 'ms' as never })) },
+    'features.a.features.it.of',
+    /ms is integer, and string is needed/,
+  ],
+  [
+    { a: featureOf(f => f.topTexts({ window: '1d', of: 'gone' as never, k: 3 })) },
+    'features.a.features.it.of',
+    /watched has no field gone/,
+  ],
+  [
+    { a: featureOf(f => f.quantile({ window: '1d', of: 'clip' as never, q: 0.5 })) },
+    'features.a.features.it.of',
+    /clip is string/,
+  ],
+  [
+    { a: featureOf(f => f.lastNumbers({ window: '1d', of: () => 1, n: 1_001 })) },
+    'features.a.features.it.n',
+    /from 1 to 1000/,
+  ],
+  [
+    { a: featureOf(f => f.lastTexts({ window: '1d', of: () => '', n: 2, default: [1] as never })) },
+    'features.a.features.it.default',
+    /it is numbers, and the values are lists of texts/,
+  ],
+  [
+    { a: featureOf(f => f.distinct({ window: '1d', of: () => '', error: 0.001 })) },
+    'features.a.features.it.error',
+    /from 0.008 to 0.26/,
+  ],
+  [
+    { a: featureOf(f => f.quantile({ window: '1d', of: () => 1, q: 0.5, error: 1 })) },
+    'features.a.features.it.error',
+    /from 0.001 to 0.2/,
+  ],
+  [
+    { a: featureOf(f => f.quantile({ window: '1d', of: () => 1, q: 50 })) },
+    'features.a.features.it.q',
+    /shares from 0 to 1/,
+  ],
+  [
+    { a: featureOf(f => f.quantiles({ window: '1d', of: () => 1, q: [] })) },
+    'features.a.features.it.q',
+    /shares from 0 to 1/,
+  ],
+  [
+    { a: featureOf(f => f.quantiles({ window: '1d', of: () => 1, q: [0.5], default: [1, 2] })) },
+    'features.a.features.it.default',
+    /list of 1 numbers/,
+  ],
+  [
+    { a: featureOf(f => f.topTexts({ window: '1d', of: () => '', k: 0 })) },
+    'features.a.features.it.k',
+    /from 1 to 100/,
+  ],
+  [
+    { a: featureOf(f => f.topTexts({ window: '1d', of: () => '', k: 10, capacity: 5 })) },
+    'features.a.features.it.capacity',
+    /fewer texts than k, 10/,
+  ],
+  [
+    { a: featureOf(f => f.sessions({ window: 'lifetime', gap: '30m' })) },
+    'features.a.features.it.window',
+    /more than 10000 sessions; use a shorter window/,
+  ],
+  [
+    { a: featureOf(f => f.sessions({ window: '1d', gap: 'now' as never })) },
+    'features.a.features.it.gap',
+    /now/,
+  ],
+  [
+    { a: featureOf(f => f.custom({ ...custom, merge: undefined as never })) },
+    'features.a.features.it.merge',
+    /cannot be put together; add merge\(earlier, later\)/,
+  ],
+  [
+    { a: featureOf(f => f.custom({ ...custom, read: undefined as never })) },
+    'features.a.features.it.read',
+    /no such function/,
+  ],
+  [
+    { a: featureOf(f => f.custom({ ...custom, init: () => new Map() as never })) },
+    'features.a.features.it.init',
+    /kept as JSON/,
+  ],
+  [
+    { a: featureOf(f => f.custom({ ...custom, of: 'gone' as never })) },
+    'features.a.features.it.of',
+    /no field gone/,
+  ],
+  [
+    { a: featureOf(f => f.custom({ ...custom, read: () => [1], default: [] })) },
+    'features.a.features.it.default',
+    /for an empty list give list/,
+  ],
+  [
+    { stats, s: serviceOf({ n: stats.features.ms, x: { ...twice, values: undefined } }) },
+    'features.s.features.x.default',
+    /does not tell what the values are/,
+  ],
+  [
+    { topics, s: serviceOf({ x: crossed(topics.features.last as never, attributeOf(Clip, 'topics'), 'sum') }, ['person', 'clip']) }, // prettier-ignore
+    'features.s.features.x',
+    /last is text, and only numbers are crossed/,
+  ],
+  [
+    { topics, s: serviceOf({ x: crossed(topics.features.plays, attributeOf(Clip, 'seen') as never, 'sum') }, ['person', 'clip']) }, // prettier-ignore
+    'features.s.features.x.over',
+    /it is number, and a text or texts are needed/,
   ],
   [{ stats, s: serviceOf({}) }, 'features.s.features', /there are none/],
   [{ stats, s: serviceOf({ 'x y': stats.features.ms }) }, 'features.s.features.x y', /is named/],

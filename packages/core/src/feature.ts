@@ -5,181 +5,20 @@
  * the stream, in a request and in a training set, by the same code (docs/adr/0024-features.md).
  */
 import type { EventDefinition, ItemDefinition, PersonDefinition } from './definition.ts'
-import { durationMs, type Duration } from './duration.ts'
-import type { Field, Fields, Infer } from './schema.ts'
+import type { Duration } from './duration.ts'
+import {
+  featureBuilder,
+  kindOfValue,
+  type AnyTables,
+  type FeatureBuilder,
+  type FeatureDefinition,
+  type FeatureKind,
+  type FeatureValue,
+} from './feature-builder.ts'
+import type { Field, Fields, Infer, JsonSchema } from './schema.ts'
 import type { CommonKey, FoldEvent, JoinedTables } from './view.ts'
 
-/**
- * What of time a feature looks at: the last so much of it (`'7d'`, in steps of a 24th), the
- * calendar-aligned span that the moment is in (`{ tumbling: '1d' }`), or all of it.
- */
-export type FeatureWindow =
-  'lifetime' | Duration | { sliding: Duration; step?: Duration } | { tumbling: Duration }
-
-/** A window as tiles: `count` tiles of `stepMs` up to that of the moment; one tile that never ends for `lifetime`. */
-export interface TiledWindow {
-  readonly stepMs: number
-  readonly count: number
-}
-
-/** Tiles of the default step: those of a window of seven days are seven hours long. */
-const TILES = 24
-
-/** Tiles of a window; throws DURATION_INVALID. */
-export function tiledWindow(window: FeatureWindow): TiledWindow {
-  if (window === 'lifetime') return { stepMs: Infinity, count: 1 }
-  if (typeof window !== 'object') return tiledWindow({ sliding: window })
-  if ('tumbling' in window) return { stepMs: durationMs(window.tumbling), count: 1 }
-  const sizeMs = durationMs(window.sliding)
-  const stepMs = window.step === undefined ? Math.ceil(sizeMs / TILES) : durationMs(window.step)
-  return { stepMs, count: Math.ceil(sizeMs / stepMs) }
-}
-
-/** What a feature's value can be. */
-export type FeatureValue = number | string | readonly number[] | readonly string[]
-
-/** How the events of a window become a value. */
-export type FeatureAggregation =
-  | {
-      readonly kind:
-        'count' | 'sum' | 'ratio' | 'mean' | 'variance' | 'min' | 'max' | 'first' | 'last'
-    }
-  | { readonly kind: 'histogram'; readonly bounds: readonly number[] }
-  /** With `per`, a rate: events in so much time. */
-  | { readonly kind: 'decayed'; readonly halfLife: Duration; readonly per: Duration | undefined }
-
-/** Joined tables of any view, as of the event's time. */
-export type AnyTables = Readonly<Record<string, (id: string) => unknown>>
-
-/** A field that events have, or what is computed of an event. Undefined: the event does not count. */
-export type EventValue =
-  string | { compute(event: FoldEvent<EventDefinition>, tables: AnyTables): unknown }['compute']
-
-/** A feature of a view. */
-export interface FeatureDefinition<V extends FeatureValue = FeatureValue> {
-  readonly aggregation: FeatureAggregation
-  readonly window: FeatureWindow
-  /** What is aggregated; undefined where events are counted. */
-  readonly of: EventValue | undefined
-  /** Of a ratio: what it is divided by; undefined: the number of events. */
-  readonly over: EventValue | undefined
-  // A method, not a function field: a feature of any events is then assignable.
-  where?(event: FoldEvent<EventDefinition>, tables: AnyTables): unknown
-  /** Served where there is no event in the window, and where the value is expired or failed. */
-  readonly default: V
-  readonly description: string | undefined
-}
-
 type Tables = Readonly<Record<string, ItemDefinition>>
-type FieldOf<E extends EventDefinition, T> =
-  E extends EventDefinition<string, infer F>
-    ? {
-        [K in keyof F & string]: Exclude<F[K]['valueType'], undefined> extends T ? K : never
-      }[keyof F & string]
-    : never
-
-/** A field of such values that some of the events have, or a pure function of the event and the tables as of its time. */
-export type ValueOf<E extends EventDefinition, J extends Tables, T> =
-  FieldOf<E, T> | ((event: FoldEvent<E>, tables: JoinedTables<J>) => T | undefined)
-
-interface FeatureOptions<E extends EventDefinition, J extends Tables, V> {
-  window: FeatureWindow
-  /** Which events count; a pure function. Default: all. */
-  where?: (event: FoldEvent<E>, tables: JoinedTables<J>) => boolean
-  default?: V
-  description?: string
-}
-
-type NumberOptions<E extends EventDefinition, J extends Tables> = FeatureOptions<E, J, number> & {
-  of: ValueOf<E, J, number>
-}
-
-type DecayedOptions<E extends EventDefinition, J extends Tables> = Omit<
-  FeatureOptions<E, J, number>,
-  'window'
-> & { halfLife: Duration; of?: ValueOf<E, J, number> }
-
-/** Makes the features of a view; `E`: its events, `J`: the tables that it joins. */
-export interface FeatureBuilder<E extends EventDefinition, J extends Tables> {
-  /** How many events there were. Default 0. */
-  count(options: FeatureOptions<E, J, number>): FeatureDefinition<number>
-  /** The sum of numbers. Default 0. */
-  sum(options: NumberOptions<E, J>): FeatureDefinition<number>
-  /** The mean of numbers. Default 0. */
-  mean(options: NumberOptions<E, J>): FeatureDefinition<number>
-  /** The variance of all numbers, not of a sample of them. Default 0. */
-  variance(options: NumberOptions<E, J>): FeatureDefinition<number>
-  /** The least number. Default 0. */
-  min(options: NumberOptions<E, J>): FeatureDefinition<number>
-  /** The greatest number. Default 0. */
-  max(options: NumberOptions<E, J>): FeatureDefinition<number>
-  /** The number of the first event by its time. Default 0. */
-  first(options: NumberOptions<E, J>): FeatureDefinition<number>
-  /** The number of the last event by its time. Default 0. */
-  last(options: NumberOptions<E, J>): FeatureDefinition<number>
-  /** How many numbers there were below the first bound, from each bound to the next, and from the last on: a list. `bounds` ascend. Default: as many zeros. */
-  histogram(
-    options: FeatureOptions<E, J, readonly number[]> & {
-      of: ValueOf<E, J, number>
-      bounds: readonly number[]
-    },
-  ): FeatureDefinition<readonly number[]>
-  /** The events of all time, or the numbers of them, each worth half as much after every `halfLife`. Default 0. */
-  decayedCount(options: DecayedOptions<E, J>): FeatureDefinition<number>
-  /** The same as a rate: what happens in so much time (`per`) of late. Default 0. */
-  decayedRate(options: DecayedOptions<E, J> & { per: Duration }): FeatureDefinition<number>
-  /** The sum of `of`, where true is 1, divided by that of `over` (default: the number of events). Default 0, also when it is divided by 0. */
-  ratio(
-    options: FeatureOptions<E, J, number> & {
-      of: ValueOf<E, J, number | boolean>
-      over?: ValueOf<E, J, number>
-    },
-  ): FeatureDefinition<number>
-}
-
-interface AnyOptions extends FeatureOptions<never, {}, FeatureValue> {
-  of?: unknown
-  over?: unknown
-}
-
-function feature(
-  aggregation: FeatureAggregation,
-  options: AnyOptions,
-  fallback: FeatureValue,
-): never {
-  const { window, of, over, where, description } = options
-  return {
-    aggregation,
-    window,
-    of: of as EventValue | undefined,
-    over: over as EventValue | undefined,
-    ...(where === undefined ? {} : { where }),
-    default: options.default ?? fallback,
-    description,
-  } satisfies FeatureDefinition as never
-}
-
-const builder: FeatureBuilder<never, {}> = {
-  count: options => feature({ kind: 'count' }, options, 0),
-  sum: options => feature({ kind: 'sum' }, options, 0),
-  ratio: options => feature({ kind: 'ratio' }, options, 0),
-  mean: options => feature({ kind: 'mean' }, options, 0),
-  variance: options => feature({ kind: 'variance' }, options, 0),
-  min: options => feature({ kind: 'min' }, options, 0),
-  max: options => feature({ kind: 'max' }, options, 0),
-  first: options => feature({ kind: 'first' }, options, 0),
-  last: options => feature({ kind: 'last' }, options, 0),
-  histogram: options =>
-    feature(
-      { kind: 'histogram', bounds: options.bounds },
-      options,
-      [...options.bounds, 0].map(() => 0),
-    ),
-  decayedCount: ({ halfLife, ...options }) =>
-    feature({ kind: 'decayed', halfLife, per: undefined }, { ...options, window: 'lifetime' }, 0),
-  decayedRate: ({ halfLife, per, ...options }) =>
-    feature({ kind: 'decayed', halfLife, per }, { ...options, window: 'lifetime' }, 0),
-}
 
 /**
  * A column of a row. `V`: its value; `Needs`: the entities that it is about, by kind, and
@@ -297,7 +136,7 @@ export function featureView<
   /** The version before: it is served until `millrace rebuild` switches to this one. Same key, same stream. */
   replaces?: AnyFeatureView
 }): FeatureViewDefinition<F, EntityOf<E, K>, P> {
-  const definitions = options.features(builder as unknown as FeatureBuilder<E, J>)
+  const definitions = options.features(featureBuilder as unknown as FeatureBuilder<E, J>)
   const features: Record<string, ViewFeature> = {}
   const entity = options.from[0]?.fields[options.key]?.ref
   const { pair } = options
@@ -394,21 +233,24 @@ export interface DerivedFeature<V = unknown, Needs extends string = string> exte
 > {
   readonly source: 'derived'
   readonly inputs: Columns
-  /** Served where the function throws or gives a number that is not finite. */
+  /** Served where the function throws or gives what is no such value. */
   readonly default: FeatureValue
+  /** What its values are; undefined where an empty default does not tell. */
+  readonly values: FeatureKind | undefined
   compute(values: never, context: { readonly atMs: number }): V
 }
 
-/** Derives a feature from others: a pure function of their values and of the moment. */
+/** Derives a feature from others: a pure function of their values and of the moment. `list` says what an empty default is a list of. */
 export function derive<const C extends Columns, V extends FeatureValue>(
   inputs: C,
   compute: (
     values: { readonly [N in keyof C]: ColumnValue<C[N]> },
     context: { readonly atMs: number },
   ) => V,
-  options: { default: NoInfer<V> },
+  options: { default: NoInfer<V>; list?: 'numbers' | 'texts' },
 ): DerivedFeature<V, ColumnNeeds<C[keyof C]>> {
-  return { source: 'derived', inputs, default: options.default, compute }
+  const values = kindOfValue(options.default) ?? options.list
+  return { source: 'derived', inputs, default: options.default, values, compute }
 }
 
 /** A feature of a pair, read for each text that another feature gives. */
@@ -464,4 +306,39 @@ export function featureService<
 /** The row that a model receives from a service. */
 export type FeatureRow<S extends AnyFeatureService> = {
   readonly [N in keyof S['columns']]: ColumnValue<S['columns'][N]>
+}
+
+/** What the values of a column are; undefined where the definition does not tell, which `defineApp` refuses. */
+export function kindOfColumn(column: RowFeature): FeatureKind | undefined {
+  switch (column.source) {
+    case 'view': {
+      const { view, name } = column as ViewFeature
+      return view.definitions[name]?.values
+    }
+    case 'attribute': {
+      const { of, field } = column as AttributeFeature
+      return kindOfSchema(of.fields[field]?.schema)
+    }
+    case 'context':
+      return kindOfSchema((column as ContextFeature).field.schema)
+    case 'derived':
+      return (column as DerivedFeature).values
+    case 'crossed':
+      return 'number'
+  }
+}
+
+const KINDS: Readonly<Record<string, FeatureKind>> = {
+  integer: 'number',
+  number: 'number',
+  boolean: 'number',
+  string: 'text',
+}
+
+/** What the values of a field are; truths are numbers. Undefined for what is no feature. */
+export function kindOfSchema(schema: JsonSchema | undefined): FeatureKind | undefined {
+  const { type, items } = (schema ?? {}) as { type?: string; items?: { type?: string } }
+  if (type !== 'array') return KINDS[type ?? '']
+  if (items?.type === 'string') return 'texts'
+  return items?.type === 'integer' || items?.type === 'number' ? 'numbers' : undefined
 }

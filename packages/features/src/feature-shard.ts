@@ -16,17 +16,18 @@
  *       | newest event: f64 (views with a time-to-live or freshness)
  *       | per group: tiles: count, each: tile: f64, per feature: events: count, its partial
  */
-import { ByteReader, ByteWriter, durationMs, type AnyTables } from '@millrace/core'
+import { ByteReader, ByteWriter, durationMs, type AnyTables, type FeatureValue } from '@millrace/core' // prettier-ignore
 import type { LogRecord } from '@millrace/log'
 import { eventOf, keyIn, TableReads, type FoldShard, type ShardContext } from '@millrace/streams'
 import { CELL_STATUS, putCell, type CellRow } from './cell-row.ts'
 import { EntityBook, NONE, type EntityState } from './entity-book.ts'
 import { Measures } from './measures.ts'
-import type { AnyEvent, FeaturePlan, FeatureReading, PlannedFeature, TileGroup } from './plan.ts'
+import { addEvent, insertEvent, takeEvent } from './partials.ts'
+import { cellsOf, type AnyEvent, type FeaturePlan, type FeatureReading, type PlannedFeature, type TileGroup } from './plan.ts' // prettier-ignore
 import { decodeTiles, encodeTiles } from './tile-codec.ts'
 import { TileRows } from './tile-rows.ts'
 import { ValueCache } from './value-cache.ts'
-import { WindowPartial } from './window-partial.ts'
+import { WindowPartial, type TimeSpan } from './window-partial.ts'
 
 const FORMAT = 1
 /** Keys looked at for old tiles with every record folded. */
@@ -69,7 +70,7 @@ export class FeatureShard implements FoldShard, EntityState {
   constructor(plan: FeaturePlan, { tables }: Pick<ShardContext, 'tables'>) {
     const { view, features, groups } = plan
     this.#plan = plan
-    this.#rows = groups.map(group => new TileRows(group.cells))
+    this.#rows = groups.map(group => new TileRows(group.cells, group.slots))
     this.#stepMs = Math.min(...groups.map(({ stepMs }) => stepMs))
     this.#freshMs = view.freshness === undefined ? Infinity : durationMs(view.freshness)
     this.#ttlMs = view.ttl === undefined ? Infinity : durationMs(view.ttl)
@@ -88,7 +89,7 @@ export class FeatureShard implements FoldShard, EntityState {
     this.failures = new Uint32Array(features.length)
     this.#takes = new Uint8Array(features.length)
     this.#measures = new Measures(plan, this.#tables)
-    const cellsMax = Math.max(...features.map(({ aggregation }) => aggregation.cells))
+    const cellsMax = Math.max(...features.map(({ aggregation }) => cellsOf(aggregation)))
     this.#partial = new WindowPartial(groups, this.#rows, cellsMax)
   }
 
@@ -120,8 +121,7 @@ export class FeatureShard implements FoldShard, EntityState {
       const rows = this.#rows[feature.group] as TileRows
       const at = rows.find(entity, tile)
       if (at === NONE) return false
-      const isOut = feature.aggregation.invert?.(rows.cells, at + feature.offset, this.#measures.inputOf(feature.index, this.#atMs)) // prettier-ignore
-      if (isOut !== true) return false
+      if (!takeEvent(rows, at, feature, this.#measures.inputOf(feature))) return false
     }
     this.#removeBlank(entity)
     if (!this.isAlive(entity)) this.#book.forget(this.#key)
@@ -133,7 +133,6 @@ export class FeatureShard implements FoldShard, EntityState {
     if (known === undefined) return false
     if (!this.#takes.includes(1)) return true
     const { features } = this.#plan
-    if (features.some(({ index, aggregation }) => this.#takes[index] === 1 && aggregation.insert === undefined)) return false // prettier-ignore
     const entity = known === NONE ? this.#book.claim(this.#key, '') : known
     this.#cache?.drop(entity)
     for (const feature of features) {
@@ -141,8 +140,8 @@ export class FeatureShard implements FoldShard, EntityState {
       const tile = this.#tileOf(feature.group)
       if (tile <= this.#limitOf(feature.group)) continue
       const rows = this.#rows[feature.group] as TileRows
-      const at = rows.row(entity, tile) + feature.offset
-      if (feature.aggregation.insert?.(rows.cells, at, this.#measures.inputOf(feature.index, this.#atMs)) !== true) return false // prettier-ignore
+      if (!insertEvent(rows, rows.row(entity, tile), feature, this.#measures.inputOf(feature)))
+        return false
     }
     return true
   }
@@ -244,11 +243,20 @@ export class FeatureShard implements FoldShard, EntityState {
         putCell(row, cell, feature.default, CELL_STATUS.failed) // prettier-ignore
       else if (entity === NONE) putCell(row, cell, feature.default, CELL_STATUS.default)
       else {
-        this.#readCell(feature, tMs, ageMs, row, cell)
+        this.#readCell(feature, ageMs, row, cell)
         const isOther = !isOwn && feature.fingerprint !== asked.fingerprint
         if (isOther && row.statuses[cell] === CELL_STATUS.value) row.statuses[cell] = CELL_STATUS.stale // prettier-ignore
       }
     }
+  }
+
+  /** From when to when (both included) events count for a feature at `tMs`; undefined where none does. */
+  spanOf(key: string, subKey: string, name: string, tMs: number): TimeSpan | undefined {
+    const entity = this.#book.find(key, subKey)
+    const feature = this.#plan.features.find(own => own.name === name)
+    if (entity === NONE || feature === undefined) return undefined
+    this.#partial.move(entity, tMs)
+    return this.#partial.span(feature)
   }
 
   /** Keys of which some feature failed. */
@@ -334,11 +342,11 @@ export class FeatureShard implements FoldShard, EntityState {
         rows = this.#rows[group] as TileRows
         at = rows.row(entity, this.#tileOf(group))
       }
-      feature.aggregation.add(
-        rows.cells,
-        at + feature.offset,
-        this.#measures.inputOf(feature.index, this.#atMs),
-      )
+      try {
+        addEvent(rows, at, feature, this.#measures.inputOf(feature))
+      } catch {
+        this.#fail(index)
+      }
     }
     this.#noteAge(entity, this.#atMs)
   }
@@ -391,11 +399,11 @@ export class FeatureShard implements FoldShard, EntityState {
   }
 
   /** Reads the cell of the entity that cache and partial were moved to. */
-  #readCell(feature: PlannedFeature, tMs: number, ageMs: number, row: CellRow, cell: number): void {
+  #readCell(feature: PlannedFeature, ageMs: number, row: CellRow, cell: number): void {
     const { default: fallback, index } = feature
     const cache = this.#cache as ValueCache
     if (!cache.copy(index, row, cell)) {
-      const value = this.#valueOf(feature, tMs)
+      const value = this.#valueOf(feature)
       if (typeof value !== 'number' || Number.isFinite(value)) putCell(row, cell, value, CELL_STATUS.value) // prettier-ignore
       // Nothing to divide by is no fault of the feature; a sum beyond all numbers is.
       else putCell(row, cell, fallback, Number.isNaN(value) ? CELL_STATUS.default : CELL_STATUS.failed) // prettier-ignore
@@ -407,13 +415,14 @@ export class FeatureShard implements FoldShard, EntityState {
     else row.statuses[cell] = CELL_STATUS.stale
   }
 
-  /** The value of a window; NaN without events. */
-  #valueOf(feature: PlannedFeature, tMs: number): number | readonly number[] {
-    const partial = this.#partial
-    if (!partial.find(feature)) return NaN
-    const { aggregation } = feature
-    const { cells, at } = partial
-    return aggregation.readList?.(cells, at) ?? aggregation.read(cells, at, tMs)
+  /** The value of a window; NaN without events, infinite where the code of a custom aggregation throws. */
+  #valueOf(feature: PlannedFeature): FeatureValue {
+    try {
+      return this.#partial.read(feature)
+    } catch {
+      this.failures[feature.index]! += 1
+      return Infinity
+    }
   }
 
   #says(key: string): boolean {

@@ -7,6 +7,7 @@ import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
 import fc from 'fast-check'
 import type { LogRecord } from '@millrace/log'
+import type { Aggregation } from './aggregations/aggregation.ts'
 import { CELL_STATUSES, createCellRow } from './cell-row.ts'
 import { FeatureShard } from './feature-shard.ts'
 import { planView, type FeaturePlan, type PlannedFeature } from './plan.ts'
@@ -202,7 +203,19 @@ void test('stream: a key whose tiles are gone begins anew, whenever its memory i
 })
 
 /** What has one tile for ever, or is in the oldest one, is not changed by what is merged into it: the number is forgotten where it is added. */
-const UNMERGED: readonly string[] = ['first', 'decayed', 'decayed rate']
+const UNMERGED: readonly string[] = ['first', 'firstText', 'decayed', 'decayed rate']
+
+function unadded(aggregation: Aggregation): Aggregation {
+  return aggregation.isObject === undefined
+    ? { ...aggregation, add: (cells, at) => void (cells[at]! += 1) }
+    : { ...aggregation, add: state => state }
+}
+
+function unmerged(aggregation: Aggregation): Aggregation {
+  return aggregation.isObject === undefined
+    ? { ...aggregation, merge: () => undefined }
+    : { ...aggregation, merge: into => into }
+}
 
 /** A plan in which one kind of aggregation merges tiles, or adds numbers, wrongly. */
 function sabotaged(plan: FeaturePlan, kind: string): FeaturePlan {
@@ -211,9 +224,7 @@ function sabotaged(plan: FeaturePlan, kind: string): FeaturePlan {
     const known = broken.get(feature)
     if (known !== undefined) return known
     const { aggregation } = feature
-    const made = UNMERGED.includes(kind)
-      ? { ...aggregation, add: (cells: Float64Array, at: number) => void (cells[at]! += 1) }
-      : { ...aggregation, merge: () => undefined }
+    const made = UNMERGED.includes(kind) ? unadded(aggregation) : unmerged(aggregation)
     const wrong = { ...feature, aggregation: made }
     broken.set(feature, wrong)
     return wrong

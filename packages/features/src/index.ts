@@ -26,3 +26,4 @@ export {
   type ParityCheck,
   type Served,
 } from './served.ts'
+export type { TimeSpan } from './window-partial.ts'

@@ -12,12 +12,15 @@ export class Measures {
   readonly #tables: AnyTables
   readonly #values: Float64Array
   readonly #overs: Float64Array
-  readonly #input: AggregationInput = { value: 0, over: 0, atMs: 0 }
+  /** What is aggregated where it is no number. */
+  readonly #others: unknown[]
+  readonly #input: AggregationInput = { value: 0, other: undefined, over: 0, atMs: 0 }
 
   constructor(plan: FeaturePlan, tables: AnyTables) {
     this.#plan = plan
     this.#tables = tables
     this.#values = new Float64Array(plan.features.length)
+    this.#others = Array.from<unknown>({ length: plan.features.length })
     this.#overs = new Float64Array(plan.features.length)
   }
 
@@ -36,8 +39,14 @@ export class Measures {
 
   /** Measures an event; false when it does not count for the feature. Throws what the feature's functions throw. */
   take(feature: PlannedFeature, event: AnyEvent): boolean {
-    const { where, of, over, index } = feature
+    const { where, of, over, index, aggregation } = feature
+    this.#input.atMs = event.atMs
     if (where !== undefined && where(event, this.#tables) !== true) return false
+    if (of !== undefined && aggregation.takes !== undefined && aggregation.takes !== 'number') {
+      const other = OTHERS[aggregation.takes](of(event, this.#tables), feature)
+      this.#others[index] = other
+      return other !== undefined
+    }
     const value = of === undefined ? 1 : numberOf(of(event, this.#tables), feature)
     const by = over === undefined ? 1 : numberOf(over(event, this.#tables), feature)
     if (value === undefined || by === undefined) return false
@@ -47,13 +56,29 @@ export class Measures {
   }
 
   /** What a feature took, as aggregations take it: one object for all. */
-  inputOf(index: number, atMs: number): AggregationInput {
+  inputOf({ index }: PlannedFeature): AggregationInput {
     const input = this.#input
     input.value = this.#values[index] as number
+    input.other = this.#others[index]
     input.over = this.#overs[index] as number
-    input.atMs = atMs
     return input
   }
+}
+
+const OTHERS = { text: textOf, key: keyOf, json: (value: unknown) => value } as const
+
+function textOf(value: unknown, { fullName }: PlannedFeature): string | undefined {
+  // Halves of pairs have no bytes: what is read back would be another text than what arrived.
+  if (typeof value === 'string') return value.toWellFormed()
+  if (value === undefined || value === null) return undefined
+  throw invalidValue(fullName, value)
+}
+
+/** Values that are told apart by their text. */
+function keyOf(value: unknown, feature: PlannedFeature): string | undefined {
+  if (typeof value === 'string') return value.toWellFormed()
+  const number = numberOf(value, feature)
+  return number === undefined ? undefined : String(number)
 }
 
 function numberOf(value: unknown, { fullName }: PlannedFeature): number | undefined {

@@ -34,6 +34,14 @@ export interface PlannedFeature {
   readonly group: number
   /** Its first cell within a row of the group, behind the tile. */
   readonly offset: number
+  /** Its object within those of the row; 0 where its partial is cells. */
+  readonly slot: number
+  /** Of a window of a session: the cells of the first and the last moment of its events in the tile. */
+  readonly moments: number | undefined
+  /** Length of its tiles. */
+  readonly stepMs: number
+  /** True when its value changes with every moment, not from tile to tile alone. */
+  readonly isContinuous: boolean
   /** Tiles of its window. */
   readonly tiles: number
   readonly default: FeatureValue
@@ -49,6 +57,8 @@ export interface TileGroup {
   readonly tiles: number
   /** Numbers of a row, without the tile. */
   readonly cells: number
+  /** Objects of a row. */
+  readonly slots: number
   readonly features: readonly PlannedFeature[]
 }
 
@@ -85,12 +95,12 @@ export interface FeatureReading {
 export function planView(name: string, view: AnyFeatureView): FeaturePlan {
   const [first] = view.from as readonly [EventDefinition]
   const source = sourceOf(view.from, view.key)
-  const groups = new Map<number, { tiles: number; cells: number; features: PlannedFeature[] }>()
+  const groups = new Map<number, { tiles: number; cells: number; slots: number; features: PlannedFeature[] }>() // prettier-ignore
   const base = baseOf(view)
   const features = Object.entries(view.definitions).map(([featureName, definition], index) => {
-    const { stepMs, count: tiles } = tiledWindow(definition.window)
-    const aggregation = aggregationOf(definition.aggregation)
-    const group = groups.get(stepMs) ?? { tiles: 0, cells: 0, features: [] }
+    const { stepMs, count: tiles, gapMs } = tiledWindow(definition.window)
+    const aggregation = aggregationOf(definition, `${name}.${featureName}`)
+    const group = groups.get(stepMs) ?? { tiles: 0, cells: 0, slots: 0, features: [] }
     groups.set(stepMs, group)
     const feature: PlannedFeature = {
       index,
@@ -103,12 +113,17 @@ export function planView(name: string, view: AnyFeatureView): FeaturePlan {
       over: computeOf(definition.over),
       group: [...groups.keys()].indexOf(stepMs),
       offset: group.cells + 1,
+      slot: group.slots,
+      moments: gapMs === undefined ? undefined : group.cells + 1 + cellsOf(aggregation),
+      stepMs,
+      isContinuous: gapMs !== undefined || aggregation.isContinuous === true,
       tiles,
       default: definition.default,
       fingerprint: hash([base, featureText(definition, view.version)]),
     }
     group.tiles = Math.max(group.tiles, tiles)
-    group.cells += aggregation.cells
+    group.cells += cellsOf(aggregation) + (gapMs === undefined ? 0 : MOMENTS)
+    group.slots += aggregation.isObject === undefined ? 0 : 1
     group.features.push(feature)
     return feature
   })
@@ -124,6 +139,14 @@ export function planView(name: string, view: AnyFeatureView): FeaturePlan {
     groups: planned,
     version,
   }
+}
+
+/** Cells of the first and the last moment of a tile. */
+const MOMENTS = 2
+
+/** Cells of a partial; one that is an object has the number of its events. */
+export function cellsOf(aggregation: Aggregation): number {
+  return aggregation.isObject === undefined ? aggregation.cells : 1
 }
 
 function computeOf(value: EventValue | undefined): Compute | undefined {
@@ -147,9 +170,10 @@ function baseOf({ from, key, join, pair, version, freshness, ttl }: AnyFeatureVi
 function featureText(definition: FeatureDefinition, version: string | undefined): unknown {
   const { aggregation, window, of, over, where, default: fallback } = definition
   // A declared version stands for the text of functions; it is a part of the base.
-  const text = (value: EventValue | undefined): unknown =>
+  const text = (value: unknown): unknown =>
     typeof value === 'function' && version !== undefined ? 'function' : String(value)
-  return [aggregation, window, text(of), text(over), text(where), fallback]
+  const made = aggregation.kind === 'custom' ? [aggregation.init, aggregation.add, aggregation.merge, aggregation.read].map(text) : aggregation // prettier-ignore
+  return [made, window, text(of), text(over), text(where), fallback]
 }
 
 function hash(content: unknown): string {

@@ -1,5 +1,6 @@
 /** The tiles of an entity as canonical bytes; the head of `feature-shard.ts` has the layout. */
 import type { ByteReader, ByteWriter } from '@millrace/core'
+import { decodePartial, encodePartial } from './partials.ts'
 import type { TileGroup } from './plan.ts'
 import type { TileRows } from './tile-rows.ts'
 
@@ -16,11 +17,7 @@ export function encodeTiles(
   writer.count(length - first)
   for (let tile = first, at = rows.at(entity, first); tile < length; tile++, at += stride) {
     writer.float64(cells[at] as number)
-    for (const { offset, aggregation } of group.features) {
-      const events = cells[at + offset] as number
-      writer.count(events)
-      if (events > 0) aggregation.encode(writer, cells, at + offset)
-    }
+    for (const feature of group.features) encodePartial(writer, rows, at, feature)
   }
 }
 
@@ -33,10 +30,6 @@ export function decodeTiles(
 ): void {
   for (let count = reader.count(); count > 0; count--) {
     const at = rows.row(entity, reader.float64())
-    for (const { offset, aggregation } of group.features) {
-      const events = reader.count()
-      rows.cells[at + offset] = events
-      if (events > 0) aggregation.decode(reader, rows.cells, at + offset)
-    }
+    for (const feature of group.features) decodePartial(reader, rows, at, feature)
   }
 }

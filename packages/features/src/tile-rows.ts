@@ -1,7 +1,8 @@
 /**
  * The tiles of one step, of all entities of a shard: rows of numbers in slabs of one typed array,
  * sorted by tile within an entity. Costs a row for each tile that has events, at most half of the
- * rows unused, and no object. The first number of a row is its tile.
+ * rows unused, and no object but those of partials that are no numbers, which stand beside their
+ * row. The first number of a row is its tile.
  */
 
 const CLASSES = 31
@@ -14,15 +15,25 @@ export class TileRows {
   readonly stride: number
   /** All rows. Read it anew after `row`, which may replace it. */
   cells: Float64Array
+  /** Objects of a row. */
+  readonly slots: number
+  /** Those of all rows: the ones of the row at `at` begin at `slotAt(at)`. */
+  readonly objects: unknown[] = []
   #used = 0
   readonly #free: number[][] = Array.from({ length: CLASSES }, () => [])
   #first = new Int32Array(START_ROWS).fill(NONE)
   #length = new Int32Array(START_ROWS)
   #sizes = new Int8Array(START_ROWS)
 
-  constructor(cells: number) {
+  constructor(cells: number, slots: number) {
     this.stride = cells + 1
+    this.slots = slots
     this.cells = new Float64Array(START_ROWS * this.stride)
+  }
+
+  /** Where the objects of a row begin; `at` is where the row does. */
+  slotAt(at: number): number {
+    return (at / this.stride) * this.slots
   }
 
   /** Tiles of an entity. */
@@ -61,8 +72,9 @@ export class TileRows {
     this.#makeRoom(entity, length)
     const at = this.at(entity, index)
     const end = this.at(entity, length)
-    this.cells.copyWithin(at + this.stride, at, end)
+    this.#move(at + this.stride, at, end)
     this.cells.fill(0, at, at + this.stride)
+    this.#letGo(at, at + this.stride)
     this.cells[at] = tile
     this.#length[entity] = length + 1
     return at
@@ -73,12 +85,11 @@ export class TileRows {
     if (count === 0) return
     const length = this.lengthOf(entity) - count
     this.#length[entity] = length
-    if (length > 0) {
-      const at = this.at(entity, 0)
-      const from = at + count * this.stride
-      this.cells.copyWithin(at, from, from + length * this.stride)
-      return
-    }
+    const at = this.at(entity, 0)
+    const from = at + count * this.stride
+    this.#move(at, from, from + length * this.stride)
+    this.#letGo(at + length * this.stride, from + length * this.stride)
+    if (length > 0) return
     ;(this.#free[this.#sizes[entity] as number] as number[]).push(this.#first[entity] as number)
     this.#first[entity] = NONE
   }
@@ -86,13 +97,23 @@ export class TileRows {
   /** Forgets one tile of an entity. */
   remove(entity: number, tile: number): void {
     const index = this.indexOf(entity, tile)
-    this.cells.copyWithin(this.at(entity, 1), this.at(entity, 0), this.at(entity, index))
+    this.#move(this.at(entity, 1), this.at(entity, 0), this.at(entity, index))
     this.drop(entity, 1)
   }
 
   /** Bytes held. */
   get bytes(): number {
     return this.cells.byteLength + this.#first.length * 9
+  }
+
+  #move(to: number, from: number, end: number): void {
+    this.cells.copyWithin(to, from, end)
+    if (this.slots > 0) this.objects.copyWithin(this.slotAt(to), this.slotAt(from), this.slotAt(end)) // prettier-ignore
+  }
+
+  /** Objects of rows that are no more. */
+  #letGo(at: number, end: number): void {
+    if (this.slots > 0) this.objects.fill(undefined, this.slotAt(at), this.slotAt(end))
   }
 
   #makeRoom(entity: number, length: number): void {
@@ -107,7 +128,8 @@ export class TileRows {
     if (length < 1 << size) return
     const wider = this.#allocate(size + 1)
     const { stride } = this
-    this.cells.copyWithin(wider * stride, first * stride, (first + length) * stride)
+    this.#move(wider * stride, first * stride, (first + length) * stride)
+    this.#letGo(first * stride, (first + length) * stride)
     ;(this.#free[size] as number[]).push(first)
     this.#first[entity] = wider
     this.#sizes[entity] = size + 1
@@ -118,6 +140,7 @@ export class TileRows {
     if (reused !== undefined) return reused
     const first = this.#used
     this.#used += 1 << size
+    this.objects.length = this.#used * this.slots
     const needed = this.#used * this.stride
     if (needed > this.cells.length) {
       // Growing by half: doubling would hold three times the content while it copies.

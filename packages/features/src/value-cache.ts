@@ -35,9 +35,8 @@ export class ValueCache {
     this.#untilMs = new Float64Array(this.#slots)
     this.#width = features.length
     this.#stepsMs = groups.map(({ stepMs }) => stepMs).filter(stepMs => stepMs !== Infinity)
-    this.#isSteady = Uint8Array.from(features, ({ aggregation: { isContinuous, readList } }) =>
-      isContinuous === true || readList !== undefined ? 0 : 1,
-    )
+    // Texts and lists are not kept: `keep` sees to that.
+    this.#isSteady = Uint8Array.from(features, ({ isContinuous }) => Number(!isContinuous))
     this.#values = new Float64Array(this.#slots * this.#width)
     this.#statuses = new Uint8Array(this.#slots * this.#width)
   }

@@ -85,6 +85,7 @@ export type {
   Rate,
 } from './causes/contract.ts'
 export { openCounted, type CountedRecords } from './known/counted.ts'
+export { hashText, type Lanes } from './emission-id.ts'
 export { KnownPass, type KnownLog, type KnownRequest } from './known/pass.ts'
 export { emissionIdOf, findCause, type CauseSearch } from './past/cause.ts'
 export type { Moment } from './past/moment.ts'

@@ -1,7 +1,7 @@
-import type { Aggregation } from './aggregation.ts'
+import type { CellAggregation } from './aggregation.ts'
 
 /** The number of events. Cells: events. */
-export const count: Aggregation = {
+export const count: CellAggregation = {
   cells: 1,
   add(cells, at) {
     cells[at]! += 1

@@ -4,10 +4,10 @@
  * event, and brought to the moment when it is read.
  */
 import { addDecayed, decayedAt } from '@millrace/recommend'
-import type { Aggregation } from './aggregation.ts'
+import type { CellAggregation } from './aggregation.ts'
 
 /** See the head of the file; `factor` multiplies what is read. Cells: events, sum, time of the newest event. */
-export function decayed(halfLifeMs: number, factor: number): Aggregation {
+export function decayed(halfLifeMs: number, factor: number): CellAggregation {
   const add = (cells: Float64Array, at: number, weight: number, atMs: number): void => {
     const newestMs = cells[at] === 0 ? atMs : (cells[at + 2] as number)
     cells[at + 1] = addDecayed(cells[at + 1] as number, newestMs, weight, atMs, halfLifeMs)

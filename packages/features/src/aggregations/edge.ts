@@ -1,7 +1,12 @@
-import type { Aggregation } from './aggregation.ts'
+/** The value of the first or of the last event by (event time, position). */
+import type { CellAggregation, ObjectAggregation } from './aggregation.ts'
 
-/** The number of the first or of the last event by (event time, position). Cells: events, number, its time. */
-function edge(isNearer: (atMs: number, otherMs: number) => boolean): Aggregation {
+type IsNearer = (atMs: number, otherMs: number) => boolean
+const isEarlier: IsNearer = (atMs, otherMs) => atMs < otherMs
+const isNotEarlier: IsNearer = (atMs, otherMs) => atMs >= otherMs
+
+/** Of numbers. Cells: events, number, its time. */
+function edge(isNearer: IsNearer): CellAggregation {
   return {
     cells: 3,
     add(cells, at, { value, atMs }) {
@@ -34,7 +39,35 @@ function edge(isNearer: (atMs: number, otherMs: number) => boolean): Aggregation
   }
 }
 
+interface TextAt {
+  text: string
+  atMs: number
+}
+
+function textEdge(isNearer: IsNearer): ObjectAggregation<TextAt | undefined> {
+  const nearer = (state: TextAt | undefined, other: TextAt): TextAt =>
+    state === undefined || isNearer(other.atMs, state.atMs) ? other : state
+  return {
+    isObject: true,
+    takes: 'text',
+    init: () => undefined,
+    add: (state, { other, atMs }) => nearer(state, { text: other as string, atMs }),
+    copy: state => state,
+    merge: (into, from) => nearer(into, from as TextAt),
+    read: state => state?.text,
+    invert: (state, { atMs }) => state?.atMs !== atMs,
+    encode(writer, state) {
+      writer.text((state as TextAt).text).float64((state as TextAt).atMs)
+    },
+    decode: reader => ({ text: reader.text(), atMs: reader.float64() }),
+  }
+}
+
 /** The number of the first event; of several at one time, the first in the log. */
-export const first: Aggregation = edge((atMs, otherMs) => atMs < otherMs)
+export const first = edge(isEarlier)
 /** The number of the last event; of several at one time, the last in the log. */
-export const last: Aggregation = edge((atMs, otherMs) => atMs >= otherMs)
+export const last = edge(isNotEarlier)
+/** The text of the first event. */
+export const firstText = textEdge(isEarlier)
+/** The text of the last event. */
+export const lastText = textEdge(isNotEarlier)

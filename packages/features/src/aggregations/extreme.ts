@@ -1,8 +1,8 @@
-import type { Aggregation } from './aggregation.ts'
+import type { CellAggregation } from './aggregation.ts'
 
 /** The least or the greatest of numbers. Cells: events, it. An event inside the bounds is taken out without a trace. */
-function extreme(isBeyond: (value: number, other: number) => boolean): Aggregation {
-  const own: Aggregation = {
+function extreme(isBeyond: (value: number, other: number) => boolean): CellAggregation {
+  const own: CellAggregation = {
     cells: 2,
     add(cells, at, { value }) {
       if (cells[at] === 0 || isBeyond(value, cells[at + 1] as number)) cells[at + 1] = value
@@ -34,6 +34,6 @@ function extreme(isBeyond: (value: number, other: number) => boolean): Aggregati
 }
 
 /** The least number. */
-export const min: Aggregation = extreme((value, other) => value < other)
+export const min: CellAggregation = extreme((value, other) => value < other)
 /** The greatest number. */
-export const max: Aggregation = extreme((value, other) => value > other)
+export const max: CellAggregation = extreme((value, other) => value > other)

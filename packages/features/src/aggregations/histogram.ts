@@ -1,7 +1,7 @@
-import type { Aggregation } from './aggregation.ts'
+import type { CellAggregation } from './aggregation.ts'
 
 /** How many numbers fall below the first bound, from each bound to the next, and from the last one on. Cells: events, each of these. */
-export function histogram(bounds: readonly number[]): Aggregation {
+export function histogram(bounds: readonly number[]): CellAggregation {
   const bins = bounds.length + 1
   const binOf = (value: number): number => {
     let bin = 0

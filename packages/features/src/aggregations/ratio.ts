@@ -1,8 +1,8 @@
-import type { Aggregation, AggregationInput } from './aggregation.ts'
+import type { AggregationInput, CellAggregation } from './aggregation.ts'
 import { isExact, magnitudeOf } from './exactness.ts'
 
 /** The sum of numbers, divided by another one. Cells: events, both sums, magnitude (`exactness.ts`). */
-export const ratio: Aggregation = {
+export const ratio: CellAggregation = {
   cells: 4,
   add(cells, at, input) {
     cells[at]! += 1

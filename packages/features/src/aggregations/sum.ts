@@ -1,8 +1,8 @@
-import type { Aggregation } from './aggregation.ts'
+import type { CellAggregation } from './aggregation.ts'
 import { isExact, magnitudeOf } from './exactness.ts'
 
 /** The sum of numbers in their order. Cells: events, sum, magnitude (`exactness.ts`). */
-export const sum: Aggregation = {
+export const sum: CellAggregation = {
   cells: 3,
   add(cells, at, { value }) {
     cells[at]! += 1

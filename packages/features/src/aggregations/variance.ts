@@ -3,10 +3,10 @@
  * 1962), partials after Chan, Golub and LeVeque (Updating formulae and a pairwise algorithm for
  * computing sample variances, 1979): nothing is lost where the mean is large and the variance small.
  */
-import type { Aggregation } from './aggregation.ts'
+import type { CellAggregation } from './aggregation.ts'
 
 /** See the head of the file. Cells: events, mean, sum of squared distances from it. */
-export const variance: Aggregation = {
+export const variance: CellAggregation = {
   cells: 3,
   add(cells, at, { value }) {
     const events = (cells[at] as number) + 1

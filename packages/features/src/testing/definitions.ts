@@ -1,4 +1,5 @@
 /** Random feature views, and random events for them. */
+import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import {
   event,
@@ -57,6 +58,8 @@ const windows: fc.Arbitrary<FeatureWindow> = fc.constantFrom<FeatureWindow>(
   { tumbling: '1d' },
   { sliding: '2d', step: '3h' },
   { sliding: '100m', step: '30m' },
+  { session: '90m', max: '6h' },
+  { session: '6h' },
 )
 
 const wheres: readonly (Options['where'] | undefined)[] = [
@@ -79,13 +82,27 @@ const values: readonly Of[] = [
   e => (e.type === 'watched' && e.data.ms === FAULTY_MS ? fault() : 0.1),
 ]
 
+type TextOf = Parameters<Builder['lastText']>[0]['of']
+/** Ids, texts of few kinds, texts of a table, and one that is not well-formed. */
+const texts: readonly TextOf[] = [
+  'clip',
+  e => (e.type === 'watched' ? `d${e.data.ms % 3}` : undefined),
+  e => `${e.type}\ud800`,
+  e => `${e.data.viewer}${e.type === 'watched' ? e.data.ms : ''}`,
+  (e, { clips }) => clips(e.data.clip)?.topics[0],
+  e => (e.type === 'watched' && e.data.ms === FAULTY_MS ? fault() : 'same'),
+]
+
 function fault(): never {
   throw new Error('a faulty play')
 }
 
 /** What makes a feature of random options, by kind of aggregation. */
 const MAKERS: Readonly<
-  Record<string, (f: Builder, options: Options, of: Of, over: Of) => FeatureDefinition>
+  Record<
+    string,
+    (f: Builder, options: Options, of: Of, over: Of, text: TextOf) => FeatureDefinition
+  >
 > = {
   count: (f, options) => f.count(options),
   sum: (f, options, of) => f.sum({ ...options, of }),
@@ -108,10 +125,57 @@ const MAKERS: Readonly<
     const { window: _, ...timeless } = options
     return f.decayedCount({ ...timeless, of, halfLife: '6h' })
   },
+  firstText: (f, options, _of, _over, of) => f.firstText({ ...untold(options), of }),
+  lastText: (f, options, _of, _over, of) => f.lastText({ ...untold(options), of, default: 'none' }),
+  lastNumbers: (f, options, of) => f.lastNumbers({ ...untold(options), of, n: 3 }),
+  lastTexts: (f, options, _of, _over, of) => f.lastTexts({ ...untold(options), of, n: 2 }),
+  distinct: (f, options, _of, _over, of) => f.distinct({ ...options, of }),
+  'distinct, rough': (f, options, of) => f.distinct({ ...options, of, error: 0.26 }),
+  quantile: (f, options, of) => f.quantile({ ...options, of, q: 0.5 }),
+  quantiles: (f, options, of) => f.quantiles({ ...untold(options), of, q: [0, 0.25, 1], error: 0.1 }), // prettier-ignore
+  topTexts: (f, options, _of, _over, of) => f.topTexts({ ...untold(options), of, k: 2 }),
+  'topTexts, rough': (f, options, _of, _over, of) =>
+    f.topTexts({ ...untold(options), of, k: 2, capacity: 2 }),
+  span: (f, options) => f.span(options),
+  sessions(f, { window, ...options }) {
+    // What ends never has no end of sessions.
+    return f.sessions({ ...options, window: window === 'lifetime' ? '2d' : window, gap: '90m' })
+  },
+  custom: (f, options, of) =>
+    f.custom({
+      ...options,
+      of: e => (typeof of === 'string' ? (e.data as Record<string, unknown>)[of] as number | undefined : of(e, { clips: () => undefined })), // prettier-ignore
+      default: -1,
+      ...alternating,
+    }),
   'decayed rate'(f, options, of) {
     const { window: _, ...timeless } = options
     return f.decayedRate({ ...timeless, of, halfLife: '2d', per: '1h' })
   },
+}
+
+/** Numbers with signs that alternate, and how many there were: another order gives another value. Faults at the seventh. */
+export const alternating = {
+  init: () => ({ events: 0, sum: 0 }),
+  add({ events, sum }: { events: number; sum: number }, value: number) {
+    if (events === 6) throw new Error('a faulty number')
+    return { events: events + 1, sum: events % 2 === 0 ? sum + value : sum - value }
+  },
+  merge: (
+    a: { events: number; sum: number },
+    b: { events: number; sum: number },
+  ): { events: number; sum: number } => ({
+    events: a.events + b.events,
+    sum: a.events % 2 === 0 ? a.sum + b.sum : a.sum - b.sum,
+  }),
+  read: ({ events, sum }: { events: number; sum: number }, { atMs }: { atMs: number }) =>
+    events > 12 ? undefined : sum + (atMs % 1_000),
+}
+
+/** A default is of the kind of the values. */
+function untold({ default: fallback, ...options }: Options): Omit<Options, 'default'> {
+  assert.equal(typeof fallback, 'number')
+  return options
 }
 
 /** Kinds of aggregations that random views have. */
@@ -197,7 +261,13 @@ export function viewOf({ features, pair, ttl, freshness, isJoined }: ViewSpec): 
           const make = MAKERS[made.kind] as (typeof MAKERS)[string]
           return [
             `f${place}`,
-            make(f, options, own(values, made.of) as Of, own(values, made.over) as Of),
+            make(
+              f,
+              options,
+              own(values, made.of) as Of,
+              own(values, made.over) as Of,
+              own(texts, made.of) as TextOf,
+            ),
           ]
         }),
       ),

@@ -3,6 +3,7 @@
  * what ADR 24 says and nothing of tiles that are kept, entities that are numbered or bytes: what the
  * shard, a rebuild, a training set and a request give is compared with it to the bit.
  */
+import assert from 'node:assert/strict'
 import {
   durationMs,
   tiledWindow,
@@ -11,9 +12,12 @@ import {
   type EventValue,
   type FeatureAggregation,
   type FeatureDefinition,
+  type FeatureValue,
 } from '@millrace/core'
 import type { LogRecord } from '@millrace/log'
+import { hashOf } from '../aggregations/distinct.ts'
 import { CELL_STATUS } from '../cell-row.ts'
+import { alternating } from './definitions.ts'
 import type { AnyEvent } from '../plan.ts'
 
 /** A value with its status. */
@@ -41,10 +45,12 @@ type Naive = (
   tiles: readonly (readonly Input[])[],
   aggregation: FeatureAggregation,
   tMs: number,
-) => number | readonly number[]
+) => FeatureValue
 
 const numbers = (inputs: readonly Input[]): readonly number[] =>
   inputs.map(({ value }) => value as number)
+const textsOf = (inputs: readonly Input[]): readonly string[] =>
+  inputs.map(({ value }) => value as string)
 const sum = (addends: readonly number[]): number => addends.reduce((all, each) => all + each, 0)
 /** Added up within each tile, then over the tiles: floating-point numbers have this one order. */
 const tiled = (tiles: readonly (readonly Input[])[], of: (input: Input) => number): number =>
@@ -90,6 +96,72 @@ function faded(inputs: readonly Input[], halfLifeMs: number, tMs: number): numbe
   return all * factor(tMs - newestMs)
 }
 
+type Of<K extends FeatureAggregation['kind']> = Extract<FeatureAggregation, { kind: K }>
+
+/** The number in the middle of its bin: bins grow by gamma from 1e-9 on. */
+function rounded(value: number, error: number): number {
+  const magnitude = Math.min(Math.abs(value), 1e15)
+  if (magnitude < 1e-9) return 0
+  const gamma = (1 + error) / (1 - error)
+  const bin = Math.ceil(Math.log(magnitude) / Math.log(gamma))
+  return (Math.sign(value) * 2 * gamma ** bin) / (gamma + 1)
+}
+
+/** Numbers at ranks of the sorted list; each is within `error` of what stands for it. */
+function atShares(all: readonly number[], shares: readonly number[], error: number): number[] {
+  const sorted = all.toSorted((a, b) => a - b)
+  return shares.map(share => {
+    const exact = sorted[Math.floor(share * (sorted.length - 1))] as number
+    const told = rounded(exact, error)
+    if (Math.abs(exact) >= 1e-9 && Math.abs(exact) <= 1e15) {
+      assert.ok(Math.abs(told - exact) <= Math.abs(exact) * error * (1 + 1e-9), 'the stated error')
+    }
+    return told
+  })
+}
+
+/** Registers from the hashes of all values, and Ertl's estimate of them by its sums. */
+function roughCount(values: readonly string[], precision: number): number {
+  const m = 2 ** precision
+  const ranks = new Map<number, number>()
+  for (const value of new Set(values)) {
+    const bits = hashOf(value).toString(2).padStart(53, '0')
+    const rank = `${bits.slice(precision)}1`.indexOf('1') + 1
+    const register = parseInt(bits.slice(0, precision), 2)
+    ranks.set(register, Math.max(rank, ranks.get(register) ?? 0))
+  }
+  const q = 53 - precision
+  const share = (rank: number): number => [...ranks.values()].filter(own => own === rank).length / m
+  const tail = (x: number): number => {
+    let z = 1 - x
+    for (let at = 1; at < 1_100; at++) z -= (1 - x ** (2 ** -at)) ** 2 * 2 ** -at
+    return x === 0 || x === 1 ? 0 : z / 3
+  }
+  const head = (x: number): number => {
+    let z = x
+    for (let at = 1; at < 60; at++) z += x ** (2 ** at) * 2 ** (at - 1)
+    return z
+  }
+  let z = m * tail(1 - share(q + 1)) * 2 ** -q
+  for (let rank = 1; rank <= q; rank++) z += m * share(rank) * 2 ** -rank
+  return (m * m) / (2 * Math.LN2 * (z + m * head(1 - ranks.size / m)))
+}
+
+type Counts = readonly [counts: ReadonlyMap<string, number>, lost: number]
+
+/** Takes as much from all counts as leaves no more than `capacity`. */
+function fewer([counts, lost]: Counts, capacity: number): Counts {
+  if (counts.size <= capacity) return [counts, lost]
+  const by = [...counts.values()].toSorted((a, b) => b - a)[capacity] as number
+  const left = [...counts].filter(([, own]) => own > by)
+  return [new Map(left.map(([text, own]) => [text, own - by])), lost + by]
+}
+
+function plus([a, lost]: Counts, [b, more]: Counts): Counts {
+  const all = [...new Set([...a.keys(), ...b.keys()])]
+  return [new Map(all.map(text => [text, (a.get(text) ?? 0) + (b.get(text) ?? 0)])), lost + more]
+}
+
 /** Each aggregation over the tiles of its window that have events, the oldest first. */
 export const NAIVE: Readonly<Record<string, Naive>> = {
   count: tiles => tiles.flat().length,
@@ -120,6 +192,57 @@ export const NAIVE: Readonly<Record<string, Naive>> = {
     const halfLifeMs = durationMs(halfLife)
     const value = faded(tiles.flat(), halfLifeMs, tMs)
     return per === undefined ? value : ((Math.LN2 * durationMs(per)) / halfLifeMs) * value
+  },
+  firstText: tiles => byTime(tiles)[0]?.value as string,
+  lastText: tiles => byTime(tiles).at(-1)?.value as string,
+  lastNumbers: (tiles, aggregation) =>
+    numbers(byTime(tiles)).slice(-(aggregation as Of<'lastNumbers' | 'lastTexts'>).n),
+  lastTexts: (tiles, aggregation) => textsOf(byTime(tiles)).slice(-(aggregation as Of<'lastNumbers' | 'lastTexts'>).n), // prettier-ignore
+  distinct(tiles, aggregation) {
+    const values = textsOf(tiles.flat())
+    const precision = Math.ceil(Math.log2((1.04 / (aggregation as Of<'distinct'>).error) ** 2))
+    const exact = new Set(values).size
+    return exact <= 2 ** precision / 8 ? exact : roughCount(values, precision)
+  },
+  quantile(tiles, aggregation) {
+    const { q, error } = aggregation as Of<'quantile'>
+    return atShares(numbers(tiles.flat()), [q], error)[0] as number
+  },
+  quantiles(tiles, aggregation) {
+    const { q, error } = aggregation as Of<'quantiles'>
+    return atShares(numbers(tiles.flat()), q, error)
+  },
+  topTexts(tiles, aggregation) {
+    const { k, capacity } = aggregation as Of<'topTexts'>
+    const one = (text: string): Counts => [new Map([[text, 1]]), 0]
+    const folded = tiles.map(
+      tile =>
+      textsOf(tile).map(one).reduce((all, next) => fewer(plus(all, next), capacity)), // prettier-ignore
+    )
+    const [counts, lost] = folded.reduce((all, next) => fewer(plus(all, next), capacity))
+    const all = textsOf(tiles.flat())
+    assert.ok(lost <= all.length / (capacity + 1), 'the stated error')
+    for (const text of all) {
+      const missed = all.filter(other => other === text).length - (counts.get(text) ?? 0)
+      assert.ok(missed >= 0 && missed <= lost, 'the stated error')
+    }
+    return [...counts]
+      .toSorted(([a, x], [b, y]) => y - x || (a < b ? -1 : 1))
+      .slice(0, k)
+      .map(([text]) => text)
+  },
+  span(tiles) {
+    const times = tiles.flat().map(({ atMs }) => atMs)
+    return Math.max(...times) - Math.min(...times)
+  },
+  sessions(tiles, aggregation) {
+    const gapMs = durationMs((aggregation as Of<'sessions'>).gap)
+    const times = byTime(tiles).map(({ atMs }) => atMs)
+    return times.filter((atMs, at) => at === 0 || atMs - (times[at - 1] as number) > gapMs).length
+  },
+  custom(tiles, _aggregation, tMs) {
+    const folded = tiles.map(tile => numbers(tile).reduce(alternating.add, alternating.init()))
+    return alternating.read(folded.reduce(alternating.merge), { atMs: tMs }) ?? NaN
   },
 }
 
@@ -155,7 +278,19 @@ export class NaiveView {
     if (subKeys.length === 0) return
     const inputs = this.#inputsOf(key, event, tables)
     if (inputs.size === 0) return
-    for (const subKey of subKeys) this.#claim(key, subKey).push({ atMs, inputs })
+    for (const subKey of subKeys) {
+      const taken = this.#claim(key, subKey)
+      taken.push({ atMs, inputs })
+      for (const name of inputs.keys()) if (this.#isFaulty(name, taken, atMs)) this.#fail(key, name)
+    }
+  }
+
+  /** True when the custom aggregation throws at the event that came last. */
+  #isFaulty(name: string, taken: readonly Taken[], atMs: number): boolean {
+    const { aggregation, window } = this.#view.definitions[name] as FeatureDefinition
+    const tileOf = (ms: number): number => Math.floor(ms / tiledWindow(window).stepMs)
+    const together = taken.filter(other => other.inputs.has(name) && tileOf(other.atMs) === tileOf(atMs)) // prettier-ignore
+    return aggregation.kind === 'custom' && together.length > 6
   }
 
   /** Sub-keys of a key that say something. */
@@ -210,7 +345,7 @@ export class NaiveView {
       if (this.#failed.get(key)?.has(name) === true) continue
       try {
         if (definition.where !== undefined && definition.where(event, tables) !== true) continue
-        const value = amount(definition.of, event, tables)
+        const value = (TAKEN[definition.aggregation.kind] ?? amount)(definition.of, event, tables)
         const over = amount(definition.over, event, tables)
         if (value === undefined || over === undefined) continue
         const input = { value, over: over as number, atMs: event.atMs }
@@ -260,6 +395,23 @@ export class NaiveView {
   }
 }
 
+/** A text of the event. */
+function textIn(value: EventValue | undefined, event: AnyEvent, tables: AnyTables): unknown {
+  const data = event.data as Readonly<Record<string, unknown>>
+  const found = typeof value === 'string' ? data[value] : value?.(event, tables)
+  return typeof found === 'string' ? found.replaceAll('\ud800', '\ufffd') : undefined
+}
+
+/** What counts other than numbers. */
+const TAKEN: Readonly<Record<string, typeof amount>> = {
+  firstText: textIn,
+  lastText: textIn,
+  lastTexts: textIn,
+  topTexts: textIn,
+  distinct: (value, event, tables) =>
+    textIn(value, event, tables) ?? amount(value, event, tables)?.toString(),
+}
+
 /** A number of the event; undefined when the event does not count. Throws for what is no value. */
 function amount(value: EventValue | undefined, event: AnyEvent, tables: AnyTables): unknown {
   if (value === undefined) return 1
@@ -272,16 +424,27 @@ function amount(value: EventValue | undefined, event: AnyEvent, tables: AnyTable
   throw new TypeError('it is no value')
 }
 
+/** The events of the session that `tMs` is in, in their order; of later ones in the step of the moment, too. */
+function lastSession(inputs: readonly Input[], gapMs: number, tMs: number): readonly Input[] {
+  const ended = (Math.floor(tMs / gapMs) + 1) * gapMs
+  const times = inputs.map(({ atMs }) => atMs).filter(atMs => atMs < ended).sort((a, b) => b - a) // prettier-ignore
+  const [newestMs = -Infinity] = times
+  const isEmpty = tMs - newestMs > gapMs
+  let fromMs = newestMs
+  for (const atMs of times) if (fromMs - atMs <= gapMs) fromMs = atMs
+  return isEmpty ? [] : inputs.filter(({ atMs }) => atMs >= fromMs)
+}
+
 /** NaN without events. */
 function valueOf(
   definition: FeatureDefinition,
   inputs: readonly Input[],
   tMs: number,
-): number | readonly number[] {
-  const { stepMs, count } = tiledWindow(definition.window)
+): FeatureValue {
+  const { stepMs, count, gapMs } = tiledWindow(definition.window)
   const newest = Math.floor(tMs / stepMs)
   const tiles = new Map<number, Input[]>()
-  for (const input of inputs) {
+  for (const input of gapMs === undefined ? inputs : lastSession(inputs, gapMs, tMs)) {
     const tile = Math.floor(input.atMs / stepMs)
     if (tile > newest || tile <= newest - count) continue
     tiles.set(tile, [...(tiles.get(tile) ?? []), input])

@@ -3,7 +3,7 @@ import { ID_PATTERN } from '@millrace/core'
 import { atParameter, MOMENT_ERRORS, momentIn } from '../moment.ts'
 import type { RouteDefinition } from '../module.ts'
 import { explainFeature, type ExplainPorts } from './explained.ts'
-import { object, statusName, text, texts } from './json-schemas.ts'
+import { featureValue, object, statusName, text, texts } from './json-schemas.ts'
 import { lineageOf } from './lineage.ts'
 
 const LIMIT_DEFAULT = 50
@@ -11,7 +11,7 @@ const LIMIT_MAX = 500
 
 const explanation = object(
   {
-    value: {},
+    value: featureValue,
     status: statusName,
     atMs: { type: 'number', description: 'the moment at which the window ends' },
     events: {
@@ -24,8 +24,8 @@ const explanation = object(
           type: text,
           atMs: { type: 'integer' },
           arrivedMs: { type: 'integer' },
-          before: { description: 'the value when it came; absent for none' },
-          after: { description: 'the value by it' },
+          before: { ...featureValue, description: 'the value when it came; absent for none' },
+          after: { ...featureValue, description: 'the value by it' },
         },
         ['before', 'after'],
       ),

@@ -11,6 +11,7 @@ import {
   type FeatureShard,
   type KeyValues,
   type PlannedFeature,
+  type TimeSpan,
 } from '@millrace/features'
 import { eventIdOf, type Change, type Moment, type Streams } from '@millrace/streams'
 
@@ -77,7 +78,8 @@ export async function explainFeature(
   const row = createCellRow(1)
   const { pair: subKey } = request
   state.shard.read({ plan, key, subKey, features: [feature.index], tMs: atMs }, row, [0])
-  const { events, next } = await causesOf(streams, { plan, feature, fold, key, at, atMs }, request)
+  const span = state.shard.spanOf(key, subKey, feature.name, atMs)
+  const { events, next } = await causesOf(streams, { feature, fold, key, at, span }, request)
   return {
     value: row.others[0] ?? row.values[0],
     status: CELL_STATUSES[row.statuses[0] as number] as string,
@@ -99,25 +101,21 @@ function plannedFeature(
 }
 
 interface Scope {
-  readonly plan: FeaturePlan
   readonly feature: PlannedFeature
   readonly fold: string
   readonly key: string
   readonly at: Moment
-  readonly atMs: number
+  /** From when to when events count. */
+  readonly span: TimeSpan | undefined
 }
 
 async function causesOf(
   { past }: Pick<Streams, 'past'>,
-  { plan, feature, fold, key, at, atMs }: Scope,
+  { feature, fold, key, at, span }: Scope,
   { pair, after, limit }: ExplainRequest,
 ): Promise<{ readonly events: readonly FeatureCause[]; readonly next: number | undefined }> {
-  const { stepMs } = plan.groups[feature.group] as FeaturePlan['groups'][number]
-  const newest = Math.floor(atMs / stepMs)
-  const isInWindow = (eventTimeMs: number): boolean => {
-    const tile = Math.floor(eventTimeMs / stepMs)
-    return tile <= newest && tile > newest - feature.tiles
-  }
+  if (span === undefined) return { events: [], next: undefined }
+  const [fromMs, toMs] = span
   const valueOf = (values: unknown): FeatureValue | undefined =>
     (values as KeyValues | undefined)?.[pair]?.[feature.name]
   const events: FeatureCause[] = []
@@ -126,7 +124,7 @@ async function causesOf(
     const page = await past.changes({ fold, key, to: at, limit: LOOKED_AT, ...behind })
     for (const change of page.changes) {
       const told = causeOf(change, valueOf)
-      if (told === undefined || !isInWindow(told.cause.atMs)) continue
+      if (told === undefined || told.cause.atMs < fromMs || told.cause.atMs > toMs) continue
       events.push(told.cause)
       if (events.length === limit) return { events, next: told.offset }
     }

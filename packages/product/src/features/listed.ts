@@ -1,5 +1,5 @@
 /** What is declared of features, as routes and commands tell it. */
-import type { FeatureWindow } from '@millrace/core'
+import { kindOfColumn, type FeatureKind, type FeatureWindow } from '@millrace/core'
 import type { CompiledFeatures } from '@millrace/features'
 
 /** A feature of a view. */
@@ -7,6 +7,7 @@ export interface ListedFeature {
   readonly name: string
   readonly aggregation: string
   readonly window: string
+  readonly values: FeatureKind
   readonly default: unknown
   readonly fingerprint: string
   readonly description?: string
@@ -34,6 +35,8 @@ export interface ListedService {
   readonly name: string
   readonly entities: readonly string[]
   readonly columns: readonly string[]
+  /** What the values of each column are. */
+  readonly values: readonly FeatureKind[]
   readonly fingerprint: string
   readonly owner?: string
   readonly description?: string
@@ -61,6 +64,7 @@ export function listFeatures({ plans, services }: CompiledFeatures): ListedFeatu
         name: feature,
         aggregation: definition.aggregation.kind,
         window: windowText(definition.window),
+        values: definition.values as FeatureKind,
         default: definition.default,
         fingerprint,
         ...told({ description: definition.description }),
@@ -70,6 +74,7 @@ export function listFeatures({ plans, services }: CompiledFeatures): ListedFeatu
       name,
       entities: service.entities,
       columns,
+      values: Object.values(service.columns).map(column => kindOfColumn(column) as FeatureKind),
       fingerprint,
       ...told({ owner: service.owner, description: service.description }),
     })),
@@ -86,5 +91,6 @@ function told(
 function windowText(window: FeatureWindow): string {
   if (typeof window !== 'object') return String(window)
   if ('tumbling' in window) return `tumbling ${window.tumbling}`
+  if ('session' in window) return `session ${window.session}`
   return window.step === undefined ? String(window.sliding) : `${window.sliding} by ${window.step}`
 }

@@ -11,7 +11,7 @@ import {
 } from '@millrace/features'
 import type { Streams } from '@millrace/streams'
 import type { RouteDefinition } from '../module.ts'
-import { object, statusName, text, texts } from './json-schemas.ts'
+import { featureKind, featureValue, object, statusName, text, texts } from './json-schemas.ts'
 import { listFeatures } from './listed.ts'
 import type { Features } from './module.ts'
 
@@ -40,7 +40,8 @@ const listed = object({
               name: text,
               aggregation: text,
               window: text,
-              default: {},
+              values: featureKind,
+              default: featureValue,
               fingerprint: text,
               description: text,
             },
@@ -58,6 +59,7 @@ const listed = object({
         name: text,
         entities: texts,
         columns: texts,
+        values: { type: 'array', items: featureKind, description: 'of each column' },
         fingerprint: text,
         owner: text,
         description: text,
@@ -98,7 +100,7 @@ const readResponse = object(
     fingerprint: { type: 'string', description: 'what the values depend on: a model pins it' },
     atMs: { type: 'number', description: 'the moment at which the windows end' },
     columns: texts,
-    values: { type: 'array', items: { type: 'array', items: {} }, description: 'a row each, in the order of the columns' }, // prettier-ignore
+    values: { type: 'array', items: { type: 'array', items: featureValue }, description: 'a row each, in the order of the columns' }, // prettier-ignore
     statuses: {
       type: 'array',
       items: { type: 'array', items: { type: 'integer' } },
@@ -114,7 +116,7 @@ const entityResponse = object({
   atMs: { type: 'number' },
   values: {
     type: 'array',
-    items: object({ pair: text, feature: text, value: {}, status: statusName }, ['pair']),
+    items: object({ pair: text, feature: text, value: featureValue, status: statusName }, ['pair']),
   },
 })
 

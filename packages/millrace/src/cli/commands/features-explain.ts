@@ -102,9 +102,9 @@ async function lineage(context: CommandContext, name: string | undefined): Promi
 /** In UTC, to the second. */
 const timeText = (ms: number): string => new Date(ms).toISOString().slice(0, 19).replace('T', ' ')
 
-const shown = (value: unknown): string =>
-  typeof value === 'number'
-    ? String(Number(value.toPrecision(6)))
-    : value === undefined
-      ? ''
-      : JSON.stringify(value)
+/** A value of a feature, its numbers to six digits; '' for none. */
+export function shown(value: unknown): string {
+  const rounded = (_key: string, each: unknown): unknown =>
+    typeof each === 'number' ? Number(each.toPrecision(6)) : each
+  return value === undefined ? '' : JSON.stringify(value, rounded)
+}

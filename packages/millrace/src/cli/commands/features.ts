@@ -6,7 +6,7 @@ import { table } from '../output.ts'
 import type { Run } from '../run-command.ts'
 import { limitOption, startRebuild, type RebuildOptions } from './rebuild.ts'
 import { addTrainingSet } from './training-set.ts'
-import { addFeatureExplain } from './features-explain.ts'
+import { addFeatureExplain, shown } from './features-explain.ts'
 import { addFeatureCheck } from './features-parity.ts'
 
 interface EntityJson {
@@ -98,7 +98,7 @@ async function get(context: CommandContext, view: string, entity: string): Promi
   const rows = found.values.map(({ pair, feature, value, status }) => [
     ...(pair === undefined ? [] : [pair]),
     feature,
-    typeof value === 'number' ? String(Number(value.toPrecision(6))) : JSON.stringify(value),
+    shown(value),
     status,
   ])
   const isPaired = found.values.some(({ pair }) => pair !== undefined)
