@@ -13,7 +13,15 @@
  * are by the clock, with the processor time of the process beside them; the longest stall is of a
  * timer that others would have had meanwhile.
  */
-import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  cpSync,
+  existsSync,
+  linkSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
@@ -113,6 +121,13 @@ async function fill(millrace: Millrace, from: Filled): Promise<Filled> {
 const open = (data: string): Promise<Millrace> =>
   openMillrace({ app: defineApp(product), data, logger: silentLogger })
 
+/** Split files are never written again, only removed: a second name for them is a copy. */
+function copied(from: string, to: string): boolean {
+  if (!from.endsWith('.split')) return true
+  linkSync(from, to)
+  return false
+}
+
 /** Opens a copy of the history, made as far as it is missing. Undefined: there is more to be made. */
 async function openFilled(
   directory: string,
@@ -129,7 +144,7 @@ async function openFilled(
     writeFileSync(note, JSON.stringify(filled))
     if (!filled.isWhole) return undefined
   }
-  cpSync(data, directory, { recursive: true })
+  cpSync(data, directory, { recursive: true, filter: copied })
   return { millrace: await open(directory), filled }
 }
 
