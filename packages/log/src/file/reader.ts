@@ -15,7 +15,7 @@ import type { LogState } from './state.ts'
 /** Bytes read for a single record before its length is known. */
 const SINGLE_READ_BYTES = 2_048
 const SCRATCH_BUFFERS = 4
-/** The history of a key reads so many records at once, and one in so many of them at least is the key's. */
+/** Of the journal, a history reads so many records at once, of which one in so many at least is wanted. */
 const RUN_RECORDS_MAX = 2_048
 const RUN_SPARSENESS_MAX = 16
 
@@ -135,8 +135,7 @@ export class Reader {
       for (const key of keys) {
         found.push(await this.offsetsOf(partition, { tenant, key, from, to: end }))
       }
-      const ascending = found.length === 1 ? (found[0] as number[]) : mergedOf(found)
-      for await (const record of this.recordsAt(partition, ascending)) {
+      for await (const record of this.recordsAt(partition, mergedOf(found))) {
         if (!hasOneOf(record, tenant, keys)) continue
         if (isStreamed) yield record
         else merged.push(record instanceof FrameRecord ? record.alone() : record)
@@ -148,42 +147,32 @@ export class Reader {
   /** The records at ascending offsets; where these lie close together, one read serves many. */
   async *recordsAt(partition: Partition, offsets: readonly number[]): AsyncGenerator<LogRecord> {
     for (let at = 0; at < offsets.length;) {
-      const first = offsets[at] as number
-      let end = at + 1
-      for (; end < offsets.length; end++) {
-        const span = (offsets[end] as number) - first
-        if (span >= RUN_RECORDS_MAX || span >= (end - at + 1) * RUN_SPARSENESS_MAX) break
-      }
-      if (end - at === 1) {
-        const record = await this.recordAt(partition, first)
-        if (record !== undefined) yield record
-      } else {
-        yield* await this.#recordsAmong(partition, offsets.slice(at, end))
-      }
-      at = end
+      // Retention may have removed some of them meanwhile.
+      while ((offsets[at] as number) < partition.start) at += 1
+      if (at >= offsets.length) return
+      const offset = offsets[at] as number
+      const split = offset < partition.tail.first ? splitAt(partition, offset) : undefined
+      const records =
+        split === undefined
+          ? await this.#runAt(partition, offsets, at)
+          : await split.readAt(offsets, at, this.#limits.readBytes)
+      for (const record of records) yield record
+      at += records.length
     }
   }
 
-  async #recordsAmong(partition: Partition, wanted: readonly number[]): Promise<LogRecord[]> {
-    const offsets = new Set(wanted)
-    const end = (wanted.at(-1) as number) + 1
+  /** The records at offsets from index `at` on that lie close together, at least one, of what is not split yet. */
+  async #runAt(partition: Partition, offsets: readonly number[], at: number): Promise<LogRecord[]> {
+    const first = offsets[at] as number
+    let end = at + 1
+    for (; end < offsets.length; end++) {
+      const span = (offsets[end] as number) - first
+      if (span >= RUN_RECORDS_MAX || span >= (end - at + 1) * RUN_SPARSENESS_MAX) break
+    }
+    const wanted = new Set(offsets.slice(at, end))
     const found: LogRecord[] = []
-    for (let next = wanted[0] as number; next < end;) {
-      // Retention may have removed the first of them meanwhile.
-      const from = Math.max(next, partition.start)
-      if (from >= end) break
-      const split = from < partition.tail.first ? splitAt(partition, from) : undefined
-      if (split !== undefined) {
-        const to = Math.min(end, split.end)
-        const { readBytes } = this.#limits
-        const some = await split.readSome({ from, to, readBytes, wanted: offsets })
-        for (const record of some.records) found.push(record)
-        next = some.next
-        continue
-      }
-      const records = await this.read(partition, from, end)
-      for (const record of records) if (offsets.has(record.offset)) found.push(record)
-      next = (records.at(-1)?.offset ?? end) + 1
+    for (const record of await this.read(partition, first, (offsets[end - 1] as number) + 1)) {
+      if (wanted.has(record.offset)) found.push(record)
     }
     return found
   }

@@ -30,6 +30,9 @@ interface Opened {
   readonly buckets: Uint32Array
 }
 
+/** So many buffers are kept for those who pick records at the same time. */
+const SCRATCH_BUFFERS = 8
+
 /** What split files share: the disk, and limits on what they hold open. */
 export class SplitStore {
   readonly disk: Disk
@@ -39,6 +42,8 @@ export class SplitStore {
   /** Open files, least recently used first. */
   readonly #open = new Set<SplitFile>()
   readonly #blocks = new Map<string, Bytes>()
+  /** Buffers from which single records are picked, to be used again. */
+  readonly #scratch: Bytes[] = []
   readonly #loading = new Map<string, Promise<Bytes>>()
 
   constructor(options: { disk: Disk; names: NameTable; openMax: number; blockCacheMax: number }) {
@@ -81,6 +86,17 @@ export class SplitStore {
     const loaded = await loading
     this.#keep(name, loaded)
     return loaded
+  }
+
+  /** Lends a buffer of at least `size` bytes for as long as `use` takes. */
+  async withScratch<T>(size: number, use: (scratch: Bytes) => Promise<T>): Promise<T> {
+    const kept = this.#scratch.pop()
+    const scratch = kept !== undefined && kept.u8.length >= size ? kept : createBytes(size)
+    try {
+      return await use(scratch)
+    } finally {
+      if (this.#scratch.length < SCRATCH_BUFFERS) this.#scratch.push(scratch)
+    }
   }
 
   #keep(name: string, block: Bytes): void {
@@ -148,50 +164,97 @@ export class SplitFile {
 
   /** Records from `from` to at most `to`, at least one: as many whole blocks as `readBytes` holds. */
   async read(from: number, to: number, readBytes: number): Promise<LogRecord[]> {
-    return (await this.readSome({ from, to, readBytes })).records
-  }
-
-  /** The same, of the `wanted` records alone, with the offset behind what was looked at. */
-  async readSome({
-    from,
-    to,
-    readBytes,
-    wanted,
-  }: {
-    readonly from: number
-    readonly to: number
-    readonly readBytes: number
-    readonly wanted?: ReadonlySet<number>
-  }): Promise<{ readonly records: LogRecord[]; readonly next: number }> {
     return this.#using(async opened => {
       const first = blockOf(opened, from)
       let last = first
-      const blockCount = opened.footer.blocks
       const start = positionOf(opened, first)
       while (
-        last + 1 < blockCount &&
+        last + 1 < opened.footer.blocks &&
         firstOffsetOf(opened, last + 1) < to &&
-        positionOf(opened, last + 1) + lengthOf(opened, last + 1) - start <= readBytes
+        endOf(opened, last + 1) - start <= readBytes
       ) {
         last += 1
       }
       const bytes = await this.#blocks(opened, first, last)
       const records: LogRecord[] = []
-      const { names } = this.#store
-      let next = from
       for (let block = first; block <= last; block++) {
-        const base = positionOf(opened, block) - start
-        const end = base + lengthOf(opened, block)
+        const end = endOf(opened, block) - start
         let offset = firstOffsetOf(opened, block)
-        for (let at = base + BLOCK_HEADER_BYTES; at < end && offset < to; offset++) {
-          const isWanted = offset >= from && wanted?.has(offset) !== false
-          if (isWanted) records.push(new FrameRecord(bytes, at, this.#stream, names))
+        let at = positionOf(opened, block) - start + BLOCK_HEADER_BYTES
+        for (; at < end && offset < to; offset++) {
+          if (offset >= from) records.push(this.#recordAt(bytes, at))
           at += frameField.length(bytes, at)
         }
-        next = offset
       }
-      return { records, next }
+      return records
     })
+  }
+
+  /**
+   * The records at ascending offsets from index `index` on that blocks hold which follow one another,
+   * at least one: as many as `readBytes` holds. They keep no memory but their own.
+   */
+  async readAt(offsets: readonly number[], index: number, readBytes: number): Promise<LogRecord[]> {
+    return this.#using(async opened => {
+      const first = blockOf(opened, offsets[index] as number)
+      const start = positionOf(opened, first)
+      let last = first
+      let count = 1
+      for (; index + count < offsets.length; count++) {
+        const offset = offsets[index + count] as number
+        if (offset >= this.end) break
+        if (last + 1 === opened.footer.blocks || offset < firstOffsetOf(opened, last + 1)) continue
+        const isNext = last + 2 >= opened.footer.blocks || offset < firstOffsetOf(opened, last + 2)
+        if (!isNext || endOf(opened, last + 1) - start > readBytes) break
+        last += 1
+      }
+      if (first === last) {
+        const bytes = await this.#blocks(opened, first, last)
+        return this.#copies(opened, { bytes, first, last }, { offsets, index, count })
+      }
+      const size = endOf(opened, last) - start
+      return await this.#store.withScratch(Math.max(size, readBytes), async scratch => {
+        const bytes = await this.#load(opened, first, last, scratch)
+        return this.#copies(opened, { bytes, first, last }, { offsets, index, count })
+      })
+    })
+  }
+
+  /** Some records of loaded blocks, copied to a buffer of their own. */
+  #copies(
+    opened: Opened,
+    { bytes, first, last }: { readonly bytes: Bytes; readonly first: number; readonly last: number },
+    wanted: { readonly offsets: readonly number[]; readonly index: number; readonly count: number },
+  ): LogRecord[] {
+    const { offsets, index, count } = wanted
+    const start = positionOf(opened, first)
+    const places: number[] = []
+    let size = 0
+    for (let block = first; block <= last; block++) {
+      const end = endOf(opened, block) - start
+      let offset = firstOffsetOf(opened, block)
+      let at = positionOf(opened, block) - start + BLOCK_HEADER_BYTES
+      for (; at < end && places.length < count; offset++) {
+        const length = frameField.length(bytes, at)
+        if (offset === offsets[index + places.length]) {
+          places.push(at)
+          size += length
+        }
+        at += length
+      }
+    }
+    const own = createBytes(size)
+    let to = 0
+    return places.map(at => {
+      const from = to
+      to += frameField.length(bytes, at)
+      bytes.u8.copy(own.u8, from, at, at + to - from)
+      return this.#recordAt(own, from)
+    })
+  }
+
+  #recordAt(bytes: Bytes, at: number): LogRecord {
+    return new FrameRecord(bytes, at, this.#stream, this.#store.names)
   }
 
   /** Offsets of records with a key of this hash, ascending. */
@@ -359,10 +422,12 @@ export class SplitFile {
     return this.#store.block(`${this.path}#${first}`, () => this.#load(opened, first, last))
   }
 
-  async #load(opened: Opened, first: number, last: number): Promise<Bytes> {
+  /** Reads blocks and checks them; into `scratch`, if that is given. */
+  async #load(opened: Opened, first: number, last: number, scratch?: Bytes): Promise<Bytes> {
     const start = positionOf(opened, first)
-    const bytes = createBytes(positionOf(opened, last) + lengthOf(opened, last) - start)
-    await readFully(opened.file, bytes.u8, start)
+    const size = endOf(opened, last) - start
+    const bytes = scratch ?? createBytes(size)
+    await readFully(opened.file, bytes.u8.subarray(0, size), start)
     for (let block = first; block <= last; block++) {
       const at = positionOf(opened, block) - start
       const length = lengthOf(opened, block)
@@ -456,6 +521,10 @@ function positionOf({ blocks }: Opened, block: number): number {
 
 function lengthOf({ blocks }: Opened, block: number): number {
   return blocks[block * 4 + 1] as number
+}
+
+function endOf(opened: Opened, block: number): number {
+  return positionOf(opened, block) + lengthOf(opened, block)
 }
 
 function firstOffsetOf({ blocks }: Opened, block: number): number {
