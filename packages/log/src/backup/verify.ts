@@ -8,7 +8,7 @@
  */
 import { isError, partitionName } from '@millrace/core'
 import { FrameRecord, frameField } from '../file/frames.ts'
-import { SplitStore } from '../file/split-file.ts'
+import { SplitStore } from '../file/split-store.ts'
 import { directoryOf, openSplit } from '../file/split-directory.ts'
 import { BLOCK_HEADER_BYTES, rangeOf } from '../file/split-layout.ts'
 import type { Partition } from '../file/partition.ts'

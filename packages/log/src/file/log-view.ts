@@ -17,7 +17,7 @@ import { Reader } from './reader.ts'
 import { readJournal } from './recovery.ts'
 import type { Segment } from './segment.ts'
 import { loadSplits } from './split-directory.ts'
-import { SplitStore } from './split-file.ts'
+import { SplitStore } from './split-store.ts'
 import { createState, type LogState } from './state.ts'
 
 /** The parts of the contract that only read. */

@@ -54,38 +54,39 @@ export class Reader {
     return (await this.#inPart(partition, partAt(partition, offset), offset, offset + 1))[0]
   }
 
-  /** Offsets of the records of a key from `from` to `to`, ascending. */
+  /** Offsets of the records of any of some keys from `from` to `to`, ascending, each once. */
   async offsetsOf(
     partition: Partition,
-    wanted: { tenant: string; key: string; from: number; to: number },
+    wanted: { tenant: string; keys: Iterable<string>; from: number; to: number },
   ): Promise<number[]> {
-    const { tenant, key, from, to } = wanted
+    const { tenant, from, to } = wanted
     const number = this.#state.names.tenant.find(tenant)
     if (number === undefined) return []
-    const hash = hashOfKey(number, key)
+    const hashes = Array.from(wanted.keys, key => hashOfKey(number, key))
     const found: number[] = []
     await this.#keyIndex.complete(partition)
     // The journal first, at once: what is split meanwhile is found there and not missed.
     const border = partition.splitEnd
     for (const part of partition.parts) {
-      for (const index of part.find(hash).reverse()) {
-        const offset = part.first + index
-        if (offset >= border && offset >= from && offset < to) found.push(offset)
+      for (const hash of hashes) {
+        for (const index of part.find(hash)) {
+          const offset = part.first + index
+          if (offset >= border && offset >= from && offset < to) found.push(offset)
+        }
       }
     }
     const splits = partition.splits.filter(file => file.end > from && file.first < to)
     for (const split of splits) split.retain()
-    const before: number[] = []
     try {
       for (const split of splits) {
-        for (const offset of await split.offsetsOf(hash)) {
-          if (offset >= from && offset < to) before.push(offset)
+        for (const offsets of await split.offsetsOf(hashes)) {
+          for (const offset of offsets) if (offset >= from && offset < to) found.push(offset)
         }
       }
     } finally {
       for (const split of splits) split.release()
     }
-    return [...before, ...found]
+    return ascending(found)
   }
 
   /** The version of a key when memory knows it: from the tail, or 0 when there is no trace of the key. */
@@ -107,7 +108,8 @@ export class Reader {
 
   /** The version of a key among the records before `to`. */
   async version(partition: Partition, tenant: string, key: string, to: number): Promise<number> {
-    const offsets = await this.offsetsOf(partition, { tenant, key, from: partition.start, to })
+    const wanted = { tenant, keys: [key], from: partition.start, to }
+    const offsets = await this.offsetsOf(partition, wanted)
     for (const offset of offsets.reverse()) {
       const record = await this.recordAt(partition, offset)
       if (record !== undefined && hasKey(record, tenant, key)) return offset + 1
@@ -131,11 +133,8 @@ export class Reader {
     for (const [home, keys] of [...byHome].sort(([a], [b]) => a - b)) {
       const partition = partitions[home] as Partition
       const end = Math.min(to, partition.durableEnd)
-      const found: number[][] = []
-      for (const key of keys) {
-        found.push(await this.offsetsOf(partition, { tenant, key, from, to: end }))
-      }
-      for await (const record of this.recordsAt(partition, mergedOf(found))) {
+      const offsets = await this.offsetsOf(partition, { tenant, keys, from, to: end })
+      for await (const record of this.recordsAt(partition, offsets)) {
         if (!hasOneOf(record, tenant, keys)) continue
         if (isStreamed) yield record
         else merged.push(record instanceof FrameRecord ? record.alone() : record)
@@ -287,20 +286,12 @@ export class Reader {
   }
 }
 
-/** Ascending offsets in one order, each once. */
-function mergedOf(lists: readonly (readonly number[])[]): number[] {
-  let count = 0
-  for (const list of lists) count += list.length
-  const all = new Float64Array(count)
-  let filled = 0
-  for (const list of lists) {
-    all.set(list, filled)
-    filled += list.length
-  }
-  all.sort()
-  const merged: number[] = []
-  for (const offset of all) if (offset !== merged.at(-1)) merged.push(offset)
-  return merged
+/** Offsets in their order, each once. */
+function ascending(offsets: readonly number[]): number[] {
+  const sorted = Float64Array.from(offsets).sort()
+  const each: number[] = []
+  for (const offset of sorted) if (offset !== each.at(-1)) each.push(offset)
+  return each
 }
 
 function splitAt(partition: Partition, offset: number): Partition['splits'][number] | undefined {

@@ -4,7 +4,7 @@ import { logErrors } from '../errors.ts'
 import type { Partition, StreamTable } from './partition.ts'
 import { rangeOf, splitDirectory } from './split-layout.ts'
 import { SplitFile } from './split-file.ts'
-import type { SplitStore } from './split-file.ts'
+import type { SplitStore } from './split-store.ts'
 
 /**
  * Gives every partition its split files. Removes what crashes left: files half written, and files

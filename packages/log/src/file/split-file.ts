@@ -1,23 +1,23 @@
 /** Reading a split file; its layout is drawn in `split-layout.ts`. Every byte used is checked first. */
 import { crc32 } from 'node:zlib'
-import type { Disk, DiskFile } from '@millrace/core'
+import type { DiskFile } from '@millrace/core'
 import { logErrors } from '../errors.ts'
 import type { LogRecord } from '../log.ts'
 import { createBytes } from './bytes.ts'
 import type { Bytes } from './bytes.ts'
 import { FrameRecord, faultOfFrame, frameField } from './frames.ts'
-import { KIND, SPLIT_MAGIC } from './layout.ts'
-import type { NameTable } from './names.ts'
+import { RECORD_HEADER_BYTES, SPLIT_MAGIC } from './layout.ts'
 import { readFully } from './segment.ts'
+import { areBlocks, areBuckets, holdsRecords, isSoundFooter } from './split-checks.ts'
 import {
   BLOCK_ENTRY_BYTES,
   BLOCK_HEADER_BYTES,
   FOOTER_BYTES,
-  SPLIT_HEADER_BYTES,
   bucketOf,
   readFooter,
 } from './split-layout.ts'
 import type { Footer } from './split-layout.ts'
+import type { SplitStore } from './split-store.ts'
 import type { BlockFacts } from './split-writer.ts'
 
 /** A split file that is open, with the parts of its index that stay in memory. */
@@ -30,90 +30,8 @@ interface Opened {
   readonly buckets: Uint32Array
 }
 
-/** So many buffers are kept for those who pick records at the same time. */
-const SCRATCH_BUFFERS = 8
-
-/** What split files share: the disk, and limits on what they hold open. */
-export class SplitStore {
-  readonly disk: Disk
-  readonly names: NameTable
-  readonly #openMax: number
-  readonly #blockCacheMax: number
-  /** Open files, least recently used first. */
-  readonly #open = new Set<SplitFile>()
-  readonly #blocks = new Map<string, Bytes>()
-  /** Buffers from which single records are picked, to be used again. */
-  readonly #scratch: Bytes[] = []
-  readonly #loading = new Map<string, Promise<Bytes>>()
-
-  constructor(options: { disk: Disk; names: NameTable; openMax: number; blockCacheMax: number }) {
-    this.disk = options.disk
-    this.names = options.names
-    this.#openMax = options.openMax
-    this.#blockCacheMax = options.blockCacheMax
-  }
-
-  /** Notes a use; closes files that were not used for longest. */
-  async used(file: SplitFile): Promise<void> {
-    this.#open.delete(file)
-    this.#open.add(file)
-    if (this.#open.size <= this.#openMax) return
-    for (const oldest of this.#open) {
-      if (oldest.isBusy) continue
-      this.#open.delete(oldest)
-      await oldest.shut()
-      return
-    }
-  }
-
-  forget(file: SplitFile): void {
-    this.#open.delete(file)
-  }
-
-  /** A block: kept from before, or loaded, once for all who ask meanwhile. */
-  async block(name: string, load: () => Promise<Bytes>): Promise<Bytes> {
-    const block = this.#blocks.get(name)
-    if (block !== undefined) {
-      this.#blocks.delete(name)
-      this.#blocks.set(name, block)
-      return block
-    }
-    let loading = this.#loading.get(name)
-    if (loading === undefined) {
-      loading = load().finally(() => this.#loading.delete(name))
-      this.#loading.set(name, loading)
-    }
-    const loaded = await loading
-    this.#keep(name, loaded)
-    return loaded
-  }
-
-  /** Lends a buffer of at least `size` bytes for as long as `use` takes. */
-  async withScratch<T>(size: number, use: (scratch: Bytes) => Promise<T>): Promise<T> {
-    const kept = this.#scratch.pop()
-    const scratch = kept !== undefined && kept.u8.length >= size ? kept : createBytes(size)
-    try {
-      return await use(scratch)
-    } finally {
-      if (this.#scratch.length < SCRATCH_BUFFERS) this.#scratch.push(scratch)
-    }
-  }
-
-  #keep(name: string, block: Bytes): void {
-    this.#blocks.set(name, block)
-    if (this.#blocks.size <= this.#blockCacheMax) return
-    for (const oldest of this.#blocks.keys()) {
-      this.#blocks.delete(oldest)
-      return
-    }
-  }
-
-  async close(): Promise<void> {
-    for (const file of [...this.#open]) await file.shut()
-    this.#open.clear()
-  }
-}
-
+/** So many entries of a key index are read in about the time that one read more takes. */
+const ENTRIES_A_READ = 2_048
 /** One split file. */
 export class SplitFile {
   readonly path: string
@@ -213,17 +131,21 @@ export class SplitFile {
         return this.#copies(opened, { bytes, first, last }, { offsets, index, count })
       }
       const size = endOf(opened, last) - start
-      return await this.#store.withScratch(Math.max(size, readBytes), async scratch => {
-        const bytes = await this.#load(opened, first, last, scratch)
+      return await this.#store.withScratch(Math.max(size, readBytes), async bytes => {
+        await this.#readBlocks(opened, first, last, bytes)
         return this.#copies(opened, { bytes, first, last }, { offsets, index, count })
       })
     })
   }
 
-  /** Some records of loaded blocks, copied to a buffer of their own. */
+  /** Some records of blocks of which the checksums fit, copied to a buffer of their own. */
   #copies(
     opened: Opened,
-    { bytes, first, last }: { readonly bytes: Bytes; readonly first: number; readonly last: number },
+    {
+      bytes,
+      first,
+      last,
+    }: { readonly bytes: Bytes; readonly first: number; readonly last: number },
     wanted: { readonly offsets: readonly number[]; readonly index: number; readonly count: number },
   ): LogRecord[] {
     const { offsets, index, count } = wanted
@@ -236,13 +158,20 @@ export class SplitFile {
       let at = positionOf(opened, block) - start + BLOCK_HEADER_BYTES
       for (; at < end && places.length < count; offset++) {
         const length = frameField.length(bytes, at)
-        if (offset === offsets[index + places.length]) {
+        const isWanted = offset === offsets[index + places.length]
+        const isSound =
+          frameField.offset(bytes, at) === offset &&
+          (isWanted ? faultOfFrame(bytes, at, end) === undefined : length >= RECORD_HEADER_BYTES)
+        if (!isSound) throw this.#damaged(start + at, 'a block', opened, block)
+        if (isWanted) {
           places.push(at)
           size += length
         }
         at += length
       }
     }
+    // Offsets that no block holds would be asked for again and again.
+    if (places.length < count) throw this.#damaged(start, 'a block', opened, first)
     const own = createBytes(size)
     let to = 0
     return places.map(at => {
@@ -257,26 +186,48 @@ export class SplitFile {
     return new FrameRecord(bytes, at, this.#stream, this.#store.names)
   }
 
-  /** Offsets of records with a key of this hash, ascending. */
-  async offsetsOf(hash: number): Promise<number[]> {
-    return this.#using(async ({ file, footer, buckets }) => {
-      const bucket = bucketOf(hash, footer.buckets)
-      const from = buckets[bucket * 2] as number
-      const to = buckets[bucket * 2 + 2] as number
-      if (from === to) return []
-      const entries = createBytes((to - from) * 8)
-      const at = footer.entriesAt + from * 8
-      await readFully(file, entries.u8, at)
-      if (crc32(entries.u8) !== buckets[bucket * 2 + 1]) throw this.#damaged(at, 'its key index')
-      const found: number[] = []
-      for (let entry = 0; entry < to - from; entry++) {
-        if (entries.u32[entry * 2] !== hash) continue
-        const offset = this.first + (entries.u32[entry * 2 + 1] as number)
-        if (offset >= this.end) throw this.#damaged(at, 'its key index')
-        found.push(offset)
+  /** Offsets of records with a key of one of these hashes: of each, ascending. */
+  async offsetsOf(hashes: readonly number[]): Promise<number[][]> {
+    return this.#using(async opened => {
+      const { footer } = opened
+      const isWhole = hashes.length * ENTRIES_A_READ >= footer.entries
+      if (!isWhole) {
+        const found: number[][] = []
+        for (const hash of hashes) {
+          const { from, to } = bucketAt(opened, hash)
+          const entries = createBytes((to - from) * 8)
+          await readFully(opened.file, entries.u8, footer.entriesAt + from * 8)
+          found.push(this.#entriesOf(opened, hash, { entries, base: from }))
+        }
+        return found
       }
-      return found
+      const size = footer.entries * 8
+      return await this.#store.withScratch(size, async entries => {
+        await readFully(opened.file, entries.u8.subarray(0, size), footer.entriesAt)
+        return hashes.map(hash => this.#entriesOf(opened, hash, { entries, base: 0 }))
+      })
     })
+  }
+
+  /** What a part of the key index, which begins with entry `base`, says of a hash. */
+  #entriesOf(
+    opened: Opened,
+    hash: number,
+    { entries, base }: { readonly entries: Bytes; readonly base: number },
+  ): number[] {
+    const { bucket, from, to } = bucketAt(opened, hash)
+    if (from === to) return []
+    const damaged = (): Error => this.#damaged(opened.footer.entriesAt + from * 8, 'its key index')
+    const bytes = entries.u8.subarray((from - base) * 8, (to - base) * 8)
+    if (crc32(bytes) !== opened.buckets[bucket * 2 + 1]) throw damaged()
+    const found: number[] = []
+    for (let entry = from - base; entry < to - base; entry++) {
+      if (entries.u32[entry * 2] !== hash) continue
+      const offset = this.first + (entries.u32[entry * 2 + 1] as number)
+      if (offset >= this.end) throw damaged()
+      found.push(offset)
+    }
+    return found
   }
 
   /** Between which offsets of the file the first record at or after a time of arrival is. */
@@ -422,12 +373,26 @@ export class SplitFile {
     return this.#store.block(`${this.path}#${first}`, () => this.#load(opened, first, last))
   }
 
-  /** Reads blocks and checks them; into `scratch`, if that is given. */
-  async #load(opened: Opened, first: number, last: number, scratch?: Bytes): Promise<Bytes> {
+  /** Blocks of which every record is what was written. */
+  async #load(opened: Opened, first: number, last: number): Promise<Bytes> {
     const start = positionOf(opened, first)
-    const size = endOf(opened, last) - start
-    const bytes = scratch ?? createBytes(size)
-    await readFully(opened.file, bytes.u8.subarray(0, size), start)
+    const bytes = createBytes(endOf(opened, last) - start)
+    await this.#readBlocks(opened, first, last, bytes)
+    for (let block = first; block <= last; block++) {
+      const at = positionOf(opened, block) - start
+      const next = block + 1 === opened.footer.blocks ? this.end : firstOffsetOf(opened, block + 1)
+      const facts = { length: lengthOf(opened, block), first: firstOffsetOf(opened, block), next }
+      if (!holdsRecords(bytes, at, facts)) {
+        throw this.#damaged(start + at, 'a block', opened, block)
+      }
+    }
+    return bytes
+  }
+
+  /** Reads blocks and compares their checksums. */
+  async #readBlocks(opened: Opened, first: number, last: number, bytes: Bytes): Promise<void> {
+    const start = positionOf(opened, first)
+    await readFully(opened.file, bytes.u8.subarray(0, endOf(opened, last) - start), start)
     for (let block = first; block <= last; block++) {
       const at = positionOf(opened, block) - start
       const length = lengthOf(opened, block)
@@ -435,12 +400,7 @@ export class SplitFile {
         bytes.u32[at >> 2] === length &&
         bytes.u32[(at >> 2) + 1] === crc32(bytes.u8.subarray(at + 8, at + length))
       if (!isWhole) throw this.#damaged(start + at, 'a block', opened, block)
-      const next = block + 1 === opened.footer.blocks ? this.end : firstOffsetOf(opened, block + 1)
-      if (!holdsRecords(bytes, at, { length, first: firstOffsetOf(opened, block), next })) {
-        throw this.#damaged(start + at, 'a block', opened, block)
-      }
     }
-    return bytes
   }
 
   #damaged(at: number, what: string, opened?: Opened, block = 0): Error {
@@ -457,62 +417,14 @@ export class SplitFile {
   }
 }
 
-/** True when the parts that a footer names follow each other within the file. */
-function isSoundFooter(footer: Footer, file: Pick<SplitFile, 'first' | 'end' | 'bytes'>): boolean {
-  const { blocks, blocksAt, buckets, bucketsAt, entries, entriesAt } = footer
-  const counts = [blocks, blocksAt, buckets, entries]
-  return (
-    footer.first === file.first &&
-    footer.end === file.end &&
-    counts.every(count => Number.isSafeInteger(count) && count >= 0) &&
-    blocks > 0 &&
-    buckets > 0 &&
-    bucketsAt === blocksAt + blocks * BLOCK_ENTRY_BYTES &&
-    entriesAt === bucketsAt + (buckets + 1) * 8 &&
-    file.bytes - FOOTER_BYTES === entriesAt + entries * 8
-  )
-}
-
-/** True when blocks follow each other, and their offsets those of the file. */
-function areBlocks(blocks: Float64Array, { first, end, blocks: count, blocksAt }: Footer): boolean {
-  let position = SPLIT_HEADER_BYTES
-  let offset = first
-  for (let block = 0; block < count; block++) {
-    const length = blocks[block * 4 + 1] as number
-    const own = blocks[block * 4 + 2] as number
-    const isNext = block === 0 ? own === offset : own > offset && Number.isSafeInteger(own)
-    const isSound = length > BLOCK_HEADER_BYTES && length % 8 === 0
-    if (blocks[block * 4] !== position || !isSound || !isNext) return false
-    position += length
-    offset = own
-  }
-  return position === blocksAt && offset < end
-}
-
-function areBuckets(words: Uint32Array, { buckets, entries }: Footer): boolean {
-  if (words[0] !== 0 || words[buckets * 2] !== entries) return false
-  for (let bucket = 0; bucket < buckets; bucket++) {
-    if ((words[bucket * 2] as number) > (words[bucket * 2 + 2] as number)) return false
-  }
-  return true
-}
-
-/** True when a block holds the records from `first` on to `next`, each within its bounds. */
-function holdsRecords(
-  bytes: Bytes,
-  start: number,
-  { length, first, next }: { length: number; first: number; next: number },
-): boolean {
-  const end = start + length
-  let offset = first
-  for (let at = start + BLOCK_HEADER_BYTES; at < end; at += frameField.length(bytes, at)) {
-    const isRecord =
-      faultOfFrame(bytes, at, end) === undefined &&
-      frameField.kind(bytes, at) === KIND.record &&
-      frameField.offset(bytes, at) === offset++
-    if (!isRecord) return false
-  }
-  return offset === next
+/** The bucket of a hash, and its entries. */
+function bucketAt(
+  { footer, buckets }: Opened,
+  hash: number,
+): { readonly bucket: number; readonly from: number; readonly to: number } {
+  const bucket = bucketOf(hash, footer.buckets)
+  const [from, to] = [buckets[bucket * 2] as number, buckets[bucket * 2 + 2] as number]
+  return { bucket, from, to }
 }
 
 function positionOf({ blocks }: Opened, block: number): number {
