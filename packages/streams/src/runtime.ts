@@ -381,7 +381,8 @@ class Runtime implements Streams {
     this.#waiters.check()
     for (const runner of this.#all) runner.notify(this.#options.logger)
     for (const due of this.#decisions.due()) this.#track(due)
-    if (!this.#isClosed && this.#writesSnapshots()) this.#snapshots.startDue(this.#all)
+    if (this.#isClosed || !this.#writesSnapshots() || this.#corrector.holdsSnapshots) return
+    this.#snapshots.startDue(this.#all)
   }
 
   #refoldStale(runner: FoldRunner, laneRunner: LaneRunner): void {

@@ -143,17 +143,22 @@ export class CorrectionRequests implements CorrectionControl {
       readonly timeoutMs?: number
     } = {},
   ): Promise<{ readonly results: readonly CorrectionResult[]; readonly position: Position }> {
-    const { log, clock, book } = this.#ports
-    const { results, events } = await this.plan(set)
+    const { log, clock, book, corrector } = this.#ports
+    const { results, events, records: planned } = await this.plan(set)
     const { changeset, reason, by } = set
     const facts = { ...(changeset === undefined ? {} : { changeset }), reason, by }
     const batches = batchesOf(events)
     const records = [...correctionEvents(facts, batches, clock.nowMs(), book.position)]
-    if (records.length > 0) await log.commit({ events: records })
-    const name = partitionName(CORRECTIONS_STREAM, 0)
-    const position = new Map([[name, log.ends().get(name) ?? 0]])
-    await this.#settle(position, options)
-    return { results, position }
+    const end = corrector.remember(planned)
+    try {
+      if (records.length > 0) await log.commit({ events: records })
+      const name = partitionName(CORRECTIONS_STREAM, 0)
+      const position = new Map([[name, log.ends().get(name) ?? 0]])
+      await this.#settle(position, options)
+      return { results, position }
+    } finally {
+      end()
+    }
   }
 
   async affected(set: CorrectionSet): Promise<{

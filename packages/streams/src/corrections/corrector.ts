@@ -7,73 +7,31 @@
  * and put in where the shard can do that to the byte, other keys are folded again from their history.
  * Lanes go on one by one; `reached` tells when all have.
  */
-import {
-  Backoff,
-  partitionName,
-  type Clock,
-  type Logger,
-  type Position,
-  type Random,
-} from '@millrace/core'
-import type { EventLog } from '@millrace/log'
+import { Backoff, partitionName, type Position } from '@millrace/core'
+import type { LogRecord } from '@millrace/log'
 import { eventIdOf } from '../amendments.ts'
-import type { Bases } from '../bases.ts'
-import { MERGED, type PersonEvent } from '../identity/contract.ts'
+import { MERGED } from '../identity/contract.ts'
 import { openIdentity } from '../identity/index.ts'
 import { touchedBy, type Identity, type Touched } from '../identity/touched.ts'
 import { errorText, type Beside, type Lane } from '../lane.ts'
 import { refoldKeys } from '../rebuild.ts'
 import type { Base } from '../refold-many.ts'
-import { retryParked, type RefoldPorts } from '../refold.ts'
-import type { Retries } from '../retries.ts'
+import { retryParked } from '../refold.ts'
 import type { FoldRunner, LaneRunner } from '../runner.ts'
 import { Slices } from '../slices.ts'
-import type { TableWatch } from '../table-watch.ts'
 import { Appender } from './appender.ts'
-import type { CorrectionBook, CorrectionChange } from './book.ts'
+import type { CorrectionChange } from './book.ts'
 import { ChangedRecords } from './changed-records.ts'
 import { CORRECTIONS_STREAM, type Corrections, type EmissionMark } from './contract.ts'
 import { emissionChangesOf } from './emissions.ts'
+import { Histories } from './histories.ts'
+import type { CorrectionJob, CorrectorPorts, LaneProgress } from './job.ts'
 import { bringOn, firstOffset, invertOne, isBehind, keysOf } from './lane-changes.ts'
 import { batchesOf, correctionEvents } from './records.ts'
 import { NOWHERE, Originals, type RecordChange } from './originals.ts'
 
-/** What the corrector needs of the runtime. */
-export interface CorrectorPorts extends RefoldPorts {
-  readonly log: EventLog
-  readonly clock: Clock
-  readonly random?: Random | undefined
-  readonly logger: Logger
-  readonly book: CorrectionBook
-  readonly watch: TableWatch
-  readonly bases: Bases
-  readonly retries: Retries
-  /** Events that name people. */
-  readonly people?: readonly PersonEvent[] | undefined
-  /** Commits what a standing lane did, and waits until it is durable. */
-  readonly settle: (runner: FoldRunner, laneRunner: LaneRunner) => Promise<void>
-  /** Work in the background; the runtime waits for it when it closes. */
-  track(work: Promise<unknown>): void
-  wake(): void
-}
-
-/** How a lane gets on with what it has to fold again. */
-export interface LaneProgress {
-  /** Keys that corrections touch. */
-  keys: number
-  /** Of these, the ones that are done. */
-  done: number
-}
-
-interface CorrectionJob extends LaneProgress {
-  readonly runner: FoldRunner
-  readonly laneRunner: LaneRunner
-  /** Keys that corrections touch. */
-  readonly touched: Set<string>
-  /** Of these, the ones that are still to be folded again. */
-  readonly again: Set<string>
-}
-
+/** Snapshots wait so long for corrections: what is being corrected would be written twice. */
+const SNAPSHOTS_WAIT_MS = 30_000
 /** Records of corrections, of up to 128 KiB each. */
 const RECORDS_AT_ONCE = 8
 
@@ -86,10 +44,14 @@ export class Corrector {
   readonly #progress = new Map<LaneRunner, LaneProgress>()
   /** Up to where a lane's emissions are known to reflect corrections, for none of them touched it since the mark in the log. */
   readonly #unchanged = new WeakMap<Lane, number>()
+  /** Records of corrections that are being put on the log, by the ids of the events. */
+  readonly #planned = new Set<ReadonlyMap<string, LogRecord>>()
   #originals: Originals
+  readonly #histories: Histories
   readonly #changed = new Map<string, Promise<ChangedRecords>>()
   readonly #appender: Appender
   #isReading = false
+  #busySinceMs: number | undefined
   #isClosed = false
 
   constructor(ports: CorrectorPorts, runners: readonly FoldRunner[]) {
@@ -100,7 +62,8 @@ export class Corrector {
     this.#reading = new Backoff(ports)
     this.#appender = new Appender(ports)
     this.#identity = openIdentity(ports, this.#appender, this.#runners)
-    this.#originals = new Originals(ports.log)
+    this.#originals = this.#createOriginals()
+    this.#histories = new Histories(ports.log)
   }
 
   /** Looks what was corrected, and what is left to do. Called before each turn of the loop. */
@@ -123,9 +86,30 @@ export class Corrector {
         isBusy ||= this.#progress.has(laneRunner)
       }
     }
-    if (isBusy) return
-    this.#originals = new Originals(this.#ports.log)
+    if (isBusy) {
+      this.#busySinceMs ??= this.#ports.clock.monotonicMs()
+      return
+    }
+    this.#busySinceMs = undefined
+    this.#originals = this.#createOriginals()
     this.#changed.clear()
+    this.#histories.forget()
+  }
+
+  /** Spares reading records that whoever corrects them has read; gives how to end that. */
+  remember(records: ReadonlyMap<string, LogRecord>): () => void {
+    this.#planned.add(records)
+    return () => this.#planned.delete(records)
+  }
+
+  #createOriginals(): Originals {
+    return new Originals(this.#ports.log, this.#planned)
+  }
+
+  /** True while it is better to write no snapshots yet. Work that takes longer is kept by them as far as it is. */
+  get holdsSnapshots(): boolean {
+    const since = this.#busySinceMs
+    return since !== undefined && this.#ports.clock.monotonicMs() - since < SNAPSHOTS_WAIT_MS
   }
 
   /** Nothing more is begun. */
@@ -344,7 +328,8 @@ export class Corrector {
     await this.#invert(lane, found, again)
     job.done = touched.size - again.size
     const base = await this.#baseOf(job, to)
-    await refoldKeys(this.#ports, laneRunner, [...again], { base, onKey: () => (job.done += 1) })
+    const ports = { ...this.#ports, log: this.#histories.at(to) }
+    await refoldKeys(ports, laneRunner, [...again], { base, onKey: () => (job.done += 1) })
     again.clear()
     for (const key of touched) await this.#retry(runner, laneRunner, key)
     watch.noteRetried(runner, [...touched])
@@ -457,7 +442,8 @@ export class Corrector {
     job.keys = keys.size
     await settle(runner, laneRunner)
     if (writer?.leads !== true) return
-    const found = await emissionChangesOf(this.#ports, lane, keys, { from, to })
+    const ports = { ...this.#ports, log: this.#histories.at(to) }
+    const found = await emissionChangesOf(ports, lane, keys, { from, to })
     await this.#identity.carrier.append(found.appended)
     const follows = { ...markOf(lane), corrected: to }
     const facts = { reason: 'what it follows from was corrected', by: runner.name }

@@ -8,7 +8,7 @@
  * first one's and of what has changed, so that whoever makes it again makes the same.
  */
 import { deriveId } from '@millrace/core'
-import { DEFAULT_TENANT, type EventLog, type LogRecord, type NewEvent } from '@millrace/log'
+import { DEFAULT_TENANT, type LogRecord, type NewEvent } from '@millrace/log'
 import { foldLane } from '../fold-lane.ts'
 import type { Lane } from '../lane.ts'
 import { createBeside } from '../rebuild.ts'
@@ -33,7 +33,7 @@ interface Corrected {
 
 /** What corrections between `from` and `to` change of the emissions of a standing lane; `keys` are those that they touch. */
 export async function emissionChangesOf(
-  ports: RefoldPorts & { readonly log: EventLog; readonly book: CorrectionBook },
+  ports: RefoldPorts & { readonly book: CorrectionBook },
   lane: Lane,
   keys: ReadonlySet<string>,
   { from, to }: { readonly from: number; readonly to: number },

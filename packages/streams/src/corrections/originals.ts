@@ -27,17 +27,20 @@ export interface RecordChange {
 }
 
 /** Records that lie this near to each other are read at once. */
-const NEAR_RECORDS = 200
+const NEAR_RECORDS = 16
 const READ_RECORDS_MAX = 2_000
 
 /** Reads the records of corrected events, each once. */
 export class Originals {
   readonly #log: Pick<EventLog, 'read'>
+  readonly #planned: Iterable<ReadonlyMap<string, LogRecord>>
   readonly #known = new Map<CorrectionEntry, LogRecord>()
   #turn: Promise<unknown> = Promise.resolve()
 
-  constructor(log: Pick<EventLog, 'read'>) {
+  /** `planned` has records that were read already, by their ids. */
+  constructor(log: Pick<EventLog, 'read'>, planned: Iterable<ReadonlyMap<string, LogRecord>> = []) {
     this.#log = log
+    this.#planned = planned
   }
 
   /** Makes sure that the records of events with a place are at hand. */
@@ -51,7 +54,7 @@ export class Originals {
   async #load(entries: readonly CorrectionEntry[]): Promise<void> {
     const groups = new Map<string, CorrectionEntry[]>()
     for (const entry of entries) {
-      if (entry.place === undefined || this.#known.has(entry)) continue
+      if (entry.place === undefined || this.#known.has(entry) || this.#isPlanned(entry)) continue
       const name = partitionName(entry.stream, entry.place.partition)
       const group = groups.get(name)
       if (group === undefined) groups.set(name, [entry])
@@ -61,6 +64,16 @@ export class Originals {
       const sorted = group.sort((a, b) => offsetOf(a) - offsetOf(b))
       for (let at = 0; at < sorted.length;) at += await this.#readRun(sorted, at)
     }
+  }
+
+  #isPlanned(entry: CorrectionEntry): boolean {
+    for (const records of this.#planned) {
+      const record = records.get(entry.id)
+      if (record?.offset !== offsetOf(entry) || record.stream !== entry.stream) continue
+      this.#known.set(entry, record)
+      return true
+    }
+    return false
   }
 
   /** Takes a copy of a record that was read already. */
