@@ -4,7 +4,7 @@
  * a rebuild of the same log, to the byte. Prints one JSON object.
  *
  *   node bench/undo.ts [--events 1000000] [--bots 500] [--acts 80] [--directory <where>]
- *     [--history <where>] [--fill-seconds <seconds>] [--no-rebuilds]
+ *     [--history <where>] [--fill-seconds <seconds>] [--no-rebuilds] [--no-branches]
  *
  * With `--history` the events are made there once and kept, in parts of `--fill-seconds` if that is
  * given; each run works on a copy of them.
@@ -41,6 +41,7 @@ const { values } = parseArgs({
     directory: { type: 'string', default: tmpdir() },
     history: { type: 'string' },
     'fill-seconds': { type: 'string', default: 'Infinity' },
+    'no-branches': { type: 'boolean', default: false },
     'no-rebuilds': { type: 'boolean', default: false },
   },
 })
@@ -241,8 +242,9 @@ async function branched(count: number): Promise<{ open: Took; compare: Took }> {
   return { open: without(open), compare: without(compare) }
 }
 
-const branchOfTen = await branched(10)
-const branch = await branched(ring.length)
+const hasBranches = !values['no-branches']
+const branchOfTen = hasBranches ? await branched(10) : undefined
+const branch = hasBranches ? await branched(ring.length) : undefined
 const dryRun = await timed(() => corrections.affected(setOf('retract')))
 const applied = await apply('retract')
 const unlikeAfterApply = await unlikeRebuilds(millrace)
