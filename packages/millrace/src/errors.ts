@@ -263,6 +263,12 @@ export const serverErrors = defineErrors({
     message: '{file} cannot be used: {reason}.',
     remedy: 'Start the version of Millrace that wrote it, or restore the file from a backup.',
   },
+  KERNEL_THREAD_FAILED: {
+    status: 500,
+    retryable: true,
+    message: 'A thread that computes a model ended: {reason}.',
+    remedy: 'Run it again, with fewer threads or less data if memory was short.',
+  },
   TRAINING_THREAD_FAILED: {
     status: 500,
     retryable: true,

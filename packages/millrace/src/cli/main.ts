@@ -16,6 +16,7 @@ import { addCorrections } from './commands/corrections.ts'
 import { addDeadLetters } from './commands/dead-letters.ts'
 import { addDev } from './commands/dev.ts'
 import { addDoctor } from './commands/doctor.ts'
+import { addEvaluate } from './commands/evaluate.ts'
 import { addErase } from './commands/erase.ts'
 import { addExport } from './commands/export.ts'
 import { addFeatures } from './commands/features.ts'
@@ -181,6 +182,7 @@ export function createProgram(ports: CliPorts, run: Run, isJson: boolean): Comma
   addReplay(program, run)
   addWhatIf(program, run)
   addBacktest(program, run)
+  addEvaluate(program, run)
   addKeys(program, run)
   addSchemas(program, run)
   addMove(program, run)
