@@ -14,6 +14,9 @@ const viewerStats = featureView({
   features: f => ({
     plays1d: f.count({ window: '1d' }),
     watchedMs7d: f.sum({ window: '7d', of: 'watchedMs' }),
+    lastClip: f.lastText({ window: '7d', of: 'clip' }),
+    lastClips: f.lastTexts({ window: '7d', of: 'clip', n: 10 }),
+    lastMs: f.lastNumbers({ window: '7d', of: 'watchedMs', n: 10 }),
   }),
 })
 const clipStats = featureView({

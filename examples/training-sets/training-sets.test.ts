@@ -35,14 +35,22 @@ test('rows have what was known when something was shown, and what came of it', a
     // Watched after more than a day: not within the window.
     ['ben', 'c2', 0, 1, 4_000, 0],
   ])
+  const sequences = rows.map(row => [row['lastClip'], row['lastClips'], row['lastMs']])
+  assert.deepEqual(sequences, [
+    ['', [], []],
+    ['c1', ['c1'], [25_000]],
+    ['c1', ['c1'], [4_000]],
+  ])
   const manifest = JSON.parse(readFileSync(join(shell.folder, 'clicks.parquet.json'), 'utf8')) as {
     observations: unknown
-    columns: Record<string, { mean: number | null; missing: number }>
+    columns: Record<string, { mean: number | null; missing: number; type: string }>
     features: Record<string, { served: unknown }>
   }
   assert.deepEqual(manifest.observations, { found: 4, rows: 3, withoutEntity: 0, immature: 1 })
   assert.equal(manifest.columns['plays1d']?.mean, 2 / 3)
   assert.deepEqual(manifest.features['plays1d']?.served, { value: 2, default: 1 })
+  const types = ['lastClip', 'lastClips', 'lastMs'].map(name => manifest.columns[name]?.type)
+  assert.deepEqual(types, ['VARCHAR', 'VARCHAR[]', 'DOUBLE[]'])
   await shell.run(region('observations'))
   const moments = (await rowsOf('moments.parquet')).map(row => [row['person'], row['label'], row['plays1d'], row['finishRate7d']]) // prettier-ignore
   assert.deepEqual(moments, [

@@ -3,7 +3,7 @@
  * order of their times by passes over the log, which fold with the code of the stream. Runs on a
  * thread of its own; memory: the state of the view at one moment, and a block of rows.
  */
-import { partitionOf } from '@millrace/core'
+import { partitionOf, type FeatureKind } from '@millrace/core'
 import { KnownPass, type FoldDefinition, type KnownLog } from '@millrace/streams'
 import { CELL_STATUSES, createCellRow, type CellRow } from '../cell-row.ts'
 import type { FeatureShard } from '../feature-shard.ts'
@@ -27,6 +27,7 @@ export interface AnsweredCell {
   readonly name: string
   /** Index of the feature in its view. */
   readonly feature: number
+  readonly values: FeatureKind
 }
 
 /** What a thread is told; plain data. */
@@ -43,7 +44,7 @@ export interface AnswerJob {
   /** What the entity is paired with; the column of its sub-keys. */
   readonly pair: string | undefined
   readonly cells: readonly AnsweredCell[]
-  /** The file that is written: `row`, then a column for each cell. */
+  /** The file that is written: `row`, then a column for each cell; lists as the text of their JSON. */
   readonly part: string
 }
 
@@ -117,7 +118,8 @@ class Answered {
   readonly #cells: readonly number[]
   readonly #row: CellRow
   readonly #numbers = new Int32Array(BLOCK_ROWS)
-  readonly #values: readonly Float64Array[]
+  readonly #values: readonly (Float64Array | string[])[]
+  readonly #kinds: readonly FeatureKind[]
   #used = 0
 
   constructor({ part, cells }: AnswerJob) {
@@ -125,10 +127,11 @@ class Answered {
     this.#features = cells.map(({ feature }) => feature)
     this.#cells = cells.map((_, index) => index)
     this.#row = createCellRow(cells.length)
-    this.#values = cells.map(() => new Float64Array(BLOCK_ROWS))
+    this.#kinds = cells.map(({ values }) => values)
+    this.#values = this.#kinds.map(kind => kind === 'number' ? new Float64Array(BLOCK_ROWS) : Array.from({ length: BLOCK_ROWS }, () => '')) // prettier-ignore
     this.#writer = openPartWriter(part, [
       { name: ROW, type: 'INT32' },
-      ...cells.map(({ name }) => ({ name, type: 'DOUBLE' as const })),
+      ...cells.map(({ name, values }) => ({ name, type: values === 'number' ? ('DOUBLE' as const) : ('STRING' as const) })), // prettier-ignore
     ])
   }
 
@@ -142,7 +145,9 @@ class Answered {
     const at = this.#used
     this.#numbers[at] = row
     for (let cell = 0; cell < this.#values.length; cell++) {
-      ;(this.#values[cell] as Float64Array)[at] = this.#row.values[cell] as number
+      const values = this.#values[cell]
+      if (values instanceof Float64Array) values[at] = this.#row.values[cell] as number
+      else (values as string[])[at] = this.#textOf(cell)
       ;(this.statuses[cell] as number[])[this.#row.statuses[cell] as number]! += 1
     }
     this.#used += 1
@@ -159,8 +164,15 @@ class Answered {
     const used = this.#used
     this.#writer.write([
       this.#numbers.subarray(0, used),
-      ...this.#values.map(values => values.subarray(0, used)),
+      ...this.#values.map(values =>
+        values instanceof Float64Array ? values.subarray(0, used) : values.slice(0, used),
+      ),
     ])
     this.#used = 0
+  }
+
+  #textOf(cell: number): string {
+    const value = this.#row.others[cell]
+    return this.#kinds[cell] === 'text' ? (value as string) : JSON.stringify(value)
   }
 }

@@ -1,5 +1,5 @@
 /** The columns of a service that views give. */
-import type { AnyFeatureService, RowFeature, ViewFeature } from '@millrace/core'
+import type { AnyFeatureService, FeatureKind, RowFeature, ViewFeature } from '@millrace/core'
 import { featuresErrors } from '../errors.ts'
 import type { FeaturePlan } from '../plan.ts'
 
@@ -9,6 +9,7 @@ export interface ViewColumn {
   readonly view: string
   /** Index in its view. */
   readonly feature: number
+  readonly values: FeatureKind
 }
 
 /** The columns of a service in order. Throws TRAINING_SET_UNSUPPORTED. */
@@ -30,7 +31,9 @@ function viewColumn(
   const { view, name: feature } = column as ViewFeature
   for (const plan of plans.values()) {
     const found = plan.features.find(planned => plan.view === view && planned.name === feature)
-    if (found !== undefined) return { name, view: plan.name, feature: found.index }
+    if (found === undefined) continue
+    const values = found.definition.values as FeatureKind
+    return { name, view: plan.name, feature: found.index, values }
   }
   throw featuresErrors.create('TRAINING_SET_UNSUPPORTED', { column: name, source: 'replaced view' })
 }

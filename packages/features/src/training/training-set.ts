@@ -210,7 +210,7 @@ class Making {
         observations: join(this.folder, 'observations.parquet'),
         entity: plan.entity,
         pair: plan.view.pair?.name,
-        cells: columns.map(({ name, feature }) => ({ name, feature })),
+        cells: columns.map(({ name, feature, values }) => ({ name, feature, values })),
         part: join(this.folder, `view-${view}-${thread}-of-${threads}.parquet`),
       }))
     })
@@ -330,7 +330,12 @@ class Making {
       `o.${EVENT}`,
       ...((await this.#hasLabel(tables)) ? [`o.${LABEL}`] : []),
       `o.${WEIGHT}`,
-      ...this.#columns.map(({ name }) => quoted(name)),
+      ...this.#columns.map(({ name, values }) => {
+        const list = LISTS[values]
+        return list === undefined
+          ? quoted(name)
+          : `from_json(${quoted(name)}, '["${list}"]') AS ${quoted(name)}`
+      }),
     ]
     const select = `SELECT ${columns.join(', ')} FROM observed o ${joins.join(' ')} ORDER BY ${ROW}`
     await tables.writeParquet(select, file)
@@ -409,6 +414,9 @@ class Making {
     return createHash('sha256').update(JSON.stringify(facts)).digest('hex')
   }
 }
+
+/** Elements of lists, by what the values of a column are; parts have them as JSON. */
+const LISTS: Readonly<Record<string, string>> = { numbers: 'DOUBLE', texts: 'VARCHAR' }
 
 const POLICIES: Readonly<Record<string, string>> = {
   any: `max((l.${VALUE} <> 0)::DOUBLE)`,
