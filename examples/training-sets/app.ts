@@ -1,5 +1,19 @@
 // #region features
-import { defineApp, event, featureService, featureView, id, int, trainingSet } from 'millrace'
+import {
+  attributeOf,
+  defineApp,
+  event,
+  featureService,
+  featureView,
+  float,
+  id,
+  int,
+  item,
+  text,
+  trainingSet,
+} from 'millrace'
+
+const Clip = item('clip', { topic: text(), embedding: float().many() })
 
 const shown = event('shown', { viewer: id('person'), clip: id('clip') }, { key: 'viewer' })
 const watched = event(
@@ -28,7 +42,12 @@ const clipStats = featureView({
 })
 const ranking = featureService({
   entities: ['person', 'clip'],
-  features: { ...viewerStats.features, ...clipStats.features },
+  features: {
+    ...viewerStats.features,
+    ...clipStats.features,
+    topic: attributeOf(Clip, 'topic'),
+    embedding: attributeOf(Clip, 'embedding'),
+  },
 })
 // #endregion
 
@@ -43,6 +62,7 @@ const clicks = trainingSet({
 
 export default defineApp({
   name: 'clips',
+  items: [Clip],
   events: [shown, watched],
   features: { viewerStats, clipStats, ranking },
   trainingSets: { clicks },

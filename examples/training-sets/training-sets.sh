@@ -1,5 +1,7 @@
 # #region history
 cat > history.jsonl <<'JSONL'
+{"type":"clip.put","at":"2026-01-05T08:00:00Z","data":{"id":"c1","attributes":{"topic":"pasta","embedding":[0.25,0.5]}}}
+{"type":"clip.put","at":"2026-01-06T08:00:00Z","data":{"id":"c1","attributes":{"topic":"cooking","embedding":[1,0]}}}
 {"type":"shown","at":"2026-01-05T09:00:00Z","data":{"viewer":"ana","clip":"c1"}}
 {"type":"watched","at":"2026-01-05T10:00:00Z","data":{"viewer":"ana","clip":"c1","watchedMs":25000}}
 {"type":"watched","at":"2026-01-05T10:30:00Z","data":{"viewer":"ben","clip":"c1","watchedMs":4000}}

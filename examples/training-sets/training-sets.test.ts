@@ -41,6 +41,13 @@ test('rows have what was known when something was shown, and what came of it', a
     ['c1', ['c1'], [25_000]],
     ['c1', ['c1'], [4_000]],
   ])
+  const attributes = rows.map(row => [row['clip'], row['topic'], row['embedding']])
+  assert.deepEqual(attributes, [
+    ['c1', 'pasta', [0.25, 0.5]],
+    // There is no such clip.
+    ['c2', '', []],
+    ['c2', '', []],
+  ])
   const manifest = JSON.parse(readFileSync(join(shell.folder, 'clicks.parquet.json'), 'utf8')) as {
     observations: unknown
     columns: Record<string, { mean: number | null; missing: number; type: string }>
@@ -51,6 +58,7 @@ test('rows have what was known when something was shown, and what came of it', a
   assert.deepEqual(manifest.features['plays1d']?.served, { value: 2, default: 1 })
   const types = ['lastClip', 'lastClips', 'lastMs'].map(name => manifest.columns[name]?.type)
   assert.deepEqual(types, ['VARCHAR', 'VARCHAR[]', 'DOUBLE[]'])
+  assert.deepEqual(manifest.features['topic']?.served, { value: 1, missing: 2 })
   await shell.run(region('observations'))
   const moments = (await rowsOf('moments.parquet')).map(row => [row['person'], row['label'], row['plays1d'], row['finishRate7d']]) // prettier-ignore
   assert.deepEqual(moments, [

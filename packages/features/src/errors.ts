@@ -42,7 +42,8 @@ export const featuresErrors = defineErrors({
     status: 400,
     retryable: false,
     message: 'The column {column} ({source}) cannot be a part of a training set.',
-    remedy: 'Leave it out of the service of the training set.',
+    remedy:
+      'Name features of views and attributes in the service of the training set, and derive from them where the model is trained.',
   },
   SERVICE_UNKNOWN: {
     status: 404,

@@ -4,9 +4,10 @@
  * thread of its own; memory: the state of the view at one moment, and a block of rows.
  */
 import { partitionOf, type FeatureKind } from '@millrace/core'
-import { KnownPass, type FoldDefinition, type KnownLog } from '@millrace/streams'
-import { CELL_STATUSES, createCellRow, type CellRow } from '../cell-row.ts'
+import { KnownPass, VersionedTable, type FoldDefinition, type KnownLog } from '@millrace/streams'
+import { CELL_STATUS, CELL_STATUSES, createCellRow, putCell, type CellRow } from '../cell-row.ts'
 import type { FeatureShard } from '../feature-shard.ts'
+import type { AnsweredAttribute, TrainingColumn } from './columns.ts'
 import { BLOCK_ROWS, openPartWriter, readPart, type PartWriter } from './parts.ts'
 
 /** Column of the number of an observation, from 0, in the order of their times. */
@@ -21,18 +22,14 @@ export function entityColumn(kind: string): string {
   return `entity_${kind}`
 }
 
-/** A feature of the view, and where its value goes. */
-export interface AnsweredCell {
-  /** Name of the column. */
-  readonly name: string
-  /** Index of the feature in its view. */
-  readonly feature: number
-  readonly values: FeatureKind
-}
+/** What is read of the state, and where it goes: a column as its name says. */
+export type AnsweredCell = Pick<TrainingColumn, 'name' | 'read' | 'values'>
 
 /** What a thread is told; plain data. */
 export interface AnswerJob {
-  readonly view: string
+  /** The view, or the kind of the table. */
+  readonly of: string
+  readonly isTable: boolean
   readonly partitions: readonly number[]
   /** The log as far as it counts. */
   readonly ends: readonly (readonly [string, number])[]
@@ -62,8 +59,8 @@ export interface AnswerPorts {
   readonly log: KnownLog
   /** All folds of the app. */
   readonly folds: readonly FoldDefinition[]
-  /** The fold of the view. */
-  readonly fold: FoldDefinition<FeatureShard>
+  /** The fold of the view or of the table. */
+  readonly fold: FoldDefinition<FeatureShard | VersionedTable>
 }
 
 /** Answers the observations of a job. Rejects with SWEEP_IMPOSSIBLE. */
@@ -74,7 +71,9 @@ export async function answerObservations(
   const { log, folds, fold } = ports
   const ends = new Map(job.ends)
   const count = [...ends.keys()].filter(name => name.startsWith(`${fold.source}/`)).length
-  const passes: (KnownPass<FeatureShard> | undefined)[] = Array.from({ length: count })
+  const passes: (KnownPass<FeatureShard | VersionedTable> | undefined)[] = Array.from({
+    length: count,
+  })
   for (const partition of job.partitions) {
     const { skewMs, latenessMs } = job
     const request = { fold, folds, partition, ends, skewMs, latenessMs }
@@ -96,8 +95,8 @@ export async function answerObservations(
       if (reading !== undefined) await reading
       const refolding = pass.refresh(key)
       if (refolding !== undefined) await refolding
-      const tMs = Math.max(time[index] as number, pass.shard.watermarkMs)
-      answered.add(row[index] as number, pass.shard, { key, subKey: subKeys?.[index] ?? '', tMs })
+      const place = { key, subKey: subKeys?.[index] ?? '', timeMs: time[index] as number }
+      answered.add(row[index] as number, pass.shard, place)
     }
   }
   await answered.finish()
@@ -114,7 +113,7 @@ class Answered {
   rows = 0
   readonly statuses: number[][]
   readonly #writer: PartWriter
-  readonly #features: readonly number[]
+  readonly #reads: readonly AnsweredCell['read'][]
   readonly #cells: readonly number[]
   readonly #row: CellRow
   readonly #numbers = new Int32Array(BLOCK_ROWS)
@@ -124,7 +123,7 @@ class Answered {
 
   constructor({ part, cells }: AnswerJob) {
     this.statuses = cells.map(() => CELL_STATUSES.map(() => 0))
-    this.#features = cells.map(({ feature }) => feature)
+    this.#reads = cells.map(({ read }) => read)
     this.#cells = cells.map((_, index) => index)
     this.#row = createCellRow(cells.length)
     this.#kinds = cells.map(({ values }) => values)
@@ -137,11 +136,16 @@ class Answered {
 
   add(
     row: number,
-    shard: FeatureShard,
-    place: { readonly key: string; readonly subKey: string; readonly tMs: number },
+    shard: FeatureShard | VersionedTable,
+    place: { readonly key: string; readonly subKey: string; readonly timeMs: number },
   ): void {
-    const { key, subKey, tMs } = place
-    shard.read({ key, subKey, features: this.#features, tMs }, this.#row, this.#cells)
+    const { key, subKey, timeMs } = place
+    if (shard instanceof VersionedTable) this.#readTable(shard.asOf(key, timeMs))
+    else {
+      const tMs = Math.max(timeMs, shard.watermarkMs)
+      const features = this.#reads as readonly number[]
+      shard.read({ key, subKey, features, tMs }, this.#row, this.#cells)
+    }
     const at = this.#used
     this.#numbers[at] = row
     for (let cell = 0; cell < this.#values.length; cell++) {
@@ -169,6 +173,17 @@ class Answered {
       ),
     ])
     this.#used = 0
+  }
+
+  /** Attributes as a request reads them: undefined where there is no such item or person. */
+  #readTable(found: unknown): void {
+    const attributes = found as Readonly<Record<string, unknown>> | undefined
+    for (const cell of this.#cells) {
+      const { field, default: fallback } = this.#reads[cell] as AnsweredAttribute
+      const value = attributes?.[field]
+      if (value !== undefined) putCell(this.#row, cell, value, CELL_STATUS.value)
+      else putCell(this.#row, cell, fallback, attributes === undefined ? CELL_STATUS.missing : CELL_STATUS.default) // prettier-ignore
+    }
   }
 
   #textOf(cell: number): string {

@@ -1,30 +1,67 @@
-/** The columns of a service that views give. */
-import type { AnyFeatureService, FeatureKind, RowFeature, ViewFeature } from '@millrace/core'
+/** The columns of a service that views and tables give. */
+import {
+  deriveId,
+  kindOfColumn,
+  type AnyFeatureService,
+  type AttributeFeature,
+  type FeatureKind,
+  type FeatureValue,
+  type RowFeature,
+  type ViewFeature,
+} from '@millrace/core'
 import { featuresErrors } from '../errors.ts'
 import type { FeaturePlan } from '../plan.ts'
 
-/** A column that is a feature of a view. */
-export interface ViewColumn {
+/** An attribute of items or people. */
+export interface AnsweredAttribute {
+  readonly field: string
+  /** Where the entity has no such attribute, or is not known. */
+  readonly default: FeatureValue
+}
+
+/** A column that is read from the state of one fold. */
+export interface TrainingColumn {
   readonly name: string
-  readonly view: string
-  /** Index in its view. */
-  readonly feature: number
   readonly values: FeatureKind
+  /** The view, or the kind of the table. */
+  readonly of: string
+  /** Kind of the entity, and what it is paired with. */
+  readonly entity: string
+  readonly pair: string | undefined
+  /** Index in its view, or what is read of a row of the table. */
+  readonly read: number | AnsweredAttribute
+  /** `<view>.<feature>` or `<kind>.<attribute>`. */
+  readonly fullName: string
+  readonly fingerprint: string
 }
 
 /** The columns of a service in order. Throws TRAINING_SET_UNSUPPORTED. */
 export function columnsOf(
   { columns }: AnyFeatureService,
   plans: ReadonlyMap<string, FeaturePlan>,
-): readonly ViewColumn[] {
-  return Object.entries(columns).map(([name, column]) => viewColumn(name, column, plans))
+): readonly TrainingColumn[] {
+  return Object.entries(columns).map(([name, column]) => {
+    const values = kindOfColumn(column) as FeatureKind
+    if (column.source === 'attribute') {
+      return { name, values, ...attributeColumn(column as AttributeFeature) }
+    }
+    return { name, values, ...viewColumn(name, column, plans) }
+  })
+}
+
+type Source = Omit<TrainingColumn, 'name' | 'values'>
+
+function attributeColumn({ of: { name: of }, field, default: fallback }: AttributeFeature): Source {
+  const fingerprint = deriveId(0, JSON.stringify(['attribute', of, field, fallback])).slice(-12)
+  const read = { field, default: fallback }
+  return { of, entity: of, pair: undefined, read, fullName: `${of}.${field}`, fingerprint }
 }
 
 function viewColumn(
   name: string,
   column: RowFeature,
   plans: ReadonlyMap<string, FeaturePlan>,
-): ViewColumn {
+): Source {
   if (column.source !== 'view') {
     throw featuresErrors.create('TRAINING_SET_UNSUPPORTED', { column: name, source: column.source })
   }
@@ -32,8 +69,9 @@ function viewColumn(
   for (const plan of plans.values()) {
     const found = plan.features.find(planned => plan.view === view && planned.name === feature)
     if (found === undefined) continue
-    const values = found.definition.values as FeatureKind
-    return { name, view: plan.name, feature: found.index, values }
+    const { entity, name: of } = plan
+    const { index: read, fullName, fingerprint } = found
+    return { of, entity, pair: view.pair?.name, read, fullName, fingerprint }
   }
   throw featuresErrors.create('TRAINING_SET_UNSUPPORTED', { column: name, source: 'replaced view' })
 }

@@ -23,8 +23,9 @@ export interface Manifest {
     Record<
       string,
       {
+        /** The view, or the kind of items or people. */
         readonly view: string
-        /** `<view>.<feature>`. */
+        /** `<view>.<feature>` or `<kind>.<attribute>`. */
         readonly feature: string
         readonly fingerprint: string
         /** How many rows were served what: a value, the default... */

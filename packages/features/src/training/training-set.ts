@@ -34,7 +34,7 @@ import { featuresErrors } from '../errors.ts'
 import { loadTables, type TablesDriver } from '../files/load.ts'
 import { ROW, TIME, KNOWN, entityColumn, type AnswerJob, type AnswerReport } from './answer.ts'
 import { EVENT, matchColumn, ORDER, VALUE, WEIGHT, type ExtractJob } from './extract.ts'
-import { columnsOf, type ViewColumn } from './columns.ts'
+import { columnsOf, type TrainingColumn } from './columns.ts'
 import type { Manifest } from './manifest.ts'
 
 /** The format of manifests that this build writes. */
@@ -99,7 +99,7 @@ class Making {
   readonly #request: TrainingRequest
   readonly #definition: TrainingSetDefinition
   readonly #driver: TablesDriver
-  readonly #columns: readonly ViewColumn[]
+  readonly #columns: readonly TrainingColumn[]
   #done = 0
   #total = 0
 
@@ -197,21 +197,26 @@ class Making {
   #answerJobs(): readonly AnswerJob[] {
     const { app } = this.#request
     const ends = this.#allEnds()
-    const byView = Map.groupBy(this.#columns, ({ view }) => view)
-    return [...byView].flatMap(([view, columns]) => {
-      const plan = this.#ports.plans.get(view) as FeaturePlan
+    const bySource = Map.groupBy(this.#columns, sourceOf)
+    return [...bySource].flatMap(([source, columns]) => {
+      const [{ of, entity, pair, read }] = columns as [TrainingColumn]
       const threads = Math.min(this.#ports.threads, app.partitions)
       return Array.from({ length: threads }, (_, thread) => ({
-        view,
+        of,
+        isTable: typeof read !== 'number',
         partitions: Array.from({ length: app.partitions }, (_p, at) => at).filter(at => at % threads === thread), // prettier-ignore
         ends,
         skewMs: SKEW_MS,
         latenessMs: app.latenessMs,
         observations: join(this.folder, 'observations.parquet'),
-        entity: plan.entity,
-        pair: plan.view.pair?.name,
-        cells: columns.map(({ name, feature, values }) => ({ name, feature, values })),
-        part: join(this.folder, `view-${view}-${thread}-of-${threads}.parquet`),
+        entity,
+        pair,
+        cells: columns.map(column => ({
+          name: column.name,
+          read: column.read,
+          values: column.values,
+        })),
+        part: join(this.folder, `${source}-${thread}-of-${threads}.parquet`),
       }))
     })
   }
@@ -319,8 +324,8 @@ class Making {
   ): Promise<void> {
     const { text, quoted } = this.#driver
     const { service } = this.#definition
-    const byView = [...Map.groupBy(answers, ({ view }) => view).values()]
-    const joins = byView.map((jobs, index) => {
+    const bySource = [...Map.groupBy(answers, ({ of, isTable }) => `${of} ${isTable}`).values()]
+    const joins = bySource.map((jobs, index) => {
       const parts = jobs.map(({ part }) => text(part)).join(', ')
       return `JOIN read_parquet([${parts}]) v${index} USING (${ROW})`
     })
@@ -374,7 +379,6 @@ class Making {
         })
       }),
     )
-    const plans = this.#columns.map(({ view }) => this.#ports.plans.get(view) as FeaturePlan)
     return {
       format: FORMAT,
       trainingSet,
@@ -385,9 +389,8 @@ class Making {
       observations,
       positions: Object.fromEntries(this.#allEnds()),
       features: Object.fromEntries(
-        this.#columns.map(({ name, view, feature }, index) => {
-          const { fingerprint, fullName } = (plans[index] as FeaturePlan).features[feature] as FeaturePlan['features'][number] // prettier-ignore
-          return [name, { view, feature: fullName, fingerprint, served: statuses.get(name) ?? {} }]
+        this.#columns.map(({ name, of: view, fullName: feature, fingerprint }) => {
+          return [name, { view, feature, fingerprint, served: statuses.get(name) ?? {} }]
         }),
       ),
       columns: Object.fromEntries(
@@ -413,6 +416,11 @@ class Making {
     const facts = [app.fingerprint, trainingSet, observations, plans, functions, this.#allEnds(), this.#ports.threads, this.#columns] // prettier-ignore
     return createHash('sha256').update(JSON.stringify(facts)).digest('hex')
   }
+}
+
+/** Columns of one source are answered together. */
+function sourceOf({ of, read }: TrainingColumn): string {
+  return `${typeof read === 'number' ? 'view' : 'table'}-${of}`
 }
 
 /** Elements of lists, by what the values of a column are; parts have them as JSON. */

@@ -5,7 +5,7 @@ import { isError, systemClock, type App } from '@millrace/core'
 import { featureFoldName, type FeatureShard } from '@millrace/features'
 import { answerObservations, extract, type AnswerReport, type TrainingJob } from '@millrace/features/training' // prettier-ignore
 import { planEvolution, readSchemaHistory, upcastingReads } from '@millrace/log/schemas'
-import type { FoldDefinition, KnownLog } from '@millrace/streams'
+import { tableFold, type FoldDefinition, type KnownLog } from '@millrace/streams'
 import { openForBuilding } from './backends.ts'
 import type { BuildPlace } from './build-threads.ts'
 import { planHouse } from './house.ts'
@@ -39,8 +39,9 @@ async function take(
     const definition = app.options.trainingSets?.[job.trainingSet]
     return await extract(log, definition as NonNullable<typeof definition>, job)
   }
-  const fold = folds.find(({ name }) => name === featureFoldName(job.view))
-  return await answerObservations({ log, folds, fold: fold as FoldDefinition<FeatureShard> }, job)
+  const view = folds.find(({ name }) => name === featureFoldName(job.of))
+  const fold = job.isTable ? tableFold(job.of) : (view as FoldDefinition<FeatureShard>)
+  return await answerObservations({ log, folds, fold }, job)
 }
 
 const port = parentPort
