@@ -96,20 +96,19 @@ export class Bases {
 
   /**
    * The newest base of a lane from which `keys` can be folded. `limitOf` gives the first offset at
-   * which something is otherwise than by the first `corrected` records of corrections.
+   * which something is otherwise than by the corrections that a base reflects, in rows as in records.
    */
   async find(
     runner: FoldRunner,
     lane: Lane,
     keys: ReadonlySet<string>,
-    limitOf: (corrected: number) => Promise<number>,
+    limitOf: (header: LaneHeader) => Promise<number>,
   ): Promise<LaneImage | undefined> {
     if (!hasBases(lane.definition, lane.shard)) return undefined
     try {
       for (const { name, header } of await this.#candidates(runner, lane)) {
-        const { consumed, corrected = 0, parked } = header
-        if (parked.some(({ key }) => keys.has(key))) continue
-        if (consumed > (await limitOf(corrected))) continue
+        if (header.parked.some(({ key }) => keys.has(key))) continue
+        if (header.consumed > (await limitOf(header))) continue
         const image = await this.#load(name, header)
         if (image !== undefined) return image
       }

@@ -9,10 +9,10 @@ import type { Lane } from './lane.ts'
 import { foldKey, historyOf, retryParked, type RefoldPorts } from './refold.ts'
 import { partNameOf } from './rebuilds/events.ts'
 import type { FoldRunner, LaneRunner } from './runner.ts'
-import { readLanes, restoreLane, type LaneImage } from './snapshot-codec.ts'
+import { readLanes, restoreLane, type LaneImage, type SeenTables } from './snapshot-codec.ts'
 
-/** Tables that a restored state has seen, by `fold/partition`; empty for a fold built from nothing. */
-export type SeenTables = ReadonlyMap<LaneRunner, Readonly<Record<string, number>>>
+/** What restored states have seen of their tables; empty for a fold built from nothing. */
+export type SeenByLane = ReadonlyMap<LaneRunner, SeenTables>
 
 /** What loading needs. */
 export interface LoadPorts extends RefoldPorts {
@@ -23,8 +23,8 @@ export interface LoadPorts extends RefoldPorts {
 }
 
 /** Restores what a fold's snapshot holds. A snapshot that cannot be read, or does not fit, is left. */
-export async function loadFold(ports: LoadPorts, runner: FoldRunner): Promise<SeenTables> {
-  const seen = new Map<LaneRunner, Readonly<Record<string, number>>>()
+export async function loadFold(ports: LoadPorts, runner: FoldRunner): Promise<SeenByLane> {
+  const seen = new Map<LaneRunner, SeenTables>()
   const images = await readImages(ports, runner)
   // Another process may have written them a moment ago, behind steps that were not heard of yet.
   await ports.leases?.refresh()
@@ -40,7 +40,7 @@ export async function loadFold(ports: LoadPorts, runner: FoldRunner): Promise<Se
     if (image !== undefined && image.header.consumed <= Math.min(durable, end)) {
       try {
         restoreLane(lane, image)
-        seen.set(laneRunner, image.header.tables)
+        seen.set(laneRunner, image.header)
       } catch (error) {
         lane.reset()
         ports.logger.warn('a snapshot cannot be restored', {

@@ -23,6 +23,8 @@ export class LaneRunner {
   readonly besides = new Set<Beside>()
   /** True while what it emitted does not reflect corrections that its state reflects: it emits nothing more until then. */
   owesEmissions: (() => boolean) | undefined
+  /** How many records of corrections its state reflected before it went over to those of its lane, for as long as that takes. */
+  correctingFrom: number | undefined
   #holders = 0
   #tail: Promise<unknown> = Promise.resolve()
 

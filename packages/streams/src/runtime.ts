@@ -55,7 +55,7 @@ export async function openStreams(options: StreamsOptions): Promise<Streams> {
   const decided = { amendments, corrections }
   const assembled = await assemble(options, settings, { ...decided, onSettled })
   runtime.current = new Runtime(options, settings, { ...assembled, ...decided })
-  await runtime.current.load(corrections)
+  await runtime.current.load()
   return runtime.current
 }
 
@@ -158,7 +158,7 @@ class Runtime implements Streams {
     })
   }
 
-  async load(book: CorrectionBook): Promise<void> {
+  async load(): Promise<void> {
     const { log, snapshots, logger, leases } = this.#options
     const ports = { ...this.#ports, snapshots, logger, leases }
     const tables = this.#all.filter(runner => this.#watch.isTable(runner))
@@ -166,8 +166,7 @@ class Runtime implements Streams {
     for (const runner of [...tables, ...others]) {
       const seen = await loadFold(ports, runner)
       runner.noteShards()
-      await this.#watch.catchUp(log, runner, seen)
-      await this.#watch.catchUpCorrected(log, runner, book)
+      await this.#watch.catchUp({ log, rows: this.#corrector.rows }, runner, seen)
       runner.foldedAtSnapshot = runner.consumed()
     }
     this.#stopListening = log.onAdvance(() => this.#loop.wake())
@@ -473,7 +472,7 @@ class Runtime implements Streams {
       runner: name => this.#runner(name),
       cuts: this.#snapshots,
       refoldStale: (runner, laneRunner) => this.#refoldStale(runner, laneRunner),
-      correctBeside: (laneRunner, beside) => this.#corrector.correctBeside(laneRunner, beside),
+      corrector: this.#corrector,
       wake: () => this.#loop.wake(),
     }
   }

@@ -2,7 +2,8 @@
  * The layout of a fold's snapshot. Each chunk starts with a byte that tells what it is; partitions
  * follow one another, each a consistent cut of its own:
  *
- *   1 | JSON {partition, consumed, corrected, watermarkMs, parked, tables}  begins a partition
+ *   1 | JSON {partition, consumed, corrected, watermarkMs, parked,
+ *       tables, tablesCorrected}                                  begins a partition
  *   2 | bytes of encodeShared                                       at most once
  *   3 | { u32 key bytes | u32 state bytes | key UTF-8 | state }...  keys, little endian
  *   4 |                                                             ends a partition
@@ -19,8 +20,16 @@ const SHARED = 2
 const KEYS = 3
 const END = 4
 
+/** What a state has seen of the tables that it joins, by `fold/partition`. */
+export interface SeenTables {
+  /** Consumed offsets. */
+  readonly tables: Readonly<Record<string, number>>
+  /** How many records of corrections the rows reflected; absent in snapshots of versions before. */
+  readonly tablesCorrected?: Readonly<Record<string, number>>
+}
+
 /** What a snapshot says about one partition beside its state. */
-export interface LaneHeader {
+export interface LaneHeader extends SeenTables {
   readonly partition: number
   readonly consumed: number
   /** How many records of corrections the state reflects; absent: none. */
@@ -36,8 +45,6 @@ export interface LaneHeader {
     readonly sinceMs: number
     readonly group: readonly string[]
   }[]
-  /** Consumed offsets of the tables that the state has seen, by `fold/partition`. */
-  readonly tables: Readonly<Record<string, number>>
 }
 
 /** One partition of a snapshot, read and not yet restored. */
@@ -63,9 +70,9 @@ export class LaneCapture {
   #chunk = Buffer.allocUnsafe(CHUNK_BYTES)
   #filled = 0
 
-  constructor(lane: Lane, tables: Readonly<Record<string, number>>) {
+  constructor(lane: Lane, seen: SeenTables) {
     this.#lane = lane
-    this.#full.push(tagged(HEADER, Buffer.from(JSON.stringify(headerOf(lane, tables)), 'utf8')))
+    this.#full.push(tagged(HEADER, Buffer.from(JSON.stringify(headerOf(lane, seen)), 'utf8')))
     const shared = lane.shard.encodeShared?.()
     if (shared !== undefined) this.#full.push(tagged(SHARED, shared))
     lane.capture = this
@@ -117,14 +124,14 @@ export class LaneCapture {
   }
 }
 
-function headerOf(lane: Lane, tables: Readonly<Record<string, number>>): LaneHeader {
+function headerOf(lane: Lane, seen: SeenTables): LaneHeader {
   return {
     partition: lane.partition,
     consumed: lane.consumed,
     corrected: lane.corrections.position,
     watermarkMs: Number.isFinite(lane.watermarkMs) ? lane.watermarkMs : null,
     parked: [...lane.parked.values()].map(entry => ({ ...entry, group: [...entry.group] })),
-    tables,
+    ...seen,
   }
 }
 
@@ -229,9 +236,11 @@ export function headerOfChunk(fold: string, chunk: Uint8Array): LaneHeader | und
 function headerIn(fold: string, body: Uint8Array): LaneHeader {
   return decoding(fold, 'the head of a partition', () => {
     const header = JSON.parse(Buffer.from(body).toString('utf8')) as LaneHeader
-    const { partition, consumed, corrected = 0, watermarkMs, parked, tables } = header
+    const { partition, consumed, corrected = 0, watermarkMs, parked } = header
+    const { tables, tablesCorrected = {} } = header
+    const seen = [...Object.values(tables), ...Object.values(tablesCorrected)]
     const isSane =
-      [partition, consumed, corrected, ...Object.values(tables)].every(isCount) &&
+      [partition, consumed, corrected, ...seen].every(isCount) &&
       (watermarkMs === null || typeof watermarkMs === 'number') &&
       parked.every(isParked)
     if (!isSane) throw unreadable(fold, 'a member has another type')

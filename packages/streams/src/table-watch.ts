@@ -9,10 +9,11 @@
  */
 import { partitionName, type Position } from '@millrace/core'
 import type { EventLog, LogRecord } from '@millrace/log'
-import type { CorrectionBook } from './corrections/book.ts'
+import type { CorrectedRows } from './corrections/corrected-rows.ts'
 import type { Beside, Lane } from './lane.ts'
 import { tableKindsOf } from './assemble.ts'
 import type { FoldRunner, LaneRunner } from './runner.ts'
+import type { SeenTables } from './snapshot-codec.ts'
 
 /** See the head of the file. */
 export class TableWatch {
@@ -108,75 +109,56 @@ export class TableWatch {
     for (const id of ids) this.noteVersion(kinds, id, Number.NEGATIVE_INFINITY)
   }
 
-  /** What a lane's state has seen of its tables now, by `fold/partition`. */
-  seenBy(runner: FoldRunner): Readonly<Record<string, number>> {
-    const seen: Record<string, number> = {}
+  /** What a lane's state has seen of its tables now. */
+  seenBy(runner: FoldRunner): SeenTables {
+    const tables: Record<string, number> = {}
+    const tablesCorrected: Record<string, number> = {}
     for (const table of this.tablesOf(runner)) {
-      for (const { lane } of table.lanes) seen[`${table.name}/${lane.partition}`] = lane.consumed
-    }
-    return seen
-  }
-
-  /** After a restart: versions that a table's snapshot holds and the lane's snapshot had not seen. */
-  async catchUp(
-    log: EventLog,
-    runner: FoldRunner,
-    seen: ReadonlyMap<LaneRunner, Readonly<Record<string, number>>>,
-  ): Promise<void> {
-    for (const table of this.tablesOf(runner)) {
-      for (const { lane } of table.lanes) {
+      for (const { lane, correctingFrom } of table.lanes) {
         const name = `${table.name}/${lane.partition}`
-        for (const [laneRunner, offsets] of seen) {
-          const mark = this.#marker(runner, laneRunner)
-          await this.#replay(log, { runner, table, lane }, offsets[name] ?? 0, mark)
-        }
+        tables[name] = lane.consumed
+        // Who reads its rows hears of what was corrected when all of it is.
+        tablesCorrected[name] = correctingFrom ?? lane.corrections.position
       }
     }
+    return { tables, tablesCorrected }
   }
 
-  /**
-   * After a restart, too: a table's snapshot may reflect corrections of rows that the lanes of `runner`
-   * read before them. Nothing says which, so who read a row that was ever corrected reads it again.
-   */
-  async catchUpCorrected(
-    log: Pick<EventLog, 'read'>,
+  /** After a restart: versions, and corrections of rows, that a table's snapshot reflects and the lane's had not seen. */
+  async catchUp(
+    ports: CatchUpPorts,
     runner: FoldRunner,
-    book: Pick<CorrectionBook, 'ofStream'>,
+    seen: ReadonlyMap<LaneRunner, SeenTables>,
   ): Promise<void> {
-    for (const table of this.tablesOf(runner)) {
-      for (const { place } of book.ofStream(table.definition.source)) {
-        if (place === undefined) continue
-        const { partition, offset: from } = place
-        const { lane } = table.lanes[partition] as LaneRunner
-        const stream = table.definition.source
-        for (const record of await log.read({ stream, partition, from, recordsMax: 1 })) {
-          for (const id of lane.keysOf(record)) this.#markAll(runner, this.kindsOf(table), id)
-        }
-      }
-    }
-  }
-
-  #markAll(runner: FoldRunner, kinds: readonly string[], id: string): void {
-    for (const kind of kinds) {
-      for (const laneRunner of runner.lanes) {
-        this.#mark(runner, laneRunner, kind, id, Number.NEGATIVE_INFINITY)
-      }
+    for (const [laneRunner, own] of seen) {
+      await this.#catchUp(ports, runner, own, this.#marker(runner, laneRunner))
     }
   }
 
   /** The same for a build that was loaded beside a lane of `runner`. */
   async catchUpBeside(
-    log: EventLog,
+    ports: CatchUpPorts,
     runner: FoldRunner,
     beside: Beside,
-    seen: Readonly<Record<string, number>>,
+    seen: SeenTables,
+  ): Promise<void> {
+    const mark: Mark = (kind, id, fromMs) => markBeside(beside, kind, id, fromMs)
+    await this.#catchUp(ports, runner, seen, mark)
+  }
+
+  async #catchUp(
+    { log, rows }: CatchUpPorts,
+    runner: FoldRunner,
+    seen: SeenTables,
+    mark: Mark,
   ): Promise<void> {
     for (const table of this.tablesOf(runner)) {
       for (const { lane } of table.lanes) {
-        const start = seen[`${table.name}/${lane.partition}`] ?? 0
-        await this.#replay(log, { runner, table, lane }, start, (kind, id, fromMs) =>
-          markBeside(beside, kind, id, fromMs),
-        )
+        const from = seen.tables[`${table.name}/${lane.partition}`] ?? 0
+        await this.#replay(log, { runner, table, lane }, from, mark)
+        for (const id of await rows.since(lane, seen)) {
+          for (const kind of this.kindsOf(table)) mark(kind, id, Number.NEGATIVE_INFINITY)
+        }
       }
     }
   }
@@ -186,7 +168,7 @@ export class TableWatch {
   }
 
   async #replay(
-    log: EventLog,
+    log: Pick<EventLog, 'read'>,
     join: { runner: FoldRunner; table: FoldRunner; lane: Lane },
     start: number,
     mark: Mark,
@@ -223,6 +205,12 @@ export class TableWatch {
     for (const beside of laneRunner.besides) markBeside(beside, kind, id, fromMs)
     if (before === 0 && laneRunner.stale.size > 0) this.#onStale(runner, laneRunner)
   }
+}
+
+/** What catching up reads. */
+export interface CatchUpPorts {
+  readonly log: Pick<EventLog, 'read'>
+  readonly rows: Pick<CorrectedRows, 'since'>
 }
 
 type Mark = (kind: string, id: string, fromMs: number) => void

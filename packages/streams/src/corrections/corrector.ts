@@ -22,6 +22,7 @@ import { Slices } from '../slices.ts'
 import { Appender } from './appender.ts'
 import type { CorrectionChange } from './book.ts'
 import { ChangedRecords } from './changed-records.ts'
+import { CorrectedRows } from './corrected-rows.ts'
 import { CORRECTIONS_STREAM, type Corrections, type EmissionMark } from './contract.ts'
 import { emissionChangesOf } from './emissions.ts'
 import { Histories } from './histories.ts'
@@ -50,6 +51,7 @@ export class Corrector {
   readonly #histories: Histories
   readonly #changed = new Map<string, Promise<ChangedRecords>>()
   readonly #appender: Appender
+  readonly rows: CorrectedRows
   #isReading = false
   #busySinceMs: number | undefined
   #isClosed = false
@@ -64,6 +66,8 @@ export class Corrector {
     this.#identity = openIdentity(ports, this.#appender, this.#runners)
     this.#originals = this.#createOriginals()
     this.#histories = new Histories(ports.log)
+    const touchedBetween = this.touchedBetween.bind(this)
+    this.rows = new CorrectedRows({ log: ports.log, book: ports.book, touchedBetween })
   }
 
   /** Looks what was corrected, and what is left to do. Called before each turn of the loop. */
@@ -216,7 +220,7 @@ export class Corrector {
     for (;;) {
       const from = lane.corrections.position
       const to = laneRunner.lane.corrections.position
-      const { records, keys } = await this.#touchedBetween(lane, from, to)
+      const { records, keys } = await this.touchedBetween(lane, from, to)
       if (laneRunner.lane.corrections.position !== to) continue
       // It was brought on with the lane meanwhile, or is now.
       if (lane.corrections.position === from) lane.corrections = lane.corrections.at(to)
@@ -234,8 +238,8 @@ export class Corrector {
     return touchedBy(this.#identity, lane, ids, span)
   }
 
-  /** What corrections, merges and splits between two positions touch of a standing lane. */
-  async #touchedBetween(lane: Lane, from: number, to: number): Promise<Touched> {
+  /** What corrections, merges and splits between two positions of corrections touch of a lane. */
+  async touchedBetween(lane: Lane, from: number, to: number): Promise<Touched> {
     const { book } = this.#ports
     const span = { before: book.at(from), after: book.at(to) }
     const merged = await touchedBy(this.#identity, lane, book.people.changed(from, to), span)
@@ -312,23 +316,33 @@ export class Corrector {
 
   /** Brings the state of a lane to what the log holds. */
   async #correct(job: CorrectionJob): Promise<void> {
-    const { runner, laneRunner, touched, again } = job
-    const { book, watch } = this.#ports
+    const { laneRunner, touched, again } = job
+    const { book } = this.#ports
     const { lane } = laneRunner
     const from = lane.corrections.position
     const to = book.position
-    const { records: found, keys: merged } = await this.#touchedBetween(lane, from, to)
+    const { records: found, keys: merged } = await this.touchedBetween(lane, from, to)
     const keys = new Set([...keysOf(lane, found), ...merged])
     for (const key of merged) again.add(key)
     for (const key of keys) touched.add(key)
     job.keys = touched.size
+    laneRunner.correctingFrom ??= from
     lane.corrections = lane.corrections.at(to)
     for (const beside of laneRunner.besides) bringOn(beside, to, keys)
+    await this.#again(job, found)
+    laneRunner.correctingFrom = undefined
+  }
+
+  /** Folds the touched keys of a lane again that reflects its corrections by now. */
+  async #again(job: CorrectionJob, found: readonly RecordChange[]): Promise<void> {
+    const { runner, laneRunner, touched, again } = job
+    const { watch } = this.#ports
+    const { lane } = laneRunner
     if (touched.size === 0) return
     await this.#invert(lane, found, again)
     job.done = touched.size - again.size
-    const base = await this.#baseOf(job, to)
-    const ports = { ...this.#ports, log: this.#histories.at(to) }
+    const base = await this.#baseOf(job)
+    const ports = { ...this.#ports, log: this.#histories.at(lane.corrections.position) }
     await refoldKeys(ports, laneRunner, [...again], { base, onKey: () => (job.done += 1) })
     again.clear()
     for (const key of touched) await this.#retry(runner, laneRunner, key)
@@ -338,27 +352,22 @@ export class Corrector {
     runner.foldedAtSnapshot = -1
   }
 
-  /** Where the keys of a lane that reflects the first `to` records of corrections can begin. */
-  async #baseOf(
-    { runner, laneRunner: { lane }, again }: CorrectionJob,
-    to: number,
-  ): Promise<Base | undefined> {
+  /** Where the keys of a lane can begin. */
+  async #baseOf({ runner, laneRunner: { lane }, again }: CorrectionJob): Promise<Base | undefined> {
     if (again.size === 0) return undefined
     const { log, bases, watch } = this.#ports
-    const image = await bases.find(runner, lane, again, async corrected => {
+    const to = lane.corrections.position
+    const image = await bases.find(runner, lane, again, async ({ corrected = 0, ...header }) => {
       // It is of another past of the log.
       if (corrected > to) return 0
-      for (const table of watch.tablesOf(runner).flatMap(({ lanes }) => lanes)) {
-        const { records, keys } = await this.#touchedBetween(table.lane, corrected, to)
-        if (records.length > 0 || keys.length > 0) return 0
-      }
-      const { records, keys } = await this.#touchedBetween(lane, corrected, to)
+      if (!(await this.rows.areSame(watch.tablesOf(runner), header))) return 0
+      const { records, keys } = await this.touchedBetween(lane, corrected, to)
       // Who somebody is is otherwise from the first record on.
       return keys.length > 0 ? 0 : await firstOffset(log, lane, records)
     })
     if (image === undefined) return undefined
-    const { tables } = image.header
-    return { image, catchUp: copy => watch.catchUpBeside(log, runner, copy, tables) }
+    const ports = { log, rows: this.rows }
+    return { image, catchUp: copy => watch.catchUpBeside(ports, runner, copy, image.header) }
   }
 
   /** Takes records out and puts them in where the shard can; the keys of others are to be folded again. */
@@ -433,7 +442,7 @@ export class Corrector {
     const { lane, writer } = laneRunner
     const from = this.#emittedTo(lane)
     const to = lane.corrections.position
-    const touched = await this.#touchedBetween(lane, from, to)
+    const touched = await this.touchedBetween(lane, from, to)
     const keys = new Set([...keysOf(lane, touched.records), ...touched.keys])
     if (keys.size === 0) {
       this.#unchanged.set(lane, to)

@@ -27,7 +27,7 @@ import {
   type Difference,
 } from './compare.ts'
 import { cutNameOf, partNameOf, snapshotNameOf } from './events.ts'
-import { BuildTables, type SeenTables } from './tables.ts'
+import { BuildTables, type TableOffsets } from './tables.ts'
 
 /** One fold as a builder makes it; plain data, which travels to a thread. */
 export interface LaneFacts {
@@ -64,7 +64,7 @@ export interface BuildJob {
 export interface BuildTarget {
   /** End offsets by partition. */
   readonly ends: readonly number[]
-  readonly tables: SeenTables
+  readonly tables: TableOffsets
 }
 
 /** What builders stand on. */
@@ -154,7 +154,7 @@ export function foldsOf({ built, tables }: Pick<BuildJob, 'built' | 'tables'>): 
 interface Part {
   readonly lane: Lane
   /** What its state has seen of the tables. */
-  seen: SeenTables
+  seen: TableOffsets
   savedAt: number
 }
 
@@ -249,7 +249,7 @@ class LocalBuilder implements Builder {
   }
 
   /** Folds one partition; keys that read a table too early are folded again first. */
-  async #foldPart(part: Part, end: number, tables: SeenTables): Promise<void> {
+  async #foldPart(part: Part, end: number, tables: TableOffsets): Promise<void> {
     const { lane } = part
     for (const key of await this.#tables.staleKeys(lane, part.seen)) {
       const to = lane.parked.get(key)?.offset ?? lane.consumed
@@ -308,7 +308,12 @@ class LocalBuilder implements Builder {
     const { snapshots, clock, sliceMs } = this.#ports
     const { build, built } = this.#job
     const startedMs = clock.monotonicMs()
-    const capture = new LaneCapture(part.lane, part.seen)
+    // Its tables are folded by the corrections of the job.
+    const { corrected } = this.#job
+    const tablesCorrected = Object.fromEntries(
+      Object.keys(part.seen).map(name => [name, corrected]),
+    )
+    const capture = new LaneCapture(part.lane, { tables: part.seen, tablesCorrected })
     const meta = { version: built.identity, info: { format: 1, decisions: this.#job.decisions } }
     const name = partNameOf(built.fold, build, part.lane.partition)
     try {

@@ -5,13 +5,14 @@
 import type { Clock } from '@millrace/core'
 import type { EventLog } from '@millrace/log'
 import type { SnapshotStore } from '@millrace/store'
+import type { Corrector } from '../corrections/corrector.ts'
 import { foldLane } from '../fold-lane.ts'
 import { Lane, type Beside } from '../lane.ts'
 import { applyState, forceParked } from '../rebuild.ts'
 import { foldKey, retryParked, type RefoldPorts } from '../refold.ts'
 import type { FoldRunner, FoldVersion, LaneRunner } from '../runner.ts'
 import { Slices } from '../slices.ts'
-import { readLanes, restoring, type LaneImage } from '../snapshot-codec.ts'
+import { readLanes, restoring, type LaneImage, type SeenTables } from '../snapshot-codec.ts'
 import type { SnapshotWriter } from '../snapshot-writer.ts'
 import type { TableWatch } from '../table-watch.ts'
 import type { BuildJob } from './builder.ts'
@@ -28,8 +29,7 @@ export interface ExchangePorts {
   readonly cuts: SnapshotWriter
   /** Keys of a lane wait to be folded again. */
   refoldStale(runner: FoldRunner, laneRunner: LaneRunner): void
-  /** Brings a build beside a lane to the corrections that the lane reflects: what they touch is stale. */
-  correctBeside(laneRunner: LaneRunner, beside: Beside): Promise<void>
+  readonly corrector: Pick<Corrector, 'correctBeside' | 'rows'>
   wake(): void
 }
 
@@ -38,7 +38,7 @@ export interface LeftBuild extends FoldVersion {
   readonly build: number
   readonly lanes: readonly Lane[]
   /** What its state has seen of its tables. */
-  readonly seen: Readonly<Record<string, number>>
+  readonly seen: SeenTables
 }
 
 /** What is loaded. */
@@ -54,6 +54,8 @@ export interface Decision {
   /** Makes the switch durable. */
   commit(): Promise<void>
 }
+
+const NOTHING_SEEN: SeenTables = { tables: {} }
 
 /** How near the build follows before the live lanes have to stand still. */
 const NEAR_RECORDS = 500
@@ -157,8 +159,9 @@ async function createBeside(
   const beside: Beside = { lane, stale: new Set() }
   // From now on it hears of late versions; those that came before are looked up.
   laneRunner.besides.add(beside)
-  await ports.watch.catchUpBeside(ports.log, runner, beside, image?.header.tables ?? {})
-  await ports.correctBeside(laneRunner, beside)
+  const looked = { log: ports.log, rows: ports.corrector.rows }
+  await ports.watch.catchUpBeside(looked, runner, beside, image?.header ?? NOTHING_SEEN)
+  await ports.corrector.correctBeside(laneRunner, beside)
   return beside
 }
 

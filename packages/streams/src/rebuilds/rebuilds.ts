@@ -340,7 +340,7 @@ class RuntimeRebuilds implements Rebuilds {
   #targetOf(runner: FoldRunner): BuildTarget {
     return {
       ends: runner.lanes.map(({ lane }) => lane.consumed),
-      tables: this.#ports.watch.seenBy(runner),
+      tables: this.#ports.watch.seenBy(runner).tables,
     }
   }
 

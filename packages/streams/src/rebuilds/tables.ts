@@ -10,7 +10,7 @@ import type { Lane } from '../lane.ts'
 import type { RefoldPorts } from '../refold.ts'
 
 /** Consumed offsets of tables, by `fold/partition`. */
-export type SeenTables = Readonly<Record<string, number>>
+export type TableOffsets = Readonly<Record<string, number>>
 
 /** A table with its lanes, by partition. */
 export interface BuildTable {
@@ -38,14 +38,14 @@ export class BuildTables implements TableLookup {
   }
 
   /** Folds all tables up to `seen`. */
-  async foldTo(seen: SeenTables): Promise<void> {
+  async foldTo(seen: TableOffsets): Promise<void> {
     for (const { lanes } of this.#tables) {
       for (const lane of lanes) await foldLane(this.#ports, lane, endOf(seen, lane))
     }
   }
 
   /** Keys of `reader` that read a row before a version of it came, between `before` and now. */
-  async staleKeys(reader: Lane, before: SeenTables): Promise<ReadonlySet<string>> {
+  async staleKeys(reader: Lane, before: TableOffsets): Promise<ReadonlySet<string>> {
     const stale = new Set<string>()
     for (const { kinds, lanes } of this.#tables) {
       for (const lane of lanes) {
@@ -63,7 +63,7 @@ export class BuildTables implements TableLookup {
   }
 }
 
-function endOf(seen: SeenTables, { definition, partition }: Lane): number {
+function endOf(seen: TableOffsets, { definition, partition }: Lane): number {
   return seen[`${definition.name}/${partition}`] ?? 0
 }
 

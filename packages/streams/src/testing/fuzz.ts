@@ -93,7 +93,7 @@ function createSnapshots(name: string): FuzzTarget {
         const lane = createLane()
         for (const _ of restoring(lane, image));
         // What was taken is written again.
-        for await (const _ of new LaneCapture(lane, {}).chunks(NEVER_OVER as never));
+        for await (const _ of new LaneCapture(lane, { tables: {} }).chunks(NEVER_OVER as never));
       }
     },
   }
