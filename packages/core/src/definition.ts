@@ -146,6 +146,8 @@ export type FilterName = 'seen' | 'disliked'
 export interface StageReference {
   readonly stage: 'source' | 'filter' | 'scorer' | 'reranker' | 'effect'
   readonly name: string
+  /** The source text of its function: tells two versions apart. */
+  readonly code?: string
 }
 
 type ItemFieldName<I extends ItemDefinition> = I extends ItemDefinition

@@ -6,8 +6,6 @@ import { streamsErrors } from '../errors.ts'
 import type { FoldShard } from '../fold.ts'
 import type { Places } from '../past/places.ts'
 import type { FoldRunner } from '../runner.ts'
-import { Slices } from '../slices.ts'
-import { canonicalText } from '../views/canonical.ts'
 import { viewFoldName } from '../views/compile.ts'
 import type { ReadableShard } from '../views/reader.ts'
 import type { ChangedWorld } from './changed.ts'
@@ -21,12 +19,14 @@ import type {
   BranchViewReader,
   BranchWorld,
   CompareRequest,
-  FieldDifference,
   FoldDifferences,
 } from './contract.ts'
-import { differentFields } from './fields.ts'
+import { Differences } from './differences.ts'
+import { assertWithin } from './estimate.ts'
 import type { Ground } from './ground.ts'
+import type { Lane } from '../lane.ts'
 import type { Overlay } from './overlay.ts'
+import { isMany } from './pass.ts'
 import type { FoundCorrections, RequestedCorrections } from './requested.ts'
 import { WholeFolds } from './whole.ts'
 import { Work } from './work.ts'
@@ -45,6 +45,8 @@ export interface BranchParts {
   readonly estimate: BranchEstimate
   readonly isSampled: boolean
   readonly limits: BranchLimits
+  /** Names of folds that have other code. */
+  readonly replaced: ReadonlySet<string>
   /** Shared by all branches. */
   readonly places: Places
   readonly runnerOf: (fold: string) => FoldRunner
@@ -54,6 +56,8 @@ export interface BranchParts {
 }
 
 const SAMPLES_MAX = 20
+/** Keys whose states are held at once while they are compared. */
+const KEYS_AT_ONCE = 256
 
 /** See the head of the file. */
 export class OpenBranch implements Branch {
@@ -130,6 +134,7 @@ export class OpenBranch implements Branch {
     const runners = folds.map(runnerOf)
     return await this.#inTurn(async work => {
       const world = await this.#worldOf(name)
+      if (name === 'with') this.#assertMayFold(runners)
       let wholes = this.#wholes.get(world)
       if (wholes === undefined) {
         wholes = new WholeFolds(world, limits.bytesMax)
@@ -224,40 +229,60 @@ export class OpenBranch implements Branch {
     samplesMax: number,
     onDifference: CompareRequest['onDifference'],
   ): Promise<FoldDifferences> {
-    const { without, ground, places } = this.#parts
+    const { places } = this.#parts
     const changed = await this.#world()
+    this.#assertMayFold([runner])
     await places.run(() => changed.settle(runner, work))
-    const slices = new Slices(ground.ports.clock, ground.ports.sliceMs)
-    const counts = { changed: 0, added: 0, removed: 0 }
-    const fields = new Map<string, number>()
-    const samples: FieldDifference[] = []
-    const keys = [...(await changed.touched(runner))].sort()
-    for (const key of keys) {
+    const found = new Differences(runner.name, samplesMax, onDifference)
+    for (const laneRunner of runner.lanes) await this.#compareLane(runner, laneRunner, work, found)
+    return found.told()
+  }
+
+  /** Compares what may differ of one lane, key by key; the many keys of another definition in one pass. */
+  async #compareLane(
+    runner: FoldRunner,
+    { lane: live }: FoldRunner['lanes'][number],
+    work: Work,
+    found: Differences,
+  ): Promise<void> {
+    const { without, places } = this.#parts
+    const changed = await this.#world()
+    const isReplaced = changed.isReplaced(runner)
+    const own = isReplaced
+      ? [...live.shard.keys()]
+      : [...(await changed.touched(runner))].filter(key => runner.laneOf(key).lane === live)
+    const whole =
+      isReplaced || isMany(own.length, live)
+        ? await places.run(() => changed.wholeLane(runner, live.partition, work))
+        : undefined
+    const keys = isReplaced ? new Set([...own, ...(whole?.shard.keys() ?? [])]) : own
+    for (const part of partsOf([...keys].sort())) {
       // Its place is free again while somebody reads what was found.
-      const [before, after] = await places.run(async () => [
-        valueIn(without, runner, key, await without.state(runner, key, work)),
-        valueIn(changed, runner, key, await changed.state(runner, key, work)),
-      ])
-      await slices.pause()
-      if (canonicalText([before]) === canonicalText([after])) continue
-      counts[before === undefined ? 'added' : after === undefined ? 'removed' : 'changed'] += 1
-      const different = differentFields(before, after)
-      for (const name of new Set(different.map(({ field }) => field.replace(/\[\d+\]/g, '[]')))) {
-        fields.set(name, (fields.get(name) ?? 0) + 1)
-      }
-      for (const field of different) {
-        const difference = { fold: runner.name, key, ...field }
-        if (samples.length < samplesMax) samples.push(difference)
-        await onDifference?.(difference)
+      const [before, after] = await places.run(async () => {
+        const images = await without.states(runner, part, work)
+        // Those that wait there are folded apart from the keys that wait with them.
+        const alone = whole === undefined ? part : part.filter(key => whole.parked.has(key))
+        return [images, await changed.states(runner, alone, work)]
+      })
+      for (const key of part) {
+        const image = after.get(key)
+        const is =
+          image === undefined
+            ? valueOf(changed, runner, whole as Lane, key)
+            : valueIn(changed, runner, key, image)
+        await found.add(key, valueIn(without, runner, key, before.get(key) as KeyImage), is)
       }
     }
-    return {
-      fold: runner.name,
-      keys: keys.length,
-      ...counts,
-      fields: Object.fromEntries([...fields].sort()),
-      samples,
-    }
+  }
+
+  /** Throws BRANCH_TOO_LARGE, with the estimate, where other code would fold more than the limits. */
+  #assertMayFold(runners: readonly FoldRunner[]): void {
+    const { estimate, limits, replaced } = this.#parts
+    const names = new Set(runners.map(({ name }) => name).filter(name => replaced.has(name)))
+    assertWithin(
+      estimate.folds.filter(({ fold }) => names.has(fold)),
+      limits,
+    )
   }
 }
 
@@ -265,12 +290,28 @@ function partitionsOf(log: Pick<EventLog, 'stats'>, stream: string): number {
   return log.stats().streams.find(each => each.stream === stream)?.partitions.length ?? 1
 }
 
+function* partsOf(keys: readonly string[]): Generator<readonly string[]> {
+  for (let at = 0; at < keys.length; at += KEYS_AT_ONCE) yield keys.slice(at, at + KEYS_AT_ONCE)
+}
+
 /** What a read of a key gives; of a fold that has no reads what it keeps, where that is JSON. */
 function valueIn(world: World, runner: FoldRunner, key: string, image: KeyImage): unknown {
   if (image.bytes === undefined) return undefined
   const { readKey } = world.definitionOf(runner)
   if (readKey !== undefined) return readKey(world.shardOf(runner, key, image), key)
-  const bytes = Buffer.from(image.bytes)
+  return jsonIn(image.bytes)
+}
+
+/** The same of a lane that has all keys. */
+function valueOf(world: World, runner: FoldRunner, { shard }: Lane, key: string): unknown {
+  const { readKey } = world.definitionOf(runner)
+  if (readKey !== undefined) return readKey(shard, key)
+  const bytes = shard.encodeKey(key)
+  return bytes === undefined ? undefined : jsonIn(bytes)
+}
+
+function jsonIn(state: Uint8Array): unknown {
+  const bytes = Buffer.from(state)
   try {
     return JSON.parse(bytes.toString('utf8'))
   } catch {

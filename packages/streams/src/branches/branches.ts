@@ -11,15 +11,8 @@ import type { FoldRunner } from '../runner.ts'
 import { addedRecord } from './added.ts'
 import { OpenBranch } from './branch.ts'
 import { ChangedWorld } from './changed.ts'
-import type {
-  AddedEvent,
-  Branch,
-  Branches,
-  BranchEstimate,
-  BranchLimits,
-  BranchRequest,
-} from './contract.ts'
-import { estimateOf } from './estimate.ts'
+import type { AddedEvent, Branch, Branches, BranchLimits, BranchRequest } from './contract.ts'
+import { assertWithin, estimateOf } from './estimate.ts'
 import { Ground, type BranchPorts } from './ground.ts'
 import { Overlay } from './overlay.ts'
 import { RequestedCorrections, type FoundCorrections } from './requested.ts'
@@ -106,7 +99,12 @@ export class OpenBranches implements Branches {
     const sample = await corrected.sample(CORRECTIONS_SAMPLED)
     const share = Math.max(1, corrected.requested.length / CORRECTIONS_SAMPLED)
     const estimate = await estimateOf(worldOf(sample), runners, share)
-    assertWithin(estimate, limits)
+    const replaced = new Set(others.definitions.keys())
+    // What other code costs depends on what is asked.
+    assertWithin(
+      estimate.folds.filter(({ fold }) => !replaced.has(fold)),
+      limits,
+    )
     const branch: OpenBranch = new OpenBranch({
       id,
       ground,
@@ -118,6 +116,7 @@ export class OpenBranches implements Branches {
       estimate,
       isSampled: share > 1,
       limits,
+      replaced,
       runnerOf,
       places: this.#places,
       onUse: () => this.#expireAfter(branch, idleMs),
@@ -200,13 +199,4 @@ export class OpenBranches implements Branches {
     if (!isAlike(({ tables }) => tables ?? [])) refuse('joins other tables')
     return definition
   }
-}
-
-function assertWithin({ records, keys, bytes }: BranchEstimate, limits: BranchLimits): void {
-  const { recordsMax, bytesMax } = limits
-  if (records <= recordsMax && bytes <= bytesMax) return
-  throw streamsErrors.create('BRANCH_TOO_LARGE', {
-    cost: `about ${records} records would have to be folded, for ${keys} keys of ${bytes} bytes`,
-    limit: `${recordsMax} records and ${bytesMax} bytes`,
-  })
 }

@@ -25,6 +25,7 @@ import { ADDED_FROM } from './added.ts'
 import { effectOf, type Effect } from './effects.ts'
 import type { Ground } from './ground.ts'
 import type { FoundCorrections } from './requested.ts'
+import type { Otherwise } from './base.ts'
 import { World, type ImageCache, type KeyImage, type Trunk } from './world.ts'
 import type { Work } from './work.ts'
 
@@ -76,7 +77,6 @@ export class ChangedWorld extends World {
     return this.#requested.definitions.get(runner.name) ?? this.ground.definitionOf(runner)
   }
 
-  /** True when another definition takes the place of a fold's: any of its keys may differ. */
   isReplaced(runner: FoldRunner): boolean {
     return this.#requested.definitions.has(runner.name)
   }
@@ -186,21 +186,45 @@ export class ChangedWorld extends World {
   }
 
   async state(runner: FoldRunner, key: string, work: Work): Promise<KeyImage> {
-    if (this.isReplaced(runner)) return await this.folded(runner, key, work, true)
-    const { partition } = runner.laneOf(key).lane
-    const plan = await this.planOf(runner, partition)
-    const touched = await this.touched(runner)
-    if (plan.keys.has(key)) {
-      const brought = await this.#broughtOn(runner, key, plan)
-      return brought ?? (await this.folded(runner, key, work, true))
+    const image = await this.atHand(runner, key)
+    if (image !== undefined) return image
+    if (this.isReplaced(runner) || (await this.touched(runner)).has(key)) {
+      return await this.folded(runner, key, work, true)
     }
-    if (touched.has(key)) return await this.folded(runner, key, work, true)
-    const live = await this.live(runner, key)
-    if (live !== undefined) return live
     // Which rows it had read there is not known any more.
     return (await this.#hasTouchedRows(runner))
       ? await this.folded(runner, key, work, false)
       : await this.#trunk.state(runner, key, work)
+  }
+
+  protected async atHand(runner: FoldRunner, key: string): Promise<KeyImage | undefined> {
+    if (this.isReplaced(runner)) return this.kept(runner, key)
+    const plan = await this.planOf(runner, runner.laneOf(key).lane.partition)
+    const touched = await this.touched(runner)
+    if (plan.keys.has(key)) {
+      return (await this.#broughtOn(runner, key, plan)) ?? this.kept(runner, key)
+    }
+    return touched.has(key) ? this.kept(runner, key) : await this.live(runner, key)
+  }
+
+  protected async otherwise(
+    runner: FoldRunner,
+    partition: number,
+    keys: ReadonlySet<string>,
+  ): Promise<Otherwise> {
+    const plan = await this.planOf(runner, partition)
+    const rows = new Map<FoldRunner, ReadonlySet<string>>()
+    for (const table of this.tablesOf(runner)) rows.set(table, await this.touched(table))
+    return { changes: [...keys].flatMap(key => [...(plan.changes.get(key) ?? [])]), rows }
+  }
+
+  protected mayWait(runner: FoldRunner, key: string): boolean {
+    return runner.laneOf(key).lane.parked.has(key) && !this.#isTouched(runner, key)
+  }
+
+  /** True for a key that something is otherwise for: it is tried again. */
+  #isTouched(runner: FoldRunner, key: string): boolean {
+    return this.isReplaced(runner) || this.#touched.get(runner)?.has(key) === true
   }
 
   async planOf(runner: FoldRunner, partition: number): Promise<LanePlan> {

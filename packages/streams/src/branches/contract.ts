@@ -6,7 +6,7 @@
  * folded when it is asked for, and kept in an overlay of bounded size. Nothing of it reaches the log
  * or the live state, and nothing that happens later reaches it (docs/adr/0019-branches.md).
  */
-import type { Position } from '@millrace/core'
+import type { App, Position } from '@millrace/core'
 import type { CorrectionResult, RequestedCorrection } from '../corrections/control.ts'
 import type { FoldDefinition, FoldShard } from '../fold.ts'
 import type { Moment } from '../past/moment.ts'
@@ -31,6 +31,8 @@ export interface BranchChanges {
   readonly events?: readonly AddedEvent[]
   /** Folds with other code, in place of those that have their names: of the same source and targets. */
   readonly definitions?: readonly FoldDefinition[]
+  /** The definition that these are of: what else answers in the branch, such as surfaces, answers by it. */
+  readonly app?: App
 }
 
 /** What a branch may cost. */

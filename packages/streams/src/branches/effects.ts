@@ -1,16 +1,16 @@
 /** What the changes of a branch make a fold emit otherwise: kept in memory, as corrections of its records and as records that are in no log. */
-import { TICK_TYPE, type LogRecord, type NewEvent } from '@millrace/log'
+import type { LogRecord, NewEvent } from '@millrace/log'
 import type { CorrectionChange } from '../corrections/book.ts'
 import type { Correction, CorrectionAction } from '../corrections/contract.ts'
-import { emittedBy, EmissionComparison } from '../corrections/emissions.ts'
-import type { Lane } from '../lane.ts'
+import { EmissionComparison, KeyEmissions } from '../corrections/emissions.ts'
 import { assertKept } from '../past/moment.ts'
-import { restoreFailed, type RefoldPorts } from '../refold.ts'
+import type { Lane } from '../lane.ts'
 import type { FoldRunner } from '../runner.ts'
 import { Slices } from '../slices.ts'
 import { canonicalText } from '../views/canonical.ts'
 import { addedRecord } from './added.ts'
 import type { Ground } from './ground.ts'
+import { isMany, passOver, type Side } from './pass.ts'
 import type { World } from './world.ts'
 import type { Work } from './work.ts'
 
@@ -23,9 +23,6 @@ export interface Effect {
   /** Tells it from another one. */
   readonly text: string
 }
-
-const BATCH_RECORDS = 1_000
-const CHUNK_RECORDS = 64
 
 /** The worlds that are compared. */
 export interface Worlds {
@@ -45,16 +42,12 @@ export async function effectOf(
   const { ground } = worlds.with
   const found = new EmissionComparison(ground)
   for (const { lane } of runner.lanes) {
-    const keys = [...touched].filter(key => runner.laneOf(key).lane === lane)
-    if (keys.length === 0) continue
-    if (lane.shard.advance === undefined || lane.shard.isSteadyInTime === true) {
-      for (const key of keys) {
-        const before = await emittedByKey(worlds.without, runner, key, work)
-        found.add(before, await emittedByKey(worlds.with, runner, key, work))
-      }
-      continue
-    }
-    const { corrected, appended } = await comparePass(worlds, runner, lane.partition, work)
+    const keys = new Set([...touched].filter(key => runner.laneOf(key).lane === lane))
+    if (keys.size === 0) continue
+    const isTimed = lane.shard.advance !== undefined && lane.shard.isSteadyInTime !== true
+    const isWhole = isTimed || isMany(keys.size, lane)
+    const compare = isWhole ? comparePass : compareKeys
+    const { corrected, appended } = await compare(worlds, runner, { lane, keys }, work)
     found.corrected.push(...corrected)
     found.appended.push(...appended)
   }
@@ -97,18 +90,42 @@ function correctionOf(
   return action === 'correct' ? { action, source, data } : { action, source }
 }
 
-/** What a key of a world emits; nothing behind the record at which it waits. */
-async function emittedByKey(
-  world: World,
+interface Part {
+  readonly lane: Lane
+  /** Keys of the lane that read something otherwise. */
+  readonly keys: ReadonlySet<string>
+}
+
+/** Both worlds fold the records of the keys side by side, so that of each record the arrival is known. */
+async function compareKeys(
+  worlds: Worlds,
   runner: FoldRunner,
-  key: string,
+  { lane: { partition, options }, keys }: Part,
   work: Work,
-): Promise<readonly NewEvent[]> {
-  const { lane: live } = runner.laneOf(key)
-  return await world.withTables(runner, work, async tables => {
-    const lane = world.createLane(runner, live.partition, tables)
-    lane.mutedBefore = 0
-    return await emittedBy(world.portsOf(runner, work), lane, key, world.endOf(runner, key))
+): Promise<EmissionComparison> {
+  const { ground } = worlds.with
+  const { log, clock, sliceMs } = ground.ports
+  const { source: stream } = runner.definition
+  await assertKept(log, stream, partition)
+  const { to, has } = await ground.bound(runner, partition)
+  return await inBothWorlds(worlds, runner, partition, work, async sides => {
+    const slices = new Slices(clock, sliceMs)
+    const [before, after] = sides.map(
+      ({ world, lane }) => new KeyEmissions(lane, keys, key => world.endOf(runner, key)),
+    ) as [KeyEmissions, KeyEmissions]
+    const compared = new EmissionComparison(ground)
+    const { tenant } = options
+    const request = { stream, tenant, keys: [...keys], from: 0, to, isByOffset: true }
+    for await (const record of log.history(request)) {
+      if (!has(record)) continue
+      work.note()
+      compared.add(before.fold(record), after.fold(record), record.ingestTimeMs)
+      await slices.pause()
+    }
+    for (const record of await worlds.with.addedTo(runner, partition)) {
+      compared.add([], after.fold(record), record.ingestTimeMs)
+    }
+    return compared
   })
 }
 
@@ -119,78 +136,35 @@ async function emittedByKey(
 async function comparePass(
   worlds: Worlds,
   runner: FoldRunner,
-  partition: number,
+  { lane: { partition } }: Part,
   work: Work,
 ): Promise<EmissionComparison> {
-  const { without: trunk, with: changed } = worlds
-  return await trunk.withTables(runner, work, before =>
-    changed.withTables(runner, work, async after => {
-      const sides: readonly Side[] = [
-        { world: trunk, lane: trunk.createLane(runner, partition, before) },
-        { world: changed, lane: changed.createLane(runner, partition, after) },
-      ]
-      for (const { lane } of sides) lane.mutedBefore = 0
-      return await pass(sides, runner, partition, work)
-    }),
-  )
+  const compared = new EmissionComparison(worlds.with.ground)
+  return await inBothWorlds(worlds, runner, partition, work, async sides => {
+    await passOver(sides, runner, partition, work, records => {
+      const [before, after] = sides.map(({ lane }) => lane.emitted.splice(0)) as [NewEvent[], NewEvent[]] // prettier-ignore
+      compared.add(before, after, records[0]?.ingestTimeMs)
+    })
+    return compared
+  })
 }
 
-interface Side {
-  readonly world: World
-  readonly lane: Lane
-}
-
-async function pass(
-  sides: readonly Side[],
+/** Calls `compare` with a lane of each world that tells what it emits: without the changes, then with them. */
+async function inBothWorlds(
+  { without: trunk, with: changed }: Worlds,
   runner: FoldRunner,
   partition: number,
   work: Work,
+  compare: (sides: readonly Side[]) => Promise<EmissionComparison>,
 ): Promise<EmissionComparison> {
-  const { ground } = (sides[0] as Side).world
-  const stream = runner.definition.source
-  await assertKept(ground.ports.log, stream, partition)
-  const bound = await ground.bound(runner, partition)
-  const compared = new EmissionComparison(ground)
-  const slices = new Slices(ground.ports.clock, ground.ports.sliceMs)
-  const isIn = (record: LogRecord): boolean =>
-    bound.has(record) || (record.type === TICK_TYPE && record.watermarkMs <= bound.watermarkMs)
-  const compare = (): void => {
-    const [before, after] = sides.map(({ lane }) => lane.emitted.splice(0)) as [
-      NewEvent[],
-      NewEvent[],
-    ]
-    compared.add(before, after)
-  }
-  for (let from = 0; from < bound.to;) {
-    const recordsMax = Math.min(BATCH_RECORDS, bound.to - from)
-    const batch = await ground.ports.log.read({ stream, partition, from, recordsMax })
-    if (batch.length === 0) break
-    const records = batch.filter(isIn)
-    for (const _ of records) work.note()
-    for (const { world, lane } of sides) {
-      await foldAll(lane, records, world.portsOf(runner, work), slices)
-    }
-    compare()
-    from += batch.length
-  }
-  for (const { world, lane } of sides) {
-    const added = await world.addedTo(runner, partition)
-    await foldAll(lane, added, world.portsOf(runner, work), slices)
-  }
-  compare()
-  return compared
-}
-
-async function foldAll(
-  lane: Lane,
-  records: readonly LogRecord[],
-  ports: RefoldPorts,
-  slices: Slices,
-): Promise<void> {
-  for (let at = 0; at < records.length;) {
-    lane.run(records, at, Math.min(at + CHUNK_RECORDS, records.length))
-    await restoreFailed(ports, lane)
-    await slices.pause()
-    while (at < records.length && (records[at] as LogRecord).offset < lane.consumed) at += 1
-  }
+  return await trunk.withTables(runner, work, before =>
+    changed.withTables(runner, work, async after => {
+      const sides: readonly Side[] = [
+        { world: trunk, lane: trunk.createLane(runner, partition, { tables: before }) },
+        { world: changed, lane: changed.createLane(runner, partition, { tables: after }) },
+      ]
+      for (const { lane } of sides) lane.mutedBefore = 0
+      return await compare(sides)
+    }),
+  )
 }

@@ -1,7 +1,8 @@
 /** What reading all that differs would cost: said before any of it is done. */
 import type { FoldRunner } from '../runner.ts'
 import type { ChangedWorld } from './changed.ts'
-import type { BranchEstimate, EstimatedFold } from './contract.ts'
+import { streamsErrors } from '../errors.ts'
+import type { BranchEstimate, BranchLimits, EstimatedFold } from './contract.ts'
 
 const SAMPLES = 20
 /** Of a key of which nothing is known. */
@@ -19,17 +20,35 @@ export async function estimateOf(
   const folds: EstimatedFold[] = []
   for (const runner of runners) {
     if (runner.definition.isRekeying === true) continue
+    if (changed.isReplaced(runner)) {
+      folds.push(estimateReplaced(runner))
+      continue
+    }
     const touched = await changed.touched(runner)
     if (touched.size > 0) folds.push(await estimateFold(changed, runner, touched, share))
   }
+  return { ...totalOf(folds), folds }
+}
+
+function totalOf(folds: readonly EstimatedFold[]): Omit<BranchEstimate, 'folds'> {
   const sum = (of: (fold: EstimatedFold) => number): number =>
     folds.reduce((total, fold) => total + of(fold), 0)
   return {
     keys: sum(({ keys }) => keys),
     records: sum(({ records }) => records),
     bytes: sum(({ bytes }) => bytes),
-    folds,
   }
+}
+
+/** Throws BRANCH_TOO_LARGE, with the estimate, when folds would cost more than the limits. */
+export function assertWithin(folds: readonly EstimatedFold[], limits: BranchLimits): void {
+  const { records, keys, bytes } = totalOf(folds)
+  const { recordsMax, bytesMax } = limits
+  if (records <= recordsMax && bytes <= bytesMax) return
+  throw streamsErrors.create('BRANCH_TOO_LARGE', {
+    cost: `about ${records} records would have to be folded, for ${keys} keys of ${bytes} bytes`,
+    limit: `${recordsMax} records and ${bytesMax} bytes`,
+  })
 }
 
 async function estimateFold(
@@ -42,21 +61,50 @@ async function estimateFold(
   const changes = Math.ceil(found * share)
   const known = knownOf(runner)
   const keys =
-    share === 1 || changed.isReplaced(runner)
+    share === 1
       ? touched.size
       : Math.min(distinctOf(touched.size, found, changes), Math.max(known, touched.size))
-  const samples = [...touched].slice(0, SAMPLES)
-  let bytes = 0
-  for (const key of samples) {
-    bytes += key.length + (runner.laneOf(key).lane.shard.encodeKey(key)?.length ?? KEY_BYTES)
-  }
-  const emits = (runner.definition.targets?.length ?? 0) > 0
+  const emits = emitsOf(runner)
   return {
     fold: runner.name,
     keys,
     records: await recordsOf(changed, runner, touched, { keys, known, changes, emits }),
-    bytes: Math.ceil((bytes / samples.length) * keys),
+    bytes: Math.ceil(meanBytes(runner, touched) * keys),
     emits,
+  }
+}
+
+/** Of a fold with other code: all of its source is folded anew, into as many keys as it has. */
+function estimateReplaced(runner: FoldRunner): EstimatedFold {
+  const keys = knownOf(runner)
+  const each = Math.ceil(SAMPLES / runner.lanes.length)
+  const all = runner.lanes.flatMap(({ lane }) => [...take(lane.shard.keys(), each)])
+  let records = 0
+  for (const { lane } of runner.lanes) records += lane.consumed
+  const bytes = Math.ceil(meanBytes(runner, all) * keys)
+  return { fold: runner.name, keys, records, bytes, emits: emitsOf(runner) }
+}
+
+function emitsOf({ definition }: FoldRunner): boolean {
+  return (definition.targets?.length ?? 0) > 0
+}
+
+/** What the state of a key takes with its name, by some of them. */
+function meanBytes(runner: FoldRunner, keys: Iterable<string>): number {
+  let bytes = 0
+  let count = 0
+  for (const key of take(keys, SAMPLES)) {
+    bytes += key.length + (runner.laneOf(key).lane.shard.encodeKey(key)?.length ?? KEY_BYTES)
+    count += 1
+  }
+  return bytes / Math.max(count, 1)
+}
+
+function* take<T>(all: Iterable<T>, count: number): Generator<T> {
+  let left = count
+  for (const each of all) {
+    if (left-- <= 0) return
+    yield each
   }
 }
 

@@ -1,10 +1,12 @@
 /** Where a branch leaves the live world: the records of each partition that were known there, and what was corrected. */
 import { isError, partitionName } from '@millrace/core'
+import type { Bases } from '../bases.ts'
 import { boundOf, type Bound } from '../past/bound.ts'
 import { instantOf, type Instant, type Moment, type PastPorts } from '../past/moment.ts'
 import { isInner } from '../reach.ts'
 import { correctionAt, type CorrectionBook, type CorrectionEntry } from '../corrections/book.ts'
 import { CORRECTIONS_STREAM, type Correction, type Corrections } from '../corrections/contract.ts'
+import type { Corrector } from '../corrections/corrector.ts'
 import type { FoldDefinition, FoldShard } from '../fold.ts'
 import type { Lane } from '../lane.ts'
 import type { FoldRunner } from '../runner.ts'
@@ -12,8 +14,10 @@ import type { TableWatch } from '../table-watch.ts'
 
 /** What branches need of the runtime. */
 export interface BranchPorts extends Omit<PastPorts, 'watch'> {
-  readonly watch: Pick<TableWatch, 'tablesOf' | 'kindsOf' | 'isTable'>
+  readonly watch: Pick<TableWatch, 'tablesOf' | 'kindsOf' | 'isTable' | 'catchUpBeside'>
   readonly book: CorrectionBook
+  readonly bases: Pick<Bases, 'find'>
+  readonly corrector: Pick<Corrector, 'touchedBetween' | 'rows'>
 }
 
 /** See the head of the file. */
@@ -115,6 +119,18 @@ export class Ground {
     const { lane } = laneRunner
     if (!this.isServed(runner, laneRunner)) return false
     return lane.consumed === bound?.to && this.isCorrectedAlike(lane)
+  }
+
+  /** True when every key of a lane, whose bound was asked for and those of its tables, is what it was there. */
+  isWholeStill(runner: FoldRunner, partition: number): boolean {
+    const { lane } = runner.lanes[partition] as FoldRunner['lanes'][number]
+    const bound = this.#known.get(partitionName(runner.definition.source, partition))
+    const tables = this.ports.watch.tablesOf(runner)
+    return (
+      this.isStill(runner, partition) &&
+      (isTimeless(lane.shard) || lane.watermarkMs === bound?.watermarkMs) &&
+      tables.every(table => table.lanes.every(row => this.isStill(table, row.lane.partition)))
+    )
   }
 
   /** `take` is called in the turn in which the live state of a key is what it was there; false when it is not. */

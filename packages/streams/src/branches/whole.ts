@@ -35,7 +35,7 @@ interface WholeFold {
   readonly keys: Set<string>
   /** Keys that differ, and that no shard of the branch holds yet. */
   readonly due: Set<string>
-  readonly own: readonly FoldShard[]
+  readonly own: FoldShard[]
   readonly looked: readonly Looked[]
 }
 
@@ -99,25 +99,40 @@ export class WholeFolds {
   }
 
   /** Folds the keys that differ by now. */
-  async #bring({ runner, keys, due, own, looked }: WholeFold, work: Work): Promise<void> {
+  async #bring(fold: WholeFold, work: Work): Promise<void> {
+    const { runner, keys, due, own, looked } = fold
     const world = this.#world
     if (runner.definition !== world.ground.definitionOf(runner)) {
       throw refusal(runner, 'another version of it is served by now: open another branch')
     }
     await world.settle(runner, work)
+    const isNew = keys.size === 0 && world.isReplaced(runner)
+    if (isNew) await this.#replace(fold, work)
     for (const key of await world.touched(runner)) if (!keys.has(key)) due.add(key)
     for (const [partition, each] of looked.entries()) {
       const { lane } = runner.lanes[partition] as FoldRunner['lanes'][number]
       await this.#look(lane, each, work, key => void (keys.has(key) || due.add(key)))
     }
-    for (const key of due) {
-      const { bytes } = await world.state(runner, key, work)
+    for (const [key, { bytes }] of await world.states(runner, [...due], work)) {
       if (bytes !== undefined) {
         this.#note(key, bytes)
         own[runner.laneOf(key).lane.partition]?.decodeKey(key, bytes)
       }
       keys.add(key)
       due.delete(key)
+    }
+  }
+
+  /** Other code speaks for all keys: those that it has, and those that it has no more. */
+  async #replace({ runner, keys, own }: WholeFold, work: Work): Promise<void> {
+    for (const [partition, { lane: live }] of runner.lanes.entries()) {
+      const { shard } = await this.#world.wholeLane(runner, partition, work)
+      for (const key of live.shard.keys()) keys.add(key)
+      for (const key of shard.keys()) {
+        this.#note(key, shard.encodeKey(key) as Uint8Array)
+        keys.add(key)
+      }
+      own[partition] = shard
     }
   }
 

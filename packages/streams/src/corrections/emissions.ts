@@ -12,7 +12,7 @@ import { DEFAULT_TENANT, type LogRecord, type NewEvent } from '@millrace/log'
 import { foldLane } from '../fold-lane.ts'
 import type { Lane } from '../lane.ts'
 import { createBeside } from '../rebuild.ts'
-import { historyOf, type RefoldPorts } from '../refold.ts'
+import type { RefoldPorts } from '../refold.ts'
 import { recordsOf } from '../refold-many.ts'
 import { Slices } from '../slices.ts'
 import { canonicalText } from '../views/canonical.ts'
@@ -41,7 +41,10 @@ export async function emissionChangesOf(
   const found = new EmissionComparison(ports.book)
   if (lane.shard.advance === undefined || lane.shard.isSteadyInTime === true) {
     const slices = new Slices(ports.clock, ports.sliceMs)
-    const [before, after] = [new KeyEmissions(lane, keys, from), new KeyEmissions(lane, keys, to)]
+    const waitsFrom = (key: string): number => lane.parked.get(key)?.offset ?? Infinity
+    const [before, after] = [from, to].map(
+      at => new KeyEmissions(copyAt(lane.createBeside(), at), keys, waitsFrom),
+    ) as [KeyEmissions, KeyEmissions]
     for await (const record of recordsOf(ports, lane, keys)) {
       found.add(before.fold(record), after.fold(record), record.ingestTimeMs)
       await slices.pause()
@@ -164,18 +167,19 @@ function isSameData(a: unknown, b: unknown): boolean {
   return one === other || canonicalText(JSON.parse(one)) === canonicalText(JSON.parse(other))
 }
 
-/** A silent copy of a lane that tells what some keys emit, by the corrections at a position. */
-class KeyEmissions {
-  readonly #live: Lane
+/** Tells what some keys emit as `copy`, an empty lane that nobody else folds, folds their records. */
+export class KeyEmissions {
   readonly #copy: Lane
   readonly #keys: ReadonlySet<string>
+  /** The offset at which a key waits. */
+  readonly #waitsFrom: (key: string) => number
   /** Keys of which a record failed: they wait. */
   readonly #failed = new Set<string>()
 
-  constructor(live: Lane, keys: ReadonlySet<string>, position: number) {
-    this.#live = live
-    this.#copy = copyAt(live.createBeside(), position)
+  constructor(copy: Lane, keys: ReadonlySet<string>, waitsFrom: (key: string) => number) {
+    this.#copy = copy
     this.#keys = keys
+    this.#waitsFrom = waitsFrom
   }
 
   /** What is emitted because of the next record. */
@@ -199,34 +203,8 @@ class KeyEmissions {
   }
 
   #waits(key: string, offset: number): boolean {
-    return this.#failed.has(key) || (this.#live.parked.get(key)?.offset ?? Infinity) <= offset
+    return this.#failed.has(key) || this.#waitsFrom(key) <= offset
   }
-}
-
-/** What a key emits because of its records before `to`, as `copy`, an empty lane, folds them. */
-export async function emittedBy(
-  ports: RefoldPorts,
-  copy: Lane,
-  key: string,
-  to: number,
-): Promise<readonly NewEvent[]> {
-  const { onFailure } = copy.definition
-  const slices = new Slices(ports.clock, ports.sliceMs)
-  const from = copy.options.from ?? 0
-  for await (const record of historyOf(ports.log, copy, key, from, to)) {
-    const before = onFailure === 'pass' ? copy.shard.encodeKey(key) : undefined
-    const count = copy.emitted.length
-    copy.advanceTo(record)
-    try {
-      copy.foldOne(record)
-    } catch {
-      copy.emitted.length = count
-      if (onFailure === 'park') break
-      copy.shard.decodeKey(key, before)
-    }
-    await slices.pause()
-  }
-  return copy.emitted
 }
 
 /** What all keys of a lane emit. */
