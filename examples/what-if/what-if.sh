@@ -13,3 +13,10 @@ npx millrace view seen --key ben
 # #region surface
 npx millrace what-if --file bots.csv --surface home --person carl
 # #endregion
+# #region definition
+npx millrace what-if --definition changed.ts
+npx millrace what-if --definition changed.ts --view seen --key ana
+# #endregion
+# #region set
+npx millrace what-if --set 'surfaces.home.filters=["disliked"]' --surface home --person ana
+# #endregion

@@ -18,7 +18,7 @@ const region = regionsOf(fileOf('./what-if.sh'))
 test('what would be without events, and with others, is said and not done', async t => {
   const shell = await openShell()
   t.after(() => shell.close())
-  for (const name of ['app.ts', 'bots.csv', 'more.jsonl']) {
+  for (const name of ['app.ts', 'changed.ts', 'bots.csv', 'more.jsonl']) {
     copyFileSync(fileOf(`./${name}`), join(shell.folder, name))
   }
   await shell.run('npm install millrace')
@@ -30,6 +30,8 @@ test('what would be without events, and with others, is said and not done', asyn
   assert.deepEqual(JSON.parse(lines[0] ?? ''), { view: 'plays', key: 'c2', field: '', before: 2 })
   assertShown(fileOf('./output/key.txt'), await shell.run(region('key')))
   assertShown(fileOf('./output/surface.txt'), await shell.run(region('surface')))
+  assertShown(fileOf('./output/definition.txt'), await shell.run(region('definition')))
+  assertShown(fileOf('./output/set.txt'), await shell.run(region('set')))
   await server.stop()
   const millrace = await openMillrace({ app, data: join(shell.folder, '.millrace') })
   t.after(() => millrace.close())

@@ -346,6 +346,25 @@ export const serverErrors = defineErrors({
     message: '{name} cannot be used: {reason}.',
     remedy: 'Correct {name} and start again.',
   },
+  DEFINITION_FILE_REFUSED: {
+    status: 403,
+    retryable: false,
+    message: 'The definition {file} is not loaded: {reason}.',
+    remedy:
+      "Put the file beside the app file of the server, and run the command on the machine of the server; code that runs there is the owner's.",
+  },
+  DEFINITION_FILE_INVALID: {
+    status: 422,
+    retryable: false,
+    message: 'The definition {file} cannot be loaded: {reason}.',
+    remedy: 'Correct the file: export default defineApp({ ... }).',
+  },
+  SETTING_INVALID: {
+    status: 400,
+    retryable: false,
+    message: 'The setting {path} cannot be: {reason}.',
+    remedy: 'Give it as surfaces.home.explore=0.1; larger changes are a definition of their own.',
+  },
   MILLRACE_CLOSED: {
     status: 503,
     retryable: true,

@@ -53,6 +53,7 @@ import { viewOperations } from './http/view-routes.ts'
 import type { IngestOptions } from './ingest/ingest.ts'
 import { refusalOf } from './ingest/refusal.ts'
 import { isRefused, type EventResult, type IngestOutcome } from './ingest/results.ts'
+import { createDefinitionFiles } from './wiring/definition-file.ts'
 import { createLogger } from './wiring/logger.ts'
 import { openRuntime, type Runtime } from './wiring/runtime.ts'
 import { VERSION } from './version.ts'
@@ -323,6 +324,7 @@ function openServer<A extends App>(
     streams: runtime.streams,
     schemas: runtime.schemas,
     ingest: runtime.ingest,
+    definitions: createDefinitionFiles(options.appFile),
     newId: runtime.newId,
     reflected: runtime.reflected,
     clock,

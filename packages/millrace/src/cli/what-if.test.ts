@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { silentLogger, systemClock, systemRandom } from '@millrace/core'
 import { openMillrace, type Millrace } from '../millrace.ts'
@@ -10,6 +10,7 @@ import { loadApp } from './app-file.ts'
 import { runCommand } from './main.ts'
 
 const APP = join(import.meta.dirname, '../../../../examples/what-if/app.ts')
+const CHANGED = join(APP, '../changed.ts')
 
 describe('what-if', () => {
   const folder = mkdtempSync(join(tmpdir(), 'millrace-what-if-'))
@@ -17,7 +18,7 @@ describe('what-if', () => {
   let port = ''
   before(async () => {
     const app = await loadApp(APP)
-    millrace = await openMillrace({ app, data: 'memory', logger: silentLogger })
+    millrace = await openMillrace({ app, appFile: APP, data: 'memory', logger: silentLogger })
     port = String((await millrace.listen({ port: 0 })).port)
     const watched = (id: string, viewer: string, clip: string, watchedMs: number): unknown => ({
       type: 'watched',
@@ -117,9 +118,44 @@ describe('what-if', () => {
     assert.match(events.text, /events are sent, not applied/)
   })
 
+  it('answers by another definition, and says how to deploy it', async () => {
+    const words = ['--definition', CHANGED]
+    const { exit, text } = await run(...words)
+    assert.equal(exit, 0, text)
+    assert.match(text, /^Otherwise: view seen\.\n\d+ states \(\d+ bytes\) can differ at least; about 3 records/) // prettier-ignore
+    assert.match(text, /\nplays: 0 changed, 0 added, 0 removed, of 0 that can differ\.\n/)
+    assert.match(text, /\nseen: 1 changed, 0 added, 1 removed, of 2 that can differ\.\n/)
+    const read = await run(...words, '--view', 'seen', '--key', 'ana', '--json')
+    assert.deepEqual((JSON.parse(read.text) as { value: unknown }).value, { clips: ['c1'], totalMs: 5_000 }) // prettier-ignore
+    assert.match((await run(...words, '--plan')).text, /start the server with it.* millrace rebuild seen/s) // prettier-ignore
+    const tooLarge = await run(...words, '--records-max', '1', '--memory-max', '1')
+    assert.match(tooLarge.text, /about 3 records would have to be folded/)
+    // One key is no more than its own history.
+    const one = await run(...words, '--records-max', '1', '--view', 'seen', '--key', 'ben', '--json') // prettier-ignore
+    assert.deepEqual((JSON.parse(one.text) as { value: unknown }).value, null)
+    const same = await run('--definition', APP)
+    assert.match(same.text, /^The definition is the one that is served\.\n/)
+    const set = await run('--set', 'surfaces.home.filters=["disliked"]', '--surface', 'home', '--person', 'ana') // prettier-ignore
+    assert.match(set.text, /^home for ana: 2 of 2 slots would hold another item\.\n/)
+  })
+
+  it('refuses definitions that are not of the folder of the app, or none', async () => {
+    for (const [file, what] of [
+      [join(folder, 'items.jsonl'), /not in the folder of the app/],
+      ['none.ts', /there is no such file/],
+      [join(dirname(APP), 'more.jsonl'), /none of \.ts/],
+      [join(dirname(APP), 'use.ts'), /exports no app/],
+    ] as const) {
+      const { exit, text } = await run('--definition', file)
+      assert.notEqual(exit, 0)
+      assert.match(text, what)
+    }
+  })
+
   it('refuses what it cannot mean', async () => {
     for (const [words, what] of [
-      [[], /Give --file, --events, --items or --branch/],
+      [[], /Give --file, --events, --items, --definition, --set or --branch/],
+      [['--set', 'surfaces.home'], /is not path=value/],
       [['--file', 'bots.csv', '--person', 'ana'], /--person goes with --surface/],
       [['--events', 'bad.jsonl'], /no event in line 1/],
       [['--events', 'none.jsonl'], /cannot be read: ENOENT/],

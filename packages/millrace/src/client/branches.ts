@@ -25,6 +25,11 @@ export interface OpenBranchRequest {
     readonly id: string
     readonly attributes: Readonly<Record<string, unknown>> | null
   }[]
+  /** Another definition: a file beside that of the app (not with a key), values of surfaces by path. */
+  readonly definition?: {
+    readonly file?: string
+    readonly settings?: Readonly<Record<string, unknown>>
+  }
   readonly limits?: { readonly records?: number; readonly bytes?: number }
   /** It is thrown away when nobody asked it anything for so long. Default: 15 minutes. */
   readonly idleMs?: number
@@ -41,6 +46,16 @@ export interface BranchAnswer {
     readonly corrected: number
     readonly unchanged: number
     readonly refused: readonly { readonly id: string; readonly reason: string }[]
+  }
+  /** What of its definition is not what is served; absent where it has none. */
+  readonly definition?: {
+    readonly fingerprint: string
+    /** Folds that compute otherwise. */
+    readonly folds: readonly string[]
+    readonly surfaces: readonly string[]
+    /** Folds that only it has, and that it has no more. */
+    readonly added: readonly string[]
+    readonly removed: readonly string[]
   }
   /** What reading all that differs would cost, but for what follows from emissions. */
   readonly estimate: { readonly keys: number; readonly records: number; readonly bytes: number }

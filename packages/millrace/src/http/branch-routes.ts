@@ -16,6 +16,7 @@ import {
 } from '@millrace/streams'
 import { serverErrors } from '../errors.ts'
 import { idParams } from './bind.ts'
+import { definitionIn, definitionOf, type DefinitionRequest } from './branch-definition.ts'
 import { bodySchema, branchSchema, differencesSchema, viewParameter } from './branch-schemas.ts'
 import type { ServerContext } from './context.ts'
 import { createRowMask, maskField, type RowMask } from './mask.ts'
@@ -51,7 +52,7 @@ function lifeOperations(context: ServerContext): readonly Operation[] {
       // Its events are checked by the app.
       body: bodySchema({ type: 'object' }),
       bodies: { 'application/json': bodySchema(anyEventReference(context.app)) },
-      errors: ['BRANCH_INVALID', 'BRANCH_TOO_LARGE', 'BRANCHES_FULL', 'KIND_UNKNOWN', 'MOMENT_AHEAD', 'MOMENT_GONE', 'POSITION_INVALID', 'POSITION_NOT_REACHED'], // prettier-ignore
+      errors: ['BRANCH_INVALID', 'BRANCH_TOO_LARGE', 'BRANCHES_FULL', 'DEFINITION_FILE_INVALID', 'DEFINITION_FILE_REFUSED', 'KIND_UNKNOWN', 'MOMENT_AHEAD', 'MOMENT_GONE', 'POSITION_INVALID', 'POSITION_NOT_REACHED', 'SETTING_INVALID'], // prettier-ignore
       response: branchSchema,
       handle: request => open(context, request),
     },
@@ -179,17 +180,20 @@ interface OpenBody {
   }[]
   readonly events?: readonly unknown[]
   readonly items?: readonly ItemEdit[]
+  readonly definition?: DefinitionRequest
   readonly limits?: { readonly records?: number; readonly bytes?: number }
   readonly idleMs?: number
 }
 
-async function open(context: ServerContext, { body }: RouteRequest): Promise<RouteAnswer> {
-  const { corrections = [], events = [], items = [], limits = {}, idleMs, at } = body as OpenBody
+async function open(context: ServerContext, { body, actor }: RouteRequest): Promise<RouteAnswer> {
+  const { corrections = [], events = [], items = [], limits = {}, idleMs, at, definition } = body as OpenBody // prettier-ignore
   const { records: recordsMax, bytes: bytesMax } = limits
   const moment = momentIn({ at }, 'at')
+  const otherwise = definition === undefined ? {} : await definitionIn(context, definition, actor)
   const branch = await context.streams.branches.open({
     ...(moment === undefined ? {} : { at: moment }),
     changes: {
+      ...otherwise,
       corrections: corrections.map(({ id, do: action = 'retract', data }) => ({
         id,
         action,
@@ -269,12 +273,12 @@ async function answer(context: ServerContext, branch: Branch): Promise<RouteAnsw
   }
 }
 
-function shown(
-  { clock }: ServerContext,
-  { id, position, expiresAtMs, estimate, overlay }: Branch,
-): Readonly<Record<string, unknown>> {
-  const expiresInMs = Math.max(0, Math.round(expiresAtMs - clock.monotonicMs()))
-  return { id, at: encodePosition(position), expiresInMs, estimate, overlay }
+function shown(context: ServerContext, branch: Branch): Readonly<Record<string, unknown>> {
+  const { id, position, expiresAtMs, estimate, overlay } = branch
+  const expiresInMs = Math.max(0, Math.round(expiresAtMs - context.clock.monotonicMs()))
+  const definition = definitionOf(context, branch)
+  const told = { id, at: encodePosition(position), expiresInMs, estimate, overlay }
+  return definition === undefined ? told : { ...told, definition }
 }
 
 async function read(

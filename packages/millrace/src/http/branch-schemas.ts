@@ -9,6 +9,28 @@ const BYTES_MAX = 1024 * 1024 * 1024
 
 const verb: JsonSchema = { type: 'string', enum: ['retract', 'hold', 'correct', 'restore'] }
 
+/** Another definition. */
+const definitionSchema: JsonSchema = {
+  type: 'object',
+  additionalProperties: false,
+  description:
+    'Another definition. What differs is found by fingerprint, and folded when it is asked for; surfaces answer by it.',
+  properties: {
+    file: {
+      type: 'string',
+      minLength: 1,
+      maxLength: 1024,
+      description:
+        'A file in the folder of the app that is served, whose default export is a definition. It runs in the server: refused to callers with a key.',
+    },
+    settings: {
+      type: 'object',
+      maxProperties: 100,
+      description: 'Values of surfaces by path, such as `surfaces.home.explore`.',
+    },
+  },
+}
+
 /** What a branch is opened with; `event` describes an event of the app as it is sent. */
 export const bodySchema = (event: JsonSchema): JsonSchema => ({
   type: 'object',
@@ -52,6 +74,7 @@ export const bodySchema = (event: JsonSchema): JsonSchema => ({
         },
       },
     },
+    definition: definitionSchema,
     limits: {
       type: 'object',
       additionalProperties: false,
@@ -81,6 +104,7 @@ export const bodySchema = (event: JsonSchema): JsonSchema => ({
 })
 
 const count: JsonSchema = { type: 'integer' }
+const names: JsonSchema = { type: 'array', items: { type: 'string' } }
 
 /** A branch. */
 export const branchSchema: JsonSchema = {
@@ -105,6 +129,18 @@ export const branchSchema: JsonSchema = {
             properties: { id: { type: 'string' }, reason: { type: 'string' } },
           },
         },
+      },
+    },
+    definition: {
+      type: 'object',
+      description: 'What of its definition is not what is served; absent where it has none.',
+      required: ['fingerprint', 'folds', 'surfaces', 'added', 'removed'],
+      properties: {
+        fingerprint: { type: 'string' },
+        folds: { ...names, description: 'They compute otherwise.' },
+        surfaces: { ...names, description: 'They answer by other rules.' },
+        added: { ...names, description: 'Folds that only it has: without a state here.' },
+        removed: { ...names, description: 'Folds that it has no more.' },
       },
     },
     estimate: {

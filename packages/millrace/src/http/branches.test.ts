@@ -113,6 +113,38 @@ describe('branches over HTTP', () => {
     await close()
   })
 
+  it('answer by another definition, of which files are taken from the folder of the app alone', async () => {
+    const limits = [{ field: 'creator', max: 1 }]
+    const settings = { 'surfaces.home.limits': limits, 'surfaces.home.size.default': 2 }
+    const opened = await send(url, '/v1/branches', { body: { definition: { settings } } })
+    assert.equal(opened.status, 200, opened.text)
+    const { folds, surfaces, added, removed } = opened.json['definition'] as Record<
+      string,
+      string[]
+    >
+    assert.deepEqual([folds, surfaces, added, removed], [[], ['home'], [], []])
+    const path = `/v1/branches/${opened.json['id'] as string}/surfaces/home/recommendations`
+    const answer = await send(url, path)
+    const both = [answer.json['items'], answer.json['gone']] as { id: string }[][]
+    assert.deepEqual(both.map(each => each.length), [1, 1], answer.text) // prettier-ignore
+    const open = (definition: object): ReturnType<typeof send> =>
+      send(url, '/v1/branches', { body: { definition } })
+    for (const [given, code, reason] of [
+      [{ settings: { 'surfaces.none.explore': 1 } }, 'SETTING_INVALID', /no surface none/],
+      [{ settings: { 'views.plays.key': 'a' } }, 'SETTING_INVALID', /a path is surfaces/],
+      [{ settings: { 'surfaces.home.explore': 2 } }, 'SETTING_INVALID', /between 0 and 1/],
+      [{ settings: { 'surfaces.home.explore': 'x' } }, 'SETTING_INVALID', /another type/],
+      [{ settings: { 'surfaces.home.sources': [null] } }, 'SETTING_INVALID', /built-in stages/],
+      [{ settings: { 'surfaces.home.size.least': 1 } }, 'SETTING_INVALID', /no least/],
+      [{ settings: { 'surfaces.home.size.max': '9' } }, 'SETTING_INVALID', /it is 100/],
+      [{ file: 'app.ts' }, 'DEFINITION_FILE_REFUSED', /of no file/],
+    ] as const) {
+      const refused = await open(given)
+      assert.equal(refused.json['code'], code, refused.text)
+      assert.match(refused.text, reason)
+    }
+  })
+
   it('refuse what cannot be, and name it', async () => {
     for (const [body, status, code] of [
       [{ events: [watchedBy('p9', 'k1', { id: 'w1', at: nowMs })] }, 409, 'BRANCH_INVALID'],

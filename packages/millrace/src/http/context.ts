@@ -5,6 +5,7 @@ import type { SchemaHistory } from '@millrace/log/schemas'
 import type { Streams } from '@millrace/streams'
 import type { Limits } from '../config.ts'
 import type { Ingest } from '../ingest/ingest.ts'
+import type { DefinitionFiles } from '../wiring/definition-file.ts'
 
 /** The parts of an opened Millrace that serve requests. */
 export interface ServerContext {
@@ -14,6 +15,8 @@ export interface ServerContext {
   readonly schemas: SchemaHistory
   readonly streams: Streams
   readonly ingest: Ingest
+  /** Definitions beside the one that is served. */
+  readonly definitions: DefinitionFiles
   readonly clock: Clock
   readonly logger: Logger
   readonly limits: Limits

@@ -23,8 +23,8 @@ export async function planBranch(
   branch: Branch,
   { title = `branch ${branch.id}`, actor }: { readonly title?: string; readonly actor: string },
 ): Promise<readonly ChangesetView[]> {
-  const { corrections = [], events = [], definitions = [] } = branch.changes
-  if (definitions.length > 0) throw invalid('another definition is deployed, not applied')
+  const { corrections = [], events = [], definitions = [], app: other } = branch.changes
+  if (definitions.length > 0 || other !== undefined) throw invalid(deployment(definitions))
   const tables = new Map<string, object[]>()
   for (const event of events) {
     const row = rowOf(app, event)
@@ -62,6 +62,14 @@ function rowOf(app: App, { stream, type, key, data }: AddedEvent): object {
     return { id: key, do: 'put', attributes: (data as { attributes: unknown }).attributes }
   }
   throw invalid(`${type} of ${key} did not happen: events are sent, not applied`)
+}
+
+/** How another definition comes into force. */
+function deployment(definitions: readonly { readonly name: string }[]): string {
+  const views = definitions.flatMap(({ name }) => (name.startsWith('view.') ? [name.slice('view.'.length)] : [])) // prettier-ignore
+  const steps = views.map(view => `millrace rebuild ${view}`).join(', ')
+  const rebuilt = steps === '' ? '' : `, with what it replaces, then ${steps} builds and switches`
+  return `another definition is deployed, not applied: start the server with it${rebuilt}`
 }
 
 function invalid(reason: string): Error {

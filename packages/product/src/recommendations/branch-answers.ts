@@ -42,7 +42,7 @@ export interface BranchAnswerPorts {
 /** What is asked of a branch. */
 export interface BranchQuestion extends RecommendOptions {
   readonly surface: string
-  /** Answers in place of the one that is served; of the same items and signals. */
+  /** Answers in place of the one that is served; of the same items. Default: that of the branch. */
   readonly definition?: App | undefined
 }
 
@@ -88,7 +88,7 @@ export async function answerInBranch(
     const state = { fold: PROFILE_FOLD, key: person as string, world }
     const profile = person === undefined ? undefined : await branch.state<ProfileShard>(state)
     const isWith = world === 'with'
-    const definition = (isWith ? question.definition : undefined) ?? app
+    const definition = (isWith ? (question.definition ?? branch.changes.app) : undefined) ?? app
     const asked = { ...question, explain: isWith && question.explain === true }
     const ranked = rankedFeatures(definition)
     const features = ranked === undefined ? undefined : featuresIn(ranked, ports, branch, world)

@@ -94,17 +94,28 @@ export function defineSource(
     weight: stage.weight ?? 1,
     reason: stage.reason ?? `from ${stage.name}`,
     candidates: context => stage.candidates(context),
+    code: String(stage.candidates),
   }
 }
 
 /** Declares a filter. */
 export function defineFilter(stage: Pick<FilterStage, 'name' | 'keep'>): FilterStage {
-  return { stage: 'filter', name: stage.name, keep: (item, context) => stage.keep(item, context) }
+  return {
+    stage: 'filter',
+    name: stage.name,
+    keep: (item, context) => stage.keep(item, context),
+    code: String(stage.keep),
+  }
 }
 
 /** Declares a scorer. */
 export function defineScorer(stage: Pick<ScorerStage, 'name' | 'score'>): ScorerStage {
-  return { stage: 'scorer', name: stage.name, score: (item, context) => stage.score(item, context) }
+  return {
+    stage: 'scorer',
+    name: stage.name,
+    score: (item, context) => stage.score(item, context),
+    code: String(stage.score),
+  }
 }
 
 /** Declares a re-ranker. */
@@ -113,10 +124,16 @@ export function defineReranker(stage: Pick<RerankerStage, 'name' | 'rerank'>): R
     stage: 'reranker',
     name: stage.name,
     rerank: (ranked, context) => stage.rerank(ranked, context),
+    code: String(stage.rerank),
   }
 }
 
 /** Declares an effect. */
 export function defineEffect(stage: Pick<EffectStage, 'name' | 'run'>): EffectStage {
-  return { stage: 'effect', name: stage.name, run: (answer, context) => stage.run(answer, context) }
+  return {
+    stage: 'effect',
+    name: stage.name,
+    run: (answer, context) => stage.run(answer, context),
+    code: String(stage.run),
+  }
 }

@@ -18,6 +18,10 @@ interface WhatIfOptions {
   readonly do: string
   readonly events?: string
   readonly items?: string
+  readonly definition?: string
+  readonly set: readonly string[]
+  readonly recordsMax?: string
+  readonly memoryMax?: string
   readonly surface?: string
   readonly person?: string
   readonly explain?: boolean
@@ -41,6 +45,10 @@ interface BranchJson {
     readonly refused: readonly { readonly id: string; readonly reason: string }[]
   }
   readonly estimate: { readonly keys: number; readonly records: number; readonly bytes: number }
+  /** What of its definition is otherwise. */
+  readonly definition?: Readonly<
+    Record<'folds' | 'surfaces' | 'added' | 'removed', readonly string[]>
+  >
 }
 
 interface ViewDifferencesJson {
@@ -68,6 +76,9 @@ Examples:
   millrace what-if --events more.jsonl --to-file all.jsonl
   millrace what-if --file bots.csv --surface home --person ana   # what Ana would be shown
   millrace what-if --items edited.jsonl --surface home           # with other items
+  millrace what-if --definition changed.ts                # by another definition, all that differs
+  millrace what-if --definition changed.ts --view seen --key ana
+  millrace what-if --set surfaces.home.explore=0.2 --surface home
   millrace what-if --file bots.csv --at 2026-01-05T10:00:00Z --keep
   millrace what-if --branch <id> --view plays             # one that was kept
   millrace what-if --branch <id> --plan                   # plans it as a changeset
@@ -79,7 +90,7 @@ export function addWhatIf(program: Command, run: Run): void {
     .command('what-if')
     .summary('what the views would say if other things had happened')
     .description(
-      'Opens a branch of the log in which events are retracted, held, corrected, restored or added, or items are otherwise, and says what that changes: by view, key and field, or on a surface. Nothing is written, and nobody sees it. Personal values are masked, but for the value of --key.',
+      'Opens a branch of the log in which events are retracted, held, corrected, restored or added, items are otherwise, or another definition answers, and says what that changes: by view, key and field, or on a surface. Nothing is written, and nobody sees it. Personal values are masked, but for the value of --key.',
     )
     .option('--file <path>', 'ids of events: JSON Lines (.jsonl), or a table with a header')
     .addOption(
@@ -92,13 +103,24 @@ export function addWhatIf(program: Command, run: Run): void {
       '--items <path>',
       'items that are otherwise: JSON Lines with kind, id and attributes (null: removed)',
     )
+    .option('--definition <file>', 'another definition, in the folder of the app that is served')
+    .option(
+      '--set <path=value>',
+      'a value of a surface, such as surfaces.home.explore=0.2; may be given several times',
+      (text: string, before: readonly string[]) => [...before, text],
+      [] as readonly string[],
+    )
     .option('--at <place>', 'begin at a position, or a time of arrival; default: now')
     .addOption(
       new Option('--branch <id>', 'ask a branch that is open').conflicts([
         'file',
         'events',
         'items',
+        'definition',
+        'set',
         'at',
+        'recordsMax',
+        'memoryMax',
       ]),
     )
     .option('--view <name>', 'only this view')
@@ -108,6 +130,8 @@ export function addWhatIf(program: Command, run: Run): void {
     .option('--explain', 'with the reasons of each item of the surface')
     .option('-n, --n <count>', 'samples of each view; items of the surface')
     .option('--to-file <file>', 'write every difference to a file of JSON Lines')
+    .option('--records-max <count>', 'refuse what would fold more records; default: 5,000,000')
+    .option('--memory-max <MiB>', 'refuse what would hold more; default: 64')
     .option('--plan', 'plan its corrections and its items as changesets, in place of comparing')
     .option('--title <text>', 'with --plan: what people call them')
     .option('--keep', 'leave it open in the server, until nobody asks it anything any more')
@@ -147,15 +171,43 @@ function usage(reason: string): Error {
 /** What is to be otherwise. Throws CLI_USAGE. */
 async function requestOf(
   { cwd }: CommandContext,
-  { file, do: verb, events, items, at }: WhatIfOptions,
+  { file, do: verb, events, items, at, definition, set, recordsMax, memoryMax }: WhatIfOptions,
 ): Promise<unknown> {
-  if (file === undefined && events === undefined && items === undefined) throw usage('Give --file, --events, --items or --branch.') // prettier-ignore
+  const isSame = definition === undefined && set.length === 0
+  if ([file, events, items].every(each => each === undefined) && isSame) {
+    throw usage('Give --file, --events, --items, --definition, --set or --branch.')
+  }
+  const limits = {
+    ...(recordsMax === undefined ? {} : { records: readCount('--records-max', recordsMax) }),
+    ...(memoryMax === undefined ? {} : { bytes: readCount('--memory-max', memoryMax) * 2 ** 20 }),
+  }
   const rows = file === undefined ? [] : await readChangesetRows(resolve(cwd, file), undefined)
   return {
     ...(at === undefined ? {} : { at }),
     corrections: rows.map(row => ({ do: verb, ...row })),
     events: events === undefined ? [] : await readLines(resolve(cwd, events), 'event'),
     items: items === undefined ? [] : await readLines(resolve(cwd, items), 'item'),
+    ...(isSame ? {} : { definition: definitionOf(cwd, definition, set) }),
+    limits,
+  }
+}
+
+function definitionOf(cwd: string, file: string | undefined, set: readonly string[]): unknown {
+  const settings = set.map(text => {
+    const [, path, value = ''] = /^([^=]+)=(.*)$/s.exec(text) ?? []
+    if (path === undefined) throw usage(`--set ${text} is not path=value.`)
+    return [path, valueIn(value)]
+  })
+  const from = file === undefined ? {} : { file: resolve(cwd, file) }
+  return { ...from, settings: Object.fromEntries(settings) as object }
+}
+
+/** JSON, or else the text. */
+function valueIn(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return text
   }
 }
 
@@ -290,12 +342,42 @@ async function compare(
   output.result({ branch: told, views, ...(file === undefined ? {} : { file }) }, [...lines, ...kept].join('\n')) // prettier-ignore
 }
 
-function describe({ results, estimate }: BranchJson): string {
+/** What of a definition is otherwise, in a sentence; what only one of both has is told apart. */
+function describeDefinition({
+  folds,
+  surfaces,
+  added,
+  removed,
+}: NonNullable<BranchJson['definition']>): readonly string[] {
+  const all = [...folds.map(nameOf), ...surfaces.map(name => `surface ${name}`)]
+  const others = [
+    ['Not in what is served, and so without a state: ', added],
+    ['Not in this definition any more: ', removed],
+  ] as const
+  return [
+    all.length === 0
+      ? 'The definition is the one that is served.'
+      : `Otherwise: ${all.join(', ')}.`,
+    ...others.flatMap(([head, names]) =>
+      names.length === 0 ? [] : [`${head}${names.map(nameOf).join(', ')}.`],
+    ),
+  ]
+}
+
+const nameOf = (fold: string): string => fold.replace(/^([a-z]+)\./, '$1 ')
+
+function describe({ results, estimate, definition }: BranchJson): string {
   const { corrected = 0, unchanged = 0, refused = [] } = results ?? {}
   const shown = refused.slice(0, REFUSED_SHOWN).map(({ id, reason }) => `  ${id}: ${reason}`)
   const states = `${count(estimate.keys)} states (${bytes(estimate.bytes)}) can differ at least`
+  const isCorrected = corrected + unchanged + refused.length > 0 || definition === undefined
   return [
-    `${count(corrected)} events count otherwise, ${count(unchanged)} are so already, ${count(refused.length)} are refused.`,
+    ...(definition === undefined ? [] : describeDefinition(definition)),
+    ...(isCorrected
+      ? [
+          `${count(corrected)} events count otherwise, ${count(unchanged)} are so already, ${count(refused.length)} are refused.`,
+        ]
+      : []),
     ...shown,
     `${states}; about ${count(estimate.records)} records are folded for them.`,
   ].join('\n')
