@@ -7,7 +7,7 @@ import type { Floats, Workspace } from '../kernels/workspace.ts'
 import { estimate, measureLists, type Truth } from './measure.ts'
 import type { Events } from './events.ts'
 import type { Model } from './model.ts'
-import { addScores, forBlocks, takeBest } from './scoring.ts'
+import { addScores, forBlocks, takeBest, type Lists } from './scoring.ts'
 import type { Validation } from './validation.ts'
 
 /** Scores of some candidates of each person by every model. */
@@ -31,17 +31,19 @@ export interface BlendChoice {
 }
 
 /** What settings are chosen by: the mean of recall and NDCG over the lengths of lists. */
-export function goalOf(
-  lists: Parameters<typeof measureLists>[0],
-  truth: Truth,
-  ks: readonly number[],
-): number {
-  let sum = 0
-  for (const k of ks) {
+export function goalOf(lists: Lists, truth: Truth, ks: readonly number[]): number {
+  return estimate(goalsOf(lists, truth, ks)).value
+}
+
+/** The goal of each person. */
+export function goalsOf(lists: Lists, truth: Truth, ks: readonly number[]): Float64Array {
+  const parts = ks.flatMap(k => {
     const { recall, ndcg } = measureLists(lists, truth, k)
-    sum += estimate(recall).value + estimate(ndcg).value
-  }
-  return sum / (2 * ks.length)
+    return [recall, ndcg]
+  })
+  return (parts[0] as Float64Array).map(
+    (_, person) => parts.reduce((sum, part) => sum + part[person]!, 0) / parts.length,
+  )
 }
 
 /** Chooses weights for models that were fitted on the split; the first model counts 1 at the start. */

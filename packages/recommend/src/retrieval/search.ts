@@ -39,7 +39,9 @@ export interface Shape {
 
 /** Items up to which the closed forms are fitted, and multiply-adds that a family may spend on trials. */
 const CLOSED_FORM_ITEMS_MAX = 6500
-const TRIAL_WORK_MAX = 600e9
+const TRIAL_WORK_MAX = 400e9
+/** Items from which each trial costs seconds, so that fewer are made. */
+const LARGE_ITEMS = 8000
 
 /** All plans for data of a shape. */
 export function plansFor(shape: Shape): Plan[] {
@@ -67,31 +69,35 @@ function popularity({ isOrdered }: Shape): Plan {
 }
 
 function neighbours({ items, isOrdered, isFast }: Shape): Plan {
+  const isLarge = items > LARGE_ITEMS
   return {
     family: 'neighbours',
     start: { personExponent: 0.3, rowExponent: 0.8, columnExponent: 0.15, width: Math.min(items, 256), halfLife: LASTING }, // prettier-ignore
     ladders: [
       ...(isOrdered ? [['halfLife', [5, 20]] as const] : []),
-      ['columnExponent', isFast ? [0.3] : [0, 0.3, 0.5]],
-      ['personExponent', isFast ? [] : [0, 0.5]],
-      ['rowExponent', isFast ? [] : [0.5, 1]],
-      ['width', isFast ? [] : [64].filter(width => width < items)],
+      ['columnExponent', isFast && isLarge ? [] : [0.3, 0.5]],
+      ['personExponent', isFast || isLarge ? [] : [0, 0.5]],
+      ['rowExponent', isFast || isLarge ? [] : [0.5, 1]],
+      ['width', isFast || isLarge ? [] : [64].filter(width => width < items)],
     ],
   }
 }
 
+/** One QR is enough to choose by: the fit to everything goes on from the same basis. */
 function spectral({ people, items, isOrdered, isFast, seed }: Shape): Plan {
   const most = Math.max(4, Math.floor(Math.min(people, items) / 4) * 4)
-  const rank = Math.min(most, isFast ? 256 : items > 8000 ? 1024 : 512)
-  const ranks = [8, 16, 32, 64, 128, 256, 512].filter(value => value < rank)
+  const isLarge = items > LARGE_ITEMS
+  const basisRank = Math.min(most, isFast ? 256 : isLarge ? 1024 : 512)
+  const rank = isLarge ? basisRank : Math.min(basisRank, 64)
+  const ranks = [16, 32, 64, 128, 256, 512, 1024].filter(r => r !== rank && r <= basisRank && r >= (isLarge ? 256 : 16)) // prettier-ignore
   return {
     family: 'spectral',
-    start: { rank, basisRank: rank, personExponent: 0.3, itemExponent: 0.4, inExponent: 0.4, outExponent: 0.25, rounds: 3, halfLife: LASTING, seed }, // prettier-ignore
+    start: { rank, basisRank, personExponent: 0.3, itemExponent: 0.4, inExponent: 0.4, outExponent: 0.25, rounds: 2, halfLife: LASTING, seed }, // prettier-ignore
     ladders: [
-      ['rank', ranks.slice(-4)],
       ...(isOrdered ? [['halfLife', [5, 20]] as const] : []),
+      ['rank', isFast && isLarge ? [] : ranks],
       ['outExponent', isFast ? [] : [0.1, 0.4]],
-      ['inExponent', isFast ? [] : [0.25, 0.5]],
+      ['inExponent', isFast || isLarge ? [] : [0.25, 0.5]],
     ],
   }
 }
@@ -111,15 +117,18 @@ function ease({ people, items, events, isOrdered }: Shape): Plan {
 }
 
 function als({ events, items, isOrdered, seed }: Shape): Plan {
-  const factors = events > 3e6 ? 64 : events > 3e5 ? 128 : 64
+  const isLarge = items > LARGE_ITEMS || events > 3e6
+  const factors = isLarge || events < 3e5 ? 64 : 128
   return {
     family: 'als',
-    start: { factors, rounds: 6, unseen: 0.1, lambda: 0.003, steps: 3, halfLife: LASTING, seed },
-    ladders: events > 3e6 ? [] : [
-      ...(isOrdered ? [['halfLife', [20]] as const] : []),
-      ['unseen', items > 10_000 ? [0.02] : [0.3]],
-      ['lambda', [0.01, 0.001]],
-    ], // prettier-ignore
+    start: { factors, rounds: 5, unseen: isLarge ? 0.02 : 0.1, lambda: 0.003, steps: 3, halfLife: LASTING, seed }, // prettier-ignore
+    ladders: isLarge
+      ? []
+      : [
+          ...(isOrdered ? [['halfLife', [20]] as const] : []),
+          ['unseen', [0.3, 0.02]],
+          ['lambda', [0.01, 0.001]],
+        ],
   }
 }
 

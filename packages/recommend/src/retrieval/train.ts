@@ -5,7 +5,8 @@
  */
 import type { Clock } from '@millrace/core'
 import type { Workspace } from '../kernels/workspace.ts'
-import { chooseBlend, goalOf } from './blend.ts'
+import { chooseBlend, goalsOf } from './blend.ts'
+import { estimate } from './measure.ts'
 import { freeEvents, placesOf, type Events, type Places } from './events.ts'
 import type { Family, Model, Settings } from './model.ts'
 import { listsOf, type Weighted } from './scoring.ts'
@@ -67,8 +68,12 @@ interface Finalist {
   readonly plan: Plan
   readonly model: Model
   readonly kept: Kept
-  readonly goal: number
+  /** Of each person. */
+  readonly goals: Float64Array
 }
+
+/** A setting must improve by this share to replace another. */
+const SETTING_GAIN_MIN = 0.01
 
 /** What is fitted to everything in the end. */
 interface Chosen {
@@ -189,11 +194,12 @@ async function findFinalists(
       if (model === undefined) return
       const { histories, truth } = validation
       const lists = await listsOf(workspace, [{ model, weight: 1 }], histories, Math.max(...ks))
-      const goal = goalOf(lists, truth, ks)
+      const goals = goalsOf(lists, truth, ks)
+      const goal = estimate(goals).value
       const seconds = (clock.monotonicMs() - started) / 1000
       trials.push({ family: plan.family, settings: model.settings, goal, seconds })
-      if (found[0] !== undefined && goal <= found[0].goal) model.release()
-      else found.splice(0, 1, { plan, model, kept, goal })[0]?.model.release()
+      if (found[0] !== undefined && !isBetter(goals, found[0].goals)) model.release()
+      else found.splice(0, 1, { plan, model, kept, goals })[0]?.model.release()
     }
     await attempt(plan.start)
     for (const [setting, values] of plan.ladders) {
@@ -204,6 +210,15 @@ async function findFinalists(
   }
   workspace.free(places.offsets, places.places, places.owners)
   return finalists
+}
+
+/**
+ * Settings are left only for clearly better ones: by 1 %, and by the standard error of the difference. What
+ * a plan starts with has proved itself elsewhere, and the best of many trials is partly luck.
+ */
+function isBetter(goals: Float64Array, than: Float64Array): boolean {
+  const { value, high } = estimate(goals.map((goal, person) => goal - than[person]!))
+  return value > Math.max(SETTING_GAIN_MIN * estimate(than).value, (high - value) / 1.96)
 }
 
 /** Fits what was chosen to all events; a basis starts from the one of the split. */
