@@ -4,10 +4,12 @@
  * a rebuild of the same log, to the byte. Prints one JSON object.
  *
  *   node bench/undo.ts [--events 1000000] [--bots 500] [--acts 80] [--directory <where>]
- *     [--history <where>] [--fill-seconds <seconds>] [--no-rebuilds] [--no-branches]
+ *     [--history <where>] [--fill-seconds <seconds>] [--no-branches] [--no-undo]
+ *     [--no-rebuilds | --rebuilds <fold,...>]
  *
  * With `--history` the events are made there once and kept, in parts of `--fill-seconds` if that is
- * given; each run works on a copy of them.
+ * given; each run works on a copy of them. Rebuilds of ten million events take minutes: `--rebuilds`
+ * names the folds that are compared, and each is told on standard error as soon as it is.
  *
  * The bots watch `POISONED` clips over and over, spread over the last fifth of the history. Seconds
  * are by the clock, with the processor time of the process beside them; the longest stall is of a
@@ -42,6 +44,8 @@ const { values } = parseArgs({
     history: { type: 'string' },
     'fill-seconds': { type: 'string', default: 'Infinity' },
     'no-branches': { type: 'boolean', default: false },
+    'no-undo': { type: 'boolean', default: false },
+    rebuilds: { type: 'string' },
     'no-rebuilds': { type: 'boolean', default: false },
   },
 })
@@ -193,8 +197,12 @@ async function timed<Value>(work: () => Promise<Value>): Promise<Took & { value:
 async function unlikeRebuilds(millrace: Millrace): Promise<Record<string, number>> {
   const unlike: Record<string, number> = {}
   if (values['no-rebuilds']) return unlike
-  for (const { name } of millrace.streams.status()) {
-    const { different } = await millrace.streams.rebuild({ fold: name })
+  const all = millrace.streams.status().map(({ name }) => name)
+  for (const name of values.rebuilds?.split(',') ?? all) {
+    const startMs = performance.now()
+    const { keys, different } = await millrace.streams.rebuild({ fold: name })
+    const seconds = Math.round((performance.now() - startMs) / 1000)
+    process.stderr.write(`${name}: ${different.length} of ${keys} keys differ, ${seconds} s\n`)
     if (different.length > 0) unlike[name] = different.length
   }
   return unlike
@@ -248,8 +256,8 @@ const branch = hasBranches ? await branched(ring.length) : undefined
 const dryRun = await timed(() => corrections.affected(setOf('retract')))
 const applied = await apply('retract')
 const unlikeAfterApply = await unlikeRebuilds(millrace)
-const undone = await apply('restore')
-const unlikeAfterUndo = await unlikeRebuilds(millrace)
+const undone = values['no-undo'] ? undefined : await apply('restore')
+const unlikeAfterUndo = undone && (await unlikeRebuilds(millrace))
 await millrace.close()
 rmSync(directory, { recursive: true })
 process.stdout.write(
@@ -257,7 +265,7 @@ process.stdout.write(
     bench: 'undo',
     events: filled.events + ring.length,
     retracted: applied.value,
-    restored: undone.value,
+    restored: undone?.value,
     fillSeconds: Math.round(filled.seconds),
     select: without(selected),
     branchOfTen,
@@ -265,7 +273,7 @@ process.stdout.write(
     dryRun: without(dryRun),
     affected: dryRun.value.folds.map(({ fold, keys, records }) => ({ fold, keys, records })),
     apply: without(applied),
-    undo: without(undone),
+    undo: undone && without(undone),
     unlikeRebuilds: { afterApply: unlikeAfterApply, afterUndo: unlikeAfterUndo },
     residentMiB: Math.round(process.memoryUsage().rss / 2 ** 20),
   })}\n`,
