@@ -1,11 +1,12 @@
 /**
  * Several runtimes fold one log, and partitions go from one to another at random moments: handed
- * over, taken away while steps are on their way, or left behind by a process that was killed. What
- * was emitted is there once, and every runtime has the views that a naive computation gives.
+ * over, taken away while steps are on their way, or left behind by a process that was killed, while
+ * events arrive and others are corrected. What was emitted is there once, and every runtime has the
+ * views that a naive computation gives.
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { silentLogger } from '@millrace/core'
+import { isError, silentLogger } from '@millrace/core'
 import { openMemoryLog } from '@millrace/log/memory'
 import { simulate, type SimWorld } from '@millrace/sim'
 import { createMemorySnapshotStore } from '@millrace/store/memory'
@@ -20,6 +21,9 @@ const PROCESSES = 2
 const MOVES = 40
 const EVENTS = 400
 const BATCH = 10
+const ACTIONS = ['retract', 'retract', 'restore'] as const
+/** How corrections end whose process is killed, or does not wait for the views. */
+const ENDINGS = ['LOG_CLOSED', 'STREAMS_CLOSED', 'POSITION_NOT_REACHED']
 
 interface Process {
   readonly member: LogMember
@@ -53,6 +57,23 @@ async function send(shared: SharedLog, world: SimWorld): Promise<void> {
   }
 }
 
+/** Of an event that is not there yet nothing becomes; whoever was killed answers nobody. */
+async function correct(
+  streams: Streams,
+  event: number,
+  action: 'retract' | 'restore',
+): Promise<void> {
+  const corrections = [{ id: eventOf(event).id, action }]
+  try {
+    await streams.corrections.apply(
+      { corrections, reason: 'a test', by: 'nobody' },
+      { timeoutMs: 1 },
+    )
+  } catch (error) {
+    assert.ok(isError(error) && ENDINGS.includes(error.code), String(error))
+  }
+}
+
 test('views and emissions are exact wherever the partitions are', async () => {
   await simulate({
     name: 'views and emissions are exact wherever the partitions are',
@@ -72,12 +93,17 @@ test('views and emissions are exact wherever the partitions are', async () => {
       const processes: Process[] = []
       for (let index = 0; index < PROCESSES; index++) processes.push(await open(shared, snapshots))
       const sending = send(shared, world)
+      const correcting: Promise<unknown>[] = []
       for (let move = 0; move < MOVES; move++) {
         await clock.sleep(random.between(0, 15))
         const partition = random.integer(PARTITIONS)
         const { member } = random.pick(processes)
         const before = shared.leases[partition]?.holder
         const kind = random.integer(10)
+        if (random.integer(4) === 0) {
+          const { streams } = random.pick(processes)
+          correcting.push(correct(streams, random.integer(EVENTS), random.pick(ACTIONS)))
+        }
         if (kind < 4) {
           await shared.handOver(partition, member)
         } else if (kind < 9) {
@@ -91,6 +117,7 @@ test('views and emissions are exact wherever the partitions are', async () => {
         }
       }
       await sending
+      await Promise.all(correcting)
       for (const { member } of processes) member.notice()
       for (const { streams } of processes) {
         await settle(log, streams)

@@ -12,8 +12,9 @@
 import { Backoff, isError, type Logger, type Random } from '@millrace/core'
 import type { EventLog, Leases, ParkedKey } from '@millrace/log'
 import type { Amendments } from './amendments.ts'
+import type { CorrectionBook } from './corrections/book.ts'
 import { streamsErrors } from './errors.ts'
-import { errorText, type Lane } from './lane.ts'
+import { errorText } from './lane.ts'
 import { agreeOnParked } from './load.ts'
 import { foldLane } from './fold-lane.ts'
 import { createBeside } from './rebuild.ts'
@@ -26,6 +27,7 @@ export interface RolesPorts extends RefoldPorts {
   readonly log: EventLog
   readonly leases: Leases
   readonly amendments: Amendments
+  readonly book: CorrectionBook
   readonly random?: Random | undefined
   readonly logger: Logger
   /** Commits what a standing lane did, and waits until it is durable. */
@@ -159,16 +161,25 @@ export class Roles {
     const { runner, laneRunner, writer } = place
     const { lane } = laneRunner
     await this.#ports.amendments.follow()
+    // What was emitted reflects what it says, and the lane goes on from there.
+    await this.#ports.book.follow()
     const newest = writer.adopt()
-    if (lane.consumed > writer.committed) await this.#emitAgain(lane, writer, newest?.parked ?? [])
+    if (lane.consumed > writer.committed)
+      await this.#emitAgain(laneRunner, writer, newest?.parked ?? []) // prettier-ignore
     else await agreeOnParked(this.#ports, runner, lane)
     if (this.#ports.leases.tokenOf(lane.partition) === token) writer.lead(token)
     else writer.follow()
   }
 
   /** The lane is further than the steps in the log: what it emitted behind them is made again. */
-  async #emitAgain(lane: Lane, writer: StepWriter, inLog: readonly ParkedKey[]): Promise<void> {
+  async #emitAgain(
+    { lane, emittedTo }: LaneRunner,
+    writer: StepWriter,
+    inLog: readonly ParkedKey[],
+  ): Promise<void> {
     const beside = createBeside(lane)
+    // By the corrections of what is emitted before it: all of it is corrected together then.
+    if (emittedTo !== undefined) beside.corrections = beside.corrections.at(emittedTo())
     await foldLane(this.#ports, beside, writer.committed)
     beside.mutedBefore = writer.committed
     await foldLane(this.#ports, beside, lane.consumed)

@@ -21,10 +21,12 @@ export class LaneRunner {
   /** True while such keys are folded again. */
   isRefolding = false
   readonly besides = new Set<Beside>()
-  /** True while what it emitted does not reflect corrections that its state reflects: it emits nothing more until then. */
+  /** True while what it emitted does not reflect the corrections that its state reflects: it emits nothing more until then. */
   owesEmissions: (() => boolean) | undefined
   /** How many records of corrections its state reflected before it went over to those of its lane, for as long as that takes. */
   correctingFrom: number | undefined
+  /** How many corrections its emissions reflect. */
+  emittedTo: (() => number) | undefined
   #holders = 0
   #tail: Promise<unknown> = Promise.resolve()
 

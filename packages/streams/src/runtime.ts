@@ -123,7 +123,7 @@ class Runtime implements Streams {
     const runnerOf = (name: string): FoldRunner => this.#runner(name)
     this.branches = new OpenBranches({ ...asked, requests, runnerOf })
     if (leases !== undefined) {
-      this.#roles = new Roles({ ...shared, leases, amendments }, this.#all)
+      this.#roles = new Roles({ ...shared, leases, amendments, book: corrections }, this.#all)
     }
     this.#loop = this.#createLoop()
     this.#decisions = new Decisions({ log, logger, retry: at => this.#retry(at) }, this.#all)

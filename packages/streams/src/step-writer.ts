@@ -114,6 +114,12 @@ export class StepWriter {
     for (const watcher of this.#watchers.splice(0)) watcher()
   }
 
+  /** The log refused what it does: another process leads, whatever this one believes. */
+  lose(): void {
+    this.#lostToken = this.#token
+    this.follow()
+  }
+
   /** The lane leads from now on. It stands at the newest step or before, or holds what it emitted since. */
   lead(token: number): void {
     const lane = this.#lane
@@ -167,23 +173,33 @@ export class StepWriter {
     const hasWork = this.#hasWork(lane)
     if (!hasWork && (lane.consumed === this.#from || end - lane.consumed >= batchRecords)) return
     if (this.#inFlight >= (hasWork ? IN_FLIGHT_MAX : 1)) return
-    const { definition, partition } = lane
     const step: Step = {
-      processor: definition.name,
-      generation: this.#options.generation,
-      source: { stream: definition.source, partition },
+      ...this.standing(),
       from: this.#from,
       to: lane.consumed,
       emitted: lane.emitted,
       parked: [...lane.parkedSince.values()],
       released: [...lane.releasedSince],
-      ...(this.#token === undefined ? {} : { token: this.#token }),
     }
     lane.emitted = []
     lane.parkedSince.clear()
     lane.releasedSince.clear()
     this.#from = lane.consumed
     this.#send(step)
+  }
+
+  /** A step of no records, which the log takes only while this process leads, and nothing is on its way: for what is committed with it. */
+  standing(): Step {
+    const { definition, partition } = this.#lane
+    return {
+      processor: definition.name,
+      generation: this.#options.generation,
+      source: { stream: definition.source, partition },
+      from: this.committed,
+      to: this.committed,
+      emitted: [],
+      ...(this.#token === undefined ? {} : { token: this.#token }),
+    }
   }
 
   /** Resolves after the next answer of the log to a step, or a refusal for good. */
@@ -275,8 +291,7 @@ export class StepWriter {
           this.#send(step)
         })
       } else if (isError(refusal, 'LEASE_LOST')) {
-        this.#lostToken = this.#token
-        this.follow()
+        this.lose()
       } else {
         this.error = refusal
       }

@@ -44,6 +44,7 @@ export class CorrectionBook {
   /** The entries of each record of the stream. */
   readonly #records: (readonly CorrectionEntry[])[] = []
   readonly #marks = new Map<string, EmissionMark & { readonly at: number }>()
+  readonly #begun = new Map<string, number>()
   /** Which ids of people are one person. */
   readonly people = new PersonLinks()
 
@@ -119,6 +120,11 @@ export class CorrectionBook {
     return this.#marks.get(markName(place))
   }
 
+  /** To how many corrections the emissions of a fold from one partition are being brought; undefined while they are not. */
+  begunOf(place: Omit<EmissionMark, 'corrected'>): number | undefined {
+    return this.#begun.get(markName(place))
+  }
+
   /** The events for which something else holds at `to` than at `from`. */
   changes(from: number, to: number): readonly CorrectionChange[] {
     const changes: CorrectionChange[] = []
@@ -143,8 +149,12 @@ export class CorrectionBook {
   #add({ data, id, offset, type }: LogRecord): void {
     if (type === IDENTIFIED_TYPE) this.people.add(offset, data as IdentityData)
     const isTime = type !== CORRECTED_TYPE
-    const { action, events, follows } = isTime ? TIME_ALONE : (data as CorrectionData)
-    if (follows !== undefined) this.#marks.set(markName(follows), { ...follows, at: offset })
+    const { action, events, begins, follows } = isTime ? TIME_ALONE : (data as CorrectionData)
+    if (begins !== undefined) this.#begun.set(markName(begins), begins.corrected)
+    if (follows !== undefined) {
+      this.#marks.set(markName(follows), { ...follows, at: offset })
+      this.#begun.delete(markName(follows))
+    }
     const entries = events.map(event => {
       const entry = this.#entry(event)
       entry.history.push({ at: offset, correction: correctionOf(action, id, event) })
@@ -190,7 +200,7 @@ function markName({ fold, generation, partition }: Omit<EmissionMark, 'corrected
 }
 
 /** What a tick says. */
-const TIME_ALONE: Pick<CorrectionData, 'action' | 'events' | 'follows'> = {
+const TIME_ALONE: Pick<CorrectionData, 'action' | 'events' | 'begins' | 'follows'> = {
   action: 'restore',
   events: [],
 }

@@ -97,6 +97,8 @@ export interface CorrectionData {
   readonly by: string
   /** Present where it follows from other corrections: whose emissions are now as these say. */
   readonly follows?: EmissionMark
+  /** The same of what is written from here on, up to the record that `follows`. */
+  readonly begins?: EmissionMark
 }
 
 /** What a fold has emitted from a partition of its source reflects the first `corrected` records of corrections. */

@@ -7,8 +7,8 @@
  * and put in where the shard can do that to the byte, other keys are folded again from their history.
  * Lanes go on one by one; `reached` tells when all have.
  */
-import { Backoff, partitionName, type Position } from '@millrace/core'
-import type { LogRecord } from '@millrace/log'
+import { Backoff, isError, partitionName, type Position } from '@millrace/core'
+import type { LogRecord, Step } from '@millrace/log'
 import { eventIdOf } from '../amendments.ts'
 import { MERGED } from '../identity/contract.ts'
 import { openIdentity } from '../identity/index.ts'
@@ -19,16 +19,18 @@ import type { Base } from '../refold-many.ts'
 import { retryParked } from '../refold.ts'
 import type { FoldRunner, LaneRunner } from '../runner.ts'
 import { Slices } from '../slices.ts'
+import type { StepWriter } from '../step-writer.ts'
 import { Appender } from './appender.ts'
 import type { CorrectionChange } from './book.ts'
 import { ChangedRecords } from './changed-records.ts'
 import { CorrectedRows } from './corrected-rows.ts'
-import { CORRECTIONS_STREAM, type Corrections, type EmissionMark } from './contract.ts'
-import { emissionChangesOf } from './emissions.ts'
+import { CORRECTIONS_STREAM, type CorrectionData, type Corrections } from './contract.ts'
+import { EmissionMarks, markOf } from './emission-marks.ts'
+import { emissionChangesOf, type EmissionChanges } from './emissions.ts'
 import { Histories } from './histories.ts'
 import type { CorrectionJob, CorrectorPorts, LaneProgress } from './job.ts'
 import { bringOn, firstOffset, invertOne, isBehind, keysOf } from './lane-changes.ts'
-import { batchesOf, correctionEvents } from './records.ts'
+import { batchesOf, correctionEvents, type CorrectedItem } from './records.ts'
 import { NOWHERE, Originals, type RecordChange } from './originals.ts'
 
 /** Snapshots wait so long for corrections: what is being corrected would be written twice. */
@@ -43,8 +45,7 @@ export class Corrector {
   readonly #reading: Backoff
   readonly #identity: Identity
   readonly #progress = new Map<LaneRunner, LaneProgress>()
-  /** Up to where a lane's emissions are known to reflect corrections, for none of them touched it since the mark in the log. */
-  readonly #unchanged = new WeakMap<Lane, number>()
+  readonly #marks: EmissionMarks
   /** Records of corrections that are being put on the log, by the ids of the events. */
   readonly #planned = new Set<ReadonlyMap<string, LogRecord>>()
   #originals: Originals
@@ -68,6 +69,11 @@ export class Corrector {
     this.#histories = new Histories(ports.log)
     const touchedBetween = this.touchedBetween.bind(this)
     this.rows = new CorrectedRows({ log: ports.log, book: ports.book, touchedBetween })
+    this.#marks = new EmissionMarks(ports.book)
+    for (const laneRunner of runners.flatMap(({ lanes }) => lanes)) {
+      laneRunner.owesEmissions = () => this.#marks.isOwing(laneRunner)
+      laneRunner.emittedTo = () => this.#marks.emittedTo(laneRunner.lane)
+    }
   }
 
   /** Looks what was corrected, and what is left to do. Called before each turn of the loop. */
@@ -82,8 +88,6 @@ export class Corrector {
     let isBusy = carrier.isBusy
     for (const runner of this.#runners) {
       for (const laneRunner of runner.lanes) {
-        // Between the work on its state and that on its emissions it may not emit.
-        laneRunner.owesEmissions ??= () => this.#isOwing(laneRunner)
         if (runner.definition.isRekeying === true) continue
         if (this.#isDue(runner, laneRunner)) this.#start(runner, laneRunner, this.#correct)
         else if (this.#owes(runner, laneRunner)) this.#start(runner, laneRunner, this.#follow)
@@ -152,10 +156,10 @@ export class Corrector {
   /** The end of what follows from the corrections before `needed` for what a lane emitted; undefined while that is not on the log. */
   #derivedEnd(emitter: FoldRunner, laneRunner: LaneRunner, needed: number): number | undefined {
     const { lane, writer } = laneRunner
-    const isOurs = writer?.leads === true
     if (emitter.definition.isRekeying === true) return 0
     if (lane.corrections.position < needed || this.#progress.has(laneRunner)) return undefined
-    if (isOurs && this.#emittedTo(lane) < needed) return undefined
+    // Of another process, too: it may have been killed before it corrected anything.
+    if (writer !== undefined && this.#marks.emittedTo(lane) < needed) return undefined
     const mark = this.#ports.book.markOf(markOf(lane))
     return mark === undefined ? 0 : mark.at + 1
   }
@@ -417,49 +421,51 @@ export class Corrector {
     await this.#ports.settle(runner, laneRunner)
   }
 
-  /** True for a lane whose emissions do not reflect all that its state does, and that is where it may correct them. */
+  /** True for a lane whose emissions are to be corrected here and now, or looked at. */
   #owes({ definition }: FoldRunner, laneRunner: LaneRunner): boolean {
-    if ((definition.targets?.length ?? 0) === 0) return false
-    const { lane, error } = laneRunner
-    if (error !== undefined || this.#progress.has(laneRunner)) return false
-    return lane.consumed >= lane.mutedBefore && this.#isOwing(laneRunner)
+    if ((definition.targets?.length ?? 0) === 0 || definition.isRekeying === true) return false
+    if (laneRunner.error !== undefined || this.#progress.has(laneRunner)) return false
+    return this.#marks.isDue(laneRunner)
   }
 
-  #isOwing({ lane, writer }: LaneRunner): boolean {
-    return writer?.leads === true && this.#emittedTo(lane) < lane.corrections.position
-  }
-
-  /** How many corrections the emissions of a lane reflect. */
-  #emittedTo(lane: Lane): number {
-    const marked = this.#ports.book.markOf(markOf(lane))?.corrected ?? 0
-    return Math.max(marked, this.#unchanged.get(lane) ?? 0)
-  }
-
-  /** Corrects what a lane has emitted. */
+  /** Corrects what a lane has emitted, where this process does that; else it looks whether there is anything to wait for. */
   async #follow(job: CorrectionJob): Promise<void> {
     const { runner, laneRunner } = job
-    const { book, clock, settle } = this.#ports
+    const marks = this.#marks
     const { lane, writer } = laneRunner
-    const from = this.#emittedTo(lane)
-    const to = lane.corrections.position
+    const [from, to] = [marks.emittedTo(lane), marks.goal(lane)]
     const touched = await this.touchedBetween(lane, from, to)
     const keys = new Set([...keysOf(lane, touched.records), ...touched.keys])
-    if (keys.size === 0) {
-      this.#unchanged.set(lane, to)
-      return
-    }
+    if (keys.size === 0 && !marks.isBegun(lane)) return marks.noteUnchanged(lane, to)
+    if (writer?.leads !== true) return marks.noteAwaited(lane)
     job.keys = keys.size
-    await settle(runner, laneRunner)
-    if (writer?.leads !== true) return
+    await this.#ports.settle(runner, laneRunner)
+    if (!writer.leads) return
     const ports = { ...this.#ports, log: this.#histories.at(to) }
     const found = await emissionChangesOf(ports, lane, keys, { from, to })
-    await this.#identity.carrier.append(found.appended)
-    const follows = { ...markOf(lane), corrected: to }
-    const facts = { reason: 'what it follows from was corrected', by: runner.name }
-    const records = correctionEvents(facts, batchesOf(found.corrected), clock.nowMs(), to)
-    await this.#appender.append(records, RECORDS_AT_ONCE)
-    // Whoever is killed before makes the same again.
-    await this.#appender.append(correctionEvents({ ...facts, follows }, [], clock.nowMs(), to), 1)
+    try {
+      await this.#write(lane, writer, found, to)
+    } catch (error) {
+      if (!isError(error, 'LEASE_LOST')) throw error
+      writer.lose()
+    }
+  }
+
+  /** Puts on the log what a lane emits otherwise by the first `to` corrections: while this process leads, and all of it, whoever is killed. */
+  async #write(lane: Lane, writer: StepWriter, found: EmissionChanges, to: number): Promise<void> {
+    const { clock, book } = this.#ports
+    const { appended, corrected } = found
+    const mark = { ...markOf(lane), corrected: to }
+    const reason = 'what it follows from was corrected'
+    const facts = { reason, by: lane.definition.name }
+    const records = (more: Partial<CorrectionData>, batches: Iterable<readonly CorrectedItem[]>) =>
+      correctionEvents({ ...facts, ...more }, batches, clock.nowMs(), to)
+    const step = (): Step => writer.standing()
+    const rest = [...records({ follows: mark }, batchesOf(corrected))]
+    if (appended.length > 0 || rest.length > RECORDS_AT_ONCE) {
+      await this.#identity.carrier.append([...records({ begins: mark }, []), ...appended], step)
+    }
+    await this.#appender.append(rest, RECORDS_AT_ONCE, step)
     await book.follow()
   }
 
@@ -469,8 +475,4 @@ export class Corrector {
         definition.isRekeying === true && definition.targets?.includes(stream) === true,
     )
   }
-}
-
-function markOf({ definition, partition, options }: Lane): Omit<EmissionMark, 'corrected'> {
-  return { fold: definition.name, generation: options.emitter.generation, partition }
 }

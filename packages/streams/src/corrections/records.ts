@@ -42,11 +42,11 @@ export function* batchesOf(
 
 /**
  * The records of batches. `position` is that of the corrections which they follow: the same batches
- * behind the same ones are the same records. What follows from others is said in the last one, of no
- * events.
+ * behind the same ones are the same records. That what follows from others begins, or has ended, is
+ * said in a record of no events, the first or the last one.
  */
 export function* correctionEvents(
-  { follows, ...facts }: Omit<CorrectionData, 'action' | 'events'>,
+  { follows, begins, ...facts }: Omit<CorrectionData, 'action' | 'events'>,
   batches: Iterable<readonly CorrectedItem[]>,
   nowMs: number,
   position: number,
@@ -65,6 +65,7 @@ export function* correctionEvents(
       payload: Buffer.from(text, 'utf8'),
     }
   }
+  if (begins !== undefined) yield eventOf({ ...facts, action: 'restore', events: [], begins })
   for (const batch of batches) {
     const { action } = batch[0] as CorrectedItem
     yield eventOf({ ...facts, action, events: batch.map(({ event }) => event) })

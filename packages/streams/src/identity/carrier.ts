@@ -16,7 +16,7 @@ import {
   type Position,
   type Random,
 } from '@millrace/core'
-import type { EventLog, LogRecord, NewEvent } from '@millrace/log'
+import type { EventLog, LogRecord, NewEvent, Step } from '@millrace/log'
 import type { Appender } from '../corrections/appender.ts'
 import type { CorrectionBook } from '../corrections/book.ts'
 import { movedEventOf, standInEventsOf, type Originals } from '../corrections/originals.ts'
@@ -130,8 +130,8 @@ export class Carrier {
   }
 
   /** Puts records on the log that follow from corrections. */
-  async append(events: Iterable<NewEvent>): Promise<void> {
-    const position = await this.#appender.append(events, APPENDED_AT_ONCE)
+  async append(events: Iterable<NewEvent>, step?: () => Step): Promise<void> {
+    const position = await this.#appender.append(events, APPENDED_AT_ONCE, step)
     this.#appended = joinPositions(this.#appended, position)
   }
 
