@@ -10,6 +10,7 @@ import { isError, silentLogger, systemClock } from '@millrace/core'
 import { Database } from '@millrace/log/postgres'
 import type { Erasures } from '@millrace/product'
 import { withDatabase } from './testing/database.ts'
+import { dumpOf, keyOf } from './testing/letter-tables.ts'
 import { SECRETS, fillLetters, openLetters, saidIn, type Letters } from './testing/letters.ts'
 
 const server = process.env['MILLRACE_TEST_POSTGRES']
@@ -25,26 +26,6 @@ const WITHOUT_ANA = {
   lastComment: [undefined, 'ben-was-here'],
   byClip: 1,
   people: [undefined, { name: 'Ben Nevis' }],
-}
-
-/** All rows of all tables as text, and the files of the table of keys, which hold its dead rows too. */
-async function dump(database: Database): Promise<Buffer> {
-  const tables = await database.query("SELECT tablename FROM pg_tables WHERE schemaname = 'millrace'") // prettier-ignore
-  const parts: string[] = []
-  for (const [name] of tables) {
-    const rows = await database.query(`SELECT t::text FROM $schema.${name as string} t`)
-    parts.push(...rows.map(([row]) => row as string))
-  }
-  await database.query('CHECKPOINT')
-  const [file] = await database.query(
-    "SELECT encode(pg_read_binary_file(pg_relation_filepath('$schema.person_keys')), 'hex')",
-  )
-  return Buffer.concat([Buffer.from(parts.join('\n')), Buffer.from(file?.[0] as string, 'hex')])
-}
-
-async function keyOf(database: Database, name: string): Promise<Buffer | undefined> {
-  const [row] = await database.query("SELECT encode(key, 'hex') FROM $schema.person_keys WHERE name = $1", [name]) // prettier-ignore
-  return typeof row?.[0] === 'string' ? Buffer.from(row[0], 'hex') : undefined
 }
 
 /** Which of the texts or keys are there, as they are or as hex. */
@@ -95,7 +76,7 @@ if (server === undefined) {
       await Promise.all([one, other].map(millrace => millrace.streams.snapshot()))
       const key = (await keyOf(database, 'ana')) as Buffer
       const wanted = [...SECRETS, LATE, key]
-      assert.deepEqual(inside(await dump(database), wanted), [4], 'texts are sealed, the key is there') // prettier-ignore
+      assert.deepEqual(inside(await dumpOf(database), wanted), [4], 'texts are sealed, the key is there') // prettier-ignore
 
       const writing = writeUntilRefused(other)
       await pause(50)
@@ -119,7 +100,7 @@ if (server === undefined) {
         }
       }
       assert.equal(await keyOf(database, 'ana'), undefined)
-      assert.deepEqual(inside(await dump(database), wanted), [])
+      assert.deepEqual(inside(await dumpOf(database), wanted), [])
       // Who takes over from a snapshot, and who folds all of it again, say the same.
       await Promise.all([one, other].map(millrace => millrace.close()))
       const next = await open('next')
@@ -128,7 +109,7 @@ if (server === undefined) {
         assert.deepEqual((await next.streams.rebuild({ fold: name })).different, [], name)
       }
       await next.close()
-      assert.deepEqual(inside(await dump(database), wanted), [])
+      assert.deepEqual(inside(await dumpOf(database), wanted), [])
       await database.close()
     }))
 

@@ -12,7 +12,7 @@ export interface ChildServer {
 }
 
 /** For a process that ends by SIGKILL: it would count covered lines, slowly, and never tell them. */
-const UNCOVERED: NodeJS.ProcessEnv = {
+export const UNCOVERED: NodeJS.ProcessEnv = {
   NODE_V8_COVERAGE: undefined,
   NODE_COMPILE_CACHE:
     process.env['NODE_COMPILE_CACHE'] ??

@@ -15,25 +15,45 @@ export async function settled(millrace: Opened): Promise<void> {
   }
 }
 
-/** Says a hash of the state of each fold, the keys that a rebuild makes otherwise, and more. */
-export async function tell(millrace: Opened, more: object = {}): Promise<void> {
+/** A hash of the state of each fold, of all keys or some. */
+export function hashesOf(
+  millrace: Opened,
+  isMeant: (key: string) => boolean = () => true,
+): Readonly<Record<string, string>> {
   const hashes: Record<string, string> = {}
-  const unlike: Record<string, readonly string[]> = {}
-  for (const { name: fold } of millrace.streams.status()) {
-    const { different } = await millrace.streams.rebuild({ fold })
-    if (different.length > 0) unlike[fold] = different
+  for (const { name } of millrace.streams.status()) {
     const states = millrace.streams
-      .fold(fold)
+      .fold(name)
       .shards()
-      .flatMap(shard => [...shard.keys()].map(key => [key, shard.encodeKey(key)] as const))
+      .flatMap(shard =>
+        [...shard.keys()].filter(isMeant).map(key => [key, shard.encodeKey(key)] as const),
+      ) // prettier-ignore
       .filter(([, state]) => state !== undefined)
     const hash = createHash('sha256')
     for (const [key, state] of states.sort(([a], [b]) => (a < b ? -1 : 1))) {
       hash.update(key).update(state ?? '')
     }
-    hashes[fold] = hash.digest('hex')
+    hashes[name] = hash.digest('hex')
   }
-  process.stdout.write(`${JSON.stringify({ ...more, hashes, unlike })}\n`)
+  return hashes
+}
+
+/** The keys that a rebuild makes otherwise, by fold. */
+export async function unlikeOf(
+  millrace: Opened,
+): Promise<Readonly<Record<string, readonly string[]>>> {
+  const unlike: Record<string, readonly string[]> = {}
+  for (const { name: fold } of millrace.streams.status()) {
+    const { different } = await millrace.streams.rebuild({ fold })
+    if (different.length > 0) unlike[fold] = different
+  }
+  return unlike
+}
+
+/** Says a hash of the state of each fold, the keys that a rebuild makes otherwise, and more. */
+export async function tell(millrace: Opened, more: object = {}): Promise<void> {
+  const unlike = await unlikeOf(millrace)
+  process.stdout.write(`${JSON.stringify({ ...more, hashes: hashesOf(millrace), unlike })}\n`)
 }
 
 /** Kills this process before or after the commit that a step is. */

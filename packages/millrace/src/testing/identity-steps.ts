@@ -17,6 +17,7 @@ const decided: Readonly<Record<string, UndoStep>> = {
 }
 const followed: Readonly<Record<string, UndoStep>> = {
   folded: { when: 'before', is: isPart },
+  followedInPart: { when: 'after', is: isPart },
   unmarked: { when: 'before', is: isMark },
   marked: { when: 'after', is: isMark },
 }
