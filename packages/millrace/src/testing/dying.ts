@@ -27,7 +27,7 @@ export function hashesOf(
       .shards()
       .flatMap(shard =>
         [...shard.keys()].filter(isMeant).map(key => [key, shard.encodeKey(key)] as const),
-      ) // prettier-ignore
+      )
       .filter(([, state]) => state !== undefined)
     const hash = createHash('sha256')
     for (const [key, state] of states.sort(([a], [b]) => (a < b ? -1 : 1))) {
