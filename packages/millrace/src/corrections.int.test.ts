@@ -119,7 +119,7 @@ if (server === undefined) {
 } else {
   test('corrections, merges and splits go on in another process when one dies, and are taken back to the byte', () =>
     withDatabase(server, async directory => {
-      const pair = new Pair(directory, 'clips')
+      const pair = new Pair(directory)
       try {
         await assertHolds(pair, directory)
       } finally {

@@ -1,27 +1,28 @@
 /**
  * One of two servers over one PostgreSQL, which is told in lines when to die, and to tell what all
- * folds say: `node shared-worker.ts <data directory> <clips|letters>`. Prints its address as JSON first.
+ * folds say: `node shared-worker.ts <data directory>`. Prints its address as JSON first.
  */
 import { flushCompileCache } from 'node:module'
 import { createInterface } from 'node:readline'
-import { foregroundClock, type App } from '@millrace/core'
-import { clips, openForTest } from './clips.ts'
+import { foregroundClock } from '@millrace/core'
+import { openForTest } from './clips.ts'
 import { dieAt, hashesOf, settled, unlikeOf } from './dying.ts'
-import { ERASURE_STEPS } from './erasure-steps.ts'
 import { IDENTITY_STEPS } from './identity-steps.ts'
-import { lettersApp } from './letters.ts'
 import { isFlowing } from './shared.ts'
 import { UNDO_STEPS, type UndoStep } from './undo-steps.ts'
 
-const [data = '', name] = process.argv.slice(2)
-const app = (name === 'letters' ? lettersApp : clips) as App as typeof clips
+const [data = ''] = process.argv.slice(2)
 // Waiting for the lease of a process that was killed must not end this one.
-const millrace = await openForTest({ app, data, clock: foregroundClock })
+const millrace = await openForTest({ data, clock: foregroundClock })
 const { url } = await millrace.listen()
 const { uncarried, carried, unwritten, written } = IDENTITY_STEPS.merge
-const identitySteps = { uncarried, carried, undecided: unwritten, decided: written }
-const steps: Readonly<Record<string, UndoStep | undefined>> =
-  name === 'letters' ? ERASURE_STEPS : { ...UNDO_STEPS, ...identitySteps }
+const steps: Readonly<Record<string, UndoStep | undefined>> = {
+  ...UNDO_STEPS,
+  uncarried,
+  carried,
+  undecided: unwritten,
+  decided: written,
+}
 
 const told: Readonly<Record<string, () => Promise<void>>> = {
   async tell() {

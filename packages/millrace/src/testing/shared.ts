@@ -14,8 +14,6 @@ const TURN_MS = 40
 /** Answers after which the same is asked again: of a process that is about to be without the other. */
 const BUSY = [409, 503, 504]
 
-type SharedApp = 'clips' | 'letters'
-
 /** What a process says of its folds. */
 export interface Told {
   readonly hashes: Readonly<Record<string, string>>
@@ -50,8 +48,8 @@ export class SharedServer {
   #url = ''
   isGone = false
 
-  private constructor(data: string, app: SharedApp) {
-    this.#child = spawn(process.execPath, [WORKER, data, app], {
+  private constructor(data: string) {
+    this.#child = spawn(process.execPath, [WORKER, data], {
       stdio: ['pipe', 'pipe', 'inherit'],
       env: { ...process.env, ...UNCOVERED },
     })
@@ -64,8 +62,8 @@ export class SharedServer {
     )
   }
 
-  static async start(data: string, app: SharedApp): Promise<SharedServer> {
-    const server = new SharedServer(data, app)
+  static async start(data: string): Promise<SharedServer> {
+    const server = new SharedServer(data)
     server.#url = (await server.#line<{ url: string }>()).url
     return server
   }
@@ -112,21 +110,18 @@ export class SharedServer {
 /** Both, of which one may be gone. */
 export class Pair {
   readonly #directory: string
-  readonly #app: SharedApp
   readonly servers: SharedServer[] = []
 
-  constructor(directory: string, app: SharedApp) {
+  constructor(directory: string) {
     this.#directory = directory
-    this.#app = app
   }
 
   /** Starts those that are gone. */
   async start(): Promise<void> {
-    const [directory, app] = [this.#directory, this.#app]
     await Promise.all(
       [0, 1].map(async index => {
         if (this.servers[index]?.isGone === false) return
-        this.servers[index] = await SharedServer.start(join(directory, String(index)), app)
+        this.servers[index] = await SharedServer.start(join(this.#directory, String(index)))
       }),
     )
   }
