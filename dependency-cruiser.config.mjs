@@ -22,7 +22,7 @@ const productModules = {
   changesets: [],
   features: [],
   identity: ['changesets'],
-  recommendations: ['catalogue'],
+  recommendations: ['catalogue', 'features'],
   people: ['catalogue', 'recommendations'],
 }
 

@@ -3,12 +3,18 @@
  * runtime: what the maths costs and how good it is, and nothing else.
  */
 import {
+  attributeOf,
   createIdSource,
+  crossed,
   defineApp,
+  derive,
   event,
+  featureService,
+  featureView,
   id,
   item,
   partitionOf,
+  ranker,
   signal,
   silentLogger,
   surface,
@@ -58,17 +64,53 @@ export function measuredApp(
   explore: number,
   homeOf: (parts: HomeParts) => ReturnType<typeof surface> = ({ item, size }) =>
     surface({ items: item, explore, size }),
+  isRanked = false,
 ): App {
   const Film = item('film', { title: text(), genres: text().many() })
   const watched = event('watched', { viewer: id('person'), film: id('film') }, { key: 'viewer' })
   const size = { default: 20, max: 100 }
+  const stats = featureView({
+    from: [watched],
+    key: 'film',
+    features: f => ({ plays: f.count({ window: 'lifetime' }), plays1d: f.count({ window: '1d' }) }),
+  })
+  const taste = featureView({
+    from: [watched],
+    key: 'viewer',
+    join: { film: Film },
+    pair: { name: 'genre', of: (e, { film }) => film(e.data.film)?.genres },
+    features: f => ({ plays: f.count({ window: 'lifetime' }) }),
+  })
+  const ranking = featureService({
+    entities: ['person', 'film'],
+    features: {
+      plays: stats.features.plays,
+      plays1d: stats.features.plays1d,
+      taste: crossed(taste.features.plays, attributeOf(Film, 'genres'), 'sum'),
+      rise: derive(
+        { plays: stats.features.plays, day: stats.features.plays1d },
+        ({ plays, day }) => day / (plays + 1),
+        { default: 0 },
+      ),
+    },
+  })
+  const terms = ranker({
+    service: ranking,
+    terms: {
+      taste: row => Math.log1p(row.taste),
+      plays: row => 0.2 * Math.log1p(row.plays),
+      rise: row => row.rise,
+    },
+  })
+  const home = homeOf({ item: Film, size })
   return defineApp({
     name: 'measured',
     items: [Film],
     events: [watched],
     signals: [signal(watched, { item: 'film' })],
+    ...(isRanked ? { features: { stats, taste, ranking } } : {}),
     surfaces: {
-      home: homeOf({ item: Film, size }),
+      home: isRanked ? { ...home, ranker: terms } : home,
       forYou: surface({ items: Film, sources: ['forYou', 'popular'], size }),
       popular: surface({ items: Film, sources: ['popular'], size }),
     },
@@ -155,6 +197,7 @@ function handleOf(definition: FoldDefinition, revision: () => number): FoldHandl
     position: () => new Map(),
     consumed: () => 0,
     corrected: () => 0,
+    isSettled: () => true,
     revision,
     parked: () => [],
     isParked: () => false,

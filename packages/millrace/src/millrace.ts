@@ -331,6 +331,7 @@ function openServer<A extends App>(
     logger,
     limits,
     isClosing,
+    warnings: () => runtime.modules.flatMap(({ instance }) => instance.warnings?.() ?? []),
   }
   return createHttpServer({
     context,

@@ -174,6 +174,8 @@ export interface ModuleInstance<Api = unknown> {
   readonly api: Api
   readonly routes: readonly RouteDefinition[]
   readonly metrics: readonly MetricDefinition[]
+  /** What an operator is to look at while it serves: a line each, without personal data. */
+  warnings?(): readonly string[]
   close?(): Promise<void>
 }
 

@@ -284,12 +284,18 @@ export class FoldRunner {
       position: () => this.position(),
       consumed: partition => (this.lanes[partition] as LaneRunner).lane.consumed,
       corrected: () => leastCorrected(this.lanes),
+      isSettled: () => isSettled(this.lanes),
       revision: () => this.revision(),
       parked: () => this.parked(),
       isParked: key => this.laneOf(key).lane.parked.has(key),
       watermarkOf: key => this.laneOf(key).lane.watermarkMs,
     }
   }
+}
+
+function isSettled(lanes: readonly LaneRunner[]): boolean {
+  const corrected = leastCorrected(lanes)
+  return lanes.every(({ lane, stale }) => stale.size === 0 && lane.corrections.position === corrected) // prettier-ignore
 }
 
 function oldestOf(lanes: readonly LaneRunner[]): number | undefined {

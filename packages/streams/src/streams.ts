@@ -24,6 +24,8 @@ export interface FoldHandle<Shard extends FoldShard = FoldShard> {
   consumed(partition: number): number
   /** How many records of corrections all of its shards reflect. */
   corrected(): number
+  /** False while keys wait to be folded again because of a late version of a table, or of corrections that other partitions reflect: what is read of them is not what the log gives as of `position`. */
+  isSettled(): boolean
   /** A counter that grows with every step that changed something: the cache key of derived reads. */
   revision(): number
   parked(): readonly ParkedInfo[]

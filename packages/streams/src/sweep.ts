@@ -328,6 +328,10 @@ class SweptFold implements FoldHandle {
     return leastCorrected(this.lanes)
   }
 
+  isSettled(): boolean {
+    return this.lanes.every(({ stale }) => stale.size === 0)
+  }
+
   revision(): number {
     let sum = 0
     for (const { lane } of this.lanes) sum += lane.revision

@@ -21,6 +21,8 @@ export interface ServerContext {
   readonly logger: Logger
   readonly limits: Limits
   readonly newId: () => string
+  /** What an operator is to look at while it serves. */
+  warnings(): readonly string[]
   /** True once the server was asked to close. */
   isClosing(): boolean
   /** Position that all folds reflect. */

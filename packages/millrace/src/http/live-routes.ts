@@ -19,6 +19,8 @@ export interface Pulse {
   readonly queuedBytes: number
   readonly logBytes: number
   readonly residentBytes: number
+  /** What an operator is to look at while it serves. */
+  readonly warnings: readonly string[]
   readonly folds: readonly {
     readonly name: string
     readonly state: string
@@ -112,6 +114,7 @@ function pulseOf(
     queuedBytes: stats.queuedBytes,
     logBytes: stats.bytes,
     residentBytes: process.memoryUsage.rss(),
+    warnings: context.warnings(),
     folds: folds.map(({ name, state, lag, keys, parkedKeys }) => ({
       name,
       state,

@@ -13,6 +13,11 @@ const stateSchema = (states: readonly string[]): JsonSchema => ({
   properties: {
     status: { type: 'string', enum: states },
     reasons: { type: 'array', items: { type: 'string' } },
+    warnings: {
+      type: 'array',
+      items: { type: 'string' },
+      description: 'what to look at while it serves; absent when there is nothing',
+    },
   },
 })
 
@@ -52,9 +57,11 @@ export function operationsOperations(
       serve: ({ reply }) => {
         const reasons = notReady(context)
         reply.header('content-type', 'application/json; charset=utf-8')
-        if (reasons.length === 0) return reply.send('{"status":"ready"}')
+        const warnings = context.warnings()
+        const told = warnings.length === 0 ? {} : { warnings }
+        if (reasons.length === 0) return reply.send(JSON.stringify({ status: 'ready', ...told }))
         reply.code(503)
-        return reply.send(JSON.stringify({ status: 'not ready', reasons }))
+        return reply.send(JSON.stringify({ status: 'not ready', reasons, ...told }))
       },
     },
     {

@@ -50,10 +50,23 @@ export function createFeatures(): ProductModule<Features> {
           ...parityRoutes(parity),
         ],
         metrics: [...metricsOf(api, streams), ...parityMetrics(parity)],
+        warnings: () => warningsOf(api, streams),
         close: () => parity.close(),
       }
     },
   })
+}
+
+/** Served values that the log gives otherwise, and features whose code failed. */
+function warningsOf({ compiled, parity, failures }: Features, streams: Streams): readonly string[] {
+  const mismatches = [...parity.mismatches].map(([feature, count]) => `${count} served values of ${feature} are not those of the log: millrace features check`) // prettier-ignore
+  const failed = [...compiled.plans.keys()].flatMap(view => {
+    const shards = streams.fold<FeatureShard>(featureFoldName(view)).shards()
+    const keys = shards.reduce((sum, shard) => sum + shard.failedKeys, 0)
+    return keys === 0 ? [] : [`a feature of ${view} failed for ${keys} entities, which are served its default`] // prettier-ignore
+  })
+  const derived = [...failures].map(([feature, count]) => `${feature} failed in ${count} rows, which were served its default`) // prettier-ignore
+  return [...mismatches, ...failed, ...derived]
 }
 
 function hasServices(app: App): boolean {

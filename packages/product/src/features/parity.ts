@@ -84,6 +84,13 @@ export class Parity {
     return { rows, requestId }
   }
 
+  /** Keeps rows that a request was served under its own id, with the state as it is in this turn. */
+  keep(requestId: string, request: Pick<RowsRequest, 'rows' | 'context'>, read: FeatureRows): void {
+    if (read.statuses.length > SERVED_VALUES_MAX) return
+    const { streams, compiled } = this.#ports
+    this.writer.write(requestId, noteServed(streams, compiled, request, read))
+  }
+
   /** Computes a request again. Rejects with FEATURE_REQUEST_UNKNOWN. */
   async check(requestId: string): Promise<ParityCheck> {
     await this.writer.flush()

@@ -131,8 +131,8 @@ export interface Exposure {
   readonly x?: ExposedState
   /** How many records of corrections that state reflects, and that from which the lists were made; absent while there are none. */
   readonly k?: readonly [state: number, lists: number]
-  /** Of a surface that ranks by features: up to which offsets each fold was folded that they were read from; of a fold of people, in the partition of the person alone. */
-  readonly f?: Readonly<Record<string, readonly number[]>>
+  /** Of a surface that ranks by features: up to which offsets each fold was folded that they were read from; of a fold of people, in the partition of the person alone; null where keys waited to be folded again. */
+  readonly f?: Readonly<Record<string, readonly number[]>> | null
   readonly q?: ExposedRequest
   readonly i: readonly ExposedSlot[]
 }

@@ -30,6 +30,7 @@ export class FeatureStates {
   /** `f` of an exposure, as JSON behind the state; empty for a surface that ranks by no features. */
   textOf({ ranker }: CompiledSurface, person: string | undefined): string {
     if (ranker === undefined) return ''
+    if (!this.isSettled()) return ',"f":null'
     const noted: string[] = []
     for (const { name } of this.#ranked?.folds.get(ranker.plan.name) ?? []) {
       const fold = this.#folds.get(name) as NotedFold
@@ -37,6 +38,16 @@ export class FeatureStates {
       noted.push(fold.name + offsets)
     }
     return `,"f":{${noted.join(',')}}`
+  }
+
+  /** False where what was read is not what the log gives as of any offsets: keys wait to be folded again. */
+  isSettled(): boolean {
+    let corrected: number | undefined
+    for (const { handle } of this.#folds.values()) {
+      corrected ??= handle.corrected()
+      if (!handle.isSettled() || handle.corrected() !== corrected) return false
+    }
+    return true
   }
 
   /** The fewest records of corrections that any of the folds reflects. */

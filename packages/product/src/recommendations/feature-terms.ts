@@ -26,6 +26,7 @@ export interface RowsOf {
 /** The rows that were read last, and which candidate has which. */
 export interface ReadRows {
   readonly rows: FeatureRows
+  readonly told: Readonly<Record<string, unknown>> | undefined
   readonly entities: readonly Readonly<Record<string, string>>[]
   /** Row by item number. */
   readonly places: ReadonlyMap<number, number>
@@ -95,7 +96,7 @@ export class FeatureTerms {
     }
     const context = of.told === undefined ? {} : { context: of.told }
     const rows = this.#reader.read({ service: plan.name, rows: entities, atMs: of.atMs, ...context }) // prettier-ignore
-    this.last = { rows, entities, places }
+    this.last = { rows, entities, places, told: of.told }
     const view = this.#viewOf(plan)
     for (let at = 0; at < size; at++) {
       const item = pool[at] as number

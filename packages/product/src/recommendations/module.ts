@@ -52,7 +52,7 @@ export function createRecommendations(): ProductModule<Recommendations> {
   return defineModule<Recommendations>({
     name: 'recommendations',
     errors: productErrors,
-    uses: ['catalogue'],
+    uses: ['catalogue', 'features'],
     streams: recommendationStreams,
     folds: app => [profileFold(app), itemStatsFold(app)],
     commands: recommendationCommands,

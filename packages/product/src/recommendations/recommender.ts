@@ -12,6 +12,7 @@ import {
   type ItemIndex,
 } from '../catalogue/index.ts'
 import { productErrors } from '../errors.ts'
+import type { Features } from '../features/index.ts'
 import type { ModuleContext } from '../module.ts'
 import { AnswerBuilder, titleOf, verbOf } from './answer-builder.ts'
 import { AnswerWriter, type AnswerBytes, type AnswerHead } from './answer-bytes.ts'
@@ -35,6 +36,8 @@ import { createTokenSigner, type TokenSigner } from './token.ts'
 
 /** Version of the scoring, written into exposures. */
 export const SCORING_VERSION = 'r1'
+/** The rows of one answer in so many are kept. */
+const SERVED_EVERY = 32
 const LIST_SIZE_DEFAULT = 20
 const LIST_SIZE_MAX = 100
 const ID_LENGTH_MAX = 256
@@ -69,6 +72,8 @@ export interface ProfileView {
 /** Counters for the metrics. */
 export interface RecommenderCounters {
   answers: number
+  /** By features. */
+  ranked: number
   coldStarts: number
   slots: number
   exploredSlots: number
@@ -79,6 +84,7 @@ export interface RecommenderCounters {
 export class Recommender {
   readonly counters: RecommenderCounters = {
     answers: 0,
+    ranked: 0,
     coldStarts: 0,
     slots: 0,
     exploredSlots: 0,
@@ -104,6 +110,7 @@ export class Recommender {
   readonly #surfaces: ReadonlyMap<string, CompiledSurface>
   readonly #reflected: ReflectedPosition
   readonly #states: FeatureStates
+  readonly #parity: Pick<Features['parity'], 'keep'> | undefined
   readonly #related = new SparseScores()
   readonly #selector = new TopSelector()
 
@@ -121,12 +128,15 @@ export class Recommender {
     this.#shardOf = createShardOf(stats, index)
     this.#lists = new ListCache({ index, stats, clock })
     const ranked = rankedFeatures(app)
+    // Absent where the module is opened by itself.
+    const features = context.modules.get('features')?.api as Features | undefined
+    this.#parity = features?.parity
     const rankedFolds = foldsOf(ranked)
     this.#states = new FeatureStates(ranked, name => streams.fold(name))
     this.terms =
       ranked === undefined
         ? undefined
-        : new FeatureTerms({ index, reader: createFeatureReader(streams, ranked.compiled) })
+        : new FeatureTerms({ index, reader: features ?? createFeatureReader(streams, ranked.compiled) })
     const ports = { index, lists: this.#lists, shardOf: this.#shardOf, terms: this.terms }
     this.#ranker = new Ranker(ports)
     this.#builder = new AnswerBuilder({ index, shardOf: this.#shardOf, verb: verbOf(app) })
@@ -217,10 +227,11 @@ export class Recommender {
 
   /** Logs what is served, and gives what the answer says beside its items. */
   #expose(request: PreparedRequest): AnswerHead {
-    const { person, profile, row, answerId, atMs } = request
+    const { person, profile, row, answerId, atMs, surface } = request
     const { app } = this.#context
     const position = this.#reflected.token
     const exposure = this.#writer.exposure(request, { position, state: this.#stateOf(request) })
+    if (surface.ranker !== undefined) this.#keepServed(request)
     this.exposures.write({
       key: person ?? answerId,
       answerId,
@@ -236,6 +247,16 @@ export class Recommender {
       isColdStart: row < 0 || profile === undefined || profile.recent.length(row) === 0,
       isIncomplete: person !== undefined && this.#profiles.isParked(person),
     }
+  }
+
+  /** Rows of explained answers, and of one in so many, are kept for a check of what was served. */
+  #keepServed({ answerId, isExplained }: PreparedRequest): void {
+    this.counters.ranked += 1
+    const isSampled = isExplained || this.counters.ranked % SERVED_EVERY === 1
+    if (!isSampled || this.terms?.last === undefined || !this.#states.isSettled()) return
+    const { rows, entities, told } = this.terms.last
+    const context = told === undefined ? {} : { context: told }
+    this.#parity?.keep(answerId, { rows: entities, ...context }, rows)
   }
 
   /** `ExposedState` of an answer, as JSON, with the corrections that it reflects, and what its features do. */

@@ -25,6 +25,7 @@ import {
 
 import { createCatalogue, type Catalogue } from '../catalogue/index.ts'
 import { createChangesets, type Changesets } from '../changesets/index.ts'
+import { createFeatures } from '../features/index.ts'
 import { createIdentity } from '../identity/index.ts'
 import type { ModuleContext, ModuleInstance, ProductModule, RouteDefinition } from '../module.ts'
 import { createPeople, type People } from '../people/index.ts'
@@ -101,6 +102,7 @@ export async function openTestProduct(
   const log = options.log ?? openMemoryLog({ clock })
   const declared: readonly ProductModule[] = [
     createCatalogue(),
+    createFeatures(),
     createRecommendations(),
     createPeople(),
     createChangesets(),

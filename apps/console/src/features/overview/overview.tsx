@@ -9,7 +9,7 @@ export function Overview(): ReactNode {
   const { key } = useAccess()
   const { last, times, rates, isConnected } = usePulse()
   const parked = last?.folds.reduce((sum, fold) => sum + fold.parkedKeys, 0) ?? 0
-  const isWell = isConnected && last !== undefined && isCaughtUp(last) && parked === 0
+  const isWell = isConnected && last !== undefined && isCaughtUp(last) && parked === 0 && last.warnings.length === 0
   return (
     <>
       <header className="masthead">
@@ -24,6 +24,15 @@ export function Overview(): ReactNode {
           )}
         </nav>
       </header>
+      {last !== undefined && last.warnings.length > 0 && (
+        <section className="card" role="status" aria-label="To look at">
+          <ul className="small">
+            {last.warnings.map(warning => (
+              <li key={warning}>{warning}</li>
+            ))}
+          </ul>
+        </section>
+      )}
       <div className="tiles">
         <Tile
           label="Throughput"
@@ -64,5 +73,7 @@ function stateOf(last: Pulse | undefined, isConnected: boolean, parked: number):
   if (!isConnected) return 'no connection, trying again'
   if (last === undefined) return 'connecting'
   if (!isCaughtUp(last)) return 'catching up'
-  return parked === 0 ? 'live' : `${parked} keys parked`
+  if (parked > 0) return `${parked} keys parked`
+  const { length } = last.warnings
+  return length === 0 ? 'live' : `live, ${length} to look at`
 }

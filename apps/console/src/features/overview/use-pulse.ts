@@ -11,6 +11,7 @@ export interface Pulse {
   readonly freshnessMs: number | null
   readonly logBytes: number
   readonly residentBytes: number
+  readonly warnings: readonly string[]
   readonly folds: readonly {
     readonly name: string
     readonly state: string

@@ -99,6 +99,7 @@ export class PastState {
    */
   #movesOf({ s, p, f: noted = {} }: Exposure, person: number): readonly Move[] | StateFault {
     const moves: Move[] = []
+    if (noted === null) return 'withoutState'
     for (const { name, isOfPerson } of this.#features.get(s) ?? []) {
       if (isOfPerson && p === undefined) continue
       const fold = this.#sweep.fold(name)
