@@ -57,8 +57,7 @@ export function operationsOperations(
       serve: ({ reply }) => {
         const reasons = notReady(context)
         reply.header('content-type', 'application/json; charset=utf-8')
-        const warnings = context.warnings()
-        const told = warnings.length === 0 ? {} : { warnings }
+        const told = warningsIn(context)
         if (reasons.length === 0) return reply.send(JSON.stringify({ status: 'ready', ...told }))
         reply.code(503)
         return reply.send(JSON.stringify({ status: 'not ready', reasons, ...told }))
@@ -95,6 +94,11 @@ export function operationsOperations(
       },
     },
   ]
+}
+
+function warningsIn(context: ServerContext): { readonly warnings?: readonly string[] } {
+  const warnings = context.warnings()
+  return warnings.length === 0 ? {} : { warnings }
 }
 
 /** The path under which a host that says so, as Express does, serves us; `/` without one. */
