@@ -56,11 +56,10 @@ export function operationsOperations(
       answers: { 503: { description: 'Not ready.', schema: stateSchema(['not ready']) } },
       serve: ({ reply }) => {
         const reasons = notReady(context)
+        const told = reasons.length === 0 ? { status: 'ready' } : { status: 'not ready', reasons }
         reply.header('content-type', 'application/json; charset=utf-8')
-        const told = warningsIn(context)
-        if (reasons.length === 0) return reply.send(JSON.stringify({ status: 'ready', ...told }))
-        reply.code(503)
-        return reply.send(JSON.stringify({ status: 'not ready', reasons, ...told }))
+        if (reasons.length > 0) reply.code(503)
+        return reply.send(JSON.stringify({ ...told, ...warningsIn(context) }))
       },
     },
     {

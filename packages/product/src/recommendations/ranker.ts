@@ -297,10 +297,8 @@ export class Ranker {
     }
     keep(this.#freshSelector.items, claims)
     const { candidates } = ranker
-    keep(
-      this.#selector.items,
-      this.#selector.select(this.#pool, this.#poolSize, totals, candidates, this.#isBefore),
-    )
+    const count = this.#selector.select(this.#pool, this.#poolSize, totals, candidates, this.#isBefore) // prettier-ignore
+    keep(this.#selector.items, count)
     let kept = 0
     for (let at = 0; at < this.#poolSize; at++) {
       const item = this.#pool[at] as number

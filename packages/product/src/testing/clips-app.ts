@@ -85,7 +85,7 @@ export const rankedClips = {
   features: { clipStats, taste, ranking },
   ranker: ranker({
     service: ranking,
-    candidates: 40,
+    candidates: 70,
     terms: {
       taste: ({ acts, stars }) => Math.log1p(acts) + stars,
       plays: row => 0.2 * Math.log1p(row.plays) + 0.1 * row.plays1h,
