@@ -136,7 +136,10 @@ export class Recommender {
     this.terms =
       ranked === undefined
         ? undefined
-        : new FeatureTerms({ index, reader: features ?? createFeatureReader(streams, ranked.compiled) })
+        : new FeatureTerms({
+            index,
+            reader: features ?? createFeatureReader(streams, ranked.compiled),
+          })
     const ports = { index, lists: this.#lists, shardOf: this.#shardOf, terms: this.terms }
     this.#ranker = new Ranker(ports)
     this.#builder = new AnswerBuilder({ index, shardOf: this.#shardOf, verb: verbOf(app) })

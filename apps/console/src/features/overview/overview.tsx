@@ -9,7 +9,12 @@ export function Overview(): ReactNode {
   const { key } = useAccess()
   const { last, times, rates, isConnected } = usePulse()
   const parked = last?.folds.reduce((sum, fold) => sum + fold.parkedKeys, 0) ?? 0
-  const isWell = isConnected && last !== undefined && isCaughtUp(last) && parked === 0 && last.warnings.length === 0
+  const isWell =
+    isConnected &&
+    last !== undefined &&
+    isCaughtUp(last) &&
+    parked === 0 &&
+    last.warnings.length === 0
   return (
     <>
       <header className="masthead">
