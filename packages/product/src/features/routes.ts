@@ -6,7 +6,6 @@ import {
   featureFoldName,
   featuresErrors,
   type CompiledFeatures,
-  type FeatureRows,
   type FeatureShard,
 } from '@millrace/features'
 import type { Streams } from '@millrace/streams'
@@ -14,6 +13,7 @@ import type { RouteDefinition } from '../module.ts'
 import { featureKind, featureValue, object, statusName, text, texts } from './json-schemas.ts'
 import { listFeatures } from './listed.ts'
 import type { Features } from './module.ts'
+import { textOfRows } from './rows-text.ts'
 
 /** Rows of one request. */
 const ROWS_MAX = 10_000
@@ -155,8 +155,10 @@ export function featureRoutes(features: Features, { streams, clock }: Ports): Ro
       handle({ body }) {
         const request = body as Omit<Parameters<Features['read']>[0], 'atMs'>
         const { rows, requestId } = features.parity.serve({ ...request, atMs: clock.nowMs() })
-        const told = requestId === undefined ? {} : { requestId }
-        return { body: { ...told, ...bodyOf(rows) }, position: features.reflected(request.service) }
+        // An id is plain ASCII, and needs no escape.
+        const told = requestId === undefined ? '' : `"requestId":"${requestId}",`
+        const bytes = `{${told}${textOfRows(rows)}}`
+        return { body: undefined, bytes, position: features.reflected(request.service) }
       },
     },
     {
@@ -203,29 +205,4 @@ function entityOf(
     }))
   })
   return { view, entity, atMs, values }
-}
-
-function bodyOf({
-  service,
-  fingerprint,
-  atMs,
-  columns,
-  rows,
-  values,
-  statuses,
-  others,
-}: FeatureRows): object {
-  const width = columns.length
-  const rowsOf = (cell: (at: number) => unknown): unknown[][] =>
-    Array.from({ length: rows }, (_, row) =>
-      Array.from({ length: width }, (__, column) => cell(row * width + column)),
-    )
-  return {
-    service,
-    fingerprint,
-    atMs,
-    columns,
-    values: rowsOf(at => others[at] ?? values[at]),
-    statuses: rowsOf(at => statuses[at]),
-  }
 }
