@@ -169,7 +169,7 @@ const { url } = await millrace.listen()
 const http = await measureHttp(`${url}/v1/features/read`, batches.map(batch => JSON.stringify({ service: 'ranking', rows: batch.map(clip => ({ clip })) }))) // prettier-ignore
 const memoryMiB = process.resourceUsage().maxRSS / 1024
 
-const child = spawn(python, [join(import.meta.dirname, 'feast', 'measure.py'), directory, `${READS}`, values.redis, `${PORT}`], { stdio: ['ignore', 'pipe', 'ignore'] }) // prettier-ignore
+const child = spawn(python, [join(import.meta.dirname, 'feast', 'measure.py'), directory, `${READS}`, values.redis, `${PORT}`], { stdio: ['ignore', 'pipe', 'ignore'], detached: true }) // prettier-ignore
 const stores: (Figures & { store: string; memoryMiB: number; first: Rows })[] = []
 for await (const line of createInterface({ input: child.stdout })) {
   if (!line.startsWith('{')) continue
@@ -191,7 +191,8 @@ for (let tries = 0; ; tries++) {
 const served = await measureHttp(server, bodies)
 const status = readFileSync(`/proc/${child.pid}/status`, 'utf8')
 const serverMiB = Math.round(Number(/VmHWM:\s+(\d+)/.exec(status)?.[1]) / 1024)
-child.kill('SIGKILL')
+// Its workers too, which would keep the port.
+process.kill(-(child.pid as number), 'SIGKILL')
 const ratio = (theirs: Figures, own: Figures): object => ({
   p50: Math.round(theirs.p50Ms / own.p50Ms),
   p99: Math.round(theirs.p99Ms / own.p99Ms),
