@@ -275,6 +275,14 @@ export const logErrors = defineErrors({
     remedy:
       'Restore the directory from a backup: without its keys what was sealed cannot be read. Nothing was changed.',
   },
+  KEYS_HELD: {
+    status: 503,
+    retryable: true,
+    message:
+      'Keys are not destroyed yet: the session {pid} of the database has had a transaction open since {since}, for which their rows are kept.',
+    remedy:
+      'End that transaction (SELECT pg_terminate_backend({pid})); the erasure goes on when it is asked for again.',
+  },
   SEAL_KEY_MISSING: {
     status: 500,
     retryable: false,

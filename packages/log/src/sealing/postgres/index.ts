@@ -1,16 +1,21 @@
 /**
  * The store of keys in PostgreSQL, shared by all processes over one log. To destroy a key, its row
- * loses it and the table is written anew (`VACUUM FULL`), so that its files have it no more. The
+ * loses it and the table is written anew (`VACUUM FULL`), so that its files have it no more, once no
+ * transaction is left that could see the row as it was. The
  * server's write-ahead log, its archives, its replicas' and physical backups keep it until they are
  * removed.
  */
 import type { Random } from '@millrace/core'
+import { logErrors } from '../../errors.ts'
 import type { Database } from '../../postgres/database.ts'
 import { KeyTable } from '../key-table.ts'
 import { KEY_BYTES, type KeyEntry, type KeyStore } from '../keys.ts'
 
 /** Rows of one statement. */
 const ROWS_MAX = 5_000
+/** Half a minute for transactions that began before a key was destroyed. */
+const HELD_TURN_SECONDS = 0.05
+const HELD_TURNS_MAX = 600
 
 /** Opens the store; its table is there since `logMigrations`, and the database is closed by its owner. */
 export async function openPostgresKeys(database: Database, random: Random): Promise<KeyStore> {
@@ -70,8 +75,30 @@ class PostgresKeys implements KeyStore {
   async destroy(names: readonly string[]): Promise<void> {
     if (names.length === 0) return
     await this.#put(names.map(name => ({ name })))
+    await this.#outlived()
     await this.#database.query('VACUUM FULL $schema.person_keys')
     for (const name of names) this.#table.add({ name })
+  }
+
+  /**
+   * Waits until no transaction is left that may still see rows from before now: the table that is
+   * written anew would keep them for it. Throws KEYS_HELD when one goes on for too long.
+   */
+  async #outlived(): Promise<void> {
+    const [[now] = []] = await this.#database.query('SELECT pg_current_xact_id()::xid::text')
+    for (let turn = 0; ; turn++) {
+      // Who reads the answer has waited: the next look is a moment later.
+      const [[pid, since] = []] = await this.#database.query(
+        `SELECT pid, xact_start, pg_sleep($2) FROM pg_stat_activity
+        WHERE datname = current_database() AND pid <> pg_backend_pid()
+          AND (age(backend_xmin) > age($1::xid) OR age(backend_xid) > age($1::xid))
+        ORDER BY xact_start LIMIT 1`,
+        [now ?? null, HELD_TURN_SECONDS],
+      )
+      if (pid === undefined) return
+      if (turn < HELD_TURNS_MAX) continue
+      throw logErrors.create('KEYS_HELD', { pid: pid ?? '', since: since ?? '' })
+    }
   }
 
   async list(prefix: string): Promise<readonly string[]> {

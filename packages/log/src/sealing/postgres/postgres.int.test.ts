@@ -50,4 +50,35 @@ else {
     assert.deepEqual(row, ['1', '0'])
     await dispose()
   })
+
+  test('a key is in no file any more, though a transaction could still see it', async () => {
+    const { database, dispose } = await openDatabase()
+    const keys = await openPostgresKeys(database, systemRandom)
+    await keys.ensure(['ana', 'ben'])
+    const secret = Buffer.from(keys.get('ana') as Uint8Array).toString('hex')
+    const fileText = async (): Promise<string> => {
+      await database.query('CHECKPOINT')
+      const [[text] = []] = await database.query(
+        "SELECT encode(pg_read_binary_file(pg_relation_filepath('$schema.person_keys')), 'hex')",
+      )
+      return text as string
+    }
+    assert.ok((await fileText()).includes(secret))
+    let destroyed: Promise<void> | undefined
+    await database.transaction(async query => {
+      await query('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ')
+      // A snapshot, though of another table: the one of keys is not locked.
+      await query('SELECT count(*) FROM $schema.records')
+      destroyed = keys.destroy(['ana'])
+      // It has taken the key out of the row, and waits for this transaction.
+      for (let left = 1; left > 0;) {
+        const rows = await database.query("SELECT count(key) FROM $schema.person_keys WHERE name = 'ana'") // prettier-ignore
+        left = Number(rows[0]?.[0])
+      }
+      assert.ok((await fileText()).includes(secret))
+    })
+    await destroyed
+    assert.ok(!(await fileText()).includes(secret))
+    await dispose()
+  })
 }
