@@ -72,8 +72,8 @@ export const faults: readonly Fault[] = [
   {
     name: 'what was emitted and lost with a lease is not emitted under the next one',
     file: 'packages/streams/src/roles.ts',
-    find: 'if (lane.consumed > writer.committed) await',
-    replace: 'if (lane.consumed < 0) await',
+    find: 'if (lane.consumed > writer.committed) {',
+    replace: 'if (lane.consumed < 0) {',
     suite: ROLES,
   },
 ]

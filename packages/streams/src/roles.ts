@@ -164,9 +164,9 @@ export class Roles {
     // What was emitted reflects what it says, and the lane goes on from there.
     await this.#ports.book.follow()
     const newest = writer.adopt()
-    if (lane.consumed > writer.committed)
-      await this.#emitAgain(laneRunner, writer, newest?.parked ?? []) // prettier-ignore
-    else await agreeOnParked(this.#ports, runner, lane)
+    if (lane.consumed > writer.committed) {
+      await this.#emitAgain(laneRunner, writer, newest?.parked ?? [])
+    } else await agreeOnParked(this.#ports, runner, lane)
     if (this.#ports.leases.tokenOf(lane.partition) === token) writer.lead(token)
     else writer.follow()
   }
