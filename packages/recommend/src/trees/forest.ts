@@ -7,7 +7,7 @@
  * A row costs one step per level of each tree, and no memory.
  */
 import { checkArgument, recommendErrors } from '../errors.ts'
-import { addShapValues, type ShapTree } from './tree-shap.ts'
+import { addShapValues, meanOf, type ShapTree } from './tree-shap.ts'
 
 /** A node as a reader gives it: a leaf, or a split with the places of its children in the same tree. */
 export type ForestNode = ForestLeaf | ForestSplit
@@ -110,10 +110,9 @@ export class Forest {
    * RECOMMEND_ARGUMENT_INVALID for rows that are not whole.
    */
   sums(rows: Float64Array): Float64Array {
-    const { features, base, isSingle } = this.#options
+    const { features, base } = this.#options
     const columns = features.length
-    checkArgument(rows.length % columns === 0, 'rows', rows.length, `a row has ${columns} columns`)
-    const values = isSingle ? Float64Array.from(Float32Array.from(rows)) : rows
+    const values = this.#valuesOf(rows)
     const count = rows.length / columns
     const sums = new Float64Array(count * base.length)
     for (let at = 0; at < sums.length; at += base.length) sums.set(base, at)
@@ -138,22 +137,34 @@ export class Forest {
    * columns and the mean behind them, which add up to what `sums` gives. Throws as `sums`. Source: tree-shap.ts.
    */
   contributions(rows: Float64Array): Float64Array {
-    const { features, base, isSingle } = this.#options
+    const { features, base } = this.#options
     const columns = features.length
-    checkArgument(rows.length % columns === 0, 'rows', rows.length, `a row has ${columns} columns`)
-    const values = isSingle ? Float64Array.from(Float32Array.from(rows)) : rows
+    const values = this.#valuesOf(rows)
     const shares = new Float64Array((rows.length / columns) * base.length * (columns + 1))
+    const means: number[] = []
     for (let row = 0; row < values.length; row += columns) {
       const from = (row / columns) * base.length * (columns + 1)
       for (const [output, start] of base.entries()) {
         shares[from + output * (columns + 1) + columns] = start
       }
-      for (const tree of this.#trees) {
+      for (const [at, tree] of this.#trees.entries()) {
         const place = from + tree.output * (columns + 1)
-        addShapValues(this.#shapTree(tree, values, row), shares, place, columns)
+        const shap = this.#shapTree(tree, values, row)
+        // What a tree says on average is the same for every row.
+        const mean = (means[at] ??= meanOf(shap))
+        shares[place + columns] = (shares[place + columns] as number) + mean
+        addShapValues(shap, shares, place)
       }
     }
     return shares
+  }
+
+  /** The rows in the precision of the model, when they are whole. */
+  #valuesOf(rows: Float64Array): Float64Array {
+    const { features, isSingle } = this.#options
+    const columns = features.length
+    checkArgument(rows.length % columns === 0, 'rows', rows.length, `a row has ${columns} columns`)
+    return isSingle ? Float64Array.from(Float32Array.from(rows)) : rows
   }
 
   #shapTree({ root, leaves }: Tree, values: Float64Array, row: number): ShapTree {

@@ -21,15 +21,18 @@ export interface ShapTree {
   coverOf(node: number): number
 }
 
-/** Adds the shares of one row to `shares`, which has one for each column from `from` on, and the mean behind them. */
-export function addShapValues(
-  tree: ShapTree,
-  shares: Float64Array,
-  from: number,
-  columns: number,
-): void {
-  shares[from + columns] = (shares[from + columns] as number) + meanOf(tree, tree.root)
+/** Adds the shares of one row to `shares`, which has one for each column from `from` on. */
+export function addShapValues(tree: ShapTree, shares: Float64Array, from: number): void {
   visit({ tree, shares, from }, tree.root, [], { column: -1, zero: 1, one: 1 })
+}
+
+/** What a tree says on average, which the shares come on top of; no row changes it. */
+export function meanOf(tree: ShapTree, node: number = tree.root): number {
+  if (tree.isLeaf(node)) return tree.valueOf(node)
+  const cover = tree.coverOf(node)
+  return tree
+    .childrenOf(node)
+    .reduce((sum, child) => sum + (tree.coverOf(child) / cover) * meanOf(tree, child), 0)
 }
 
 /** A step of the path: the share of rows that go on when its column is not known, and when it is. */
@@ -114,12 +117,4 @@ function unwoundWeights(path: readonly Weighted[], index: number): number[] {
 /** The sum of the weights that the path would have without one step. */
 function unwoundSum(path: readonly Weighted[], index: number): number {
   return unwoundWeights(path, index).reduce((sum, weight) => sum + weight, 0)
-}
-
-function meanOf(tree: ShapTree, node: number): number {
-  if (tree.isLeaf(node)) return tree.valueOf(node)
-  const cover = tree.coverOf(node)
-  return tree
-    .childrenOf(node)
-    .reduce((sum, child) => sum + (tree.coverOf(child) / cover) * meanOf(tree, child), 0)
 }
