@@ -29,6 +29,28 @@ export function recordsOf(
 }
 
 /**
+ * Folds a record into `copy` as it counts in `lane`, when it carries any of the keys, and gives it as it
+ * counts. Its keys are added to `failed` when that throws.
+ */
+export function foldOwn(
+  { lane, copy }: { readonly lane: Lane; readonly copy: Lane },
+  record: LogRecord,
+  keys: ReadonlySet<string>,
+  failed: Set<string>,
+): LogRecord | undefined {
+  const amended = lane.amended(record)
+  const own = lane.wants(amended) ? lane.keysOf(amended).filter(key => keys.has(key)) : []
+  if (own.length === 0) return undefined
+  copy.advanceTo(amended)
+  try {
+    copy.foldOne(amended)
+  } catch {
+    for (const key of own) failed.add(key)
+  }
+  return amended
+}
+
+/**
  * Calls `take` with the state of each key as of where the lane stands, folded from `base` on. Gives the keys that have to be
  * folded by themselves: those that wait, and those of which a record fails or a row came late.
  */
@@ -54,17 +76,7 @@ export async function foldTogether(
       wanted.size === 0 ? [] : recordsOf(ports, lane, wanted, base?.image.header.consumed)
     let last: LogRecord | undefined
     for await (const record of records) {
-      const amended = lane.amended(record)
-      const own = lane.wants(amended) ? lane.keysOf(amended).filter(key => wanted.has(key)) : []
-      if (own.length > 0) {
-        last = amended
-        copy.advanceTo(amended)
-        try {
-          copy.foldOne(amended)
-        } catch {
-          for (const key of own) failed.add(key)
-        }
-      }
+      last = foldOwn({ lane, copy }, record, wanted, failed) ?? last
       await slices.pause()
     }
     // Without records there are no timers either.

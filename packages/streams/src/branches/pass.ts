@@ -6,6 +6,7 @@
 import { TICK_TYPE, type LogRecord } from '@millrace/log'
 import { assertKept } from '../past/moment.ts'
 import type { Lane } from '../lane.ts'
+import { foldOwn } from '../refold-many.ts'
 import { restoreFailed, type RefoldPorts } from '../refold.ts'
 import type { FoldRunner } from '../runner.ts'
 import { Slices } from '../slices.ts'
@@ -109,16 +110,7 @@ export async function foldSome(
   }
   let last: LogRecord | undefined
   const fold = (record: LogRecord): void => {
-    const amended = lane.amended(record)
-    const own = lane.wants(amended) ? lane.keysOf(amended).filter(key => keys.has(key)) : []
-    if (own.length === 0) return
-    last = amended
-    lane.advanceTo(amended)
-    try {
-      lane.foldOne(amended)
-    } catch {
-      for (const key of own) alone.add(key)
-    }
+    last = foldOwn({ lane, copy: lane }, record, keys, alone) ?? last
   }
   const from = base?.image.header.consumed ?? 0
   const request = { stream, tenant: options.tenant, keys: [...keys], from, to: bound.to, isByOffset: true } // prettier-ignore
