@@ -5,13 +5,17 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { openShell, regionsOf } from '../testing/shell.ts'
-import { lists, report } from './library.ts'
+import { again, lists, report } from './library.ts'
 
 test('the library lists what the histories do not have, for strangers too', () => {
   const [first, second, ...stranger] = lists.ids
   assert.ok(![0, 1].includes(first as number) && ![0, 1].includes(second as number))
   assert.equal(new Set(stranger.filter(id => id >= 0 && id < 6)).size, 2)
   assert.ok(report.blend.length > 0)
+})
+
+test('the models that were read from the file give the same lists', () => {
+  assert.deepEqual(again, lists)
 })
 
 test('the command prints one object with measures and baselines', async t => {

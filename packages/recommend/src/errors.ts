@@ -20,6 +20,18 @@ export const recommendErrors = defineErrors({
     message: 'The model has {what}, which is not supported.',
     remedy: 'Train without it, or export the model as ONNX.',
   },
+  MODEL_DAMAGED: {
+    status: 422,
+    retryable: false,
+    message: 'The saved models cannot be read at {place}: {reason}.',
+    remedy: 'Copy the whole file again, or train again.',
+  },
+  MODEL_UNSUPPORTED: {
+    status: 422,
+    retryable: false,
+    message: 'The saved models have {what}, which this version does not read.',
+    remedy: 'Read them with the version of Millrace that wrote them, or train again.',
+  },
 })
 
 /** Refuses an argument that breaks a function's precondition. */

@@ -54,7 +54,8 @@ export {
   type BasisSettings,
   type FilterSettings,
 } from './retrieval/spectral.ts'
-export type { Family, Model, Settings } from './retrieval/model.ts'
+export type { Family, Model, Parts, Settings } from './retrieval/model.ts'
+export { loadModels, saveModels, type LoadedModels, type SavedModels } from './retrieval/saved.ts'
 export { listsOf, type Lists, type Weighted } from './retrieval/scoring.ts'
 export {
   estimate,

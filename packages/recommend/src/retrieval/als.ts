@@ -55,9 +55,24 @@ export async function fitAls(
   }
   await gramOf(workspace, { of: others, count: items, factors, unseen, gram })
   workspace.free(own, personRidge, itemRidge, turned)
+  return alsModel(workspace, settings, { others, gram })
+}
+
+/** What is learned of the items: `factors` numbers each, and their Gram matrix times alpha0. */
+export interface AlsParts {
+  readonly others: Floats
+  readonly gram: Floats
+}
+
+/** What `fitAls` makes of its factors. */
+export function alsModel(workspace: Workspace, settings: AlsSettings, parts: AlsParts): Model {
+  const { factors } = settings
+  const { others, gram } = parts
+  const items = others.length / factors
   return {
     family: 'als',
     settings: { ...settings },
+    parts: { ...parts },
     async score(histories, out) {
       const values = recentValues(workspace, histories, settings.halfLife)
       const vectors = workspace.floats(histories.people * factors)

@@ -7,7 +7,7 @@
  * Jannach 2018), and scored from the newest events of a history. O(sum of squared row lengths), each
  * row seen through a window of `SPAN` places.
  */
-import type { Workspace } from '../kernels/workspace.ts'
+import type { Floats, Ints, Workspace } from '../kernels/workspace.ts'
 import { degrees, pairsOf, powers, recentValues, type Events, type Places } from './events.ts'
 import type { Model } from './model.ts'
 
@@ -35,6 +35,12 @@ export interface TransitionSettings {
   readonly halfLife: number
 }
 
+/** `width` places for each item, best first; -1 ends a shorter list. */
+export interface ListParts {
+  readonly listIds: Ints
+  readonly listValues: Floats
+}
+
 /** Fits neighbour lists. */
 export async function fitNeighbours(
   workspace: Workspace,
@@ -49,9 +55,9 @@ export async function fitNeighbours(
     for (let at = events.offsets[person]!; at < events.offsets[person + 1]!; at++)
       values[at] = weight * (events.values[at] as number)
   }
-  const model = await fitLists(workspace, { events, places, values, span: SPAN, settings })
+  const parts = await fitLists(workspace, { events, places, values, span: SPAN, settings })
   workspace.free(values)
-  return { ...model, family: 'neighbours' }
+  return listModel(workspace, { family: 'neighbours', items: events.items, settings, parts })
 }
 
 /** Fits lists of what comes after. */
@@ -65,9 +71,9 @@ export async function fitTransitions(
   const lags = workspace.floats(2 * span + 1)
   for (let lag = 1; lag <= span; lag++) lags[span + lag] = 0.5 ** ((lag - 1) / settings.lagHalfLife)
   const values = workspace.floatsOf(events.values)
-  const model = await fitLists(workspace, { events, places, values, span, settings, lags })
+  const parts = await fitLists(workspace, { events, places, values, span, settings, lags })
   workspace.free(lags, values)
-  return { ...model, family: 'transitions' }
+  return listModel(workspace, { family: 'transitions', items: events.items, settings, parts })
 }
 
 async function fitLists(
@@ -87,9 +93,9 @@ async function fitLists(
     readonly lags?: Float32Array
     readonly settings: NeighbourSettings | TransitionSettings
   },
-): Promise<Omit<Model, 'family'>> {
+): Promise<ListParts> {
   const { items } = events
-  const { width, rowExponent, columnExponent, halfLife } = settings
+  const { width, rowExponent, columnExponent } = settings
   const { byItem } = degrees(events)
   const rowScale = powers(workspace, byItem, -rowExponent)
   const columnScale = powers(workspace, byItem, -columnExponent)
@@ -97,8 +103,30 @@ async function fitLists(
   const listValues = workspace.floats(items * width)
   await workspace.run('coOccurLists', { work: pairsOf(events), scratchBytes: items * 8 + 64 }, items, places.offsets, places.places, places.owners, events.offsets, events.ids, values, lags, span, rowScale, columnScale, width, listIds, listValues) // prettier-ignore
   workspace.free(rowScale, columnScale)
+  return { listIds, listValues }
+}
+
+/** What either fit makes of its lists. */
+export function listModel(
+  workspace: Workspace,
+  {
+    family,
+    items,
+    settings,
+    parts,
+  }: {
+    readonly family: 'neighbours' | 'transitions'
+    readonly items: number
+    readonly settings: NeighbourSettings | TransitionSettings
+    readonly parts: ListParts
+  },
+): Model {
+  const { width, halfLife } = settings
+  const { listIds, listValues } = parts
   return {
+    family,
     settings: { ...settings },
+    parts: { ...parts },
     async score(histories, out) {
       const weights = recentValues(workspace, histories, halfLife)
       await workspace.run('listScores', { work: histories.ids.length * width }, histories.people, histories.offsets, histories.ids, weights, width, listIds, listValues, items, out, items * 4) // prettier-ignore

@@ -1,5 +1,5 @@
 /** What every retrieval model is once it was fitted: a function from histories to scores. */
-import type { Floats } from '../kernels/workspace.ts'
+import type { Floats, Ints } from '../kernels/workspace.ts'
 import type { Events } from './events.ts'
 
 /** The families of models. */
@@ -8,10 +8,14 @@ export type Family = 'popularity' | 'neighbours' | 'transitions' | 'spectral' | 
 /** Settings by name, as reports show them. */
 export type Settings = Readonly<Record<string, number>>
 
+/** The learned arrays of a model by name: with family, settings and number of items all that it is. */
+export type Parts = Readonly<Record<string, Floats | Ints>>
+
 /** A fitted model. It knows no person: what it answers depends on the history that it is given. */
 export interface Model {
   readonly family: Family
   readonly settings: Settings
+  readonly parts: Parts
   /** Factors by which the scores of `score` are multiplied, by item. */
   readonly itemScale?: Floats
   /** Scores of all items for each row of `histories`, `items` numbers a row. */

@@ -1,5 +1,5 @@
 /** The same list for everybody: how often items occurred, old events counting less when they are in order. */
-import type { Workspace } from '../kernels/workspace.ts'
+import type { Floats, Workspace } from '../kernels/workspace.ts'
 import { degrees, recentValues, type Events } from './events.ts'
 import type { Model } from './model.ts'
 
@@ -12,12 +12,23 @@ export function fitPopularity(
   const values = recentValues(workspace, events, settings.halfLife)
   const { byItem } = degrees({ ...events, values })
   workspace.free(values)
+  return popularityModel(workspace, settings, { counts: workspace.floatsOf(byItem) })
+}
+
+/** What `fitPopularity` makes of its counts. */
+export function popularityModel(
+  workspace: Workspace,
+  settings: { readonly halfLife: number },
+  parts: { readonly counts: Floats },
+): Model {
+  const { counts } = parts
   return {
     family: 'popularity',
     settings,
+    parts,
     async score(histories, out) {
-      for (let row = 0; row < histories.people; row++) out.set(byItem, row * events.items)
+      for (let row = 0; row < histories.people; row++) out.set(counts, row * counts.length)
     },
-    release: () => undefined,
+    release: () => workspace.free(counts),
   }
 }

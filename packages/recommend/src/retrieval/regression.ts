@@ -59,7 +59,7 @@ export async function fitEase(
     for (let j = 0; j < items; j++) row[j]! *= diagonal[j] as number
     row[i] = 0
   }
-  return denseModel(workspace, { family: 'ease', items, table, settings: { ...settings }, halfLife: settings.halfLife }) // prettier-ignore
+  return denseModel(workspace, { family: 'ease', items, settings, parts: { table } }) // prettier-ignore
 }
 
 /** Fits the sequence regression; undefined when the table cannot be inverted. */
@@ -98,7 +98,7 @@ export async function fitSequence(
   const out = workspace.floats(items * items)
   await multiply(workspace, { m: items, n: items, depth: items, a: rows(table, items), b: rows(next, items), out: rows(out, items) }) // prettier-ignore
   workspace.free(table, next, self, after)
-  return denseModel(workspace, { family: 'sequence', items, table: out, settings: { ...settings }, halfLife }) // prettier-ignore
+  return denseModel(workspace, { family: 'sequence', items, settings, parts: { table: out } }) // prettier-ignore
 }
 
 async function coOccurrence(
@@ -127,27 +127,28 @@ function addRidge(table: Floats, items: number, lambda: number): void {
   for (let item = 0; item < items; item++) table[item * items + item]! += lambda
 }
 
-function denseModel(
+/** What either fit makes of its square table. */
+export function denseModel(
   workspace: Workspace,
   {
     family,
     items,
-    table,
     settings,
-    halfLife,
+    parts,
   }: {
     readonly family: 'ease' | 'sequence'
     readonly items: number
-    readonly table: Floats
-    readonly settings: Model['settings']
-    readonly halfLife: number
+    readonly settings: EaseSettings | SequenceSettings
+    readonly parts: { readonly table: Floats }
   },
 ): Model {
+  const { table } = parts
   return {
     family,
-    settings,
+    settings: { ...settings },
+    parts,
     async score(histories, out) {
-      const weights = recentValues(workspace, histories, halfLife)
+      const weights = recentValues(workspace, histories, settings.halfLife)
       const padded = items - (items % 4)
       await workspace.run('spmm', { work: histories.ids.length * items }, histories.people, histories.offsets, histories.ids, weights, undefined, undefined, table, items * 4, out, items * 4, padded) // prettier-ignore
       scoreRest(histories, weights, table, out, padded)

@@ -118,24 +118,48 @@ export function createFilter(
   basis: Basis,
   settings: FilterSettings,
 ): Model {
-  const { items } = events
   const { byItem } = degrees(events)
   const entry = powers(workspace, byItem, -settings.inExponent)
   const itemScale = powers(workspace, byItem, settings.outExponent)
-  const stride = basis.settings.rank
+  const parts = { vectors: basis.vectors, entry, itemScale }
+  const all = { ...basis.settings, ...settings }
+  const release = (): void => workspace.free(entry, itemScale)
+  return { ...filterModel(workspace, all, parts), release }
+}
+
+/** What a filter has learned. */
+export interface FilterParts {
+  /** The basis: a row for each item. */
+  readonly vectors: Floats
+  /** Di^-c */
+  readonly entry: Floats
+  /** Di^d */
+  readonly itemScale: Floats
+}
+
+/** What `createFilter` makes of a basis; its release gives the basis back as well. */
+export function filterModel(
+  workspace: Workspace,
+  settings: BasisSettings & FilterSettings,
+  parts: FilterParts,
+): Model {
+  const { vectors: basis, entry, itemScale } = parts
+  const items = entry.length
+  const stride = basis.length / items
   const { rank } = settings
   return {
     family: 'spectral',
-    settings: { ...basis.settings, ...settings },
+    settings: { ...settings },
+    parts: { ...parts },
     itemScale,
     async score(histories, out) {
       const { people, offsets, ids } = histories
       const weights = recentValues(workspace, histories, settings.halfLife)
       const vectors = workspace.floats(people * rank)
-      await workspace.run('spmm', { work: ids.length * rank }, people, offsets, ids, weights, undefined, entry, basis.vectors, stride * 4, vectors, rank * 4, rank) // prettier-ignore
-      await multiply(workspace, { m: people, n: items, depth: rank, a: rows(vectors, rank), b: transposed(rows(basis.vectors, stride)), out: rows(out, items) }) // prettier-ignore
+      await workspace.run('spmm', { work: ids.length * rank }, people, offsets, ids, weights, undefined, entry, basis, stride * 4, vectors, rank * 4, rank) // prettier-ignore
+      await multiply(workspace, { m: people, n: items, depth: rank, a: rows(vectors, rank), b: transposed(rows(basis, stride)), out: rows(out, items) }) // prettier-ignore
       workspace.free(weights, vectors)
     },
-    release: () => workspace.free(entry, itemScale),
+    release: () => workspace.free(basis, entry, itemScale),
   }
 }

@@ -253,13 +253,13 @@ export async function trainBaselines(
   events: Events,
 ): Promise<readonly { readonly name: string; readonly models: readonly Weighted[] }[]> {
   const places = placesOf(workspace, events)
-  const popularity = fitPopularity(workspace, events, { halfLife: Infinity })
+  const popularity = (): Model => fitPopularity(workspace, events, { halfLife: Infinity })
   const width = Math.min(100, events.items)
   const cosine = await fitNeighbours(workspace, events, places, { personExponent: 0, rowExponent: 0.5, columnExponent: 0.5, width, halfLife: Infinity }) // prettier-ignore
   workspace.free(places.offsets, places.places, places.owners)
-  const common = { model: popularity, weight: POPULARITY_WEIGHT_MIN }
+  const common = { model: popularity(), weight: POPULARITY_WEIGHT_MIN }
   return [
-    { name: 'popularity', models: [{ model: popularity, weight: 1 }] },
+    { name: 'popularity', models: [{ model: popularity(), weight: 1 }] },
     { name: 'item-to-item', models: [{ model: cosine, weight: 1 }, common] },
   ]
 }
