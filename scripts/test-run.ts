@@ -17,12 +17,28 @@ export interface SkippedTest {
   readonly reason: string
 }
 
+/** One test, suite or file that failed; of those within each other the inner one comes first. */
+export interface FailedTest {
+  /** Relative to the root. */
+  readonly file: string
+  readonly name: string
+  /** What it said first: a few lines. */
+  readonly why: string
+}
+
+/** Tests of one file, without its suites; a file that fails as a whole is one test. */
+export interface FileCounts {
+  passed: number
+  failed: number
+}
+
 /** What one run of test files came to; the sum of several makes the last line of the CI. */
 export interface TestReport {
   readonly passed: number
   readonly failed: number
-  /** Of each test or file that failed: its file, its name, and what it said first. */
-  readonly failures: readonly string[]
+  readonly failures: readonly FailedTest[]
+  /** By path relative to the root. */
+  readonly files: Readonly<Record<string, FileCounts>>
   readonly skipped: readonly SkippedTest[]
   /** Milliseconds of wall-clock time. */
   readonly durationMs: number
@@ -82,7 +98,8 @@ export async function runTests(options: {
   const tally = {
     passed: 0,
     failed: 0,
-    failures: [] as string[],
+    failures: [] as FailedTest[],
+    files: {} as Record<string, FileCounts>,
     skipped: [] as SkippedTest[],
     coverage: [] as FileCoverage[],
     slow: [] as string[],
@@ -109,6 +126,7 @@ export async function runTests(options: {
     passed: tally.passed,
     failed: tally.failed,
     failures: tally.failures,
+    files: tally.files,
     skipped: tally.skipped,
     durationMs: performance.now() - startedAt,
     coverage: tally.coverage,
@@ -118,7 +136,8 @@ export async function runTests(options: {
 interface Tally {
   passed: number
   failed: number
-  readonly failures: string[]
+  readonly failures: FailedTest[]
+  readonly files: Record<string, FileCounts>
   readonly skipped: SkippedTest[]
   readonly coverage: FileCoverage[]
   readonly slow: string[]
@@ -131,25 +150,23 @@ function observe(event: TestEvent, tally: Tally): void {
       tally.coverage.push({ path, total, covered })
     }
   } else if (event.type === 'test:fail') {
-    const { file = '', name, details } = event.data
-    const why = whyOf(details.error).replaceAll('\n', '\n    ')
-    tally.failures.push(`${relative(process.cwd(), file)}: ${name}\n    ${why}`)
+    const { name, details } = event.data
+    const file = fileOf(event)
+    tally.failures.push({
+      file,
+      name: name === event.data.file ? file : name,
+      why: whyOf(details.error),
+    })
+    if (details.type !== 'suite') countsOf(tally, file).failed += 1
   } else if (event.type === 'test:diagnostic' && event.data.message.startsWith('Error: ')) {
     // Thrown beside a test: nothing else names it, and its file has failed.
-    const { file = '', message } = event.data
-    tally.failures.push(`${relative(process.cwd(), file)}: ${message}`)
-  } else if (event.type === 'test:pass' && (event.data.skip !== undefined || event.data.todo)) {
-    const { skip, todo } = event.data
-    tally.skipped.push({
-      name: event.data.name,
-      file: event.data.file ?? '',
-      reason:
-        typeof skip === 'string'
-          ? skip
-          : todo
-            ? 'marked as still to be written'
-            : 'no reason given',
-    })
+    const file = fileOf(event)
+    tally.failures.push({ file, name: file, why: event.data.message })
+  } else if (event.type === 'test:pass') {
+    const { skip, todo, details, name } = event.data
+    const file = fileOf(event)
+    if (skip !== undefined || todo) tally.skipped.push({ name, file, reason: reasonOf(skip) })
+    else if (details.type !== 'suite') countsOf(tally, file).passed += 1
   } else if (event.type === 'test:summary' && event.data.file !== undefined) {
     const seconds = Math.round(event.data.duration_ms / 1000)
     if (seconds >= slowFileSeconds)
@@ -161,6 +178,19 @@ function observe(event: TestEvent, tally: Tally): void {
     tally.passed = counts.passed
     tally.failed = success ? failed : Math.max(failed, 1)
   }
+}
+
+function fileOf({ data }: { readonly data: { readonly file?: string | undefined } }): string {
+  return relative(process.cwd(), data.file ?? '')
+}
+
+function countsOf({ files }: Tally, file: string): FileCounts {
+  return (files[file] ??= { passed: 0, failed: 0 })
+}
+
+function reasonOf(skip: string | boolean | undefined): string {
+  if (typeof skip === 'string') return skip
+  return skip === undefined ? 'marked as still to be written' : 'no reason given'
 }
 
 /** The message of what was thrown, which the runner wraps, without its stack and with few of its lines. */

@@ -8,21 +8,28 @@ import { test } from 'node:test'
 import { bestOf, coverageByPackage } from '../scripts/coverage.ts'
 import { runStage, runStages } from '../scripts/stages.ts'
 import type { TestReport } from '../scripts/test-run.ts'
+import { UNSTABLE_MAX, type TestStageResult } from '../scripts/test-stage.ts'
 import { createRepositoryCopy } from './repository-copy.ts'
 
 const head = "import { test } from 'node:test'\n"
 
+/** What runs tests. */
+const runner = [
+  'scripts/test.ts',
+  'scripts/test-run.ts',
+  'scripts/test-stage.ts',
+  'scripts/stages.ts',
+  'scripts/test-preload.ts',
+  'scripts/coverage-preload.mjs',
+  'scripts/coverage.ts',
+  'scripts/pgbouncer.ts',
+  'scripts/postgres.ts',
+  'package.json',
+]
+
 test('the report of a test run counts passed, failed and skipped ones and files that do not load', () => {
   const copy = createRepositoryCopy({
-    copied: [
-      'scripts/test.ts',
-      'scripts/test-run.ts',
-      'scripts/test-preload.ts',
-      'scripts/coverage.ts',
-      'scripts/pgbouncer.ts',
-      'scripts/postgres.ts',
-      'package.json',
-    ],
+    copied: runner,
     files: {
       'packages/a/src/pass.test.ts': `${head}import { f } from './f.ts'\ntest('one', () => f(true))\n`,
       'packages/a/src/fail.test.ts': `${head}test('two', () => { throw 1 })\n`,
@@ -51,8 +58,12 @@ test('the report of a test run counts passed, failed and skipped ones and files 
     assert.match(run.stdout, /skipped: three \(no disk\)\n/)
     assert.match(run.stdout, /▶ outer\n {2}▶ inner\n {4}▶ five\n {6}✔ six/)
     assert.deepEqual([report.passed, report.failed], [4, 3], run.stdout)
-    const [loose] = report.failures.filter(text => text.includes('loose.test.ts: '))
-    assert.match(loose ?? '', /nobody waits for it.*unhandledRejection/)
+    const loose = report.failures.find(({ file }) => file.endsWith('/loose.test.ts'))
+    assert.match(loose?.why ?? '', /nobody waits for it.*unhandledRejection/)
+    const counts = (name: string): unknown => report.files[`packages/a/src/${name}.test.ts`]
+    assert.deepEqual(counts('pass'), { passed: 1, failed: 0 })
+    assert.deepEqual(counts('nested'), { passed: 2, failed: 0 })
+    for (const name of ['fail', 'broken']) assert.deepEqual(counts(name), { passed: 0, failed: 1 })
     assert.deepEqual(
       report.skipped.map(({ name, reason }) => [name, reason]),
       [['three', 'no disk']],
@@ -62,6 +73,74 @@ test('the report of a test run counts passed, failed and skipped ones and files 
   } finally {
     copy.close()
   }
+})
+
+/** A file with a test that passes always, and one that fails the first time that it runs. */
+const planted = (
+  name: string,
+): string => `${head}import { existsSync, writeFileSync } from 'node:fs'
+  test('always', () => {})
+  test('sometimes', () => {
+    const isFirst = !existsSync('${name}.ran')
+    writeFileSync('${name}.ran', '')
+    if (isFirst) throw new Error('it came\\ntoo late')
+  })\n`
+
+/** What a stage that runs these tests comes to. */
+function runStageOf(files: Readonly<Record<string, string>>): TestStageResult {
+  const copy = createRepositoryCopy({ copied: runner, files })
+  try {
+    const code = `
+      import { writeFileSync } from 'node:fs'
+      import { runTestStage } from './scripts/test-stage.ts'
+      const command = ['node', 'scripts/test.ts']
+      const again = file => [...command, file]
+      const result = await runTestStage('.', { name: 'tests', command, again, isLive: true })
+      writeFileSync('result.json', JSON.stringify(result))`
+    const { status, stdout } = spawnSync(process.execPath, ['--input-type=module', '-e', code], {
+      cwd: copy.root,
+      encoding: 'utf8',
+      env: { PATH: process.env['PATH'] },
+    })
+    assert.equal(status, 0, stdout)
+    return JSON.parse(readFileSync(join(copy.root, 'result.json'), 'utf8')) as TestStageResult
+  } finally {
+    copy.close()
+  }
+}
+
+test('a file that fails once and then passes alone counts as passed, and is named', () => {
+  const { report, unstable, fault } = runStageOf({
+    'packages/a/src/luck.test.ts': planted('luck'),
+    'packages/a/src/bad.test.ts': `${head}test('never', () => { throw new Error('wrong') })\n`,
+    'packages/a/src/good.test.ts': `${head}test('good', () => {})\n`,
+  })
+  assert.deepEqual(unstable, ['packages/a/src/luck.test.ts: sometimes: it came too late'])
+  assert.deepEqual([report?.passed, report?.failed, fault], [3, 1, undefined])
+  assert.deepEqual(
+    report?.failures.map(({ file, name, why }) => [file, name, why]),
+    [['packages/a/src/bad.test.ts', 'never', 'wrong']],
+  )
+})
+
+test('a stage in which more files fail than luck explains has failed', () => {
+  const names = Array.from({ length: UNSTABLE_MAX + 1 }, (_, number) => `luck${number}`)
+  const { report, unstable } = runStageOf(
+    Object.fromEntries(names.map(name => [`packages/a/src/${name}.test.ts`, planted(name)])),
+  )
+  assert.deepEqual(unstable, [])
+  assert.deepEqual([report?.passed, report?.failed], [names.length, names.length])
+})
+
+test('a stage that ends without a report, or badly after it, has a fault', () => {
+  const silent = { 'scripts/test.ts': 'process.exit(0)\n', 'packages/a/package.json': '{}' }
+  assert.equal(runStageOf(silent).fault, 'ended without a report')
+  const late = `import { writeReport } from './test-run.ts'
+    const report = { passed: 1, failed: 0, failures: [], files: {}, skipped: [], coverage: [] }
+    writeReport(process.env.MILLRACE_TEST_REPORT, { ...report, durationMs: 1 })
+    process.exitCode = 7\n`
+  const { fault } = runStageOf({ ...silent, 'scripts/test.ts': late })
+  assert.equal(fault, 'failed')
 })
 
 test('covered lines: a file that no test loads counts, a file of types does not', () => {

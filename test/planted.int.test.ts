@@ -22,6 +22,8 @@ function run(suite: string, fault: Fault | undefined): Promise<{ passed: boolean
     env: {
       ...process.env,
       NODE_TEST_CONTEXT: undefined,
+      // A fault covers nothing, and its text is found in the source with its types.
+      NODE_V8_COVERAGE: undefined,
       MILLRACE_SIM_SEEDS: fault === undefined ? '1' : SEEDS,
       MILLRACE_PLANTED: JSON.stringify(fault),
     },

@@ -12,7 +12,7 @@ import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { createSeededRandom, systemClock } from '@millrace/core'
 import { contentsOf, done, watches } from './testing/backups.ts'
-import { startServer, type ChildServer } from './testing/child.ts'
+import { startServer, UNCOVERED, type ChildServer } from './testing/child.ts'
 import { send } from './testing/http.ts'
 
 const COMMAND = fileURLToPath(new URL('../bin/millrace.mjs', import.meta.url))
@@ -22,7 +22,10 @@ const random = createSeededRandom(Number(process.env['MILLRACE_CRASH_SEED'] ?? 5
 
 /** Runs a command that is killed after so many milliseconds, when it has not ended by then. */
 function killed(words: readonly string[], afterMs: number): Promise<number | null> {
-  const child = spawn(process.execPath, [COMMAND, ...words], { stdio: 'ignore' })
+  const child = spawn(process.execPath, [COMMAND, ...words], {
+    stdio: 'ignore',
+    env: { ...process.env, ...UNCOVERED },
+  })
   const timer = systemClock.after(afterMs, () => child.kill('SIGKILL'))
   return new Promise(resolve =>
     child.once('exit', code => {

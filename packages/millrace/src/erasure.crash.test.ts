@@ -11,6 +11,7 @@ import { join } from 'node:path'
 import { it } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import type { Erasures } from '@millrace/product'
+import { UNCOVERED } from './testing/child.ts'
 import { SECRETS, fillLetters, filesWith, keyIn, openLetters, saidIn } from './testing/letters.ts'
 
 /** Each copies a directory and opens it three times: a tenth of the kills of other suites. */
@@ -22,6 +23,7 @@ const child = fileURLToPath(new URL('./testing/erasure-crash-child.ts', import.m
 function eraseUntil(data: string, nth: number): boolean {
   const { status, signal } = spawnSync(process.execPath, [child, data, String(nth)], {
     stdio: ['ignore', 'inherit', 'inherit'],
+    env: { ...process.env, ...UNCOVERED },
   })
   assert.ok(signal === 'SIGKILL' || status === 0, `it ended with ${status} ${signal}`)
   return signal === 'SIGKILL'

@@ -11,6 +11,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { it } from 'node:test'
 import { systemClock } from '@millrace/core'
+import { UNCOVERED } from './testing/child.ts'
 import { openForTest, watchedBy } from './testing/clips.ts'
 import { send } from './testing/http.ts'
 import { IDENTITY_STEPS } from './testing/identity-steps.ts'
@@ -73,6 +74,7 @@ async function fill(data: string): Promise<void> {
 async function run(data: string, person: string, verb: string, step: string): Promise<Told> {
   const child = spawn(process.execPath, [WORKER, data, person, verb, step], {
     stdio: ['ignore', 'pipe', 'inherit'],
+    env: { ...process.env, ...(step === 'none' ? {} : UNCOVERED) },
   })
   let text = ''
   child.stdout.on('data', chunk => (text += String(chunk)))

@@ -11,6 +11,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { it } from 'node:test'
 import { systemClock } from '@millrace/core'
+import { UNCOVERED } from './testing/child.ts'
 import { openForTest, watchedBy } from './testing/clips.ts'
 import { send } from './testing/http.ts'
 import { UNDO_STEPS } from './testing/undo-steps.ts'
@@ -82,6 +83,7 @@ async function plan(data: string): Promise<void> {
 async function run(data: string, direction: string, step: string): Promise<Told> {
   const child = spawn(process.execPath, [WORKER, data, direction, step], {
     stdio: ['ignore', 'pipe', 'inherit'],
+    env: { ...process.env, ...(step === 'none' ? {} : UNCOVERED) },
   })
   let text = ''
   child.stdout.on('data', chunk => (text += String(chunk)))

@@ -70,6 +70,8 @@ async function runAndKill(
 ): Promise<number> {
   const child = spawn(process.execPath, [WORKER, directory, `${first}`], {
     stdio: ['ignore', 'pipe', 'inherit'],
+    // Who is killed never tells what it covered.
+    env: { ...process.env, NODE_V8_COVERAGE: undefined },
   })
   const closed = once(child, 'close')
   let acknowledged = first

@@ -8,6 +8,7 @@ import { after, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { silentLogger, systemClock, systemRandom } from '@millrace/core'
 import { readConfig } from '../config.ts'
+import { UNCOVERED } from '../testing/child.ts'
 import { openBackends } from '../wiring/backends.ts'
 import { allRecords, essence } from './fixtures.test.ts'
 import { builtInApp, type ImportReport } from './index.ts'
@@ -27,6 +28,7 @@ writeFileSync(file, `person,item,at\n${rows.join('\n')}\nbad row\n`)
 function importInto(data: string, where: string): { signal: string | null; report?: ImportReport } {
   const { signal, stdout, stderr } = spawnSync(process.execPath, [WORKER, data, file, where], {
     encoding: 'utf8',
+    env: { ...process.env, ...(where === 'never' ? {} : UNCOVERED) },
   })
   assert.equal(stderr, '')
   return stdout === '' ? { signal } : { signal, report: JSON.parse(stdout) as ImportReport }

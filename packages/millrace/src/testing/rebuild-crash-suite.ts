@@ -11,6 +11,7 @@ import { it } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { createSeededRandom, silentLogger } from '@millrace/core'
 import { openMillrace } from '../millrace.ts'
+import { UNCOVERED } from './child.ts'
 import { nextApp } from './posts.ts'
 import { assertServed, FOLD, recordsOf } from './rebuilt.ts'
 
@@ -65,6 +66,7 @@ async function runAndKill(
 ): Promise<{ readonly acknowledged: number; readonly state: string }> {
   const child = spawn(process.execPath, [WORKER, data, `${first}`], {
     stdio: ['ignore', 'pipe', 'inherit'],
+    env: { ...process.env, ...UNCOVERED },
   })
   const closed = once(child, 'close')
   let acknowledged = first
