@@ -57,6 +57,8 @@ export interface TestSelection {
   readonly kind: 'quick' | 'int'
   /** Only files whose path contains one of these; all when empty. */
   readonly filters: readonly string[]
+  /** No file whose path contains one of these. */
+  readonly without: readonly string[]
 }
 
 /** What takes longest; the rest is short, and fills what is left of the cores in the end. */
@@ -79,6 +81,7 @@ export function findTests(root: string, selection: TestSelection): string[] {
       path =>
         selection.filters.length === 0 || selection.filters.some(filter => path.includes(filter)),
     )
+    .filter(path => !selection.without.some(part => path.includes(part)))
     .toSorted((a, b) => rankOf(a) - rankOf(b) || (a < b ? -1 : 1))
 }
 

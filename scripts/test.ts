@@ -2,6 +2,7 @@
  * `npm test`: all unit, property, simulation, contract and short crash tests, on the embedded
  * engines. `npm test -- <part of a path>…` runs some of them, `npm test -- --int` those that need
  * real servers, which it starts and stops; `MILLRACE_TEST_POSTGRES` names one that runs already.
+ * `--without <part of a path>`, once or more, leaves some out.
  *
  * For the CI: `MILLRACE_TEST_REPORT` names a file for the result as JSON, `MILLRACE_TEST_COVERAGE=1`
  * adds the covered lines to it, `MILLRACE_TEST_TIMEOUT_MS` bounds one file.
@@ -17,6 +18,7 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     int: { type: 'boolean' },
+    without: { type: 'string', multiple: true },
   },
 })
 process.chdir(root)
@@ -30,6 +32,7 @@ if (isCoverageWanted) {
 const files = findTests(root, {
   kind: values.int === true ? 'int' : 'quick',
   filters: positionals,
+  without: values.without ?? [],
 })
 if (files.length === 0 && positionals.length > 0) {
   console.error(`No test file has ${positionals.join(' or ')} in its path.`)
