@@ -41,6 +41,7 @@ export type {
   EstimatedFold,
   FieldDifference,
   FoldDifferences,
+  FoldWaiting,
 } from './branches/contract.ts'
 export type {
   AffectedFold,

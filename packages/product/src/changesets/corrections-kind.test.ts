@@ -1,8 +1,15 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
-import { decodePosition, isError, partitionName, systemClock } from '@millrace/core'
+import {
+  decodePosition,
+  defineApp,
+  isError,
+  partitionName,
+  signal,
+  systemClock,
+} from '@millrace/core'
 import { createMemoryStore, openMemoryLog } from '@millrace/log/memory'
-import { audience, clips, clipsApp } from '../testing/clips-app.ts'
+import { audience, clips, clipsApp, watched } from '../testing/clips-app.ts'
 import { openTestProduct, type TestProduct } from '../testing/open-product.ts'
 import type { ChangesetView } from './views.ts'
 import { createCorrectionsKind } from './corrections-kind.ts'
@@ -119,6 +126,44 @@ describe('changesets of corrections', () => {
     const found = await plan('clip', { query: { stream: 'person', data: { clip } } })
     assert.equal(found.effects, ofClip.length)
   })
+})
+
+it('tells in a dry run which keys would be parked, or that nobody looked', async () => {
+  const strict = signal(watched, {
+    item: 'clip',
+    weight({ ms }) {
+      if (ms < 0) throw new Error('nobody watches for less than nothing')
+      return ms / 1_000
+    },
+  })
+  const product = await openTestProduct(defineApp({ ...clipsApp().options, signals: [strict] }))
+  await product.track(EVENTS)
+  await product.settle()
+  const { changesets, streams } = product
+  const rows = [['p1', -1], ['p2', 7], ['p3', -2]].map(([person, ms]) => {
+    const event = EVENTS.find(({ type, data }) => type === 'watched' && data['viewer'] === person)
+    return { id: event?.id, do: 'correct', data: { ...event?.data, ms } }
+  }) // prettier-ignore
+  await changesets.plan({ id: 'worse', kind: 'corrections', request: { rows } }, ANA)
+  const [parked] = (await changesets.dryRun('worse')).consequences
+  assert.deepEqual(parked, { what: `keys that ${PROFILE_FOLD} would park: its code fails on what is corrected`, count: 2, samples: ['p1', 'p3'] }) // prettier-ignore
+  assert.deepEqual(streams.branches.list(), [])
+  const waiting = (): readonly string[] => streams.fold(PROFILE_FOLD).parked().map(({ key }) => key) // prettier-ignore
+  assert.deepEqual(waiting(), [])
+  await changesets.apply('worse', {}, ANA)
+  await changesets.settled('worse')
+  assert.deepEqual([...waiting()].sort(), ['p1', 'p3'])
+  // What would wait in any case is no consequence.
+  await changesets.plan({ id: 'more', kind: 'corrections', request: { rows: [{ ...rows[0], data: { ...rows[0]?.data, ms: -3 } }] } }, ANA) // prettier-ignore
+  assert.ok((await changesets.dryRun('more')).consequences.every(({ what }) => !what.includes('park'))) // prettier-ignore
+  await changesets.undo('worse', {}, ANA)
+  await changesets.settled('worse')
+  assert.deepEqual(waiting(), [])
+  for (let left = 16; left > 0; left--) await streams.branches.open({ changes: {} })
+  const [untried] = (await changesets.dryRun('worse')).consequences
+  assert.match(untried?.what ?? '', /^corrected events of which was not tried whether views fail on them \(.*16/) // prettier-ignore
+  assert.equal(untried?.count, 3)
+  await product.close()
 })
 
 it('is applied, and undone, once every view is where the log was', async () => {

@@ -3,9 +3,21 @@
  * value is what is in force for an event, nothing for one that counts as it was sent. A target says
  * where the event is, so that nobody has to look for forty thousand ids one by one.
  */
-import { partitionName, readTime, timeSchema, type App, type JsonSchema } from '@millrace/core'
+import {
+  isError,
+  partitionName,
+  readTime,
+  timeSchema,
+  type App,
+  type JsonSchema,
+} from '@millrace/core'
 import { isJsonEqual, TICK_TYPE, type EventLog, type LogRecord } from '@millrace/log'
-import { CORRECTIONS_STREAM, type RequestedCorrection, type Streams } from '@millrace/streams'
+import {
+  CORRECTIONS_STREAM,
+  type Branch,
+  type RequestedCorrection,
+  type Streams,
+} from '@millrace/streams'
 import { atTheEnd, consequenceOf, type ChangeKind, type Consequence, type PlannedChange, type Reading, type RefusedRow, type Write, type WriteContext, type Written } from './change-kind.ts' // prettier-ignore
 import { changesetErrors } from './errors.ts'
 
@@ -55,6 +67,8 @@ interface Place {
 const WRITES_MAX = 50_000
 const FINDS_AT_A_TIME = 2_000
 const READ_TIMEOUT_MS = 60_000
+/** More records are not folded to see whether corrected data fails: a dry run is to be quick. */
+const PARKED_RECORDS_MAX = 200_000
 const MASKED = '[personal]'
 
 const verb: JsonSchema = { type: 'string', enum: ['retract', 'hold', 'correct', 'restore'] }
@@ -204,7 +218,27 @@ class Events {
     const corrections = changes.map(({ target, after }) => correctionOf(target, after as Value | undefined)) // prettier-ignore
     const set = { corrections, reason: 'a dry run', by: 'nobody' }
     const { folds } = await this.#ports.streams.corrections.affected(set)
-    return folds.map(consequenceOf)
+    const isNew = corrections.some(({ action }) => action === 'correct')
+    return [...(isNew ? await this.#parked(corrections) : []), ...folds.map(consequenceOf)]
+  }
+
+  /** The keys that views would park because their code fails on what is corrected. */
+  async #parked(corrections: readonly RequestedCorrection[]): Promise<readonly Consequence[]> {
+    let branch: Branch | undefined
+    try {
+      const limits = { recordsMax: PARKED_RECORDS_MAX }
+      branch = await this.#ports.streams.branches.open({ changes: { corrections }, limits })
+      const waiting = await branch.waiting()
+      return waiting.map(({ fold, keys, samples }) => {
+        return { what: `keys that ${fold} would park: its code fails on what is corrected`, count: keys, samples } // prettier-ignore
+      })
+    } catch (error) {
+      if (!isError(error, 'BRANCH_TOO_LARGE') && !isError(error, 'BRANCHES_FULL')) throw error
+      const count = corrections.filter(({ action }) => action === 'correct').length
+      return [{ what: `corrected events of which was not tried whether views fail on them (${error.message})`, count }] // prettier-ignore
+    } finally {
+      branch?.close()
+    }
   }
 
   shown(value: Value): unknown {

@@ -20,6 +20,7 @@ import type {
   BranchWorld,
   CompareRequest,
   FoldDifferences,
+  FoldWaiting,
 } from './contract.ts'
 import { Differences } from './differences.ts'
 import { assertWithin } from './estimate.ts'
@@ -160,6 +161,22 @@ export class OpenBranch implements Branch {
     })
   }
 
+  async waiting(): Promise<readonly FoldWaiting[]> {
+    const { runners } = this.#parts.ground.ports
+    return await this.#inTurn(async work => {
+      const changed = await this.#world()
+      const waiting: FoldWaiting[] = []
+      for (const runner of runners) {
+        const { isRekeying, onFailure } = runner.definition
+        if (isRekeying === true || onFailure !== 'park') continue
+        const keys = await this.#waitingIn(changed, runner, work)
+        const samples = keys.slice(0, SAMPLES_MAX)
+        if (keys.length > 0) waiting.push({ fold: runner.name, keys: keys.length, samples })
+      }
+      return waiting
+    })
+  }
+
   async results(): Promise<readonly CorrectionResult[]> {
     this.#assertOpen()
     this.#parts.onUse()
@@ -236,6 +253,20 @@ export class OpenBranch implements Branch {
     const found = new Differences(runner.name, samplesMax, onDifference)
     for (const laneRunner of runner.lanes) await this.#compareLane(runner, laneRunner, work, found)
     return found.told()
+  }
+
+  /** The touched keys of a fold that wait with the changes and not without them. */
+  async #waitingIn(changed: ChangedWorld, runner: FoldRunner, work: Work): Promise<string[]> {
+    const { places, without } = this.#parts
+    await places.run(() => changed.settle(runner, work))
+    const waiting: string[] = []
+    for (const part of partsOf([...(await changed.touched(runner))].sort())) {
+      const after = await places.run(() => changed.states(runner, part, work))
+      const parked = part.filter(key => after.get(key)?.isParked === true)
+      const before = await places.run(() => without.states(runner, parked, work))
+      waiting.push(...parked.filter(key => before.get(key)?.isParked === false))
+    }
+    return waiting
   }
 
   /** Compares what may differ of one lane, key by key; the many keys of another definition in one pass. */

@@ -329,6 +329,7 @@ describe('a branch', () => {
     const branch = await world.retracting(bad)
     assert.equal((await state(branch)).isParked, false)
     assert.deepEqual(await valueIn(branch, 'total', 'ana'), { ms: 5, clips: ['c', 'c'] })
+    assert.deepEqual(await branch.waiting(), [])
     const same = await world.branch({})
     assert.equal((await state(same)).isParked, true)
     await world.watch('ana', 'c', 4)
@@ -339,6 +340,7 @@ describe('a branch', () => {
     const events = [{ stream: 'person', type: 'watched', key: 'bob', eventTimeMs: 1, data }]
     const worse = await world.branch({ events })
     assert.equal((await worse.state({ fold: 'view.total', key: 'bob' })).isParked, true)
+    assert.deepEqual(await worse.waiting(), [{ fold: 'view.total', keys: 1, samples: ['bob'] }])
     await world.streams.close()
   })
 

@@ -132,6 +132,14 @@ export interface FoldDifferences {
   readonly samples: readonly FieldDifference[]
 }
 
+/** Keys of one fold that wait for a repair in a branch, and not without it. */
+export interface FoldWaiting {
+  readonly fold: string
+  readonly keys: number
+  /** Some of them. */
+  readonly samples: readonly string[]
+}
+
 /** What of a branch is compared. */
 export interface CompareRequest {
   /** Default: all declared views. */
@@ -178,6 +186,8 @@ export interface Branch {
   view<Out = unknown>(name: string): BranchViewReader<Out>
   /** The world with the changes beside that without them, both at the position: what came later is no difference. */
   compare(request?: CompareRequest): Promise<readonly FoldDifferences[]>
+  /** What its changes would park, of all folds that park: those with such keys. */
+  waiting(): Promise<readonly FoldWaiting[]>
   /** What it changes and somebody else has changed since: events by their ids, what it adds records to as `stream/key`. */
   moved(): Promise<readonly string[]>
   close(): void
