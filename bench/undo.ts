@@ -8,7 +8,7 @@
  *     [--no-rebuilds | --rebuilds <fold,...>]
  *
  * With `--history` the events are made there once and kept, in parts of `--fill-seconds` if that is
- * given; each run works on a copy of them. Rebuilds of ten million events take minutes: `--rebuilds`
+ * given; views that the definition has had since are folded there once. Each run works on a copy. Rebuilds of ten million events take minutes: `--rebuilds`
  * names the folds that are compared, and each is told on standard error as soon as it is.
  *
  * The bots watch `POISONED` clips over and over, spread over the last fifth of the history. Seconds
@@ -28,7 +28,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { parseArgs } from 'node:util'
-import { createSeededRandom, silentLogger } from '@millrace/core'
+import { createSeededRandom, isError, silentLogger } from '@millrace/core'
 import type { LogRecord } from '@millrace/log'
 import { createAudience, type AudienceBatch } from '@millrace/sim/audience'
 import type { CorrectionAction, CorrectionSet } from '@millrace/streams'
@@ -85,6 +85,8 @@ interface Filled {
   events: number
   seconds: number
   isWhole: boolean
+  /** Whose states are kept with it. */
+  folds?: readonly string[]
 }
 
 /** Goes on with a history for some seconds, from where it was left. */
@@ -133,6 +135,29 @@ function copied(from: string, to: string): boolean {
   return false
 }
 
+/** The folds of the definition, each with its version. */
+async function foldsOfDefinition(): Promise<readonly string[]> {
+  const millrace = await open('memory')
+  const folds = millrace.streams.status().map(({ name, version }) => `${name} ${version}`)
+  await millrace.close()
+  return folds
+}
+
+/** Folds the views that the definition has and the history has not, for some seconds. True: all are there. */
+async function buildViews(data: string): Promise<boolean> {
+  const millrace = await open(data)
+  const timeoutMs = Math.min(WAIT_MS, 1000 * Number(values['fill-seconds']))
+  try {
+    await millrace.reached(new Map(millrace.log.ends()), { timeoutMs })
+    return true
+  } catch (error) {
+    if (!isError(error, 'POSITION_NOT_REACHED')) throw error
+    return false
+  } finally {
+    await millrace.close()
+  }
+}
+
 /** Opens a copy of the history, made as far as it is missing. Undefined: there is more to be made. */
 async function openFilled(
   directory: string,
@@ -148,6 +173,11 @@ async function openFilled(
     await millrace.close()
     writeFileSync(note, JSON.stringify(filled))
     if (!filled.isWhole) return undefined
+  }
+  const folds = await foldsOfDefinition()
+  if (filled.folds?.join() !== folds.join()) {
+    if (!(await buildViews(data))) return undefined
+    writeFileSync(note, JSON.stringify({ ...filled, folds }))
   }
   cpSync(data, directory, { recursive: true, filter: copied })
   return { millrace: await open(directory), filled }
@@ -211,7 +241,7 @@ async function unlikeRebuilds(millrace: Millrace): Promise<Record<string, number
 const directory = mkdtempSync(join(values.directory, 'millrace-bench-'))
 const opened = await openFilled(directory)
 if (opened === undefined) {
-  rmSync(directory, { recursive: true })
+  rmSync(directory, { recursive: true, force: true })
   process.exit(0)
 }
 const { millrace, filled } = opened
