@@ -132,10 +132,9 @@ export class FeatureShard implements FoldShard, EntityState {
     const known = this.#changeable(record)
     if (known === undefined) return false
     if (!this.#takes.includes(1)) return true
-    const { features } = this.#plan
     const entity = known === NONE ? this.#book.claim(this.#key, '') : known
     this.#cache?.drop(entity)
-    for (const feature of features) {
+    for (const feature of this.#plan.features) {
       if (this.#takes[feature.index] === 0) continue
       const tile = this.#tileOf(feature.group)
       if (tile <= this.#limitOf(feature.group)) continue
@@ -363,13 +362,14 @@ export class FeatureShard implements FoldShard, EntityState {
 
   /**
    * The entity in which one event can be changed by itself, with what features take of the event;
-   * NONE when the key has no state. Undefined when the key is to be folded again: tables were read,
-   * pairs may have gone, a feature failed, or the view tells the age of values, which depends on when
-   * the key had no tiles.
+   * NONE without a key, and when it has no state. Undefined when the key is to be folded again: tables
+   * were read, pairs may have gone, a feature failed, or the view tells the age of values, which depends
+   * on when the key had no tiles.
    */
   #changeable(record: LogRecord): number | undefined {
     if (this.#reads !== undefined || this.#plan.view.pair !== undefined || this.#hasAge) return undefined // prettier-ignore
     const key = keyIn(this.#plan, record)
+    this.#takes.fill(0)
     if (key === undefined) return NONE
     if (this.#failed.has(key)) return undefined
     const event = this.#begin(key, record)
