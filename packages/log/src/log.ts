@@ -171,6 +171,8 @@ export interface ReadRequest {
   readonly from: number
   /** At most this many records. Default 1,000. A batch may be smaller; it is empty only at the end. */
   readonly recordsMax?: number
+  /** Only the records at these offsets, ascending: those between them cost little. The batch is empty when none of them is left. */
+  readonly offsets?: readonly number[]
 }
 
 export interface HistoryRequest {

@@ -18,6 +18,7 @@ import type {
   StepEnd,
   StreamSpec,
 } from '../log.ts'
+import { offsetsIn } from '../offsets.ts'
 import { Committer } from './committer.ts'
 import { findRecords } from './finder.ts'
 import { frameField, idOfFrame } from './frames.ts'
@@ -298,6 +299,10 @@ class FileLog implements FileEventLog {
         start,
         from,
       })
+    }
+    if (request.offsets !== undefined) {
+      const wanted = offsetsIn(request.offsets, { from, to: durableEnd, recordsMax })
+      return this.#reader.batchAt(partition, wanted, 0)
     }
     return this.#reader.read(partition, from, Math.min(durableEnd, from + Math.max(recordsMax, 1)))
   }

@@ -148,16 +148,24 @@ export class Reader {
     for (let at = 0; at < offsets.length;) {
       // Retention may have removed some of them meanwhile.
       while ((offsets[at] as number) < partition.start) at += 1
-      if (at >= offsets.length) return
-      const offset = offsets[at] as number
-      const split = offset < partition.tail.first ? splitAt(partition, offset) : undefined
-      const records =
-        split === undefined
-          ? await this.#runAt(partition, offsets, at)
-          : await split.readAt(offsets, at, this.#limits.readBytes)
+      const records = await this.batchAt(partition, offsets, at)
       for (const record of records) yield record
       at += records.length
     }
+  }
+
+  /** The records at ascending offsets from index `at` on that one read gives: at least one while there is any. */
+  async batchAt(
+    partition: Partition,
+    offsets: readonly number[],
+    at: number,
+  ): Promise<readonly LogRecord[]> {
+    const offset = offsets[at]
+    if (offset === undefined) return []
+    const split = offset < partition.tail.first ? splitAt(partition, offset) : undefined
+    return split === undefined
+      ? await this.#runAt(partition, offsets, at)
+      : await split.readAt(offsets, at, this.#limits.readBytes)
   }
 
   /** The records at offsets from index `at` on that lie close together, at least one, of what is not split yet. */

@@ -32,6 +32,7 @@ import type {
   StreamSpec,
 } from '../log.ts'
 import type { StepRecord } from '../step-book.ts'
+import { offsetsIn } from '../offsets.ts'
 import { createMemoryStore, createRecord, dropPending, eventsOf, retain } from './memory-store.ts'
 import type { MemoryPartition, MemoryStore, MemoryStream } from './memory-store.ts'
 
@@ -146,6 +147,10 @@ class MemoryLog implements EventLog {
         start,
         from,
       })
+    }
+    if (request.offsets !== undefined) {
+      const wanted = offsetsIn(request.offsets, { from, to: partition.durableEnd, recordsMax })
+      return wanted.map(offset => partition.records[offset - partition.start] as LogRecord)
     }
     const to = Math.min(from + Math.max(recordsMax, 1), partition.durableEnd)
     return partition.records.slice(from - partition.start, Math.max(to, from) - partition.start)

@@ -30,6 +30,7 @@ import type {
 import type { Leases } from '../leases.ts'
 import { StepBook } from '../step-book.ts'
 import type { StepRecord } from '../step-book.ts'
+import { offsetsIn } from '../offsets.ts'
 import { Catalog } from './catalog.ts'
 import { Committer } from './committer.ts'
 import { isLostConnection, isUnreachable, type Database } from './database.ts'
@@ -276,6 +277,12 @@ class SharedLog implements PostgresLog {
     const { from, recordsMax = READ_RECORDS_DEFAULT } = request
     const partition = this.#catalog.partition(request.stream, request.partition)
     const { start, end } = partition
+    if (request.offsets !== undefined && from >= start) {
+      return await this.#reader.readAt(
+        partition,
+        offsetsIn(request.offsets, { from, to: end, recordsMax }),
+      )
+    }
     const records =
       from >= start
         ? await this.#reader.read(partition, from, Math.min(end, from + Math.max(recordsMax, 1)))

@@ -103,6 +103,13 @@ export class Reader {
     return found
   }
 
+  /** The records at some offsets of a partition; those that were removed are missing. */
+  async readAt(partition: TablePartition, offsets: readonly number[]): Promise<LogRecord[]> {
+    const places = offsets.map(offset => ({ partition, offset }))
+    const found = await this.#at(places)
+    return places.flatMap(place => found.get(nameOf(place)) ?? [])
+  }
+
   async *history(request: HistoryRequest): AsyncIterable<LogRecord> {
     const { stream, tenant = DEFAULT_TENANT, from = 0, to = Infinity, isByOffset = false } = request
     const byHome = new Map<TablePartition, Set<string>>()
@@ -207,24 +214,34 @@ export class Reader {
   ): AsyncIterable<readonly [HistoryPlace, LogRecord]> {
     for (let start = 0; start < places.length; start += HISTORY_PAGE) {
       const page = places.slice(start, start + HISTORY_PAGE)
-      const rows = await this.#database.query(AT_PLACES, [
-        int4Array(page.map(({ partition }) => partition.number)),
-        int8Array(page.map(({ offset }) => offset)),
-      ])
-      const found = new Map<string, LogRecord>()
-      for (const [number, ...row] of rows) {
-        const partition = this.#catalog.at(Number(number)) as TablePartition
-        const read: LogRecord[] = []
-        if (isOfBlock(row)) readBlock(partition, row, { from: 0, to: Infinity, found: read })
-        else read.push(recordOf(partition, row))
-        for (const record of read) found.set(`${number}/${record.offset}`, record)
-      }
+      const found = await this.#at(page)
       for (const place of page) {
-        const record = found.get(`${place.partition.number}/${place.offset}`)
+        const record = found.get(nameOf(place))
         if (record?.tenant === tenant) yield [place, record]
       }
     }
   }
+
+  /** The records at some places, by their names. */
+  async #at(places: readonly HistoryPlace[]): Promise<ReadonlyMap<string, LogRecord>> {
+    const rows = await this.#database.query(AT_PLACES, [
+      int4Array(places.map(({ partition }) => partition.number)),
+      int8Array(places.map(({ offset }) => offset)),
+    ])
+    const found = new Map<string, LogRecord>()
+    for (const [number, ...row] of rows) {
+      const partition = this.#catalog.at(Number(number)) as TablePartition
+      const read: LogRecord[] = []
+      if (isOfBlock(row)) readBlock(partition, row, { from: 0, to: Infinity, found: read })
+      else read.push(recordOf(partition, row))
+      for (const record of read) found.set(nameOf({ partition, offset: record.offset }), record)
+    }
+    return found
+  }
+}
+
+function nameOf({ partition, offset }: HistoryPlace): string {
+  return `${partition.number}/${offset}`
 }
 
 function compareByTime(a: HistoryPlace, b: HistoryPlace): number {

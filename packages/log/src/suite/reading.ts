@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { it } from 'node:test'
 import { deriveId, isError, partitionOf } from '@millrace/core'
 import { LOG_FIGURES } from '../figures.ts'
+import type { LogRecord } from '../log.ts'
 import { PARTITIONS, START_MS, STREAM, event, historyOf, readAll, withLog } from './harness.ts'
 import type { LogFactory } from './harness.ts'
 
@@ -38,6 +39,35 @@ export function readSuite(factory: LogFactory): void {
         )
       }
       const refused = bench.log.read({ stream: STREAM, partition: 3, from: -1 })
+      await assert.rejects(refused, error => isError(error, 'LOG_OFFSET_GONE'))
+    }))
+
+  it('reads at some offsets alone, batch by batch', () =>
+    withLog(factory, async bench => {
+      await bench.log.commit({ events: Array.from({ length: 60 }, () => event({ partition: 3 })) })
+      const place = { stream: STREAM, partition: 3 }
+      const all = await readAll(bench.log, 3)
+      const wanted = [0, 1, 7, 30, 31, 58, 59, 60, 1_000]
+      const there = wanted.filter(offset => offset < 60)
+      for (const round of ['open', 'reopened']) {
+        if (round === 'reopened') await bench.reopen()
+        for (const first of [0, 1, 2, 31, 59, 60]) {
+          for (const recordsMax of [1, 2, 100]) {
+            const found: LogRecord[] = []
+            for (let from = first; ;) {
+              const batch = await bench.log.read({ ...place, from, offsets: wanted, recordsMax })
+              assert.ok(batch.length <= recordsMax)
+              if (batch.length === 0) break
+              found.push(...batch)
+              from = (batch.at(-1) as LogRecord).offset + 1
+            }
+            assert.deepEqual(found.map(({ offset }) => offset), there.filter(offset => offset >= first)) // prettier-ignore
+            assert.deepEqual(found.map(({ id }) => id), found.map(({ offset }) => all[offset]?.id)) // prettier-ignore
+          }
+        }
+        assert.deepEqual(await bench.log.read({ ...place, from: 0, offsets: [] }), [])
+      }
+      const refused = bench.log.read({ ...place, from: -1, offsets: [3] })
       await assert.rejects(refused, error => isError(error, 'LOG_OFFSET_GONE'))
     }))
 

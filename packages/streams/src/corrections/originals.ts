@@ -26,10 +26,6 @@ export interface RecordChange {
   readonly arrivedMs?: number | undefined
 }
 
-/** Records that lie this near to each other are read at once. */
-const NEAR_RECORDS = 16
-const READ_RECORDS_MAX = 2_000
-
 /** Reads the records of corrected events, each once. */
 export class Originals {
   readonly #log: Pick<EventLog, 'read'>
@@ -60,10 +56,7 @@ export class Originals {
       if (group === undefined) groups.set(name, [entry])
       else group.push(entry)
     }
-    for (const group of groups.values()) {
-      const sorted = group.sort((a, b) => offsetOf(a) - offsetOf(b))
-      for (let at = 0; at < sorted.length;) at += await this.#readRun(sorted, at)
-    }
+    for (const group of groups.values()) await this.#readAll(group)
   }
 
   #isPlanned(entry: CorrectionEntry): boolean {
@@ -90,37 +83,28 @@ export class Originals {
     return emitted
   }
 
-  /** Reads the events from index `at` on that lie near each other; gives how many. */
-  async #readRun(sorted: readonly CorrectionEntry[], at: number): Promise<number> {
-    const first = sorted[at] as CorrectionEntry
-    const from = offsetOf(first)
-    let count = 1
-    let last = from
-    for (; at + count < sorted.length; count++) {
-      const offset = offsetOf(sorted[at + count] as CorrectionEntry)
-      if (offset - last > NEAR_RECORDS || offset - from >= READ_RECORDS_MAX) break
-      last = offset
+  /** Reads the records of events of one partition. */
+  async #readAll(entries: readonly CorrectionEntry[]): Promise<void> {
+    const wanted = new Map<number, CorrectionEntry[]>()
+    for (const entry of entries) {
+      const offset = offsetOf(entry)
+      const known = wanted.get(offset)
+      if (known === undefined) wanted.set(offset, [entry])
+      else known.push(entry)
     }
-    const partition = first.place?.partition as number
-    const wanted = new Map(
-      sorted.slice(at, at + count).map(entry => [offsetOf(entry), entry] as const),
-    )
-    for (let next = from; next <= last;) {
-      const recordsMax = last - next + 1
-      const batch = await this.#log.read({
-        stream: first.stream,
-        partition,
-        from: next,
-        recordsMax,
-      })
-      if (batch.length === 0) break
+    const offsets = [...wanted.keys()].sort((a, b) => a - b)
+    const { stream, place } = entries[0] as CorrectionEntry
+    const partition = place?.partition as number
+    const end = offsets.at(-1) as number
+    for (let from = offsets[0] as number; from <= end;) {
+      const batch = await this.#log.read({ stream, partition, from, offsets })
       for (const record of batch) {
-        const entry = wanted.get(record.offset)
-        if (entry?.id === record.id) this.#known.set(entry, copyOf(record))
+        for (const entry of wanted.get(record.offset) ?? [])
+          if (entry.id === record.id) this.#known.set(entry, copyOf(record))
       }
-      next += batch.length
+      // Those that are left are not in the log.
+      from = (batch.at(-1)?.offset ?? end) + 1
     }
-    return count
   }
 }
 
