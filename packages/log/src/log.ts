@@ -189,6 +189,8 @@ export interface HistoryRequest {
   readonly to?: number
   /** Those of several keys too in offset order, one partition after the other: nothing has to be held to be sorted. */
   readonly isByOffset?: boolean
+  /** Records that the caller has at hand: they may be given in place of being read. */
+  readonly known?: (partition: number, offset: number) => LogRecord | undefined
 }
 
 export interface LogCapabilities {

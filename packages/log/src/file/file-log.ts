@@ -18,7 +18,6 @@ import type {
   StepEnd,
   StreamSpec,
 } from '../log.ts'
-import { offsetsIn } from '../offsets.ts'
 import { Committer } from './committer.ts'
 import { findRecords } from './finder.ts'
 import { frameField, idOfFrame } from './frames.ts'
@@ -44,7 +43,6 @@ import { TailBudget } from './tail-budget.ts'
 import { listLedgers } from './unit-ledger.ts'
 import type { LedgerFile } from './unit-ledger.ts'
 
-const READ_RECORDS_DEFAULT = 1_000
 const EMPTY_UNIT_BYTES = 64
 
 /** What a file log needs. */
@@ -289,9 +287,9 @@ class FileLog implements FileEventLog {
 
   async read(request: ReadRequest): Promise<readonly LogRecord[]> {
     this.#assertOpen()
-    const { stream, from, recordsMax = READ_RECORDS_DEFAULT } = request
+    const { stream, from } = request
     const partition = this.#state.streams.partition(stream, request.partition)
-    const { start, durableEnd } = partition
+    const { start } = partition
     if (!(from >= start)) {
       throw logErrors.create('LOG_OFFSET_GONE', {
         stream,
@@ -300,18 +298,14 @@ class FileLog implements FileEventLog {
         from,
       })
     }
-    if (request.offsets !== undefined) {
-      const wanted = offsetsIn(request.offsets, { from, to: durableEnd, recordsMax })
-      return this.#reader.batchAt(partition, wanted, 0)
-    }
-    return this.#reader.read(partition, from, Math.min(durableEnd, from + Math.max(recordsMax, 1)))
+    return await this.#reader.serve(partition, request)
   }
 
   async *history(request: HistoryRequest): AsyncIterable<LogRecord> {
     this.#assertOpen()
     const { partitions } = this.#state.streams.get(request.stream)
-    const { tenant = DEFAULT_TENANT, keys, from = 0, to = Infinity, isByOffset = false } = request
-    yield* this.#reader.history(partitions, { tenant, keys, from, to, isByOffset })
+    const { tenant = DEFAULT_TENANT, from = 0, to = Infinity, isByOffset = false } = request
+    yield* this.#reader.history(partitions, { ...request, tenant, from, to, isByOffset })
   }
 
   readonly find = findBy(async ids => {

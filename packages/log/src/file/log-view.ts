@@ -71,7 +71,7 @@ class FileLogView implements LogView {
   }
 
   async read(request: Parameters<EventLog['read']>[0]): Promise<readonly LogRecord[]> {
-    const { stream, from, recordsMax = 1_000 } = request
+    const { stream, from } = request
     const read = async (isFirst: boolean): Promise<readonly LogRecord[] | undefined> => {
       if (!isFirst) await this.refresh()
       const { state, reader } = this.#current()
@@ -82,7 +82,7 @@ class FileLogView implements LogView {
         const details = { stream, partition: partition.number, start, from }
         throw logErrors.create('LOG_OFFSET_GONE', details)
       }
-      return reader.read(partition, from, Math.min(durableEnd, from + Math.max(recordsMax, 1)))
+      return await reader.serve(partition, request)
     }
     // At the end of what is known there may be more by now.
     return (await again(read)) ?? (await again(() => read(false))) ?? []

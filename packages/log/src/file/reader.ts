@@ -1,6 +1,7 @@
 /** Reading durable records: from the tail in memory, from the journal, from split files. */
 import { partitionOf } from '@millrace/core'
-import type { LogRecord } from '../log.ts'
+import type { HistoryRequest, LogRecord, ReadRequest } from '../log.ts'
+import { offsetsIn } from '../offsets.ts'
 import { createBytes } from './bytes.ts'
 import type { Bytes } from './bytes.ts'
 import { FrameRecord, faultOfFrame, frameField } from './frames.ts'
@@ -10,11 +11,15 @@ import { KIND, RECORD_HEADER_BYTES } from './layout.ts'
 import type { FileLogLimits } from './options.ts'
 import type { JournalPart, Partition } from './partition.ts'
 import { damagedRecord } from './damage.ts'
+import type { BegunRead } from './split-file.ts'
 import type { LogState } from './state.ts'
 
 /** Bytes read for a single record before its length is known. */
 const SINGLE_READ_BYTES = 2_048
 const SCRATCH_BUFFERS = 4
+const READ_RECORDS_DEFAULT = 1_000
+/** Reads of one history that are under way together. */
+const READS_AHEAD = 4
 /** Of the journal, a history reads so many records at once, of which one in so many at least is wanted. */
 const RUN_RECORDS_MAX = 2_048
 const RUN_SPARSENESS_MAX = 16
@@ -31,6 +36,20 @@ export class Reader {
     this.#state = state
     this.#limits = limits
     this.#keyIndex = new KeyIndex(state.streams, limits.readBytes)
+  }
+
+  /** The durable records that a request, which is not from before the start, asks for. */
+  async serve(
+    partition: Partition,
+    { from, recordsMax = READ_RECORDS_DEFAULT, offsets }: ReadRequest,
+  ): Promise<readonly LogRecord[]> {
+    const to = partition.durableEnd
+    if (offsets === undefined)
+      return await this.read(partition, from, Math.min(to, from + Math.max(recordsMax, 1)))
+    const wanted = offsetsIn(offsets, { from, to, recordsMax })
+    return await (
+      await this.#beginAt(partition, wanted, 0)
+    ).records
   }
 
   /** Records from `from`, which is not before the start, to at most `to`; at least one if `from < to`. */
@@ -120,9 +139,9 @@ export class Reader {
   /** The durable records of keys of one stream, as the contract orders them. */
   async *history(
     partitions: readonly Partition[],
-    wanted: { tenant: string; keys: readonly string[]; from: number; to: number; isByOffset: boolean }, // prettier-ignore
+    wanted: Pick<HistoryRequest, 'keys' | 'known'> & { tenant: string; from: number; to: number; isByOffset: boolean }, // prettier-ignore
   ): AsyncGenerator<LogRecord, void> {
-    const { tenant, from, to } = wanted
+    const { tenant, from, to, known } = wanted
     const byHome = new Map<number, Set<string>>()
     for (const key of wanted.keys) {
       const home = partitionOf(key, partitions.length)
@@ -134,7 +153,7 @@ export class Reader {
       const partition = partitions[home] as Partition
       const end = Math.min(to, partition.durableEnd)
       const offsets = await this.offsetsOf(partition, { tenant, keys, from, to: end })
-      for await (const record of this.recordsAt(partition, offsets)) {
+      for await (const record of this.recordsAt(partition, offsets, known)) {
         if (!hasOneOf(record, tenant, keys)) continue
         if (isStreamed) yield record
         else merged.push(record instanceof FrameRecord ? record.alone() : record)
@@ -144,28 +163,60 @@ export class Reader {
   }
 
   /** The records at ascending offsets; where these lie close together, one read serves many. */
-  async *recordsAt(partition: Partition, offsets: readonly number[]): AsyncGenerator<LogRecord> {
-    for (let at = 0; at < offsets.length;) {
-      // Retention may have removed some of them meanwhile.
-      while ((offsets[at] as number) < partition.start) at += 1
-      const records = await this.batchAt(partition, offsets, at)
-      for (const record of records) yield record
-      at += records.length
+  async *recordsAt(
+    partition: Partition,
+    offsets: readonly number[],
+    known: HistoryRequest['known'] = () => undefined,
+  ): AsyncGenerator<LogRecord> {
+    const atHand = offsets.map(offset => known(partition.number, offset))
+    const unread = offsets.filter((_, index) => atHand[index] === undefined)
+    let next = 0
+    for await (const record of this.#readAhead(partition, unread)) {
+      for (; (offsets[next] ?? Infinity) <= record.offset; next++) {
+        const own = atHand[next]
+        if (own !== undefined) yield own
+      }
+      yield record
+    }
+    for (; next < offsets.length; next++) {
+      const own = atHand[next]
+      if (own !== undefined) yield own
     }
   }
 
-  /** The records at ascending offsets from index `at` on that one read gives: at least one while there is any. */
-  async batchAt(
-    partition: Partition,
-    offsets: readonly number[],
-    at: number,
-  ): Promise<readonly LogRecord[]> {
+  /** The records at ascending offsets; while some are handed on, the disk looks for the next ones. */
+  async *#readAhead(partition: Partition, offsets: readonly number[]): AsyncGenerator<LogRecord> {
+    const ahead: Promise<readonly LogRecord[]>[] = []
+    let at = 0
+    try {
+      for (;;) {
+        // Retention may have removed some of them meanwhile.
+        while ((offsets[at] ?? Infinity) < partition.start) at += 1
+        if (ahead.length < READS_AHEAD && at < offsets.length) {
+          const { count, records } = await this.#beginAt(partition, offsets, at)
+          // Whoever comes to it hears of a failure.
+          records.catch(() => undefined)
+          ahead.push(records)
+          at += count
+          continue
+        }
+        const first = ahead.shift()
+        if (first === undefined) return
+        for (const record of await first) yield record
+      }
+    } finally {
+      await Promise.allSettled(ahead)
+    }
+  }
+
+  /** Begins to read the records at ascending offsets from index `at` on that one read gives: at least one while there is any. */
+  async #beginAt(partition: Partition, offsets: readonly number[], at: number): Promise<BegunRead> {
     const offset = offsets[at]
-    if (offset === undefined) return []
+    if (offset === undefined) return { count: 0, records: Promise.resolve([]) }
     const split = offset < partition.tail.first ? splitAt(partition, offset) : undefined
-    return split === undefined
-      ? await this.#runAt(partition, offsets, at)
-      : await split.readAt(offsets, at, this.#limits.readBytes)
+    if (split !== undefined) return await split.beginAt(offsets, at, this.#limits.readBytes)
+    const records = await this.#runAt(partition, offsets, at)
+    return { count: records.length, records: Promise.resolve(records) }
   }
 
   /** The records at offsets from index `at` on that lie close together, at least one, of what is not split yet. */

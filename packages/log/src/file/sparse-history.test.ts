@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { createSeededRandom, silentLogger, systemClock, type Disk } from '@millrace/core'
 import { openNodeDisk } from '../disk/index.ts'
-import type { EventLog, NewEvent } from '../log.ts'
+import type { EventLog, HistoryRequest, LogRecord, NewEvent } from '../log.ts'
 import { openFileLog } from './file-log.ts'
 
 const RECORDS = 8_000
@@ -45,7 +45,7 @@ function eventOf(number: number): NewEvent {
 async function numbersOf(
   log: EventLog,
   keys: readonly string[],
-  span: { readonly from?: number; readonly to?: number } = {},
+  span: Pick<HistoryRequest, 'from' | 'to' | 'known'> = {},
 ): Promise<number[]> {
   const found: number[] = []
   const request = { stream: STREAM, keys, isByOffset: true, ...span }
@@ -85,6 +85,21 @@ test('a history has the records of its keys alone, however thinly they lie', asy
       assert.deepEqual(await numbersOf(log, keys), wantedOf(keys))
       const [from, to] = [1_321, 6_003]
       assert.deepEqual(await numbersOf(log, keys, { from, to }), wantedOf(keys, from, to))
+    }
+    // What is at hand is given in its place.
+    const atHand = new Map<number, LogRecord>()
+    for await (const record of log.history({ stream: STREAM, keys: ['often'] })) {
+      if (record.offset % 3 > 0 || record.offset > 5_000) atHand.set(record.offset, record)
+    }
+    const known = (_: number, offset: number): LogRecord | undefined => atHand.get(offset)
+    let given = 0
+    for await (const record of log.history({ stream: STREAM, keys: ['often'], known })) {
+      if (atHand.get(record.offset) === record) given += 1
+    }
+    assert.equal(given, atHand.size)
+    for (const keys of [['often'], many]) {
+      for (const to of [5_000, RECORDS])
+        assert.deepEqual(await numbersOf(log, keys, { to, known }), wantedOf(keys, 0, to))
     }
     // At the same time: none gets what another reads into the same buffer.
     const histories = await Promise.all(many.map(key => numbersOf(log, [key])))

@@ -30,6 +30,18 @@ interface Opened {
   readonly buckets: Uint32Array
 }
 
+/** Records that are being read, and how many they are. */
+export interface BegunRead {
+  readonly count: number
+  readonly records: Promise<readonly LogRecord[]>
+}
+
+interface WantedOffsets {
+  readonly offsets: readonly number[]
+  readonly index: number
+  readonly count: number
+}
+
 /** So many entries of a key index are read in about the time that one read more takes. */
 const ENTRIES_A_READ = 2_048
 /** One split file. */
@@ -109,10 +121,10 @@ export class SplitFile {
   }
 
   /**
-   * The records at ascending offsets from index `index` on that blocks hold which follow one another,
-   * at least one: as many as `readBytes` holds. They keep no memory but their own.
+   * Begins to read the records at ascending offsets from index `index` on that blocks hold which follow
+   * one another, at least one: as many as `readBytes` holds. They keep no memory but their own.
    */
-  async readAt(offsets: readonly number[], index: number, readBytes: number): Promise<LogRecord[]> {
+  async beginAt(offsets: readonly number[], index: number, readBytes: number): Promise<BegunRead> {
     return this.#using(async opened => {
       const first = blockOf(opened, offsets[index] as number)
       const start = positionOf(opened, first)
@@ -126,14 +138,24 @@ export class SplitFile {
         if (!isNext || endOf(opened, last + 1) - start > readBytes) break
         last += 1
       }
+      const wanted = { offsets, index, count }
+      return { count, records: this.#readRun({ first, last, readBytes }, wanted) }
+    })
+  }
+
+  async #readRun(
+    { first, last, readBytes }: { readonly first: number; readonly last: number; readonly readBytes: number }, // prettier-ignore
+    wanted: WantedOffsets,
+  ): Promise<LogRecord[]> {
+    return this.#using(async opened => {
       if (first === last) {
         const bytes = await this.#blocks(opened, first, last)
-        return this.#copies(opened, { bytes, first, last }, { offsets, index, count })
+        return this.#copies(opened, { bytes, first, last }, wanted)
       }
-      const size = endOf(opened, last) - start
+      const size = endOf(opened, last) - positionOf(opened, first)
       return await this.#store.withScratch(Math.max(size, readBytes), async bytes => {
         await this.#readBlocks(opened, first, last, bytes)
-        return this.#copies(opened, { bytes, first, last }, { offsets, index, count })
+        return this.#copies(opened, { bytes, first, last }, wanted)
       })
     })
   }
@@ -146,7 +168,7 @@ export class SplitFile {
       first,
       last,
     }: { readonly bytes: Bytes; readonly first: number; readonly last: number },
-    wanted: { readonly offsets: readonly number[]; readonly index: number; readonly count: number },
+    wanted: WantedOffsets,
   ): LogRecord[] {
     const { offsets, index, count } = wanted
     const start = positionOf(opened, first)

@@ -66,7 +66,7 @@ export class Corrector {
     this.#appender = new Appender(ports)
     this.#identity = openIdentity(ports, this.#appender, this.#runners)
     this.#originals = this.#createOriginals()
-    this.#histories = new Histories(ports.log)
+    this.#histories = new Histories(ports.log, this.#planned)
     const touchedBetween = this.touchedBetween.bind(this)
     this.rows = new CorrectedRows({ log: ports.log, book: ports.book, touchedBetween })
     this.#marks = new EmissionMarks(ports.book)

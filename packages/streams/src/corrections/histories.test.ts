@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { systemClock } from '@millrace/core'
-import type { EventLog, LogRecord } from '@millrace/log'
+import type { EventLog, HistoryRequest, LogRecord } from '@millrace/log'
 import { openMemoryLog } from '@millrace/log/memory'
 import { textEvent } from '../testing/folds.ts'
 import { turn } from '../testing/world.ts'
@@ -111,5 +111,24 @@ test('the records of a correction that was planned are not read again', async ()
   await other.load([entry])
   assert.equal(other.of(entry)?.offset, 4)
   assert.equal(reads, 2)
+  await log.close()
+})
+
+test('what was planned is handed to the log, but for what was sealed and for other streams', async () => {
+  const { log } = await openHistories()
+  const planned = new Map<string, LogRecord>()
+  for await (const record of log.history(REQUEST)) planned.set(record.id, record)
+  const [one, two, three] = ['e1', 'e2', 'e3'].map(id => planned.get(id) as LogRecord)
+  planned.set('e2', { ...two, sealed: { person: 'q', bytes: Buffer.from('x') } } as LogRecord)
+  planned.set('e3', { ...three, stream: 'clip' } as LogRecord)
+  let known: HistoryRequest['known']
+  const history = log.history.bind(log)
+  log.history = request => {
+    known = request.known
+    return history(request)
+  }
+  await idsOf(new Histories(log, [new Map(), planned]).at(0).history(REQUEST))
+  assert.equal(known?.(0, 1), one)
+  assert.deepEqual([known?.(0, 2), known?.(0, 3), known?.(1, 1)], [undefined, undefined, undefined])
   await log.close()
 })

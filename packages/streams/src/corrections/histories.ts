@@ -2,7 +2,8 @@
  * Histories of some keys that several lanes ask for while they are corrected: a fold of the same
  * stream, and the comparison of what one emitted. Whoever asks first reads; who asks for the same
  * meanwhile or behind it gets the records that were read, which are the same as long as no other
- * corrections are asked by: who is erased is corrected first.
+ * corrections are asked by: who is erased is corrected first. What whoever corrects has read already is
+ * not read at all.
  *
  * Memory: up to `HELD_BYTES_MAX`; a history that does not fit is read by each. Nothing is held once
  * `forget` is called.
@@ -25,10 +26,13 @@ export class Histories {
   readonly #log: EventLog
   /** Undefined: it did not fit, or could not be read. */
   readonly #held = new Map<string, Promise<readonly LogRecord[] | undefined>>()
+  readonly #planned: Iterable<ReadonlyMap<string, LogRecord>>
   #bytes = 0
 
-  constructor(log: EventLog) {
+  /** `planned` has records that were read already. */
+  constructor(log: EventLog, planned: Iterable<ReadonlyMap<string, LogRecord>> = []) {
     this.#log = log
+    this.#planned = planned
   }
 
   /** The log, for those who reflect the first `corrected` records of corrections. */
@@ -58,6 +62,20 @@ export class Histories {
       : ((await held) ?? this.#read(request, name))
   }
 
+  /** Those of a stream that were read already; what was sealed is opened anew, for somebody may have been erased. */
+  #known({ stream }: HistoryRequest): HistoryRequest['known'] {
+    const byPlace = new Map<number, Map<number, LogRecord>>()
+    for (const records of this.#planned) {
+      for (const record of records.values()) {
+        if (record.stream !== stream || record.sealed !== undefined) continue
+        const known = byPlace.get(record.partition)
+        if (known === undefined) byPlace.set(record.partition, new Map([[record.offset, record]]))
+        else known.set(record.offset, record)
+      }
+    }
+    return (partition, offset) => byPlace.get(partition)?.get(offset)
+  }
+
   async *#read(request: HistoryRequest, name: string): AsyncGenerator<LogRecord, void> {
     const { promise, resolve } = Promise.withResolvers<readonly LogRecord[] | undefined>()
     this.#held.set(name, promise)
@@ -65,7 +83,7 @@ export class Histories {
     let isWhole = false
     let count = 0
     try {
-      for await (const record of this.#log.history(request)) {
+      for await (const record of this.#log.history({ ...request, known: this.#known(request) })) {
         if (count++ % MEASURED === 0)
           this.#bytes += MEASURED * (RECORD_BYTES + DECODED * record.payload.length)
         if (this.#bytes > HELD_BYTES_MAX) held = undefined
