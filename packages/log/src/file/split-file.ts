@@ -217,9 +217,12 @@ export class SplitFile {
         const found: number[][] = []
         for (const hash of hashes) {
           const { from, to } = bucketAt(opened, hash)
-          const entries = createBytes((to - from) * 8)
-          await readFully(opened.file, entries.u8, footer.entriesAt + from * 8)
-          found.push(this.#entriesOf(opened, hash, { entries, base: from }))
+          const size = (to - from) * 8
+          const own = await this.#store.withScratch(size, async entries => {
+            await readFully(opened.file, entries.u8.subarray(0, size), footer.entriesAt + from * 8)
+            return this.#entriesOf(opened, hash, { entries, base: from })
+          })
+          found.push(own)
         }
         return found
       }
