@@ -5,11 +5,13 @@
  *
  *   node bench/undo.ts [--events 1000000] [--bots 500] [--acts 80] [--directory <where>]
  *     [--history <where>] [--fill-seconds <seconds>] [--no-branches] [--no-undo]
- *     [--no-rebuilds | --rebuilds <fold,...>]
+ *     [--no-rebuilds | --touched] [--rebuilds <fold,...>]
  *
  * With `--history` the events are made there once and kept, in parts of `--fill-seconds` if that is
  * given; views that the definition has had since are folded there once. Each run works on a copy. Rebuilds of ten million events take minutes: `--rebuilds`
- * names the folds that are compared, and each is told on standard error as soon as it is.
+ * names the folds that are compared, and each is told on standard error as soon as it is; `--touched`
+ * rebuilds the keys that are not what they were, at most `REBUILT_MAX` of each fold, and some others, from
+ * their first records, and compares the hash of every key before it all with that after the undo.
  *
  * The bots watch `POISONED` clips over and over, spread over the last fifth of the history. Seconds
  * are by the clock, with the processor time of the process beside them; the longest stall is of a
@@ -26,6 +28,7 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { hash } from 'node:crypto'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { parseArgs } from 'node:util'
 import { createSeededRandom, isError, silentLogger } from '@millrace/core'
@@ -47,6 +50,7 @@ const { values } = parseArgs({
     'no-undo': { type: 'boolean', default: false },
     rebuilds: { type: 'string' },
     'no-rebuilds': { type: 'boolean', default: false },
+    touched: { type: 'boolean', default: false },
   },
 })
 const EVENTS = Number(values.events)
@@ -57,6 +61,9 @@ const PEOPLE = 20_000
 const CLIPS = 5_000
 const WAIT_MS = 3_600_000
 const ROWS_AT_ONCE = 5_000
+/** Keys of a fold that did not change and are rebuilt as well. */
+const OTHERS_REBUILT = 20
+const REBUILT_MAX = 100
 const random = createSeededRandom(3)
 const names = Array.from({ length: BOTS }, (_, bot) => `bot-${bot}`)
 /** How many of the ring's events come with a batch of the last fifth. */
@@ -223,12 +230,67 @@ async function timed<Value>(work: () => Promise<Value>): Promise<Took & { value:
   }
 }
 
+const comparedFolds = (streams: Millrace['streams']): readonly string[] =>
+  values.rebuilds?.split(',') ?? streams.status().map(({ name }) => name)
+
+type Hashes = ReadonlyMap<string, ReadonlyMap<string, string>>
+
+/** The hash of the state of every key, by fold. */
+async function hashesOf({ streams }: Millrace): Promise<Hashes> {
+  const folds = new Map<string, ReadonlyMap<string, string>>()
+  for (const name of comparedFolds(streams)) {
+    const keys = new Map<string, string>()
+    for (const shard of streams.fold(name).shards()) {
+      for (const key of shard.keys()) {
+        const bytes = shard.encodeKey(key)
+        if (bytes !== undefined) keys.set(key, hash('sha256', bytes, 'base64'))
+      }
+    }
+    folds.set(name, keys)
+    await new Promise(resolve => setImmediate(resolve))
+  }
+  return folds
+}
+
+const differing = (a: ReadonlyMap<string, string>, b: ReadonlyMap<string, string>): string[] =>
+  [...new Set([...a.keys(), ...b.keys()])].filter(key => a.get(key) !== b.get(key))
+
+/** Some of many, from everywhere among them. */
+function spread(keys: readonly string[], count: number): readonly string[] {
+  const step = Math.max(1, keys.length / count)
+  return keys.filter((_, at) => Math.floor(at / step) !== Math.floor((at - 1) / step))
+}
+
+/** What of the keys that changed, and of some others, is not what a rebuild from their first records gives. */
+async function unlikeTouched(
+  { streams }: Millrace,
+  before: Hashes,
+  after: Hashes,
+): Promise<{ rebuilt: Record<string, number>; unlike: Record<string, number> }> {
+  const rebuilt: Record<string, number> = {}
+  const unlike: Record<string, number> = {}
+  for (const [fold, own] of after) {
+    if (own.size === 0) continue
+    const changed = differing(before.get(fold) ?? new Map(), own)
+    const some = [...spread(changed, REBUILT_MAX), ...spread([...own.keys()], OTHERS_REBUILT)]
+    const keys = [...new Set(some)]
+    const startMs = performance.now()
+    const { different } = await streams.rebuild({ fold, keys })
+    const seconds = Math.round((performance.now() - startMs) / 1000)
+    process.stderr.write(
+      `${fold}: ${changed.length} of ${own.size} keys changed; of ${keys.length} ${different.length} differ from their rebuild, ${seconds} s\n`,
+    )
+    rebuilt[fold] = keys.length
+    if (different.length > 0) unlike[fold] = different.length
+  }
+  return { rebuilt, unlike }
+}
+
 /** The folds whose state is not what a rebuild gives, with how many keys differ. */
 async function unlikeRebuilds(millrace: Millrace): Promise<Record<string, number>> {
   const unlike: Record<string, number> = {}
-  if (values['no-rebuilds']) return unlike
-  const all = millrace.streams.status().map(({ name }) => name)
-  for (const name of values.rebuilds?.split(',') ?? all) {
+  if (values['no-rebuilds'] || values.touched) return unlike
+  for (const name of comparedFolds(millrace.streams)) {
     const startMs = performance.now()
     const { keys, different } = await millrace.streams.rebuild({ fold: name })
     const seconds = Math.round((performance.now() - startMs) / 1000)
@@ -283,13 +345,21 @@ async function branched(count: number): Promise<{ open: Took; compare: Took }> {
 const hasBranches = !values['no-branches']
 const branchOfTen = hasBranches ? await branched(10) : undefined
 const branch = hasBranches ? await branched(ring.length) : undefined
+const hashes = values.touched ? await hashesOf(millrace) : undefined
 const dryRun = await timed(() => corrections.affected(setOf('retract')))
 const applied = await apply('retract')
+process.stderr.write(`${JSON.stringify({ dryRun: without(dryRun), apply: without(applied) })}\n`)
 const unlikeAfterApply = await unlikeRebuilds(millrace)
+const touched = hashes && (await unlikeTouched(millrace, hashes, await hashesOf(millrace)))
 const undone = values['no-undo'] ? undefined : await apply('restore')
 const unlikeAfterUndo = undone && (await unlikeRebuilds(millrace))
-await millrace.close()
-rmSync(directory, { recursive: true })
+/** Keys whose state is not byte for byte what it was before the ring was retracted. */
+const notRestored: Record<string, number> = {}
+if (hashes !== undefined && undone !== undefined) {
+  for (const [fold, own] of await hashesOf(millrace)) {
+    notRestored[fold] = differing(hashes.get(fold) ?? new Map(), own).length
+  }
+}
 process.stdout.write(
   `${JSON.stringify({
     bench: 'undo',
@@ -305,6 +375,10 @@ process.stdout.write(
     apply: without(applied),
     undo: undone && without(undone),
     unlikeRebuilds: { afterApply: unlikeAfterApply, afterUndo: unlikeAfterUndo },
+    touched: touched && { ...touched, notRestored: undone && notRestored },
     residentMiB: Math.round(process.memoryUsage().rss / 2 ** 20),
   })}\n`,
 )
+// Nothing of the copy is kept: its last snapshots need not be written.
+rmSync(directory, { recursive: true })
+process.exit(0)
