@@ -54,6 +54,13 @@ export class EntityBook {
     return entity === undefined ? [] : [['', entity]]
   }
 
+  /** Calls for each of them. */
+  forEachOf(key: string, call: (entity: number) => void): void {
+    const entity = this.#single.get(key)
+    if (entity !== undefined) call(entity)
+    else for (const [, paired] of this.#paired.get(key) ?? []) call(paired)
+  }
+
   find(key: string, subKey: string): number {
     const entity =
       this.#pairsMax === undefined ? this.#single.get(key) : this.#paired.get(key)?.get(subKey)

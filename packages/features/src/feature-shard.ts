@@ -16,22 +16,23 @@
  *       | newest event: f64 (views with a time-to-live or freshness)
  *       | per group: tiles: count, each: tile: f64, per feature: events: count, its partial
  */
-import { ByteReader, ByteWriter, durationMs, type AnyTables, type FeatureValue } from '@millrace/core' // prettier-ignore
+import { ByteReader, ByteWriter, type AnyTables, type FeatureValue } from '@millrace/core'
 import type { LogRecord } from '@millrace/log'
 import { eventOf, keyIn, TableReads, type FoldShard, type ShardContext } from '@millrace/streams'
 import { CELL_STATUS, putCell, type CellRow } from './cell-row.ts'
+import { EntityAges } from './entity-ages.ts'
 import { EntityBook, NONE, type EntityState } from './entity-book.ts'
 import { Measures } from './measures.ts'
 import { addEvent, insertEvent, takeEvent } from './partials.ts'
 import { cellsOf, type AnyEvent, type FeaturePlan, type FeatureReading, type PlannedFeature, type TileGroup } from './plan.ts' // prettier-ignore
 import { decodeTiles, encodeTiles } from './tile-codec.ts'
-import { TileRows } from './tile-rows.ts'
+import { TileHeads, TileRows } from './tile-rows.ts'
 import { ValueCache } from './value-cache.ts'
 import { WindowPartial, type TimeSpan } from './window-partial.ts'
 
 const FORMAT = 1
-/** Keys looked at for old tiles with every record folded. */
-const SWEEP_KEYS = 2
+/** One key is looked at for old tiles with so many records folded; keys with new tiles let go of theirs themselves. */
+const SWEEP_RECORDS = 4
 const NEVER = Number.NEGATIVE_INFINITY
 
 /** See the head of the file. */
@@ -40,9 +41,13 @@ export class FeatureShard implements FoldShard, EntityState {
   /** How often the code of each feature threw, or gave what is no value. */
   readonly failures: Uint32Array
   readonly #plan: FeaturePlan
+  readonly #heads: TileHeads
   readonly #rows: readonly TileRows[]
-  readonly #freshMs: number
-  readonly #ttlMs: number
+  readonly #byGroup: readonly PlannedFeature[]
+  /** By group: the tile of the event that is folded, and that up to which tiles are gone. */
+  readonly #tiles: Float64Array
+  readonly #limits: Float64Array
+  readonly #ages: EntityAges
   readonly #book: EntityBook
   /** Features that failed, by key. */
   readonly #failed = new Map<string, Set<number>>()
@@ -55,12 +60,12 @@ export class FeatureShard implements FoldShard, EntityState {
   readonly #partial: WindowPartial
   /** From the first read on. */
   #cache: ValueCache | undefined
-  /** Time of the newest event, by entity. */
-  #newestMs = new Float64Array(256).fill(NEVER)
   #watermarkMs = NEVER
   #key = ''
   #atMs = 0
   #sweep: Iterator<string> | undefined
+  /** Records folded since a key was looked at. */
+  #unswept = 0
   /** The shortest step; Infinity where no tile ever goes. */
   readonly #stepMs: number
   /** The step of the watermark when the sweep began, and that up to which all keys are clean. */
@@ -70,10 +75,13 @@ export class FeatureShard implements FoldShard, EntityState {
   constructor(plan: FeaturePlan, { tables }: Pick<ShardContext, 'tables'>) {
     const { view, features, groups } = plan
     this.#plan = plan
-    this.#rows = groups.map(group => new TileRows(group.cells, group.slots))
+    this.#heads = new TileHeads(groups.length)
+    this.#rows = groups.map((group, index) => new TileRows(group, this.#heads, index))
+    this.#byGroup = features.toSorted((a, b) => a.group - b.group)
+    this.#tiles = new Float64Array(groups.length)
+    this.#limits = new Float64Array(groups.length).fill(NEVER)
     this.#stepMs = Math.min(...groups.map(({ stepMs }) => stepMs))
-    this.#freshMs = view.freshness === undefined ? Infinity : durationMs(view.freshness)
-    this.#ttlMs = view.ttl === undefined ? Infinity : durationMs(view.ttl)
+    this.#ages = new EntityAges(view)
     this.#book = new EntityBook(this, view.pair?.max)
     const reads = Object.keys(view.join).length === 0 ? undefined : new TableReads()
     this.#reads = reads
@@ -106,7 +114,15 @@ export class FeatureShard implements FoldShard, EntityState {
   }
 
   advance(watermarkMs: number): void {
-    if (watermarkMs > this.#watermarkMs) this.#watermarkMs = watermarkMs
+    if (watermarkMs > this.#watermarkMs) this.#pass(watermarkMs)
+  }
+
+  /** Time has come to a watermark. */
+  #pass(watermarkMs: number): void {
+    this.#watermarkMs = watermarkMs
+    this.#plan.groups.forEach(({ stepMs, tiles }, group) => {
+      this.#limits[group] = stepMs === Infinity ? NEVER : Math.floor(watermarkMs / stepMs) - tiles
+    })
   }
 
   invert(record: LogRecord): boolean {
@@ -116,8 +132,8 @@ export class FeatureShard implements FoldShard, EntityState {
     this.#cache?.drop(entity)
     for (const feature of this.#plan.features) {
       if (this.#takes[feature.index] === 0) continue
-      const tile = this.#tileOf(feature.group)
-      if (tile <= this.#limitOf(feature.group)) continue
+      const tile = this.#tiles[feature.group] as number
+      if (tile <= (this.#limits[feature.group] as number)) continue
       const rows = this.#rows[feature.group] as TileRows
       const at = rows.find(entity, tile)
       if (at === NONE) return false
@@ -136,11 +152,11 @@ export class FeatureShard implements FoldShard, EntityState {
     this.#cache?.drop(entity)
     for (const feature of this.#plan.features) {
       if (this.#takes[feature.index] === 0) continue
-      const tile = this.#tileOf(feature.group)
-      if (tile <= this.#limitOf(feature.group)) continue
+      const tile = this.#tiles[feature.group] as number
+      if (tile <= (this.#limits[feature.group] as number)) continue
       const rows = this.#rows[feature.group] as TileRows
-      if (!insertEvent(rows, rows.row(entity, tile), feature, this.#measures.inputOf(feature)))
-        return false
+      const at = rows.row(entity, tile, this.#limits[feature.group] as number)
+      if (!insertEvent(rows, at, feature, this.#measures.inputOf(feature))) return false
     }
     return true
   }
@@ -166,9 +182,12 @@ export class FeatureShard implements FoldShard, EntityState {
     writer.count(entities.length)
     for (const [subKey, entity] of entities) {
       writer.text(subKey)
-      if (this.#hasAge) writer.float64(this.#newestMs[entity] as number)
+      if (this.#ages.isKept) writer.float64(this.#ages.newestMs(entity))
       this.#plan.groups.forEach((group, index) => {
-        encodeTiles(writer, group, this.#rows[index] as TileRows, [entity, this.#limitOf(index)])
+        encodeTiles(writer, group, this.#rows[index] as TileRows, [
+          entity,
+          this.#limits[index] as number,
+        ])
       })
     }
     return writer.bytes()
@@ -189,7 +208,7 @@ export class FeatureShard implements FoldShard, EntityState {
     }
     for (let count = reader.count(); count > 0; count--) {
       const entity = this.#book.claim(key, reader.text())
-      if (this.#hasAge) this.#noteAge(entity, reader.float64())
+      if (this.#ages.isKept) this.#ages.note(entity, reader.float64())
       this.#plan.groups.forEach((group, index) => {
         decodeTiles(reader, group, this.#rows[index] as TileRows, entity)
       })
@@ -205,7 +224,7 @@ export class FeatureShard implements FoldShard, EntityState {
   }
 
   decodeShared(bytes: Uint8Array): void {
-    this.#watermarkMs = new ByteReader(bytes).float64()
+    this.#pass(new ByteReader(bytes).float64())
   }
 
   /** No value is read for a moment before it: the tiles may be gone. */
@@ -228,7 +247,7 @@ export class FeatureShard implements FoldShard, EntityState {
     const own = this.#plan.features
     const entity = this.#book.find(key, subKey)
     const failed = this.#failed.size === 0 ? undefined : this.#failed.get(key)
-    const ageMs = entity !== NONE && this.#hasAge ? tMs - (this.#newestMs[entity] as number) : 0
+    const ageMs = entity === NONE ? 0 : this.#ages.ageMs(entity, tMs)
     if (entity !== NONE) {
       this.#partial.move(entity, tMs)
       this.#cacheNow().move(entity, tMs)
@@ -265,16 +284,19 @@ export class FeatureShard implements FoldShard, EntityState {
 
   /** Bytes of the tiles, for the metrics. */
   get bytes(): number {
-    return this.#rows.reduce((bytes, rows) => bytes + rows.bytes, this.#newestMs.byteLength)
-  }
-
-  get #hasAge(): boolean {
-    return this.#freshMs !== Infinity || this.#ttlMs !== Infinity
+    return this.#rows.reduce(
+      (bytes, rows) => bytes + rows.bytes,
+      this.#ages.bytes + this.#heads.cells.byteLength,
+    )
   }
 
   #begin(key: string, record: LogRecord): AnyEvent {
     this.#key = key
     this.#atMs = record.eventTimeMs
+    this.#plan.groups.forEach(({ stepMs }, group) => {
+      this.#tiles[group] = Math.floor(this.#atMs / stepMs)
+    })
+    this.#measures.begin(this.#atMs)
     return eventOf(this.#plan, record)
   }
 
@@ -299,10 +321,10 @@ export class FeatureShard implements FoldShard, EntityState {
       try {
         if (!this.#measures.take(feature, event)) continue
       } catch {
-        this.#fail(index)
+        this.#fail(feature.index)
         continue
       }
-      if (this.#tileOf(group) <= this.#limitOf(group)) continue
+      if ((this.#tiles[group] as number) <= (this.#limits[group] as number)) continue
       this.#takes[index] = 1
       isTaken = true
     }
@@ -323,41 +345,31 @@ export class FeatureShard implements FoldShard, EntityState {
   /** The entity of a key; one whose tiles are gone begins anew, also where its memory was not given back yet. */
   #claim(key: string, subKey: string): number {
     const entity = this.#book.claim(key, subKey)
-    if (this.#hasAge && !this.isAlive(entity)) this.#newestMs[entity] = NEVER
+    if (this.#ages.isKept && !this.isAlive(entity)) this.#ages.forget(entity)
     return entity
   }
 
   #addTo(entity: number): void {
     this.#cache?.drop(entity)
-    const { features } = this.#plan
+    const features = this.#byGroup
     let group = NONE
     let rows: TileRows | undefined
     let at = NONE
     for (let index = 0; index < features.length; index++) {
-      if (this.#takes[index] === 0) continue
       const feature = features[index] as PlannedFeature
+      if (this.#takes[feature.index] === 0) continue
       if (feature.group !== group || rows === undefined) {
         group = feature.group
         rows = this.#rows[group] as TileRows
-        at = rows.row(entity, this.#tileOf(group))
+        at = rows.row(entity, this.#tiles[group] as number, this.#limits[group] as number)
       }
       try {
         addEvent(rows, at, feature, this.#measures.inputOf(feature))
       } catch {
-        this.#fail(index)
+        this.#fail(feature.index)
       }
     }
-    this.#noteAge(entity, this.#atMs)
-  }
-
-  #noteAge(entity: number, atMs: number): void {
-    if (!this.#hasAge) return
-    if (entity >= this.#newestMs.length) {
-      const wider = new Float64Array(Math.ceil(entity * 1.5) + 1).fill(NEVER)
-      wider.set(this.#newestMs)
-      this.#newestMs = wider
-    }
-    if (atMs > (this.#newestMs[entity] as number)) this.#newestMs[entity] = atMs
+    this.#ages.note(entity, this.#atMs)
   }
 
   /**
@@ -367,7 +379,7 @@ export class FeatureShard implements FoldShard, EntityState {
    * on when the key had no tiles.
    */
   #changeable(record: LogRecord): number | undefined {
-    if (this.#reads !== undefined || this.#plan.view.pair !== undefined || this.#hasAge) return undefined // prettier-ignore
+    if (this.#reads !== undefined || this.#plan.view.pair !== undefined || this.#ages.isKept) return undefined // prettier-ignore
     const key = keyIn(this.#plan, record)
     this.#takes.fill(0)
     if (key === undefined) return NONE
@@ -376,16 +388,6 @@ export class FeatureShard implements FoldShard, EntityState {
     this.#take(event)
     if (this.#failed.has(key)) return undefined
     return this.#book.find(key, '')
-  }
-
-  #tileOf(group: number): number {
-    return Math.floor(this.#atMs / (this.#plan.groups[group] as TileGroup).stepMs)
-  }
-
-  /** Tiles up to this one are gone. */
-  #limitOf(group: number): number {
-    const { stepMs, tiles } = this.#plan.groups[group] as TileGroup
-    return stepMs === Infinity ? NEVER : Math.floor(this.#watermarkMs / stepMs) - tiles
   }
 
   /** What is kept of reads; made larger with the number of entities. */
@@ -409,9 +411,9 @@ export class FeatureShard implements FoldShard, EntityState {
       else putCell(row, cell, fallback, Number.isNaN(value) ? CELL_STATUS.default : CELL_STATUS.failed) // prettier-ignore
       cache.keep(index, row, cell)
     }
-    if (ageMs <= this.#freshMs && ageMs <= this.#ttlMs) return
+    if (ageMs <= this.#ages.freshMs && ageMs <= this.#ages.ttlMs) return
     if (row.statuses[cell] !== CELL_STATUS.value) return
-    if (ageMs > this.#ttlMs) putCell(row, cell, fallback, CELL_STATUS.expired)
+    if (ageMs > this.#ages.ttlMs) putCell(row, cell, fallback, CELL_STATUS.expired)
     else row.statuses[cell] = CELL_STATUS.stale
   }
 
@@ -434,7 +436,7 @@ export class FeatureShard implements FoldShard, EntityState {
   clear(entity: number): void {
     this.#cache?.drop(entity)
     for (const rows of this.#rows) rows.drop(entity, rows.lengthOf(entity))
-    this.#newestMs[entity] = NEVER
+    this.#ages.forget(entity)
   }
 
   /** True when some tile of the entity is not gone. */
@@ -442,7 +444,8 @@ export class FeatureShard implements FoldShard, EntityState {
     return this.#rows.some((rows, group) => {
       const length = rows.lengthOf(entity)
       return (
-        length > 0 && (rows.cells[rows.at(entity, length - 1)] as number) > this.#limitOf(group)
+        length > 0 &&
+        (rows.cells[rows.at(entity, length - 1)] as number) > (this.#limits[group] as number)
       )
     })
   }
@@ -450,7 +453,7 @@ export class FeatureShard implements FoldShard, EntityState {
   /** Lets go of rows in which no feature has an event. */
   #removeBlank(entity: number): void {
     this.#rows.forEach((rows, group) => {
-      const tile = this.#tileOf(group)
+      const tile = this.#tiles[group] as number
       const at = rows.find(entity, tile)
       if (at === NONE) return
       const { features } = this.#plan.groups[group] as TileGroup
@@ -462,38 +465,41 @@ export class FeatureShard implements FoldShard, EntityState {
   #readsOf(key: string): Readonly<Record<string, number>> | undefined {
     const reads = Object.entries(this.#reads?.of(key) ?? {}).filter(([, atMs]) =>
       this.#plan.groups.some(
-        ({ stepMs }, group) => Math.floor(atMs / stepMs) > this.#limitOf(group),
+        ({ stepMs }, group) => Math.floor(atMs / stepMs) > (this.#limits[group] as number),
       ),
     )
     return reads.length === 0 ? undefined : Object.fromEntries(reads.sort())
   }
 
-  /** Gives back the memory of old tiles, a few keys at a time. */
+  /** Gives back the memory of old tiles, a key at a time. */
   #clean(): void {
+    this.#unswept += 1
+    if (this.#unswept < SWEEP_RECORDS) return
+    this.#unswept = 0
     const tick = Math.floor(this.#watermarkMs / this.#stepMs)
     if (tick === this.#cleaned) return
-    for (let count = 0; count < SWEEP_KEYS; count++) {
-      if (this.#sweep === undefined) {
-        this.#sweep = this.#book.keys()
-        this.#sweepTick = tick
-      }
-      const next = this.#sweep.next()
-      if (next.done === true) {
-        this.#sweep = undefined
-        this.#cleaned = this.#sweepTick
-        return
-      }
-      this.#cleanKey(next.value)
+    if (this.#sweep === undefined) {
+      this.#sweep = this.#book.keys()
+      this.#sweepTick = tick
     }
+    const next = this.#sweep.next()
+    if (next.done !== true) {
+      this.#cleanKey(next.value)
+      return
+    }
+    this.#sweep = undefined
+    this.#cleaned = this.#sweepTick
   }
 
   #cleanKey(key: string): void {
-    for (const [, entity] of this.#book.of(key)) {
-      this.#rows.forEach((rows, group) => {
-        rows.drop(entity, rows.indexOf(entity, this.#limitOf(group) + 1))
-      })
-    }
-    if (this.#says(key)) return
+    let isAlive = false
+    this.#book.forEachOf(key, entity => {
+      for (let group = 0; group < this.#rows.length; group++) {
+        ;(this.#rows[group] as TileRows).dropUpTo(entity, this.#limits[group] as number)
+      }
+      isAlive ||= this.isAlive(entity)
+    })
+    if (isAlive || this.#says(key)) return
     this.#reads?.replace(key, undefined)
     this.#book.forget(key)
   }

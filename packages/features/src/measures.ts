@@ -6,10 +6,18 @@ import type { AnyEvent, FeaturePlan, PlannedFeature } from './plan.ts'
 
 const NO_PAIRS: readonly string[] = ['']
 
-/** The measures of the event that was looked at last. */
+const UNKNOWN = 0
+const TAKEN = 1
+const LEFT = 2
+
+/** The measures of the event that was looked at last. Features of the same functions share them: mostly windows of one number. */
 export class Measures {
   readonly #plan: FeaturePlan
   readonly #tables: AnyTables
+  /** Place of the measures of each feature. */
+  readonly #places: Int32Array
+  /** By place: whether the event counts. */
+  readonly #outcomes: Uint8Array
   readonly #values: Float64Array
   readonly #overs: Float64Array
   /** What is aggregated where it is no number. */
@@ -19,9 +27,19 @@ export class Measures {
   constructor(plan: FeaturePlan, tables: AnyTables) {
     this.#plan = plan
     this.#tables = tables
+    this.#places = Int32Array.from(plan.features, feature =>
+      plan.features.findIndex(other => isSameMeasure(other, feature)),
+    )
+    this.#outcomes = new Uint8Array(plan.features.length)
     this.#values = new Float64Array(plan.features.length)
     this.#others = Array.from<unknown>({ length: plan.features.length })
     this.#overs = new Float64Array(plan.features.length)
+  }
+
+  /** Goes to another event, which happened at `atMs`. */
+  begin(atMs: number): void {
+    this.#input.atMs = atMs
+    this.#outcomes.fill(UNKNOWN)
   }
 
   /** The sub-keys under which an event counts. Throws what the view's function throws. */
@@ -39,30 +57,52 @@ export class Measures {
 
   /** Measures an event; false when it does not count for the feature. Throws what the feature's functions throw. */
   take(feature: PlannedFeature, event: AnyEvent): boolean {
-    const { where, of, over, index, aggregation } = feature
-    this.#input.atMs = event.atMs
+    const place = this.#places[feature.index] as number
+    let outcome = this.#outcomes[place] as number
+    if (outcome === UNKNOWN) {
+      outcome = this.#measure(feature, event, place) ? TAKEN : LEFT
+      this.#outcomes[place] = outcome
+    }
+    return outcome === TAKEN
+  }
+
+  #measure(feature: PlannedFeature, event: AnyEvent, place: number): boolean {
+    const { where, of, over, aggregation } = feature
     if (where !== undefined && where(event, this.#tables) !== true) return false
     if (of !== undefined && aggregation.takes !== undefined && aggregation.takes !== 'number') {
       const other = OTHERS[aggregation.takes](of(event, this.#tables), feature)
-      this.#others[index] = other
+      this.#others[place] = other
       return other !== undefined
     }
     const value = of === undefined ? 1 : numberOf(of(event, this.#tables), feature)
     const by = over === undefined ? 1 : numberOf(over(event, this.#tables), feature)
     if (value === undefined || by === undefined) return false
-    this.#values[index] = value
-    this.#overs[index] = by
+    this.#values[place] = value
+    this.#overs[place] = by
     return true
   }
 
   /** What a feature took, as aggregations take it: one object for all. */
   inputOf({ index }: PlannedFeature): AggregationInput {
     const input = this.#input
-    input.value = this.#values[index] as number
-    input.other = this.#others[index]
-    input.over = this.#overs[index] as number
+    const place = this.#places[index] as number
+    input.value = this.#values[place] as number
+    input.other = this.#others[place]
+    input.over = this.#overs[place] as number
     return input
   }
+}
+
+/** True where both measure an event alike. */
+function isSameMeasure(a: PlannedFeature, b: PlannedFeature): boolean {
+  const { where, of, over } = a.definition
+  const other = b.definition
+  const isSameRead = where === other.where && of === other.of && over === other.over
+  return isSameRead && takesOf(a) === takesOf(b)
+}
+
+function takesOf({ aggregation }: PlannedFeature): string {
+  return aggregation.takes ?? 'number'
 }
 
 const OTHERS = { text: textOf, key: keyOf, json: (value: unknown) => value } as const

@@ -29,7 +29,7 @@ export function decodeTiles(
   entity: number,
 ): void {
   for (let count = reader.count(); count > 0; count--) {
-    const at = rows.row(entity, reader.float64())
+    const at = rows.row(entity, reader.float64(), -Infinity)
     for (const feature of group.features) decodePartial(reader, rows, at, feature)
   }
 }

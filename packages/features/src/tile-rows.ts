@@ -5,9 +5,42 @@
  * row. The first number of a row is its tile.
  */
 
+import type { TileGroup } from './plan.ts'
+
 const CLASSES = 31
 const START_ROWS = 256
 const NONE = -1
+/** Of an entity in a group: where its rows begin, how many there are, and the class of its slab. */
+const HEAD = 3
+
+/** Where the tiles of each entity are, for all steps: those of one entity lie together in memory. */
+export class TileHeads {
+  readonly stride: number
+  /** Read it anew after `reach`, which may replace it. */
+  cells: Int32Array
+
+  constructor(groups: number) {
+    this.stride = groups * HEAD
+    this.cells = this.#blank(START_ROWS)
+  }
+
+  /** Makes sure that an entity has a place. */
+  reach(entity: number): void {
+    const end = (entity + 1) * this.stride
+    if (end <= this.cells.length) return
+    const wider = this.#blank(
+      Math.max(entity + 1, Math.ceil((this.cells.length / this.stride) * 1.5)),
+    )
+    wider.set(this.cells)
+    this.cells = wider
+  }
+
+  #blank(entities: number): Int32Array {
+    const cells = new Int32Array(entities * this.stride)
+    for (let at = 0; at < cells.length; at += HEAD) cells[at] = NONE
+    return cells
+  }
+}
 
 /** See the head of the file. */
 export class TileRows {
@@ -21,11 +54,17 @@ export class TileRows {
   readonly objects: unknown[] = []
   #used = 0
   readonly #free: number[][] = Array.from({ length: CLASSES }, () => [])
-  #first = new Int32Array(START_ROWS).fill(NONE)
-  #length = new Int32Array(START_ROWS)
-  #sizes = new Int8Array(START_ROWS)
+  readonly #heads: TileHeads
+  readonly #offset: number
 
-  constructor(cells: number, slots: number) {
+  /** `group`: which of those that share the heads. */
+  constructor(
+    { cells, slots }: Pick<TileGroup, 'cells' | 'slots'>,
+    heads: TileHeads,
+    group: number,
+  ) {
+    this.#heads = heads
+    this.#offset = group * HEAD
     this.stride = cells + 1
     this.slots = slots
     this.cells = new Float64Array(START_ROWS * this.stride)
@@ -38,12 +77,12 @@ export class TileRows {
 
   /** Tiles of an entity. */
   lengthOf(entity: number): number {
-    return entity < this.#length.length ? (this.#length[entity] as number) : 0
+    return this.#heads.cells[this.#head(entity) + 1] ?? 0
   }
 
   /** Where the row of an entity's `index`-th tile begins. */
   at(entity: number, index: number): number {
-    return ((this.#first[entity] as number) + index) * this.stride
+    return ((this.#heads.cells[this.#head(entity)] as number) + index) * this.stride
   }
 
   /** Index of an entity's first tile at or after `tile`. Looks from the newest on, where most are looked for. */
@@ -61,13 +100,18 @@ export class TileRows {
     return this.cells[at] === tile ? at : NONE
   }
 
-  /** The same; a tile that is not there is made, all zero. */
-  row(entity: number, tile: number): number {
-    const length = this.lengthOf(entity)
-    const index = this.indexOf(entity, tile)
+  /** The same; a tile that is not there is made, all zero. Where that takes room, tiles up to `limit` are forgotten first. */
+  row(entity: number, tile: number, limit: number): number {
+    let length = this.lengthOf(entity)
+    let index = this.indexOf(entity, tile)
     if (index < length) {
       const at = this.at(entity, index)
       if (this.cells[at] === tile) return at
+    }
+    if (this.#isFull(entity, length)) {
+      const forgotten = this.dropUpTo(entity, limit)
+      length -= forgotten
+      index -= forgotten
     }
     this.#makeRoom(entity, length)
     const at = this.at(entity, index)
@@ -76,22 +120,33 @@ export class TileRows {
     this.cells.fill(0, at, at + this.stride)
     this.#letGo(at, at + this.stride)
     this.cells[at] = tile
-    this.#length[entity] = length + 1
+    this.#heads.cells[this.#head(entity) + 1] = length + 1
     return at
+  }
+
+  /** Forgets an entity's tiles up to `limit`, and gives how many they were: a glance at the first one, where there are none. */
+  dropUpTo(entity: number, limit: number): number {
+    const length = this.lengthOf(entity)
+    let count = 0
+    while (count < length && (this.cells[this.at(entity, count)] as number) <= limit) count += 1
+    this.drop(entity, count)
+    return count
   }
 
   /** Forgets an entity's first `count` tiles. */
   drop(entity: number, count: number): void {
     if (count === 0) return
-    const length = this.lengthOf(entity) - count
-    this.#length[entity] = length
+    const head = this.#head(entity)
+    const heads = this.#heads.cells
+    const length = (heads[head + 1] as number) - count
+    heads[head + 1] = length
     const at = this.at(entity, 0)
     const from = at + count * this.stride
     this.#move(at, from, from + length * this.stride)
     this.#letGo(at + length * this.stride, from + length * this.stride)
     if (length > 0) return
-    ;(this.#free[this.#sizes[entity] as number] as number[]).push(this.#first[entity] as number)
-    this.#first[entity] = NONE
+    ;(this.#free[heads[head + 2] as number] as number[]).push(heads[head] as number)
+    heads[head] = NONE
   }
 
   /** Forgets one tile of an entity. */
@@ -101,9 +156,17 @@ export class TileRows {
     this.drop(entity, 1)
   }
 
-  /** Bytes held. */
+  /** Bytes held, without the heads. */
   get bytes(): number {
-    return this.cells.byteLength + this.#first.length * 9
+    return this.cells.byteLength
+  }
+
+  #head(entity: number): number {
+    return entity * this.#heads.stride + this.#offset
+  }
+
+  #isFull(entity: number, length: number): boolean {
+    return length > 0 && length === 1 << (this.#heads.cells[this.#head(entity) + 2] as number)
   }
 
   #move(to: number, from: number, end: number): void {
@@ -117,22 +180,24 @@ export class TileRows {
   }
 
   #makeRoom(entity: number, length: number): void {
-    if (entity >= this.#first.length) this.#widen(entity)
-    const first = this.#first[entity] as number
+    this.#heads.reach(entity)
+    const heads = this.#heads.cells
+    const head = this.#head(entity)
+    const first = heads[head] as number
     if (first === NONE) {
-      this.#first[entity] = this.#allocate(0)
-      this.#sizes[entity] = 0
+      heads[head] = this.#allocate(0)
+      heads[head + 2] = 0
       return
     }
-    const size = this.#sizes[entity] as number
-    if (length < 1 << size) return
+    if (!this.#isFull(entity, length)) return
+    const size = heads[head + 2] as number
     const wider = this.#allocate(size + 1)
     const { stride } = this
     this.#move(wider * stride, first * stride, (first + length) * stride)
     this.#letGo(first * stride, (first + length) * stride)
     ;(this.#free[size] as number[]).push(first)
-    this.#first[entity] = wider
-    this.#sizes[entity] = size + 1
+    heads[head] = wider
+    heads[head + 2] = size + 1
   }
 
   #allocate(size: number): number {
@@ -149,18 +214,5 @@ export class TileRows {
       this.cells = cells
     }
     return first
-  }
-
-  #widen(entity: number): void {
-    const length = Math.max(entity + 1, Math.ceil(this.#first.length * 1.5))
-    const first = new Int32Array(length).fill(NONE)
-    first.set(this.#first)
-    this.#first = first
-    const lengths = new Int32Array(length)
-    lengths.set(this.#length)
-    this.#length = lengths
-    const sizes = new Int8Array(length)
-    sizes.set(this.#sizes)
-    this.#sizes = sizes
   }
 }

@@ -68,7 +68,16 @@ export async function answerObservations(
   ports: AnswerPorts,
   job: AnswerJob,
 ): Promise<AnswerReport> {
-  const { log, folds, fold } = ports
+  // Most logs are in the order in which their records became known; looking first would read them twice.
+  return (await answer(ports, job, true)) ?? ((await answer(ports, job, false)) as AnswerReport)
+}
+
+/** Undefined when the log is not in the order that was assumed. */
+async function answer(
+  { log, folds, fold }: AnswerPorts,
+  job: AnswerJob,
+  isOrderAssumed: boolean,
+): Promise<AnswerReport | undefined> {
   const ends = new Map(job.ends)
   const count = [...ends.keys()].filter(name => name.startsWith(`${fold.source}/`)).length
   const passes: (KnownPass<FeatureShard | VersionedTable> | undefined)[] = Array.from({
@@ -76,9 +85,11 @@ export async function answerObservations(
   })
   for (const partition of job.partitions) {
     const { skewMs, latenessMs } = job
-    const request = { fold, folds, partition, ends, skewMs, latenessMs }
+    const request = { fold, folds, partition, ends, skewMs, latenessMs, isOrderAssumed }
     passes[partition] = await KnownPass.open(log, request)
   }
+  const own = passes.filter(pass => pass !== undefined)
+  const [any] = own
   const answered = new Answered(job)
   const { entity, pair } = job
   const keyColumn = entityColumn(entity)
@@ -88,7 +99,7 @@ export async function answerObservations(
     const subKeys = pair === undefined ? undefined : (block.column(entityColumn(pair)) as ArrayLike<string>) // prettier-ignore
     for (let index = 0; index < block.rows; index++) {
       const knownMs = known[index] as number
-      const key = (passes.find(pass => pass !== undefined) as KnownPass).keyAt(id[index] as string, knownMs) // prettier-ignore
+      const key = (any as KnownPass).keyAt(id[index] as string, knownMs)
       const pass = passes[partitionOf(key, count)]
       if (pass === undefined) continue
       const reading = pass.advance(knownMs)
@@ -99,11 +110,12 @@ export async function answerObservations(
       answered.add(row[index] as number, pass.shard, place)
     }
   }
+  for (const pass of own) if (!(await pass.isOrderKept())) return undefined
   await answered.finish()
   return {
     rows: answered.rows,
-    folded: passes.reduce((sum, pass) => sum + (pass?.folded ?? 0), 0),
-    refolded: passes.reduce((sum, pass) => sum + (pass?.refolded ?? 0), 0),
+    folded: own.reduce((sum, { folded }) => sum + folded, 0),
+    refolded: own.reduce((sum, { refolded }) => sum + refolded, 0),
     statuses: answered.statuses,
   }
 }

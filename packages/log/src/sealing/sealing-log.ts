@@ -71,9 +71,10 @@ export function sealingReads(log: Reads, ports: Omit<SealingPorts, 'random'>): R
   const open = async (records: readonly LogRecord[]): Promise<readonly LogRecord[]> => {
     const { keys, personal } = ports
     const people = new Set<string>()
-    for (const { sealed, type, data } of records) {
-      if (sealed !== undefined) people.add(sealed.person)
-      for (const person of personal.get(type)?.peopleOf(data) ?? []) {
+    for (const record of records) {
+      if (record.sealed !== undefined) people.add(record.sealed.person)
+      // Of types without personal fields nothing is decoded here.
+      for (const person of personal.get(record.type)?.peopleOf(record.data) ?? []) {
         if (keys.get(person) !== undefined) people.add(person)
       }
     }

@@ -7,6 +7,9 @@ import type { AnswerReport, TrainingJob } from '@millrace/features/training'
 import { serverErrors } from '../errors.ts'
 import type { BuildPlace } from './build-threads.ts'
 
+/** Records that are folded die young: room for them, so that few are moved before. */
+const YOUNG_MIB = 192
+
 /** What a thread answers: what came of its step. */
 export interface TrainingReply {
   readonly result?: number | AnswerReport
@@ -46,6 +49,7 @@ export function openTrainingThreads(place: BuildPlace, threads: number): Trainin
   const workers = Array.from({ length: threads }, () => {
     const worker = new Worker(new URL('./training-worker.ts', import.meta.url), {
       workerData: place,
+      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MIB },
     })
     worker.on('message', ({ result, error }: TrainingReply) => {
       const taken = busy.get(worker)

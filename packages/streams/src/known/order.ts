@@ -2,8 +2,9 @@
  * The records of a partition in the order in which they became known: a live record when the log
  * took it, a record of history when it happened, for nobody noted when its source knew it. In a log
  * whose history was imported first and in order, that is the order of the log, and batches are read
- * as they come. Otherwise offsets are sorted (12 bytes a record) and records read through a few
- * blocks that are kept, since such a log is made of few runs that are sorted in themselves.
+ * as they come, the next one while one is looked at. Otherwise offsets are sorted (12 bytes a record)
+ * and records read through a few blocks that are kept, since such a log is made of few runs that are
+ * sorted in themselves.
  */
 import type { EventLog, LogRecord } from '@millrace/log'
 
@@ -29,14 +30,20 @@ export interface KnownOrder {
   readonly isSorted: boolean
   /** The next ones; empty at the end. */
   read(): Promise<readonly LogRecord[]>
+  /** A record was read that was known before one that was read earlier: the order was assumed. */
+  isMistaken(): boolean
 }
 
-/** Looks at all records of a range once, and reads them in the order in which they became known. */
+/**
+ * Reads the records of a range in the order in which they became known. It looks at all of them once
+ * before, but where the order of the log is assumed to be that one, which reading then shows.
+ */
 export async function openKnownOrder(
   log: Pick<EventLog, 'read'>,
   range: KnownRange,
+  isAssumed: boolean,
 ): Promise<KnownOrder> {
-  const offsets = await sortedOffsets(log, range)
+  const offsets = isAssumed ? undefined : await sortedOffsets(log, range)
   return offsets === undefined ? inLogOrder(log, range) : inOrderOf(log, range, offsets)
 }
 
@@ -66,14 +73,28 @@ function inLogOrder(
   log: Pick<EventLog, 'read'>,
   { stream, partition, end }: KnownRange,
 ): KnownOrder {
+  const readFrom = async (from: number): Promise<readonly LogRecord[]> =>
+    from >= end
+      ? []
+      : await log.read({ stream, partition, from, recordsMax: Math.min(BATCH_RECORDS, end - from) })
+  let next: Promise<readonly LogRecord[]> | undefined
   let from = 0
+  let lastMs = -Infinity
+  let isMistaken = false
   return {
     isSorted: true,
+    isMistaken: () => isMistaken,
     async read() {
-      if (from >= end) return []
-      const recordsMax = Math.min(BATCH_RECORDS, end - from)
-      const records = await log.read({ stream, partition, from, recordsMax })
+      const records = await (next ?? readFrom(from))
       from += records.length
+      next = readFrom(from)
+      // Whoever reads on hears of it.
+      next.catch(() => undefined)
+      for (const record of records) {
+        const ms = knownMsOf(record)
+        if (ms < lastMs) isMistaken = true
+        lastMs = ms
+      }
       return records
     },
   }
@@ -104,6 +125,7 @@ function inOrderOf(
   }
   return {
     isSorted: false,
+    isMistaken: () => false,
     async read() {
       const records: LogRecord[] = []
       for (; at < end && records.length < BATCH_RECORDS; at++) {

@@ -38,6 +38,11 @@ export interface KnownRequest<Shard extends FoldShard = FoldShard> {
   /** How far a watermark may be ahead of what the log took, and how late it is. */
   readonly skewMs: number
   readonly latenessMs: number
+  /**
+   * The order of the log is taken for that in which records became known, which saves a look at all of
+   * them: what the pass gave counts if `isOrderKept` says so at the end. Default false.
+   */
+  readonly isOrderAssumed?: boolean
 }
 
 /** See the head of the file. */
@@ -133,7 +138,8 @@ export class KnownPass<Shard extends FoldShard = FoldShard> {
       isPersonal: true,
     })
     const end = endOf(fold.source, partition)
-    const order = await openKnownOrder(log, { stream: fold.source, partition, end })
+    const range = { stream: fold.source, partition, end }
+    const order = await openKnownOrder(log, range, request.isOrderAssumed === true)
     const correctedMs = await correctionTimes(bounded, book.position)
     return new KnownPass(log, request, { lane, order, book, correctedMs, tables, end })
   }
@@ -157,11 +163,16 @@ export class KnownPass<Shard extends FoldShard = FoldShard> {
       this.#batch = await this.#order.read()
       this.#at = 0
       this.#isAtEnd = this.#batch.length === 0
-      // Decoded while nothing else was read.
-      for (const record of this.#batch)
-        if (this.#lane.takes(record)) void (record.keys, record.data)
       this.#run(timeMs)
     }
+  }
+
+  /** Reads to the end; false when the order of the log was assumed to be another one than it is, and so states were wrong. */
+  async isOrderKept(): Promise<boolean> {
+    while (!this.#isAtEnd && !this.#order.isMistaken()) {
+      this.#isAtEnd = (await this.#order.read()).length === 0
+    }
+    return !this.#order.isMistaken()
   }
 
   /** Makes sure that a key has the state of the moment; undefined when it has it. */
