@@ -16,30 +16,31 @@
  *       | newest event: f64 (views with a time-to-live or freshness)
  *       | per group: tiles: count, each: tile: f64, per feature: events: count, its partial
  */
-import { ByteReader, ByteWriter, type AnyTables, type FeatureValue } from '@millrace/core'
+import { ByteReader, ByteWriter, type AnyTables } from '@millrace/core'
 import type { LogRecord } from '@millrace/log'
 import { eventOf, keyIn, TableReads, type FoldShard, type ShardContext } from '@millrace/streams'
-import { CELL_STATUS, putCell, type CellRow } from './cell-row.ts'
+import { CellReader } from './cell-reader.ts'
+import type { CellRow } from './cell-row.ts'
 import { EntityAges } from './entity-ages.ts'
 import { EntityBook, NONE, type EntityState } from './entity-book.ts'
+import { FailedFeatures } from './failed-features.ts'
+import { KeySweep } from './key-sweep.ts'
 import { Measures } from './measures.ts'
 import { addEvent, insertEvent, takeEvent } from './partials.ts'
-import { cellsOf, type AnyEvent, type FeaturePlan, type FeatureReading, type PlannedFeature, type TileGroup } from './plan.ts' // prettier-ignore
+import { PendingEvents } from './pending-events.ts'
+import type { AnyEvent, FeaturePlan, FeatureReading, PlannedFeature, TileGroup } from './plan.ts'
 import { decodeTiles, encodeTiles } from './tile-codec.ts'
 import { TileHeads, TileRows } from './tile-rows.ts'
-import { ValueCache } from './value-cache.ts'
-import { WindowPartial, type TimeSpan } from './window-partial.ts'
+import type { TimeSpan } from './window-partial.ts'
 
 const FORMAT = 1
-/** One key is looked at for old tiles with so many records folded; keys with new tiles let go of theirs themselves. */
-const SWEEP_RECORDS = 4
+/** Events that wait to be folded at most, where that is put off. */
+const PENDING_MAX = 524_288
 const NEVER = Number.NEGATIVE_INFINITY
 
 /** See the head of the file. */
 export class FeatureShard implements FoldShard, EntityState {
   readonly isSteadyInTime = true
-  /** How often the code of each feature threw, or gave what is no value. */
-  readonly failures: Uint32Array
   readonly #plan: FeaturePlan
   readonly #heads: TileHeads
   readonly #rows: readonly TileRows[]
@@ -49,28 +50,21 @@ export class FeatureShard implements FoldShard, EntityState {
   readonly #limits: Float64Array
   readonly #ages: EntityAges
   readonly #book: EntityBook
-  /** Features that failed, by key. */
-  readonly #failed = new Map<string, Set<number>>()
+  readonly #failed: FailedFeatures
   readonly #reads: TableReads | undefined
   readonly #tables: AnyTables
   readonly #writer = new ByteWriter()
   readonly #measures: Measures
   /** 1 for each feature that takes the event that is folded. */
   readonly #takes: Uint8Array
-  readonly #partial: WindowPartial
-  /** From the first read on. */
-  #cache: ValueCache | undefined
+  readonly #cells: CellReader
+  readonly #sweep: KeySweep
+  /** Measured events of entities that were not read since; undefined where events are folded as they come. */
+  #pending: PendingEvents | undefined
+  #pendingMax = 0
   #watermarkMs = NEVER
   #key = ''
   #atMs = 0
-  #sweep: Iterator<string> | undefined
-  /** Records folded since a key was looked at. */
-  #unswept = 0
-  /** The shortest step; Infinity where no tile ever goes. */
-  readonly #stepMs: number
-  /** The step of the watermark when the sweep began, and that up to which all keys are clean. */
-  #sweepTick = NEVER
-  #cleaned = NEVER
 
   constructor(plan: FeaturePlan, { tables }: Pick<ShardContext, 'tables'>) {
     const { view, features, groups } = plan
@@ -80,7 +74,9 @@ export class FeatureShard implements FoldShard, EntityState {
     this.#byGroup = features.toSorted((a, b) => a.group - b.group)
     this.#tiles = new Float64Array(groups.length)
     this.#limits = new Float64Array(groups.length).fill(NEVER)
-    this.#stepMs = Math.min(...groups.map(({ stepMs }) => stepMs))
+    const stepMs = Math.min(...groups.map(group => group.stepMs))
+    this.#sweep = new KeySweep(stepMs, () => this.#book.keys())
+    this.#failed = new FailedFeatures(features.length)
     this.#ages = new EntityAges(view)
     this.#book = new EntityBook(this, view.pair?.max)
     const reads = Object.keys(view.join).length === 0 ? undefined : new TableReads()
@@ -94,22 +90,45 @@ export class FeatureShard implements FoldShard, EntityState {
         },
       ]),
     )
-    this.failures = new Uint32Array(features.length)
     this.#takes = new Uint8Array(features.length)
     this.#measures = new Measures(plan, this.#tables)
-    const cellsMax = Math.max(...features.map(({ aggregation }) => cellsOf(aggregation)))
-    this.#partial = new WindowPartial(groups, this.#rows, cellsMax)
+    this.#cells = new CellReader(plan, {
+      rows: this.#rows,
+      book: this.#book,
+      ages: this.#ages,
+      failed: this.#failed,
+    })
+  }
+
+  /**
+   * Events are folded when their entity is read, and not as they come: for who reads few entities at
+   * a moment and folds many. What is read is the same. At most so many events wait. Gives false and
+   * does nothing where what is kept of events is more than numbers, or depends on when it is folded.
+   */
+  putOff(eventsMax = PENDING_MAX): boolean {
+    const { width } = this.#measures
+    const { pair } = this.#plan.view
+    const isFree = this.#reads === undefined && pair === undefined && !this.#ages.isKept
+    if (!isFree || width === undefined) return false
+    this.#pending = new PendingEvents(width)
+    this.#pendingMax = eventsMax
+    return true
   }
 
   fold(record: LogRecord): void {
     const key = keyIn(this.#plan, record)
     if (key === undefined) return
-    this.#clean()
+    const old = this.#sweep.next(this.#watermarkMs)
+    if (old !== undefined) this.#cleanKey(old)
     const event = this.#begin(key, record)
     const subKeys = this.#subKeysOf(event)
     const isTaken = subKeys.length > 0 && this.#take(event)
     if (this.#reads !== undefined) this.#book.hold(key)
     if (!isTaken) return
+    if (this.#pending !== undefined) {
+      this.#await(this.#pending, this.#claim(key, ''))
+      return
+    }
     for (const subKey of subKeys) this.#addTo(this.#claim(key, subKey))
   }
 
@@ -129,7 +148,7 @@ export class FeatureShard implements FoldShard, EntityState {
     const entity = this.#changeable(record)
     if (entity === undefined) return false
     if (entity === NONE) return true
-    this.#cache?.drop(entity)
+    this.#cells.drop(entity)
     for (const feature of this.#plan.features) {
       if (this.#takes[feature.index] === 0) continue
       const tile = this.#tiles[feature.group] as number
@@ -149,7 +168,7 @@ export class FeatureShard implements FoldShard, EntityState {
     if (known === undefined) return false
     if (!this.#takes.includes(1)) return true
     const entity = known === NONE ? this.#book.claim(this.#key, '') : known
-    this.#cache?.drop(entity)
+    this.#cells.drop(entity)
     for (const feature of this.#plan.features) {
       if (this.#takes[feature.index] === 0) continue
       const tile = this.#tiles[feature.group] as number
@@ -171,13 +190,13 @@ export class FeatureShard implements FoldShard, EntityState {
   }
 
   encodeKey(key: string): Uint8Array | undefined {
-    const failed = this.#failed.get(key)
+    const failed = [...this.#failed.of(key)].sort((a, b) => a - b)
     const reads = this.#readsOf(key)
     const entities = this.#book.of(key).filter(([, entity]) => this.isAlive(entity))
-    if (failed === undefined && reads === undefined && entities.length === 0) return undefined
+    if (failed.length === 0 && reads === undefined && entities.length === 0) return undefined
     const writer = this.#writer.reset().count(FORMAT)
-    writer.count(failed?.size ?? 0)
-    for (const index of [...(failed ?? [])].sort((a, b) => a - b)) writer.count(index)
+    writer.count(failed.length)
+    for (const index of failed) writer.count(index)
     writer.text(reads === undefined ? '' : JSON.stringify(reads))
     writer.count(entities.length)
     for (const [subKey, entity] of entities) {
@@ -195,12 +214,12 @@ export class FeatureShard implements FoldShard, EntityState {
 
   decodeKey(key: string, bytes: Uint8Array | undefined): void {
     this.#book.forget(key)
-    this.#failed.delete(key)
+    this.#failed.forget(key)
     this.#reads?.replace(key, undefined)
     if (bytes === undefined) return
     const reader = new ByteReader(bytes)
     reader.count()
-    for (let count = reader.count(); count > 0; count--) this.#markFailed(key, reader.count())
+    for (let count = reader.count(); count > 0; count--) this.#failed.mark(key, reader.count())
     const reads = reader.text()
     if (reads !== '') {
       this.#reads?.replace(key, JSON.parse(reads) as Readonly<Record<string, number>>)
@@ -242,39 +261,21 @@ export class FeatureShard implements FoldShard, EntityState {
 
   /** Reads values into the cells `cells[i]` of `row`. */
   read(request: FeatureReading, row: CellRow, cells: readonly number[]): void {
-    const { plan = this.#plan, key, subKey, features, tMs } = request
-    const isOwn = plan.version === this.#plan.version
-    const own = this.#plan.features
-    const entity = this.#book.find(key, subKey)
-    const failed = this.#failed.size === 0 ? undefined : this.#failed.get(key)
-    const ageMs = entity === NONE ? 0 : this.#ages.ageMs(entity, tMs)
-    if (entity !== NONE) {
-      this.#partial.move(entity, tMs)
-      this.#cacheNow().move(entity, tMs)
-    }
-    for (let index = 0; index < features.length; index++) {
-      const asked = plan.features[features[index] as number] as PlannedFeature
-      const feature = isOwn ? own[asked.index] : own.find(({ name }) => name === asked.name)
-      const cell = cells[index] as number
-      if (feature === undefined) putCell(row, cell, asked.default, CELL_STATUS.default)
-      else if (failed?.has(feature.index) === true)
-        putCell(row, cell, feature.default, CELL_STATUS.failed) // prettier-ignore
-      else if (entity === NONE) putCell(row, cell, feature.default, CELL_STATUS.default)
-      else {
-        this.#readCell(feature, ageMs, row, cell)
-        const isOther = !isOwn && feature.fingerprint !== asked.fingerprint
-        if (isOther && row.statuses[cell] === CELL_STATUS.value) row.statuses[cell] = CELL_STATUS.stale // prettier-ignore
-      }
-    }
+    const entity = this.#book.find(request.key, request.subKey)
+    this.#settle(entity)
+    this.#cells.read(entity, request, row, cells)
   }
 
   /** From when to when (both included) events count for a feature at `tMs`; undefined where none does. */
   spanOf(key: string, subKey: string, name: string, tMs: number): TimeSpan | undefined {
     const entity = this.#book.find(key, subKey)
-    const feature = this.#plan.features.find(own => own.name === name)
-    if (entity === NONE || feature === undefined) return undefined
-    this.#partial.move(entity, tMs)
-    return this.#partial.span(feature)
+    this.#settle(entity)
+    return this.#cells.span(entity, name, tMs)
+  }
+
+  /** How often the code of each feature threw, or gave what is no value. */
+  get failures(): Uint32Array {
+    return this.#failed.counts
   }
 
   /** Keys of which some feature failed. */
@@ -293,9 +294,7 @@ export class FeatureShard implements FoldShard, EntityState {
   #begin(key: string, record: LogRecord): AnyEvent {
     this.#key = key
     this.#atMs = record.eventTimeMs
-    this.#plan.groups.forEach(({ stepMs }, group) => {
-      this.#tiles[group] = Math.floor(this.#atMs / stepMs)
-    })
+    this.#findTiles()
     this.#measures.begin(this.#atMs)
     return eventOf(this.#plan, record)
   }
@@ -305,23 +304,23 @@ export class FeatureShard implements FoldShard, EntityState {
     try {
       return this.#measures.subKeysOf(event)
     } catch {
-      for (const { index } of this.#plan.features) this.#fail(index)
+      for (const { index } of this.#plan.features) this.#failed.fail(this.#key, index)
       return []
     }
   }
 
   /** Looks at what each feature takes of the event; true when some feature whose tile is kept takes it. */
   #take(event: AnyEvent): boolean {
-    const failed = this.#failed.size === 0 ? undefined : this.#failed.get(this.#key)
+    const failed = this.#failed.of(this.#key)
     let isTaken = false
     for (const feature of this.#plan.features) {
       const { index, group } = feature
       this.#takes[index] = 0
-      if (failed?.has(index) === true) continue
+      if (failed.has(index)) continue
       try {
         if (!this.#measures.take(feature, event)) continue
       } catch {
-        this.#fail(feature.index)
+        this.#failed.fail(this.#key, feature.index)
         continue
       }
       if ((this.#tiles[group] as number) <= (this.#limits[group] as number)) continue
@@ -331,17 +330,6 @@ export class FeatureShard implements FoldShard, EntityState {
     return isTaken
   }
 
-  #fail(index: number): void {
-    this.failures[index]! += 1
-    this.#markFailed(this.#key, index)
-  }
-
-  #markFailed(key: string, index: number): void {
-    const failed = this.#failed.get(key)
-    if (failed === undefined) this.#failed.set(key, new Set([index]))
-    else failed.add(index)
-  }
-
   /** The entity of a key; one whose tiles are gone begins anew, also where its memory was not given back yet. */
   #claim(key: string, subKey: string): number {
     const entity = this.#book.claim(key, subKey)
@@ -349,8 +337,40 @@ export class FeatureShard implements FoldShard, EntityState {
     return entity
   }
 
+  /** The event that was measured is folded when its entity is read. */
+  #await(pending: PendingEvents, entity: number): void {
+    const at = pending.add(entity, this.#atMs)
+    this.#measures.save(pending.cells, at)
+    if (pending.size < this.#pendingMax) return
+    for (const each of pending.entities()) this.#settle(each)
+  }
+
+  /** Folds the events of an entity that wait. No other event is at hand then. */
+  #settle(entity: number): void {
+    const pending = this.#pending
+    if (pending === undefined || !pending.has(entity)) return
+    for (const at of pending.take(entity)) {
+      this.#atMs = pending.atMs(at)
+      this.#measures.restore(pending.cells, at, this.#atMs)
+      this.#findTiles()
+      for (const feature of this.#byGroup) {
+        const { index, group } = feature
+        const isKept = (this.#tiles[group] as number) > (this.#limits[group] as number)
+        this.#takes[index] = isKept && this.#measures.isTaken(feature) ? 1 : 0
+      }
+      this.#addTo(entity)
+    }
+  }
+
+  #findTiles(): void {
+    const { groups } = this.#plan
+    for (let group = 0; group < groups.length; group++) {
+      this.#tiles[group] = Math.floor(this.#atMs / (groups[group] as TileGroup).stepMs)
+    }
+  }
+
   #addTo(entity: number): void {
-    this.#cache?.drop(entity)
+    this.#cells.drop(entity)
     const features = this.#byGroup
     let group = NONE
     let rows: TileRows | undefined
@@ -366,7 +386,7 @@ export class FeatureShard implements FoldShard, EntityState {
       try {
         addEvent(rows, at, feature, this.#measures.inputOf(feature))
       } catch {
-        this.#fail(feature.index)
+        this.#failed.fail(this.#key, feature.index)
       }
     }
     this.#ages.note(entity, this.#atMs)
@@ -384,47 +404,12 @@ export class FeatureShard implements FoldShard, EntityState {
     this.#takes.fill(0)
     if (key === undefined) return NONE
     if (this.#failed.has(key)) return undefined
+    const entity = this.#book.find(key, '')
+    this.#settle(entity)
     const event = this.#begin(key, record)
     this.#take(event)
     if (this.#failed.has(key)) return undefined
-    return this.#book.find(key, '')
-  }
-
-  /** What is kept of reads; made larger with the number of entities. */
-  #cacheNow(): ValueCache {
-    const { features, groups } = this.#plan
-    const { end } = this.#book
-    if (this.#cache === undefined || this.#cache.isShortOf(end)) {
-      this.#cache = new ValueCache(features, groups, end)
-    }
-    return this.#cache
-  }
-
-  /** Reads the cell of the entity that cache and partial were moved to. */
-  #readCell(feature: PlannedFeature, ageMs: number, row: CellRow, cell: number): void {
-    const { default: fallback, index } = feature
-    const cache = this.#cache as ValueCache
-    if (!cache.copy(index, row, cell)) {
-      const value = this.#valueOf(feature)
-      if (typeof value !== 'number' || Number.isFinite(value)) putCell(row, cell, value, CELL_STATUS.value) // prettier-ignore
-      // Nothing to divide by is no fault of the feature; a sum beyond all numbers is.
-      else putCell(row, cell, fallback, Number.isNaN(value) ? CELL_STATUS.default : CELL_STATUS.failed) // prettier-ignore
-      cache.keep(index, row, cell)
-    }
-    if (ageMs <= this.#ages.freshMs && ageMs <= this.#ages.ttlMs) return
-    if (row.statuses[cell] !== CELL_STATUS.value) return
-    if (ageMs > this.#ages.ttlMs) putCell(row, cell, fallback, CELL_STATUS.expired)
-    else row.statuses[cell] = CELL_STATUS.stale
-  }
-
-  /** The value of a window; NaN without events, infinite where the code of a custom aggregation throws. */
-  #valueOf(feature: PlannedFeature): FeatureValue {
-    try {
-      return this.#partial.read(feature)
-    } catch {
-      this.failures[feature.index]! += 1
-      return Infinity
-    }
+    return entity
   }
 
   #says(key: string): boolean {
@@ -434,13 +419,15 @@ export class FeatureShard implements FoldShard, EntityState {
   }
 
   clear(entity: number): void {
-    this.#cache?.drop(entity)
+    this.#pending?.take(entity)
+    this.#cells.drop(entity)
     for (const rows of this.#rows) rows.drop(entity, rows.lengthOf(entity))
     this.#ages.forget(entity)
   }
 
   /** True when some tile of the entity is not gone. */
   isAlive(entity: number): boolean {
+    this.#settle(entity)
     return this.#rows.some((rows, group) => {
       const length = rows.lengthOf(entity)
       return (
@@ -471,29 +458,14 @@ export class FeatureShard implements FoldShard, EntityState {
     return reads.length === 0 ? undefined : Object.fromEntries(reads.sort())
   }
 
-  /** Gives back the memory of old tiles, a key at a time. */
-  #clean(): void {
-    this.#unswept += 1
-    if (this.#unswept < SWEEP_RECORDS) return
-    this.#unswept = 0
-    const tick = Math.floor(this.#watermarkMs / this.#stepMs)
-    if (tick === this.#cleaned) return
-    if (this.#sweep === undefined) {
-      this.#sweep = this.#book.keys()
-      this.#sweepTick = tick
-    }
-    const next = this.#sweep.next()
-    if (next.done !== true) {
-      this.#cleanKey(next.value)
-      return
-    }
-    this.#sweep = undefined
-    this.#cleaned = this.#sweepTick
-  }
-
+  /** Gives back the memory of the old tiles of a key. */
   #cleanKey(key: string): void {
     let isAlive = false
     this.#book.forEachOf(key, entity => {
+      if (this.#pending?.has(entity) === true) {
+        isAlive = true
+        return
+      }
       for (let group = 0; group < this.#rows.length; group++) {
         ;(this.#rows[group] as TileRows).dropUpTo(entity, this.#limits[group] as number)
       }

@@ -129,6 +129,43 @@ void test('backfill: history in several partitions, gone on with from a snapshot
   )
 })
 
+/** Aggregations that take numbers and keep nothing else. */
+const OF_NUMBERS = ['count', 'sum', 'ratio', 'mean', 'variance', 'min', 'max', 'first', 'last', 'histogram', 'decayed', 'decayed rate'] // prettier-ignore
+
+void test('training: events that wait until their entity is read give what they give when they are folded as they come', () => {
+  fc.assert(
+    fc.property(
+      viewSpecs(OF_NUMBERS),
+      fc.array(arrivals, { minLength: 1, maxLength: 50 }),
+      fc.constantFrom(0, 1, 6),
+      fc.array(fc.nat(9), { minLength: 1 }),
+      (spec, arrived, latenessHours, looks) => {
+        const view = viewOf({
+          features: spec.features,
+          pair: undefined,
+          ttl: undefined,
+          freshness: undefined,
+          isJoined: false,
+        })
+        const plan = planView('random', view)
+        const live = createShard(plan)
+        const late = createShard(plan)
+        assert.equal(late.putOff(7), true)
+        const naive = new NaiveView(view, clipTables)
+        for (const [at, record] of recordsOf(arrived, latenessHours * HOUR_MS).entries()) {
+          for (const shard of [live, late]) foldOne(shard, record)
+          naive.take(record)
+          const key = KEYS[looks[at % looks.length] as number]
+          if (key !== undefined) assert.deepEqual(late.encodeKey(key), live.encodeKey(key))
+        }
+        assertEqual('training', late, naive, plan)
+        assert.deepEqual(bytesOf(late), bytesOf(live))
+      },
+    ),
+    { numRuns, seed },
+  )
+})
+
 void test('corrections: an event taken out, or put in at its place, leaves what a fold without it or with it leaves', () => {
   let changed = 0
   fc.assert(

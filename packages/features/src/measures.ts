@@ -9,6 +9,8 @@ const NO_PAIRS: readonly string[] = ['']
 const UNKNOWN = 0
 const TAKEN = 1
 const LEFT = 2
+/** Places whose outcomes fit into one number. */
+const PLACES_MAX = 31
 
 /** The measures of the event that was looked at last. Features of the same functions share them: mostly windows of one number. */
 export class Measures {
@@ -22,24 +24,66 @@ export class Measures {
   readonly #overs: Float64Array
   /** What is aggregated where it is no number. */
   readonly #others: unknown[]
+  /** Features of which none measures like one before, in the order of their places. */
+  readonly #distinct: readonly PlannedFeature[]
   readonly #input: AggregationInput = { value: 0, other: undefined, over: 0, atMs: 0 }
 
   constructor(plan: FeaturePlan, tables: AnyTables) {
     this.#plan = plan
     this.#tables = tables
-    this.#places = Int32Array.from(plan.features, feature =>
-      plan.features.findIndex(other => isSameMeasure(other, feature)),
+    const { features } = plan
+    const isFirst = (feature: PlannedFeature): boolean =>
+      features.find(other => isSameMeasure(other, feature)) === feature
+    const distinct = features.filter(isFirst)
+    this.#distinct = distinct
+    this.#places = Int32Array.from(features, feature =>
+      distinct.findIndex(other => isSameMeasure(other, feature)),
     )
-    this.#outcomes = new Uint8Array(plan.features.length)
-    this.#values = new Float64Array(plan.features.length)
-    this.#others = Array.from<unknown>({ length: plan.features.length })
-    this.#overs = new Float64Array(plan.features.length)
+    this.#outcomes = new Uint8Array(distinct.length)
+    this.#values = new Float64Array(distinct.length)
+    this.#others = Array.from<unknown>({ length: distinct.length })
+    this.#overs = new Float64Array(distinct.length)
   }
 
   /** Goes to another event, which happened at `atMs`. */
   begin(atMs: number): void {
     this.#input.atMs = atMs
     this.#outcomes.fill(UNKNOWN)
+  }
+
+  /** Numbers of what `save` keeps of an event; undefined where that is not all. */
+  get width(): number | undefined {
+    const isAll = this.#distinct.length <= PLACES_MAX && this.#distinct.every(feature => takesOf(feature) === 'number') // prettier-ignore
+    return isAll ? 1 + 2 * this.#distinct.length : undefined
+  }
+
+  /** Keeps what was measured: which places count, then the numbers of each. */
+  save(into: Float64Array, at: number): void {
+    let taken = 0
+    const places = this.#outcomes.length
+    for (let place = 0; place < places; place++) {
+      if (this.#outcomes[place] === TAKEN) taken |= 1 << place
+      into[at + 1 + place] = this.#values[place] as number
+      into[at + 1 + places + place] = this.#overs[place] as number
+    }
+    into[at] = taken
+  }
+
+  /** Goes back to an event that was kept. */
+  restore(from: Float64Array, at: number, atMs: number): void {
+    this.#input.atMs = atMs
+    const taken = from[at] as number
+    const places = this.#outcomes.length
+    for (let place = 0; place < places; place++) {
+      this.#outcomes[place] = (taken & (1 << place)) === 0 ? LEFT : TAKEN
+      this.#values[place] = from[at + 1 + place] as number
+      this.#overs[place] = from[at + 1 + places + place] as number
+    }
+  }
+
+  /** True when the event counts for a feature, as far as it was measured. */
+  isTaken({ index }: PlannedFeature): boolean {
+    return this.#outcomes[this.#places[index] as number] === TAKEN
   }
 
   /** The sub-keys under which an event counts. Throws what the view's function throws. */

@@ -6,7 +6,7 @@
 import { partitionOf, type FeatureKind } from '@millrace/core'
 import { KnownPass, VersionedTable, type FoldDefinition, type KnownLog } from '@millrace/streams'
 import { CELL_STATUS, CELL_STATUSES, createCellRow, putCell, type CellRow } from '../cell-row.ts'
-import type { FeatureShard } from '../feature-shard.ts'
+import { FeatureShard } from '../feature-shard.ts'
 import type { AnsweredAttribute, TrainingColumn } from './columns.ts'
 import { BLOCK_ROWS, openPartWriter, readPart, type PartWriter } from './parts.ts'
 
@@ -86,7 +86,9 @@ async function answer(
   for (const partition of job.partitions) {
     const { skewMs, latenessMs } = job
     const request = { fold, folds, partition, ends, skewMs, latenessMs, isOrderAssumed }
-    passes[partition] = await KnownPass.open(log, request)
+    const pass = await KnownPass.open(log, request)
+    if (pass.shard instanceof FeatureShard) pass.shard.putOff()
+    passes[partition] = pass
   }
   const own = passes.filter(pass => pass !== undefined)
   const [any] = own

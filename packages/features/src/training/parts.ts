@@ -35,7 +35,9 @@ export function openPartWriter(path: string, columns: readonly PartColumn[]): Pa
       data: values[index],
     })) as never
   const schema = schemaFromColumnData({ columnData: sources(columns.map(() => [])) })
-  const writer = new ParquetWriter({ writer: fileWriter(path), schema, codec: 'UNCOMPRESSED' })
+  // Whoever reads a part reads all of it.
+  const plain = { codec: 'UNCOMPRESSED', statistics: false } as const
+  const writer = new ParquetWriter({ writer: fileWriter(path), schema, ...plain })
   return {
     write(values) {
       const rowGroupSize = values[0]?.length ?? 0
