@@ -5,7 +5,15 @@
  */
 import type { EventDefinition } from './definition.ts'
 import { durationMs, type Duration } from './duration.ts'
-import type { AnyFeatureService, FeatureServiceDefinition } from './feature.ts'
+import {
+  kindOfSchema,
+  type AnyFeatureService,
+  type ContextFeature,
+  type CrossedFeature,
+  type DerivedFeature,
+  type FeatureServiceDefinition,
+  type RowFeature,
+} from './feature.ts'
 import type { Refuse } from './definition-checks.ts'
 import type { Field, Infer, Fields } from './schema.ts'
 
@@ -37,6 +45,8 @@ export interface TrainingSetDefinition {
   readonly entities: Readonly<Record<string, string>>
   /** Undefined: rows have no labels. */
   readonly label: LabelDefinition | undefined
+  /** Fields of the event by the names of the service's context features: what the request told. */
+  readonly context: Readonly<Record<string, string>>
   /** The weight of a row. */
   weight(data: unknown): number
   readonly description: string | undefined
@@ -76,11 +86,13 @@ export function trainingSet<
     /** The label without any such event. Default: 0. */
     default?: number
   }
+  /** What the request told, by the names of the service's context features: fields of `observe`. What is not named was not told. */
+  context?: Readonly<Record<string, keyof DataOf<E> & string>>
   /** The weight of a row; a pure function. Default: 1. */
   weight?: (data: DataOf<E>) => number
   description?: string
 }): TrainingSetDefinition {
-  const { service, observe, entities, label, weight, description } = options
+  const { service, observe, entities, label, context, weight, description } = options
   return {
     kind: 'training-set',
     service,
@@ -97,6 +109,7 @@ export function trainingSet<
             value: label.value ?? (() => 1),
             default: label.default ?? 0,
           },
+    context: context ?? {},
     weight: weight ?? (() => 1),
     description,
   }
@@ -126,6 +139,7 @@ export function checkTrainingSets(
       if (field === undefined) refuse(`${path}.entities`, `no field of ${set.observe.name} gives the id of ${kind}`) // prettier-ignore
       checkId(set.observe, field as string, kind, `${path}.entities.${kind}`, refuse)
     }
+    checkContext(set, path, refuse)
     const { label } = set
     if (label === undefined) continue
     if (!isEvent(label.event)) refuse(`${path}.label.event`, `event ${label.event.name} is not among the events`) // prettier-ignore
@@ -136,6 +150,35 @@ export function checkTrainingSets(
     }
     if (!Number.isFinite(label.default))
       refuse(`${path}.label.default`, 'it is not a finite number')
+  }
+}
+
+/** What a row of a service is told by requests, by name: of its columns, and of what they are made from. */
+function contextOf(features: readonly RowFeature[]): ReadonlyMap<string, ContextFeature> {
+  const told = new Map<string, ContextFeature>()
+  const look = (feature: RowFeature): void => {
+    if (feature.source === 'context') told.set((feature as ContextFeature).name, feature as ContextFeature) // prettier-ignore
+    if (feature.source === 'derived')
+      Object.values((feature as DerivedFeature).inputs).forEach(look)
+    if (feature.source === 'crossed') look((feature as CrossedFeature).over)
+  }
+  features.forEach(look)
+  return told
+}
+
+function checkContext(
+  { service, observe, context }: TrainingSetDefinition,
+  path: string,
+  refuse: Refuse,
+): void {
+  const told = contextOf(Object.values(service.columns))
+  for (const [name, field] of Object.entries(context)) {
+    const feature = told.get(name)
+    const at = `${path}.context.${name}`
+    if (feature === undefined) refuse(at, 'the service has no such context feature')
+    const kind = kindOfSchema(observe.fields[field]?.schema)
+    const needed = kindOfSchema(feature.field.schema)
+    if (kind !== needed) refuse(at, `${field} of ${observe.name} is ${kind ?? 'no feature'}, and ${needed} is needed`) // prettier-ignore
   }
 }
 

@@ -38,13 +38,6 @@ export const featuresErrors = defineErrors({
     message: 'The observations in {file} have no column {column}. They have: {columns}.',
     remedy: 'Give the file a column for each entity of the service, and `time`.',
   },
-  TRAINING_SET_UNSUPPORTED: {
-    status: 400,
-    retryable: false,
-    message: 'The column {column} ({source}) cannot be a part of a training set.',
-    remedy:
-      'Name features of views and attributes in the service of the training set, and derive from them where the model is trained.',
-  },
   SERVICE_UNKNOWN: {
     status: 404,
     retryable: false,

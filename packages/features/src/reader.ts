@@ -13,10 +13,11 @@ import {
 } from '@millrace/streams'
 import { CELL_STATUS, createCellRow, putCell, type CellRow } from './cell-row.ts'
 import { featureFoldName, type CompiledFeatures } from './compile.ts'
-import { featuresErrors, invalidValue } from './errors.ts'
+import { featuresErrors } from './errors.ts'
 import type { FeatureShard } from './feature-shard.ts'
+import { Crossing, Deriving, putContext, type Pairs } from './made-cells.ts'
 import type { FeaturePlan } from './plan.ts'
-import type { AttributeNode, CrossedNode, DerivedNode, ServicePlan, ViewNodes } from './row-plan.ts' // prettier-ignore
+import type { AttributeNode, CrossedNode, DerivedNode, ServicePlan, ViewNodes } from './row-plan.ts'
 
 /** The entities that a row is about: an id by kind. */
 export type RowEntities = Readonly<Record<string, string>>
@@ -52,8 +53,6 @@ export interface FeatureReader {
   readonly failures: ReadonlyMap<string, number>
 }
 
-/** Texts that a crossed feature is read for, at most. */
-const TEXTS_MAX = 1_000
 const FIRST = [0] as const
 
 /** The state that rows are read from: that of the runtime, or one that was folded again. */
@@ -177,13 +176,45 @@ interface StateReading {
 interface ViewReading extends ViewNodes, StateReading {
   readonly paired: RowEntity | undefined
 }
-interface CrossedReading extends CrossedNode, StateReading {
-  readonly made: 'crossed'
+/** A cell that is made from others. */
+interface Making {
+  put(row: CellRow, atMs: number): void
 }
-interface DerivedReading extends DerivedNode {
-  readonly made: 'derived'
-  /** What its function is given: one object for all rows. */
-  readonly values: Record<string, unknown>
+
+/** A feature of pairs as the live state has it. */
+class LivePairs implements Pairs, Making {
+  readonly #asked: {
+    plan: FeaturePlan
+    key: string
+    subKey: string
+    features: number[]
+    tMs: number
+  }
+  readonly #crossing: Crossing
+  readonly #state: StateReading
+  #shard: FeatureShard | undefined
+
+  constructor(node: CrossedNode, state: StateReading) {
+    const { plan, feature } = node
+    // One object for all texts.
+    this.#asked = { plan, key: '', subKey: '', features: [feature], tMs: 0 }
+    this.#crossing = new Crossing(node)
+    this.#state = state
+  }
+
+  put(row: CellRow, atMs: number): void {
+    const { entity, handle } = this.#state
+    const shard = handle.shardOf(entity.id)
+    this.#shard = shard
+    this.#asked.key = entity.id
+    this.#asked.tMs = Math.max(atMs, shard.watermarkMs)
+    this.#crossing.put(row, this)
+  }
+
+  read(text: string, into: CellRow): void {
+    this.#asked.subKey = text
+    this.#shard?.read(this.#asked, into, FIRST)
+  }
 }
 
 /** Reads rows of one service, one after the other through one row. */
@@ -193,13 +224,11 @@ class ServiceReader {
   readonly #entities: readonly RowEntity[]
   readonly #views: readonly ViewReading[]
   readonly #attributes: readonly AttributeReading[]
-  readonly #made: readonly (DerivedReading | CrossedReading)[]
+  readonly #made: readonly Making[]
   readonly #row: CellRow
   /** The numbers and the statuses of its columns. */
   readonly #values: Float64Array
   readonly #statuses: Uint8Array
-  /** Where one feature of a pair is read. */
-  readonly #one = createCellRow(1)
 
   constructor(plan: ServicePlan, ports: ReaderPorts) {
     const { service, columns, cells } = plan
@@ -219,9 +248,7 @@ class ServiceReader {
     }))
     this.#attributes = plan.attributes.map(node => ({ ...node, entity: entityOf(node.kind) }))
     this.#made = plan.made.map(node =>
-      node.made === 'derived'
-        ? { ...node, values: Object.fromEntries(node.inputs) }
-        : { ...node, ...shardsOf(node.plan) },
+      node.made === 'derived' ? this.#derivingOf(node) : new LivePairs(node, shardsOf(node.plan)),
     )
     this.#row = createCellRow(cells)
     this.#values = this.#row.values.subarray(0, columns.length)
@@ -234,7 +261,7 @@ class ServiceReader {
     const width = columns.length
     const { values, statuses, others } = createCellRow(asked.length * width)
     for (const entity of this.#entities) entity.asked = undefined
-    this.#readContext(request)
+    putContext(this.#row, this.#plan.context, request.context)
     const own = this.#row.others
     for (let index = 0, to = 0; index < asked.length; index++, to += width) {
       this.#readRow(asked[index] as RowEntities, request)
@@ -245,14 +272,6 @@ class ServiceReader {
       }
     }
     return { values, statuses, others, service, fingerprint, columns, rows: asked.length, atMs }
-  }
-
-  /** All rows have the same. */
-  #readContext({ context }: RowsRequest): void {
-    for (const { cell, name, default: fallback } of this.#plan.context) {
-      const value = context?.[name]
-      this.#put(cell, value ?? fallback, value === undefined ? CELL_STATUS.default : CELL_STATUS.value) // prettier-ignore
-    }
   }
 
   #readRow(asked: RowEntities, { atMs }: RowsRequest): void {
@@ -268,10 +287,7 @@ class ServiceReader {
       if (value !== undefined) this.#put(cell, value, CELL_STATUS.value)
       else this.#put(cell, fallback, attributes === undefined ? CELL_STATUS.missing : CELL_STATUS.default) // prettier-ignore
     }
-    for (const node of this.#made) {
-      if (node.made === 'derived') this.#derive(node, atMs)
-      else this.#cross(node, atMs)
-    }
+    for (const making of this.#made) making.put(this.#row, atMs)
   }
 
   #readView({ plan, features, cells, entity, paired, handle }: ViewReading, atMs: number): void {
@@ -292,60 +308,16 @@ class ServiceReader {
     }
   }
 
-  #derive(
-    { cell, inputs, values, compute, default: fallback, fullName }: DerivedReading,
-    atMs: number,
-  ): void {
-    const row = this.#row
-    for (let index = 0; index < inputs.length; index++) {
-      const [name, input] = inputs[index] as (typeof inputs)[number]
-      if (row.statuses[input] === CELL_STATUS.failed) {
-        this.#put(cell, fallback, CELL_STATUS.failed)
-        return
-      }
-      values[name] = row.others[input] ?? row.values[input]
+  /** A derived cell; its failures are counted. */
+  #derivingOf(node: DerivedNode): Making {
+    const deriving = new Deriving(node)
+    const { fullName } = node
+    return {
+      put: (row, atMs) => {
+        if (deriving.put(row, atMs)) return
+        this.#failures.set(fullName, (this.#failures.get(fullName) ?? 0) + 1)
+      },
     }
-    try {
-      const value = compute(values as never, { atMs })
-      if (typeof value === 'number' && !Number.isFinite(value)) throw invalidValue(fullName, value)
-      this.#put(cell, value, CELL_STATUS.value)
-    } catch {
-      this.#failures.set(fullName, (this.#failures.get(fullName) ?? 0) + 1)
-      this.#put(cell, fallback, CELL_STATUS.failed)
-    }
-  }
-
-  #cross(
-    { cell, plan, feature, over, reduce, entity, handle }: CrossedReading,
-    atMs: number,
-  ): void {
-    const told = this.#row.others[over]
-    const texts = (typeof told === 'string' ? [told] : (told ?? [])) as readonly string[]
-    const { id: key } = entity
-    const shard = handle.shardOf(key)
-    // One object for all texts.
-    const asked = { plan, key, subKey: '', features: [feature], tMs: Math.max(atMs, shard.watermarkMs) } // prettier-ignore
-    const { values, statuses } = this.#one
-    let served = 0
-    let sum = 0
-    let greatest = -Infinity
-    let status: number = CELL_STATUS.stale
-    for (let index = 0; index < Math.min(texts.length, TEXTS_MAX); index++) {
-      asked.subKey = texts[index] as string
-      shard.read(asked, this.#one, FIRST)
-      const found = statuses[0] as number
-      if (found === CELL_STATUS.failed) {
-        this.#put(cell, values[0], CELL_STATUS.failed)
-        return
-      }
-      if (found !== CELL_STATUS.value && found !== CELL_STATUS.stale) continue
-      if (found === CELL_STATUS.value) status = found
-      served += 1
-      sum += values[0] as number
-      greatest = Math.max(greatest, values[0] as number)
-    }
-    if (served === 0) this.#put(cell, plan.features[feature]?.default, CELL_STATUS.default)
-    else this.#put(cell, reduce === 'max' ? greatest : reduce === 'sum' ? sum : sum / served, status) // prettier-ignore
   }
 
   #put(cell: number, value: unknown, status: number): void {

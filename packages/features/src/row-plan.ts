@@ -5,10 +5,12 @@ import {
   objectSchema,
   type AnyFeatureService,
   type AnyFeatureView,
+  kindOfColumn,
   type AttributeFeature,
   type ContextFeature,
   type CrossedFeature,
   type DerivedFeature,
+  type FeatureKind,
   type Field,
   type RowFeature,
   type Validator,
@@ -19,6 +21,7 @@ import type { FeaturePlan } from './plan.ts'
 interface Node {
   /** Its cell in a row. */
   readonly cell: number
+  readonly values: FeatureKind
 }
 
 /** Features of one view that are read of one key. */
@@ -151,6 +154,7 @@ class RowBuilder {
   fill(cell: number, name: string, feature: RowFeature): void {
     if (this.#filled.has(cell)) return
     this.#filled.add(cell)
+    const values = kindOfColumn(feature) as FeatureKind
     switch (feature.source) {
       case 'view': {
         const { plan, index } = this.#planned(feature as ViewFeature)
@@ -163,14 +167,14 @@ class RowBuilder {
       case 'attribute': {
         const { of, field, default: fallback } = feature as AttributeFeature
         this.content.push(['attribute', of.name, field, fallback])
-        this.attributes.push({ cell, kind: of.name, field, default: fallback })
+        this.attributes.push({ cell, values, kind: of.name, field, default: fallback })
         return
       }
       case 'context': {
         const { name: told, field, default: fallback } = feature as ContextFeature
         this.content.push(['context', told, field.schema, fallback])
         this.fields[told] = field.optional()
-        this.context.push({ cell, name: told, default: fallback })
+        this.context.push({ cell, values, name: told, default: fallback })
         return
       }
       case 'derived': {
@@ -182,6 +186,7 @@ class RowBuilder {
         this.made.push({
           made: 'derived',
           cell,
+          values,
           fullName: `${this.#name}.${name}`,
           inputs,
           compute: derived.compute,
@@ -196,6 +201,7 @@ class RowBuilder {
         this.made.push({
           made: 'crossed',
           cell,
+          values,
           plan,
           feature: index,
           over: this.#cellOf('over', over),

@@ -3,15 +3,14 @@
  * order of their times by passes over the log, which fold with the code of the stream. Runs on a
  * thread of its own; memory: the state of the view at one moment, and a block of rows.
  */
-import { partitionOf, type FeatureKind } from '@millrace/core'
+import { partitionOf } from '@millrace/core'
 import { KnownPass, VersionedTable, type FoldDefinition, type KnownLog } from '@millrace/streams'
-import { CELL_STATUS, CELL_STATUSES, createCellRow, putCell, type CellRow } from '../cell-row.ts'
+import { CELL_STATUS, createCellRow, putCell, type CellRow } from '../cell-row.ts'
 import { FeatureShard } from '../feature-shard.ts'
-import type { AnsweredAttribute, TrainingColumn } from './columns.ts'
-import { BLOCK_ROWS, openPartWriter, readPart, type PartWriter } from './parts.ts'
+import { CellPart, ROW } from './cell-part.ts'
+import type { AnsweredAttribute, AnsweredPairs, TrainingColumn } from './columns.ts'
+import { readPart } from './parts.ts'
 
-/** Column of the number of an observation, from 0, in the order of their times. */
-export const ROW = 'row'
 /** Column of the time at which features are evaluated, milliseconds since the epoch. */
 export const TIME = 'time'
 /** Column of the time up to which records are known. */
@@ -22,8 +21,10 @@ export function entityColumn(kind: string): string {
   return `entity_${kind}`
 }
 
+const FIRST = [0] as const
+
 /** What is read of the state, and where it goes: a column as its name says. */
-export type AnsweredCell = Pick<TrainingColumn, 'name' | 'read' | 'values'>
+export type AnsweredCell = Pick<TrainingColumn, 'name' | 'read' | 'values' | 'isInput'>
 
 /** What a thread is told; plain data. */
 export interface AnswerJob {
@@ -122,30 +123,28 @@ async function answer(
   }
 }
 
-/** Rows of values, written in blocks. */
+/** Reads values of the state, and writes them as a part. */
 class Answered {
-  rows = 0
-  readonly statuses: number[][]
-  readonly #writer: PartWriter
+  readonly #part: CellPart
   readonly #reads: readonly AnsweredCell['read'][]
   readonly #cells: readonly number[]
   readonly #row: CellRow
-  readonly #numbers = new Int32Array(BLOCK_ROWS)
-  readonly #values: readonly (Float64Array | string[])[]
-  readonly #kinds: readonly FeatureKind[]
-  #used = 0
+  /** Where the feature of one pair is read. */
+  readonly #one = createCellRow(1)
 
   constructor({ part, cells }: AnswerJob) {
-    this.statuses = cells.map(() => CELL_STATUSES.map(() => 0))
     this.#reads = cells.map(({ read }) => read)
     this.#cells = cells.map((_, index) => index)
     this.#row = createCellRow(cells.length)
-    this.#kinds = cells.map(({ values }) => values)
-    this.#values = this.#kinds.map(kind => kind === 'number' ? new Float64Array(BLOCK_ROWS) : Array.from({ length: BLOCK_ROWS }, () => '')) // prettier-ignore
-    this.#writer = openPartWriter(part, [
-      { name: ROW, type: 'INT32' },
-      ...cells.map(({ name, values }) => ({ name, type: values === 'number' ? ('DOUBLE' as const) : ('STRING' as const) })), // prettier-ignore
-    ])
+    this.#part = new CellPart(part, cells, this.#cells)
+  }
+
+  get rows(): number {
+    return this.#part.rows
+  }
+
+  get statuses(): readonly (readonly number[])[] {
+    return this.#part.statuses
   }
 
   add(
@@ -157,36 +156,31 @@ class Answered {
     if (shard instanceof VersionedTable) this.#readTable(shard.asOf(key, timeMs))
     else {
       const tMs = Math.max(timeMs, shard.watermarkMs)
-      const features = this.#reads as readonly number[]
-      shard.read({ key, subKey, features, tMs }, this.#row, this.#cells)
+      if (typeof this.#reads[0] === 'number') {
+        const features = this.#reads as readonly number[]
+        shard.read({ key, subKey, features, tMs }, this.#row, this.#cells)
+      } else this.#readPairs(shard, key, tMs)
     }
-    const at = this.#used
-    this.#numbers[at] = row
-    for (let cell = 0; cell < this.#values.length; cell++) {
-      const values = this.#values[cell]
-      if (values instanceof Float64Array) values[at] = this.#row.values[cell] as number
-      else (values as string[])[at] = this.#textOf(cell)
-      ;(this.statuses[cell] as number[])[this.#row.statuses[cell] as number]! += 1
-    }
-    this.#used += 1
-    this.rows += 1
-    if (this.#used === BLOCK_ROWS) this.#flush()
+    this.#part.add(row, this.#row)
   }
 
   async finish(): Promise<void> {
-    this.#flush()
-    await this.#writer.finish()
+    await this.#part.finish()
   }
 
-  #flush(): void {
-    const used = this.#used
-    this.#writer.write([
-      this.#numbers.subarray(0, used),
-      ...this.#values.map(values =>
-        values instanceof Float64Array ? values.subarray(0, used) : values.slice(0, used),
-      ),
-    ])
-    this.#used = 0
+  /** Features of all pairs of a key: which of them are asked for is known when the row is made. */
+  #readPairs(shard: FeatureShard, key: string, tMs: number): void {
+    const { values, statuses } = this.#one
+    for (const cell of this.#cells) {
+      const features = [(this.#reads[cell] as AnsweredPairs).pairsOf]
+      const read = (subKey: string): number => {
+        shard.read({ key, subKey, features, tMs }, this.#one, FIRST)
+        return statuses[0] as number
+      }
+      const isFailed = read('') === CELL_STATUS.failed
+      const found = isFailed ? [] : shard.subKeys(key).map(subKey => [subKey, (read(subKey), values[0]), statuses[0]]) // prettier-ignore
+      putCell(this.#row, cell, JSON.stringify(found), isFailed ? CELL_STATUS.failed : CELL_STATUS.value) // prettier-ignore
+    }
   }
 
   /** Attributes as a request reads them: undefined where there is no such item or person. */
@@ -198,10 +192,5 @@ class Answered {
       if (value !== undefined) putCell(this.#row, cell, value, CELL_STATUS.value)
       else putCell(this.#row, cell, fallback, attributes === undefined ? CELL_STATUS.missing : CELL_STATUS.default) // prettier-ignore
     }
-  }
-
-  #textOf(cell: number): string {
-    const value = this.#row.others[cell]
-    return this.#kinds[cell] === 'text' ? (value as string) : JSON.stringify(value)
   }
 }

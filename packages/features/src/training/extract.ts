@@ -6,6 +6,7 @@
 import type { TrainingSetDefinition } from '@millrace/core'
 import { openCounted, type KnownLog } from '@millrace/streams'
 import { entityColumn, KNOWN, TIME } from './answer.ts'
+import { TOLD } from './make.ts'
 import { BLOCK_ROWS, openPartWriter, type PartColumn, type PartValues } from './parts.ts'
 
 /** Column of the order of events of one time: partition and offset. */
@@ -118,6 +119,7 @@ function kindOf(definition: TrainingSetDefinition, of: ExtractJob['of']): Kind {
       number(KNOWN),
       text(EVENT),
       number(WEIGHT),
+      text(TOLD),
       ...service.entities.map(kind => text(entityColumn(kind))),
       ...matches,
     ],
@@ -127,10 +129,19 @@ function kindOf(definition: TrainingSetDefinition, of: ExtractJob['of']): Kind {
       about.timeMs - JUST_BEFORE_MS,
       about.id,
       definition.weight(data),
+      toldIn(data, definition.context),
       ...service.entities.map(kind => idIn(data, entities[kind] as string)),
       ...matchOf(data, entities, about),
     ],
   }
+}
+
+/** What the request told, as the event has it: the text of a JSON object, null where nothing is read of it. */
+function toldIn(data: unknown, fields: Readonly<Record<string, string>>): string | null {
+  const entries = Object.entries(fields)
+  if (entries.length === 0) return null
+  const own = data as Readonly<Record<string, unknown>>
+  return JSON.stringify(Object.fromEntries(entries.map(([name, field]) => [name, own[field]])))
 }
 
 const number = (name: string): PartColumn => ({ name, type: 'DOUBLE' })

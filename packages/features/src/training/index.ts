@@ -5,6 +5,7 @@ export {
   type AnswerReport,
 } from './answer.ts'
 export { extract, type ExtractJob } from './extract.ts'
+export { makeCells, type MakeJob } from './make.ts'
 export type { Manifest } from './manifest.ts'
 export {
   makeTrainingSet,

@@ -12,30 +12,24 @@
  *   1. observations and labels of the log, partition by partition  -> parts
  *   2. sorted by time, labels joined                               -> observations.parquet  (DuckDB)
  *   3. each view over its partitions, on threads                   -> a part for each share
- *   4. parts joined by the number of the row                       -> the file              (DuckDB)
+ *   4. what is made from other cells, and what the request told    -> a part
+ *   5. parts joined by the number of the row                       -> the file              (DuckDB)
  */
 import { createHash } from 'node:crypto'
-import {
-  existsSync,
-  mkdirSync,
-  openSync,
-  closeSync,
-  fsyncSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import type { App, TrainingSetDefinition } from '@millrace/core'
 import { CELL_STATUSES } from '../cell-row.ts'
-import type { FeaturePlan } from '../plan.ts'
+import type { CompiledFeatures } from '../compile.ts'
 import { featuresErrors } from '../errors.ts'
 import { loadTables, type TablesDriver } from '../files/load.ts'
-import { ROW, TIME, KNOWN, entityColumn, type AnswerJob, type AnswerReport } from './answer.ts'
+import { TIME, KNOWN, entityColumn, type AnswerJob, type AnswerReport } from './answer.ts'
+import { ROW, statusColumn } from './cell-part.ts'
 import { EVENT, matchColumn, ORDER, VALUE, WEIGHT, type ExtractJob } from './extract.ts'
-import { columnsOf, type TrainingColumn } from './columns.ts'
+import { columnsOf, type TrainingColumn, type TrainingColumns } from './columns.ts'
+import { TOLD, type MakeJob } from './make.ts'
 import type { Manifest } from './manifest.ts'
+import { syncFile, writeWhole } from './whole-file.ts'
 
 /** The format of manifests that this build writes. */
 const FORMAT = 1
@@ -48,6 +42,7 @@ const TABLES_PART = 0.4
 export type TrainingJob =
   | { readonly kind: 'extract'; readonly job: ExtractJob }
   | { readonly kind: 'answer'; readonly job: AnswerJob }
+  | { readonly kind: 'make'; readonly job: MakeJob }
 
 /** What makes a training set. */
 export interface TrainingPorts {
@@ -56,7 +51,7 @@ export interface TrainingPorts {
   readonly threads: number
   /** Ends of all partitions of the log: nothing behind them counts. */
   readonly ends: ReadonlyMap<string, number>
-  readonly plans: ReadonlyMap<string, FeaturePlan>
+  readonly features: Pick<CompiledFeatures, 'plans' | 'services'>
 }
 
 /** Which training set, and where to. */
@@ -99,7 +94,7 @@ class Making {
   readonly #request: TrainingRequest
   readonly #definition: TrainingSetDefinition
   readonly #driver: TablesDriver
-  readonly #columns: readonly TrainingColumn[]
+  readonly #columns: TrainingColumns
   #done = 0
   #total = 0
 
@@ -113,7 +108,7 @@ class Making {
     this.#request = request
     this.#definition = definition
     this.#driver = driver
-    this.#columns = columnsOf(definition.service, ports.plans)
+    this.#columns = columnsOf(definition.service, ports.features.services)
     const { file } = request
     this.folder = join(dirname(file), `.${basename(file)}.making-${this.#identity().slice(0, 12)}`)
   }
@@ -127,7 +122,8 @@ class Making {
     const { threads } = this.#ports
     const answers = this.#answerJobs()
     const extracts = this.#extractJobs()
-    this.#total = extracts.length + answers.length + 2
+    const made = this.#makeJob()
+    this.#total = extracts.length + answers.length + (made === undefined ? 2 : 3)
     const tables = await this.#driver.openTables({
       folder: spill,
       memoryBytesMax: Math.floor(memoryBytesMax * TABLES_PART),
@@ -139,8 +135,17 @@ class Making {
       this.#step()
       // Where DuckDB waits, its memory is given to the threads.
       const reports = await Promise.all(answers.map(job => this.#run({ kind: 'answer', job })))
-      await this.#assemble(tables, answers, file)
-      const manifest = await this.#describe(tables, counts, answers, reports as AnswerReport[])
+      const answered = answers.map(({ cells, of, isTable, part }, at): Answered => {
+        return {
+          source: `${of} ${isTable} ${typeof cells[0]?.read}`,
+          cells,
+          part,
+          report: reports[at] as AnswerReport,
+        }
+      })
+      if (made !== undefined) answered.push(await this.#make(tables, answered, made))
+      await this.#assemble(tables, answered, file)
+      const manifest = await this.#describe(tables, counts, answered)
       this.#step()
       return manifest
     } finally {
@@ -197,13 +202,13 @@ class Making {
   #answerJobs(): readonly AnswerJob[] {
     const { app } = this.#request
     const ends = this.#allEnds()
-    const bySource = Map.groupBy(this.#columns, sourceOf)
+    const bySource = Map.groupBy(this.#columns.answered, sourceOf)
     return [...bySource].flatMap(([source, columns]) => {
       const [{ of, entity, pair, read }] = columns as [TrainingColumn]
       const threads = Math.min(this.#ports.threads, app.partitions)
       return Array.from({ length: threads }, (_, thread) => ({
         of,
-        isTable: typeof read !== 'number',
+        isTable: typeof read !== 'number' && 'field' in read,
         partitions: Array.from({ length: app.partitions }, (_p, at) => at).filter(at => at % threads === thread), // prettier-ignore
         ends,
         skewMs: SKEW_MS,
@@ -215,10 +220,42 @@ class Making {
           name: column.name,
           read: column.read,
           values: column.values,
+          isInput: column.isInput,
         })),
         part: join(this.folder, `${source}-${thread}-of-${threads}.parquet`),
       }))
     })
+  }
+
+  /** Undefined where nothing is made. */
+  #makeJob(): MakeJob | undefined {
+    if (this.#columns.made.length === 0) return undefined
+    const [inputs, part] = ['inputs.parquet', 'made.parquet'].map(name => join(this.folder, name)) as [string, string] // prettier-ignore
+    return { trainingSet: this.#request.trainingSet, inputs, part }
+  }
+
+  /** Makes what is made from other cells. */
+  async #make(tables: Tables, answered: readonly Answered[], job: MakeJob): Promise<Answered> {
+    const { quoted } = this.#driver
+    const inputs = this.#columns.answered.filter(({ isInput }) => isInput)
+    const columns = inputs.flatMap(({ name }) => [quoted(name), quoted(statusColumn(name))])
+    if (!existsSync(`${job.part}.done`)) {
+      const select = `SELECT o.${ROW}, o.${TIME}, o.${TOLD}, ${columns.join(', ')} FROM observed o ${this.#joins(answered)} ORDER BY ${ROW}`
+      await tables.writeParquet(select, job.inputs, 'uncompressed')
+    }
+    const report = (await this.#run({ kind: 'make', job })) as AnswerReport
+    return { source: 'made', cells: this.#columns.made, part: job.part, report }
+  }
+
+  /** Joins the parts of each source to the observations. */
+  #joins(answered: readonly Answered[]): string {
+    const bySource = Map.groupBy(answered, ({ source }) => source)
+    return [...bySource.values()]
+      .map((own, index) => {
+        const parts = own.map(({ part }) => this.#driver.text(part)).join(', ')
+        return `JOIN read_parquet([${parts}]) v${index} USING (${ROW})`
+      })
+      .join(' ')
   }
 
   #allEnds(): readonly (readonly [string, number])[] {
@@ -227,7 +264,7 @@ class Making {
 
   /** Sorts observations by time and joins their labels; gives how many were left out. */
   async #observe(
-    tables: Awaited<ReturnType<TablesDriver['openTables']>>,
+    tables: Tables,
     extracts: readonly ExtractJob[],
   ): Promise<Manifest['observations']> {
     const { text, quoted, fileRows } = this.#driver
@@ -276,10 +313,7 @@ class Making {
   }
 
   /** Observations of a file: times as numbers of milliseconds, or as timestamps. */
-  async #readFile(
-    tables: Awaited<ReturnType<TablesDriver['openTables']>>,
-    source: string,
-  ): Promise<void> {
+  async #readFile(tables: Tables, source: string): Promise<void> {
     const { quoted } = this.#driver
     const described = await tables.rows(`DESCRIBE SELECT * FROM ${source}`)
     const types = new Map(described.map(row => [row['column_name'] as string, row['column_type'] as string])) // prettier-ignore
@@ -297,6 +331,7 @@ class Making {
       `${timeMs} AS ${KNOWN}`,
       `row_number() OVER ()::DOUBLE AS ${ORDER}`,
       `NULL::VARCHAR AS ${EVENT}`,
+      `${this.#toldIn(types)} AS ${TOLD}`,
       `${types.has(WEIGHT) ? `${quoted(WEIGHT)}::DOUBLE` : '1::DOUBLE'} AS ${WEIGHT}`,
       ...entities.map(kind => `${quoted(kind)}::VARCHAR AS ${quoted(entityColumn(kind))}`),
       ...(types.has(LABEL) ? [`${quoted(LABEL)}::DOUBLE AS ${LABEL}`] : []),
@@ -304,11 +339,16 @@ class Making {
     await tables.run(`CREATE VIEW found AS SELECT ${columns.join(', ')} FROM ${source}`)
   }
 
+  /** What the request told, by the columns of a file: those that are there. */
+  #toldIn(types: ReadonlyMap<string, string>): string {
+    const { quoted, text } = this.#driver
+    const told = this.#columns.plan.context.map(({ name }) => name).filter(name => types.has(name))
+    if (told.length === 0) return 'NULL::VARCHAR'
+    return `json_object(${told.map(name => `${text(name)}, ${quoted(name)}`).join(', ')})::VARCHAR`
+  }
+
   /** Up to when the window of a label has ended, by the newest event: of later ones it is not known what came of them. */
-  async #matureMs(
-    tables: Awaited<ReturnType<TablesDriver['openTables']>>,
-    ...parts: readonly string[]
-  ): Promise<number> {
+  async #matureMs(tables: Tables, ...parts: readonly string[]): Promise<number> {
     const { label } = this.#definition
     const newest = parts.map(part => `SELECT max(${TIME}) AS t FROM ${part}`).join(' UNION ALL ')
     const [row] = await tables.rows(`SELECT max(t) AS t FROM (${newest})`)
@@ -317,45 +357,35 @@ class Making {
   }
 
   /** Joins the parts of the views to the observations. */
-  async #assemble(
-    tables: Awaited<ReturnType<TablesDriver['openTables']>>,
-    answers: readonly AnswerJob[],
-    file: string,
-  ): Promise<void> {
-    const { text, quoted } = this.#driver
+  async #assemble(tables: Tables, answered: readonly Answered[], file: string): Promise<void> {
+    const { quoted } = this.#driver
     const { service } = this.#definition
-    const bySource = [...Map.groupBy(answers, ({ of, isTable }) => `${of} ${isTable}`).values()]
-    const joins = bySource.map((jobs, index) => {
-      const parts = jobs.map(({ part }) => text(part)).join(', ')
-      return `JOIN read_parquet([${parts}]) v${index} USING (${ROW})`
-    })
     const columns = [
       ...service.entities.map(kind => `o.${quoted(entityColumn(kind))} AS ${quoted(kind)}`),
       `make_timestamp((o.${TIME} * 1000)::BIGINT) AS ${TIME}`,
       `o.${EVENT}`,
       ...((await this.#hasLabel(tables)) ? [`o.${LABEL}`] : []),
       `o.${WEIGHT}`,
-      ...this.#columns.map(({ name, values }) => {
+      ...this.#shown().map(({ name, values }) => {
         const list = LISTS[values]
         return list === undefined
           ? quoted(name)
           : `from_json(${quoted(name)}, '["${list}"]') AS ${quoted(name)}`
       }),
     ]
-    const select = `SELECT ${columns.join(', ')} FROM observed o ${joins.join(' ')} ORDER BY ${ROW}`
+    const select = `SELECT ${columns.join(', ')} FROM observed o ${this.#joins(answered)} ORDER BY ${ROW}`
     await tables.writeParquet(select, file)
   }
 
-  async #hasLabel(tables: Awaited<ReturnType<TablesDriver['openTables']>>): Promise<boolean> {
+  async #hasLabel(tables: Tables): Promise<boolean> {
     const columns = await tables.rows('DESCRIBE observed')
     return columns.some(row => row['column_name'] === LABEL)
   }
 
   async #describe(
-    tables: Awaited<ReturnType<TablesDriver['openTables']>>,
+    tables: Tables,
     observations: Manifest['observations'],
-    answers: readonly AnswerJob[],
-    reports: readonly AnswerReport[],
+    answered: readonly Answered[],
   ): Promise<Manifest> {
     const { app, trainingSet, file, nowMs } = this.#request
     const { quoted, text } = this.#driver
@@ -369,16 +399,15 @@ class Making {
     })
     const [row] = await tables.rows(`SELECT ${statistics.map((sql, at) => `${sql} AS c${at}`).join(', ')} FROM ${source}`) // prettier-ignore
     const statuses = new Map<string, Record<string, number>>()
-    answers.forEach(({ cells }, job) =>
+    for (const { cells, report } of answered)
       cells.forEach(({ name }, cell) => {
         const counts = statuses.get(name) ?? {}
         statuses.set(name, counts)
-        reports[job]?.statuses[cell]?.forEach((count, status) => {
+        report.statuses[cell]?.forEach((count, status) => {
           const status_ = CELL_STATUSES[status] as string
           if (count > 0) counts[status_] = (counts[status_] ?? 0) + count
         })
-      }),
-    )
+      })
     return {
       format: FORMAT,
       trainingSet,
@@ -389,7 +418,7 @@ class Making {
       observations,
       positions: Object.fromEntries(this.#allEnds()),
       features: Object.fromEntries(
-        this.#columns.map(({ name, of: view, fullName: feature, fingerprint }) => {
+        this.#shown().map(({ name, of: view, fullName: feature, fingerprint }) => {
           return [name, { view, feature, fingerprint, served: statuses.get(name) ?? {} }]
         }),
       ),
@@ -402,26 +431,47 @@ class Making {
           },
         ]),
       ),
-      folded: reports.reduce((sum, { folded }) => sum + folded, 0),
-      refolded: reports.reduce((sum, { refolded }) => sum + refolded, 0),
+      folded: answered.reduce((sum, { report }) => sum + report.folded, 0),
+      refolded: answered.reduce((sum, { report }) => sum + report.refolded, 0),
     }
+  }
+
+  /** The columns of the service, in order. */
+  #shown(): readonly Pick<TrainingColumn, 'name' | 'values' | 'of' | 'fullName' | 'fingerprint'>[] {
+    const { answered, made } = this.#columns
+    const all = [...made, ...answered.filter(({ name }) => !name.startsWith('#'))]
+    return all.sort((a, b) => a.cell - b.cell)
   }
 
   /** What the parts depend on: others are not gone on with. */
   #identity(): string {
     const { app, trainingSet, observations } = this.#request
-    const plans = [...this.#ports.plans.values()].map(({ name, version }) => [name, version])
-    const { label, weight } = this.#definition
+    const plans = [...this.#ports.features.plans.values()].map(({ name, version }) => [
+      name,
+      version,
+    ])
+    const { label, weight, context } = this.#definition
     const functions = [String(weight), String(label?.value), label?.policy, label?.withinMs, label?.default] // prettier-ignore
-    const facts = [app.fingerprint, trainingSet, observations, plans, functions, this.#allEnds(), this.#ports.threads, this.#columns] // prettier-ignore
+    const facts = [app.fingerprint, trainingSet, observations, plans, functions, this.#allEnds(), this.#ports.threads, context, this.#columns.plan.fingerprint, this.#columns.answered] // prettier-ignore
     return createHash('sha256').update(JSON.stringify(facts)).digest('hex')
   }
 }
 
 /** Columns of one source are answered together. */
 function sourceOf({ of, read }: TrainingColumn): string {
-  return `${typeof read === 'number' ? 'view' : 'table'}-${of}`
+  if (typeof read === 'number') return `view-${of}`
+  return `${'field' in read ? 'table' : 'pairs'}-${of}`
 }
+
+/** A part with what came of it; parts of one source have different rows. */
+interface Answered {
+  readonly source: string
+  readonly cells: readonly { readonly name: string }[]
+  readonly part: string
+  readonly report: AnswerReport
+}
+
+type Tables = Awaited<ReturnType<TablesDriver['openTables']>>
 
 /** Elements of lists, by what the values of a column are; parts have them as JSON. */
 const LISTS: Readonly<Record<string, string>> = { numbers: 'DOUBLE', texts: 'VARCHAR' }
@@ -431,22 +481,4 @@ const POLICIES: Readonly<Record<string, string>> = {
   sum: `sum(l.${VALUE} ORDER BY l.${TIME}, l.${ORDER})`,
   first: `first(l.${VALUE} ORDER BY l.${TIME}, l.${ORDER})`,
   last: `last(l.${VALUE} ORDER BY l.${TIME}, l.${ORDER})`,
-}
-
-/** Writes a small file whole, durable when it returns. */
-function writeWhole(path: string, content: string): void {
-  const aside = `${path}.part`
-  writeFileSync(aside, content)
-  syncFile(aside)
-  renameSync(aside, path)
-  syncFile(dirname(path))
-}
-
-function syncFile(path: string): void {
-  const file = openSync(path, 'r')
-  try {
-    fsyncSync(file)
-  } finally {
-    closeSync(file)
-  }
 }

@@ -1,9 +1,9 @@
 /** A thread that takes steps of training sets: see `training-threads.ts`. */
 import { pathToFileURL } from 'node:url'
 import { parentPort, workerData } from 'node:worker_threads'
-import { isError, systemClock, type App } from '@millrace/core'
-import { featureFoldName, type FeatureShard } from '@millrace/features'
-import { answerObservations, extract, type AnswerReport, type TrainingJob } from '@millrace/features/training' // prettier-ignore
+import { isError, systemClock, type App, type TrainingSetDefinition } from '@millrace/core'
+import { compileFeatures, featureFoldName, type FeatureShard } from '@millrace/features'
+import { answerObservations, extract, makeCells, type AnswerReport, type TrainingJob } from '@millrace/features/training' // prettier-ignore
 import { planEvolution, readSchemaHistory, upcastingReads } from '@millrace/log/schemas'
 import { tableFold, type FoldDefinition, type KnownLog } from '@millrace/streams'
 import { openForBuilding } from './backends.ts'
@@ -35,9 +35,10 @@ async function take(
   { app, log, folds }: Opened,
   { kind, job }: TrainingJob,
 ): Promise<number | AnswerReport> {
-  if (kind === 'extract') {
-    const definition = app.options.trainingSets?.[job.trainingSet]
-    return await extract(log, definition as NonNullable<typeof definition>, job)
+  if (kind !== 'answer') {
+    const definition = app.options.trainingSets?.[job.trainingSet] as TrainingSetDefinition
+    if (kind === 'extract') return await extract(log, definition, job)
+    return await makeCells(definition.service, compileFeatures(app).services, job)
   }
   const view = folds.find(({ name }) => name === featureFoldName(job.of))
   const fold = job.isTable ? tableFold(job.of) : (view as FoldDefinition<FeatureShard>)

@@ -69,7 +69,7 @@ async function makeSet(
   let manifest: Manifest
   try {
     manifest = await makeTrainingSet(
-      { run: job => pool.run(job), threads, ends, plans: compileFeatures(app).plans },
+      { run: job => pool.run(job), threads, ends, features: compileFeatures(app) },
       {
         app,
         trainingSet: name,
