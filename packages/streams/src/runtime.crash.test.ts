@@ -19,8 +19,8 @@ import { eventOf, openStack, settle } from './testing/stack.ts'
 const ROUNDS = Number(process.env['MILLRACE_CRASH_RUNS'] ?? 4)
 const SEED = Number(process.env['MILLRACE_CRASH_SEED'] ?? 1)
 // The naive computation takes the square of the events.
-const DIRECTORY_ROUNDS = 20
-const ACKNOWLEDGED_MAX = 60
+const DIRECTORY_ROUNDS = 10
+const ACKNOWLEDGED_MAX = 30
 const WORKER = join(import.meta.dirname, 'testing', 'crash-worker.ts')
 
 it(`survives ${ROUNDS} kills (seed ${SEED})`, async () => {

@@ -22,7 +22,7 @@ const { rebuilds } = millrace.streams
 /** Leaves the processor to the thread that builds. */
 const rest = (ms = 5): Promise<void> => new Promise(resolve => systemClock.after(ms, resolve))
 /** Events that are sent as fast as they are taken; then fewer come, or a fast machine would never have built them all. */
-const FLOOD = 10_000
+const FLOOD = 2_000
 
 async function send(): Promise<never> {
   for (let number = Number(first); ;) {
