@@ -40,12 +40,13 @@ const pause = (ms: number): Promise<void> => new Promise(resolve => systemClock.
 const WRITERS = 8
 
 /** Appends letters of ana's until they are refused; gives how many were taken. */
-async function writeUntilRefused(millrace: Letters): Promise<number> {
+async function writeUntilRefused(millrace: Letters, onTaken: () => void): Promise<number> {
   let count = 0
   const write = async (): Promise<void> => {
     for (;;) {
       await millrace.track('wrote', { author: 'ana', letter: LATE, words: 1 })
       count += 1
+      onTaken()
     }
   }
   const refused = (error: unknown): void => assert.ok(isError(error, 'PERSON_ERASED'), String(error)) // prettier-ignore
@@ -72,13 +73,15 @@ if (server === undefined) {
       const open = (name: string): Promise<Letters> => openLetters(join(directory, name))
       const [one, other] = [await open('one'), await open('other')]
       await fillLetters(one)
-      await other.reached(new Map(one.log.ends()))
+      await other.reached(new Map(one.log.ends()), { timeoutMs: 60_000 })
       await Promise.all([one, other].map(millrace => millrace.streams.snapshot()))
       const key = (await keyOf(database, 'ana')) as Buffer
       const wanted = [...SECRETS, LATE, key]
       assert.deepEqual(inside(await dumpOf(database), wanted), [4], 'texts are sealed, the key is there') // prettier-ignore
 
-      const writing = writeUntilRefused(other)
+      const first = Promise.withResolvers<void>()
+      const writing = writeUntilRefused(other, first.resolve)
+      await first.promise
       await pause(50)
       const branch = await other.streams.branches.open({ changes: {} })
       const { erasure } = await one.module<Erasures>('erasure').begin(request)
@@ -117,7 +120,7 @@ if (server === undefined) {
     withDatabase(server, async directory => {
       const [one, other] = [await openLetters(join(directory, 'one')), await openLetters(join(directory, 'other'))] // prettier-ignore
       await fillLetters(one)
-      await other.reached(new Map(one.log.ends()))
+      await other.reached(new Map(one.log.ends()), { timeoutMs: 60_000 })
       const { erasure } = await one.module<Erasures>('erasure').begin(request)
       await one.close()
       await endedIn(other, erasure)

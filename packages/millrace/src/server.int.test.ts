@@ -92,7 +92,7 @@ if (server === undefined) {
           const { position } = await (opened[index % 3] as Clips).track('watched', data)
           sent = joinPositions(sent, position)
         }
-        for (const millrace of opened) await millrace.reached(sent, { timeoutMs: 10_000 })
+        for (const millrace of opened) await millrace.reached(sent, { timeoutMs: 60_000 })
         for (const millrace of opened) {
           const plays = [0, 1, 2, 3, 4].map(clip => millrace.view('plays').get(`c${clip}`).value)
           assert.deepEqual(plays, [8, 8, 8, 8, 8])
@@ -104,7 +104,7 @@ if (server === undefined) {
         }
         const items = opened[0]?.items('clip')
         const position = await items?.put('c1', { title: 'One', topics: [], creator: 'x' })
-        await opened[2]?.reached(position as never)
+        await opened[2]?.reached(position as never, { timeoutMs: 60_000 })
         assert.equal(opened[2]?.items('clip').get('c1')?.title, 'One')
       }))
 

@@ -235,7 +235,7 @@ describe('a late version of a table', () => {
     assert.deepEqual(failed.map(({ name }) => name), ['view.v']) // prettier-ignore
     assert.deepEqual(errors, [{ fold: 'view.v', reason: 'Error: the history is gone' }])
     const position = new Map(world.log.ends())
-    await world.streams.reached({ position, folds: ['table.clip'], timeoutMs: 5_000 })
+    await world.streams.reached({ position, folds: ['table.clip'], timeoutMs: 60_000 })
     await world.streams.close()
   })
 })
@@ -260,7 +260,7 @@ describe('a fold that is not deterministic', () => {
     assert.match(world.streams.status()[0]?.error ?? '', /FOLD_FAILED|not deterministic/)
     await world.commit(textEvent('person', 'p', 'three'))
     const position = new Map(world.log.ends())
-    await world.streams.reached({ position, folds: ['other'], timeoutMs: 5_000 })
+    await world.streams.reached({ position, folds: ['other'], timeoutMs: 60_000 })
     assert.equal(world.stateOf('other', 'p'), 'one;two;three;')
     await world.streams.close()
   })

@@ -36,7 +36,7 @@ describe('openStreams', () => {
     for (let index = 0; index < 50; index++) {
       const key = `p${index % 5}`
       const { position } = await log.commit({ events: [textEvent('person', key, `${index}`)] })
-      await streams.reached({ position, timeoutMs: 1_000 })
+      await streams.reached({ position, timeoutMs: 60_000 })
       const state = streams.fold('ids').shardOf(key).encodeKey(key)
       assert.match(Buffer.from(state as Uint8Array).toString(), new RegExp(`${index};$`))
     }
@@ -55,7 +55,7 @@ describe('openStreams', () => {
     for (const [index, word] of ['sea', 'tea', 'pea', 'bee'].entries()) {
       const event = textEvent('person', `p${index}`, word)
       const { position } = await log.commit({ events: [event] })
-      await streams.reached({ position, folds: ['ids'], timeoutMs: 1_000 })
+      await streams.reached({ position, folds: ['ids'], timeoutMs: 60_000 })
       const state = streams.fold('ids').shardOf('e').encodeKey('e')
       assert.match(Buffer.from(state as Uint8Array).toString(), new RegExp(`${word};$`))
       for (const [name, offset] of position) {
@@ -80,11 +80,11 @@ describe('openStreams', () => {
         textEvent('person', `p${index}`, `${word}${round}`),
       )
       const { position } = await log.commit({ events })
-      if (round % 3 !== 2) await streams.reached({ position, timeoutMs: 1_000 })
+      if (round % 3 !== 2) await streams.reached({ position, timeoutMs: 60_000 })
       if (round % 3 === 1) await streams.close()
     }
     const { log, streams } = await openWorld(folds, { store, snapshots })
-    await streams.reached({ position: new Map(log.ends()), timeoutMs: 1_000 })
+    await streams.reached({ position: new Map(log.ends()), timeoutMs: 60_000 })
     const emitted = await readAll(log, 'letter.from-person', PARTITIONS)
     assert.equal(emitted.length, 6 * 9)
     assert.equal(new Set(emitted.map(record => record.id)).size, 6 * 9)
@@ -105,13 +105,13 @@ describe('openStreams', () => {
       kept,
     )
     const { position } = await first.log.commit({ events: [textEvent('person', 'p', 'abc')] })
-    await first.streams.reached({ position, timeoutMs: 1_000 })
+    await first.streams.reached({ position, timeoutMs: 60_000 })
     await first.streams.close()
     const second = await openWorld(
       [lettersFold('letters', 'person', 'letter.from-person', '2'), behind],
       kept,
     )
-    await second.streams.reached({ position, timeoutMs: 1_000 })
+    await second.streams.reached({ position, timeoutMs: 60_000 })
     const state = second.streams.fold('ids').shardOf('a').encodeKey('a')
     assert.equal(Buffer.from(state as Uint8Array).toString(), 'abc;')
     assert.deepEqual(

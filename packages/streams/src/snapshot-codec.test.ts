@@ -53,7 +53,7 @@ describe('the view loop', () => {
     await world.commit(...many)
     await world.commit(textEvent('clip', 'c', 'new'))
     const position = new Map([...world.log.ends()].filter(([name]) => name.startsWith('clip/')))
-    await world.streams.reached({ position, folds: ['quick'], timeoutMs: 10_000 })
+    await world.streams.reached({ position, folds: ['quick'], timeoutMs: 60_000 })
     const behind = world.streams.status().find(({ name }) => name === 'slow')?.lag ?? 0
     assert.ok(behind > 400, `${behind} records behind`)
     await world.settle()

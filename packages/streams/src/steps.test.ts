@@ -132,7 +132,7 @@ describe('steps', () => {
       return await hold(request)
     }
     await world.commit(textEvent('person', 'p', 'cd'))
-    await world.streams.reached({ position: new Map(world.log.ends()), folds: ['people'], timeoutMs: 5_000 }) // prettier-ignore
+    await world.streams.reached({ position: new Map(world.log.ends()), folds: ['people'], timeoutMs: 60_000 }) // prettier-ignore
     while (world.streams.status()[0]?.state !== 'failed') {
       await new Promise(resolve => setImmediate(resolve))
     }

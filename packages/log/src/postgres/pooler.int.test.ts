@@ -36,7 +36,7 @@ withPooler('the log through PgBouncer in transaction mode', create => {
     const isTold = (): boolean => warnings.some(text => text.includes('polled'))
     const isHeard = (): boolean => first?.ends().get('clicks/0') === 1
     const isShared = (): boolean => first?.leases.list().filter(one => one.isOwn).length === 1
-    for (let turn = 0; turn < 400 && !(isTold() && isHeard() && isShared()); turn++) {
+    for (let turn = 0; turn < 6_000 && !(isTold() && isHeard() && isShared()); turn++) {
       await new Promise<void>(resolve => systemClock.after(10, resolve))
     }
     assert.deepEqual([isTold(), isHeard(), isShared()], [true, true, true])

@@ -74,7 +74,7 @@ test('backtest answers the past of a directory beside the process that owns it',
     ;({ answerId } = recommendations.recommend('home', { person: viewer }))
     const event = { type: 'watched', data: { viewer, clip: `c${number % 12}`, ms: 500 } }
     const { position } = await millrace.trackLines(Buffer.from(JSON.stringify(event)))
-    await millrace.reached(position)
+    await millrace.reached(position, { timeoutMs: 60_000 })
   }
   // What is asked for by its id is written first.
   await recommendations.flush()

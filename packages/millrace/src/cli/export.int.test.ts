@@ -28,7 +28,7 @@ if (server === undefined) {
     await withDatabase(server, async directory => {
       const millrace = await openForTest({ data: directory })
       await millrace.trackMany(watches(0, 300) as never)
-      await millrace.reached(new Map(millrace.log.ends()))
+      await millrace.reached(new Map(millrace.log.ends()), { timeoutMs: 60_000 })
       await millrace.listen()
       exported = await done(['export', '--to', folder, '--personal', '--data', directory])
       await millrace.close()

@@ -27,7 +27,7 @@ describe('what-if', () => {
     })
     const events = [watched('a', 'ana', 'c1', 5_000), watched('bot-1', 'ana', 'c2', 300), watched('bot-2', 'ben', 'c2', 300)] // prettier-ignore
     await millrace.trackMany(events as never)
-    await millrace.reached(millrace.log.ends(), { timeoutMs: 10_000 })
+    await millrace.reached(millrace.log.ends(), { timeoutMs: 60_000 })
     writeFileSync(join(folder, 'bots.csv'), 'id\nbot-1\nbot-2\nnone\n')
     writeFileSync(
       join(folder, 'more.jsonl'),

@@ -131,7 +131,7 @@ describe('the client, when answers are lost', () => {
       const tracked = await client.track('watched', { viewer: 'r', clip: 'once', watchedMs: index })
       assert.equal(tracked.status, 'duplicate')
     }
-    await millrace.reached(new Map(millrace.log.ends()))
+    await millrace.reached(new Map(millrace.log.ends()), { timeoutMs: 60_000 })
     assert.equal(millrace.view('plays').get('once').value, 5)
     await client.close()
     server.closeAllConnections()

@@ -52,7 +52,9 @@ describe('dead letters over HTTP', () => {
     const data = { buyer, shop: at, cents, note: 'secret' }
     const answer = await send(url, '/v1/events', { body: { type: 'paid', data } })
     assert.equal(answer.status, 201, answer.text)
-    await millrace.reached(decodePosition(answer.headers.get('millrace-position') as string))
+    await millrace.reached(decodePosition(answer.headers.get('millrace-position') as string), {
+      timeoutMs: 60_000,
+    })
   }
   const lettersOf = (answer: TestAnswer): readonly LetterJson[] =>
     answer.json['deadLetters'] as readonly LetterJson[]

@@ -55,7 +55,7 @@ describe('inside a host process', () => {
     const server = createServer(millrace.handler)
     const url = await serve(server)
     const tracked = await millrace.track('watched', { viewer: 'p', clip: 'x', watchedMs: 3 })
-    await millrace.reached(tracked.position)
+    await millrace.reached(tracked.position, { timeoutMs: 60_000 })
     assert.equal(millrace.view('plays').get('x').value, 1)
     assert.equal((await send(url, '/v1/views/plays/x')).json['value'], 1)
     assert.deepEqual((await send(url, '/openapi.json')).json['servers'], [{ url: '/' }])

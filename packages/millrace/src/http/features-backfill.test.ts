@@ -64,7 +64,9 @@ test('a backfill of a feature view tells what would change, switches, and goes b
     // Clip c0 is watched for 0 and 3, c1 for 1 and 6, c2 for 2, 5 and 8.
     data: { viewer: `p${at % 7}`, clip: `c${at % 3}`, ms: [0, 1, 2, 3, 6, 8][at % 6] },
   }))
-  await first.millrace.reached((await first.millrace.trackMany(events)).position)
+  await first.millrace.reached((await first.millrace.trackMany(events)).position, {
+    timeoutMs: 60_000,
+  })
   assert.deepEqual(await valuesOf(first.url, 'c1'), [20, 10, [10, 10]])
   await first.millrace.close()
 

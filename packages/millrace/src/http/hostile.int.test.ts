@@ -108,7 +108,7 @@ describe('a hostile client', () => {
   })
 
   it('that sends lines may take its time, but not for a line', async () => {
-    const own = await openForTest({ limits: { headersTimeoutMs: 2000, requestTimeoutMs: 2000 } })
+    const own = await openForTest({ limits: { headersTimeoutMs: 4000, requestTimeoutMs: 4000 } })
     const { port: ownPort } = await own.listen()
     const lines = POST.replace('application/json', 'application/x-ndjson')
     const socket = connect({ host: '127.0.0.1', port: ownPort })
@@ -119,7 +119,7 @@ describe('a hostile client', () => {
     const line = `${JSON.stringify(watchedBy('slow', 'c'))}\n`
     for (let sent = 0; sent < 12; sent++) {
       socket.write(`${line.length.toString(16)}\r\n${line}\r\n`)
-      await new Promise(resolve => setTimeout(resolve, 200))
+      await new Promise(resolve => setTimeout(resolve, 400))
     }
     socket.write('0\r\n\r\n')
     assert.match(await answer, /^HTTP\/1\.1 200 [^]*"appended":12/)

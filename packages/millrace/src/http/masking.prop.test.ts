@@ -191,7 +191,7 @@ describe('personal fields', () => {
             body: [{ id: key, attributes: { title: 1, contact: value } }, { contact: value }],
           })
           await ask('/v1/talkative', { body: { question: value, deep: [{ phones: [mark] }] } })
-          await millrace.reached(millrace.log.ends())
+          await millrace.reached(millrace.log.ends(), { timeoutMs: 60_000 })
           for (const path of [
             `/v1/log/streams/person/keys/${key}`,
             '/v1/dead-letters',

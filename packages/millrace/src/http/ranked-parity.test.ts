@@ -112,7 +112,7 @@ describe('a surface that ranks by features', () => {
       // prettier-ignore
       await millrace.track('watched', { viewer: `p${at}`, clip, ms: at })
     }
-    await millrace.reached(millrace.log.ends())
+    await millrace.reached(millrace.log.ends(), { timeoutMs: 60_000 })
   })
   after(() => millrace.close())
 
@@ -137,7 +137,7 @@ describe('a surface that ranks by features', () => {
 
   it('serves the default of a feature whose code throws, marks, counts and tells it', async () => {
     await millrace.track('watched', { viewer: 'p1', clip: 'c2', ms: 13 })
-    await millrace.reached(millrace.log.ends())
+    await millrace.reached(millrace.log.ends(), { timeoutMs: 60_000 })
     const { answerId, items } = await ask(told)
     const c2 = items.find(({ id: clip }) => clip === 'c2')
     assert.deepEqual(c2?.terms.map(({ score }) => score), [4, -0.5, 5, 0]) // prettier-ignore

@@ -30,7 +30,7 @@ class Asked {
       return { type: 'commented', id: `c${number}`, data }
     })
     const outcome = await this.millrace.trackMany(events)
-    await this.millrace.reached(outcome.position)
+    await this.millrace.reached(outcome.position, { timeoutMs: 60_000 })
   }
 
   ask(path: string, body?: unknown): Promise<TestAnswer> {

@@ -237,7 +237,7 @@ async function verifyLog(directory: string, ledger: Ledger): Promise<void> {
   process.env[RATES_VARIABLE] = 'known'
   const millrace = await openForTest({ app: receipts, data: directory })
   const { log, streams } = millrace
-  await millrace.reached(new Map(log.ends()))
+  await millrace.reached(new Map(log.ends()), { timeoutMs: 60_000 })
   for (const [buyer, payments] of ledger.buyers) {
     const expected = shown(payments, { hasRates: true })
     assert.deepEqual(millrace.view('numbers').get(buyer).value ?? [], expected, buyer)

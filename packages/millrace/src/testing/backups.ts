@@ -109,7 +109,7 @@ export async function contentsOf(data: string, sent: readonly object[] = []): Pr
   const millrace = await openForTest({ data, clock: soonAfter })
   try {
     if (sent.length > 0) await millrace.trackMany(sent as never)
-    await millrace.reached(new Map(millrace.log.ends()))
+    await millrace.reached(new Map(millrace.log.ends()), { timeoutMs: 60_000 })
     const ids = new Set<string>()
     const plays = new Map<string, number>()
     const times = new Map<string, number>()

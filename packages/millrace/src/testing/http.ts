@@ -10,6 +10,9 @@ export interface TestAnswer {
   readonly json: Record<string, unknown>
 }
 
+/** How long a read waits for what it asks for, where a test does not say: a machine with much to do takes its time. */
+const PATIENCE = '&timeoutMs=30000'
+
 /** Sends a request; a body that is no text is sent as JSON. */
 export async function send(
   url: string,
@@ -18,7 +21,8 @@ export async function send(
 ): Promise<TestAnswer> {
   const { body, method = body === undefined ? 'GET' : 'POST', headers = {} } = options
   const isRaw = typeof body === 'string' || body instanceof Uint8Array
-  const response = await fetch(`${url}${path}`, {
+  const isWaiting = path.includes('atLeast=') && !path.includes('timeoutMs=')
+  const response = await fetch(`${url}${path}${isWaiting ? PATIENCE : ''}`, {
     method,
     headers: { ...(body === undefined ? {} : { 'content-type': 'application/json' }), ...headers },
     ...(body === undefined ? {} : { body: isRaw ? (body as BodyInit) : JSON.stringify(body) }),

@@ -126,8 +126,8 @@ export async function fillLetters(millrace: Letters): Promise<void> {
   const people = millrace.module<People>('people')
   await people.put({ id: 'ana', attributes: { name: SECRETS[1], city: 'London' } })
   const written = await people.put({ id: 'ben', attributes: { name: 'Ben Nevis' } })
-  await millrace.reached(position)
-  await millrace.reached(written.position)
+  await millrace.reached(position, { timeoutMs: 60_000 })
+  await millrace.reached(written.position, { timeoutMs: 60_000 })
 }
 
 /** What the views and the table of people say of ana, ben and their clip. */

@@ -73,7 +73,7 @@ test('a backtest leaves out who is erased while it runs, and so does the next', 
     // Dan does nothing but look.
     if (number % 97 > 0 || viewer === 'dan') continue
     const { position } = await millrace.track('watched', { viewer, clip: `c${number % 12}`, note: `by ${viewer}` } as never) // prettier-ignore
-    await millrace.reached(position)
+    await millrace.reached(position, { timeoutMs: 60_000 })
   }
   await recommendations.flush()
 

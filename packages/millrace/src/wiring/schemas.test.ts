@@ -137,7 +137,7 @@ test('events of every earlier shape are read through the steps after it, folds a
       logger: silentLogger,
     })
     if (extra > 0) await millrace.track('watched', { viewer: 'ann', clip: 'a', watchedMs: 30 })
-    await millrace.reached(new Map(millrace.log.ends()))
+    await millrace.reached(new Map(millrace.log.ends()), { timeoutMs: 60_000 })
     assert.deepEqual(millrace.view('time').get('ann').value, { ms: 9030 })
     assert.deepEqual(millrace.view('byClip').get('a').value, { ms: 9030 })
     assert.equal(millrace.view('plays').get('ann').value, 3)
@@ -185,7 +185,7 @@ async function twoPeople(data: string): Promise<void> {
     const id = `old of ${viewer}`
     await millrace.track('watched', { viewer, clip: 'a', seconds: 7 } as never, { id })
   }
-  await millrace.reached(new Map(millrace.log.ends()))
+  await millrace.reached(new Map(millrace.log.ends()), { timeoutMs: 60_000 })
   await millrace.close()
 }
 
@@ -203,7 +203,7 @@ test('what events were corrected to under an earlier definition is read as of to
   const watched = event('watched', now, { key: 'viewer', upcast: inMs })
   for (const round of ['built again', 'from a snapshot']) {
     const millrace = await open(summing(watched as never, ({ watchedMs }) => watchedMs as number), 'corrected') // prettier-ignore
-    await millrace.reached(new Map(millrace.log.ends()))
+    await millrace.reached(new Map(millrace.log.ends()), { timeoutMs: 60_000 })
     const said = ['time', 'byClip'].map(name => valueOf(millrace, name, name === 'time' ? 'ann' : 'a')) // prettier-ignore
     const values = said.map(one => (one as { value: unknown }).value)
     assert.deepEqual(values, [{ ms: 9000 }, { ms: 16_000 }], round)
@@ -219,7 +219,7 @@ test('a key whose old events the code does not understand any more waits when it
   const track = (viewer: string) =>
     millrace.track('watched', { viewer, clip: viewer, watchedMs: 5 } as never, { id: `new of ${viewer}` }) // prettier-ignore
   await track('ann')
-  await millrace.reached((await track('ben')).position)
+  await millrace.reached((await track('ben')).position, { timeoutMs: 60_000 })
   const { corrections, branches } = millrace.streams
   const set = { corrections: [{ id: 'new of ann', action: 'retract' as const }], ...slip }
   // Said before by a branch, and then so.

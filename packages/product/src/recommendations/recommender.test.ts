@@ -243,7 +243,7 @@ test('a person of whom nothing is known gets a mix, a person with one event is k
   assert.equal(cold.items.length, 20)
   assert.ok(new Set(cold.items.map(item => item.source)).size >= 2)
   await product.track([{ type: 'watched', data: { viewer: 'newcomer', clip: 'c0', ms: 1_000 } }])
-  await product.streams.reached({ position: new Map(product.log.ends()), timeoutMs: 10_000 })
+  await product.streams.reached({ position: new Map(product.log.ends()), timeoutMs: 60_000 })
   const warm = product.recommendations.recommend('plain', { person: 'newcomer', n: 3 })
   assert.equal(warm.isColdStart, false)
   assert.equal(warm.items[0]?.source, 'forYou')
