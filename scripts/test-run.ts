@@ -63,7 +63,7 @@ export interface TestSelection {
 
 /** What takes longest; the rest is short, and fills what is left of the cores in the end. */
 const LONG_FIRST = [
-  /\/(server|runtime|planted)\.(crash|int|sim)\.test\.ts$/,
+  /\/(server|runtime|rebuilds|planted)\.(crash|int|sim)\.test\.ts$/,
   /\.crash\.test\.ts$/,
   /\.sim\.test\.ts$/,
   /\.prop\.test\.ts$/,
