@@ -9,7 +9,7 @@ import { openPostgresLog, type Database, type PostgresLog } from './index.ts'
 
 const STREAM = 'clicks'
 const PARTITIONS = 4
-const LEASE_MS = 1_000
+const LEASE_MS = 2_000
 
 /** A process: its log, and what a test does to it. */
 interface Process {
