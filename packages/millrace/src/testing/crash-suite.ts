@@ -6,7 +6,8 @@ import { openForTest, watchedBy } from './clips.ts'
 import { startServer, type ChildServer } from './child.ts'
 import { send } from './http.ts'
 
-const ROUNDS = Number(process.env['MILLRACE_CRASH_RUNS'] ?? 3)
+// Each starts everything anew, for seconds: the log and the runtime are killed more often by themselves.
+const ROUNDS = Math.min(Number(process.env['MILLRACE_CRASH_RUNS'] ?? 3), 50)
 // Everything that a directory ever took is compared and sent again, after every second kill: what the
 // first lost would be missing then as well, and the server that starts in between repairs what it left.
 const DIRECTORY_ROUNDS = 20
