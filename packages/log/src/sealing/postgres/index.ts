@@ -82,17 +82,25 @@ class PostgresKeys implements KeyStore {
 
   /**
    * Waits until no transaction is left that may still see rows from before now: the table that is
-   * written anew would keep them for it. Throws KEYS_HELD when one goes on for too long.
+   * written anew would keep them for it. A snapshot, that of the rewrite too, begins with the oldest
+   * transaction of the whole server, so one that writes in another database counts as well; whoever has
+   * a snapshot from before that one ended is of this database. Throws KEYS_HELD when one goes on for too
+   * long. Source: `ComputeXidHorizons` of PostgreSQL's procarray.c.
    */
   async #outlived(): Promise<void> {
-    const [[now] = []] = await this.#database.query('SELECT pg_current_xact_id()::xid::text')
+    const [[now] = []] = await this.#database.query('SELECT pg_current_xact_id()::text')
     for (let turn = 0; ; turn++) {
       // Who reads the answer has waited: the next look is a moment later.
       const [[pid, since] = []] = await this.#database.query(
-        `SELECT pid, xact_start, pg_sleep($2) FROM pg_stat_activity
-        WHERE datname = current_database() AND pid <> pg_backend_pid()
-          AND (age(backend_xmin) > age($1::xid) OR age(backend_xid) > age($1::xid))
-        ORDER BY xact_start LIMIT 1`,
+        `SELECT held.pid, held.xact_start, pg_sleep($2)
+        FROM (SELECT pg_snapshot_xmin(pg_current_snapshot()) <= $1::xid8 AS is_old) AS oldest
+        LEFT JOIN LATERAL (
+          SELECT pid, xact_start FROM pg_stat_activity
+          WHERE pid <> pg_backend_pid() AND (age(backend_xid) > age($1::xid8::xid)
+            OR datname = current_database() AND age(backend_xmin) > age($1::xid8::xid))
+          ORDER BY xact_start LIMIT 1
+        ) AS held ON true
+        WHERE oldest.is_old OR held.pid IS NOT NULL`,
         [now ?? null, HELD_TURN_SECONDS],
       )
       if (pid === undefined) return

@@ -51,8 +51,20 @@ else {
     await dispose()
   })
 
-  test('a key is in no file any more, though a transaction could still see it', async () => {
+  for (const isElsewhere of [false, true]) {
+    const where = isElsewhere ? 'one of another database' : 'a transaction'
+    test(`a key is in no file any more, though ${where} could still see it`, () =>
+      assertGone(isElsewhere))
+  }
+
+  /** Destroys a key while a transaction goes on, of this or of another database of the server. */
+  async function assertGone(isElsewhere: boolean): Promise<void> {
     const { database, dispose } = await openDatabase()
+    const elsewhere = `other_${randomBytes(8).toString('hex')}`
+    if (isElsewhere) await database.query(`CREATE DATABASE ${elsewhere}`)
+    const place = new URL(url as string)
+    if (isElsewhere) place.pathname = `/${elsewhere}`
+    const beside = new Database({ url: place.href, logger: silentLogger })
     const keys = await openPostgresKeys(database, systemRandom)
     await keys.ensure(['ana', 'ben'])
     const secret = Buffer.from(keys.get('ana') as Uint8Array).toString('hex')
@@ -65,10 +77,11 @@ else {
     }
     assert.ok((await fileText()).includes(secret))
     let destroyed: Promise<void> | undefined
-    await database.transaction(async query => {
+    await beside.transaction(async query => {
       await query('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ')
-      // A snapshot, though of another table: the one of keys is not locked.
-      await query('SELECT count(*) FROM $schema.records')
+      // A snapshot, though of another table: the one of keys is not locked. And a number, as who writes has.
+      await query('SELECT count(*) FROM pg_class')
+      if (isElsewhere) await query('SELECT pg_current_xact_id()')
       destroyed = keys.destroy(['ana'])
       // It has taken the key out of the row, and waits for this transaction.
       for (let left = 1; left > 0;) {
@@ -79,6 +92,8 @@ else {
     })
     await destroyed
     assert.ok(!(await fileText()).includes(secret))
+    await beside.close()
+    if (isElsewhere) await database.query(`DROP DATABASE ${elsewhere}`)
     await dispose()
-  })
+  }
 }
