@@ -13,6 +13,9 @@ npx millrace view seen --key ben
 # #region surface
 npx millrace what-if --file bots.csv --surface home --person carl
 # #endregion
+# #region people
+npx millrace what-if --merge ben=ana --view seen --key ben
+# #endregion
 # #region definition
 npx millrace what-if --definition changed.ts
 npx millrace what-if --definition changed.ts --view seen --key ana

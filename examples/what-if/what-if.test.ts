@@ -30,6 +30,7 @@ test('what would be without events, and with others, is said and not done', asyn
   assert.deepEqual(JSON.parse(lines[0] ?? ''), { view: 'plays', key: 'c2', field: '', before: 2 })
   assertShown(fileOf('./output/key.txt'), await shell.run(region('key')))
   assertShown(fileOf('./output/surface.txt'), await shell.run(region('surface')))
+  assertShown(fileOf('./output/people.txt'), await shell.run(region('people')))
   assertShown(fileOf('./output/definition.txt'), await shell.run(region('definition')))
   assertShown(fileOf('./output/set.txt'), await shell.run(region('set')))
   await server.stop()

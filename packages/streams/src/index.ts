@@ -33,6 +33,7 @@ export type {
   BranchEstimate,
   BranchFold,
   BranchLimits,
+  BranchPeople,
   BranchRequest,
   BranchState,
   BranchViewReader,

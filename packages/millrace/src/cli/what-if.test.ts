@@ -103,6 +103,17 @@ describe('what-if', () => {
     )
   })
 
+  it('merges people, and splits them', async () => {
+    const read = ['--view', 'seen', '--key', 'ben', '--json']
+    const { exit, text } = await run('--merge', 'ben=ana', ...read)
+    assert.equal(exit, 0, text)
+    const { value } = JSON.parse(text) as { value: { totalMs: number } }
+    assert.equal(value.totalMs, 5_600)
+    const nobody = await run('--split', 'ben')
+    assert.match(nobody.text, /seen: 0 changed, 0 added, 0 removed, of 0/)
+    assert.match((await run('--merge', 'ben=ben')).text, /merged into themselves/)
+  })
+
   it('plans what it would change', async () => {
     const { exit, text } = await run('--file', 'bots.csv', '--plan', '--title', 'the bots')
     assert.equal(exit, 0, text)
@@ -154,7 +165,8 @@ describe('what-if', () => {
 
   it('refuses what it cannot mean', async () => {
     for (const [words, what] of [
-      [[], /Give --file, --events, --items, --definition, --set or --branch/],
+      [[], /Give --file, --events, --items, --merge, --split, --definition, --set or --branch/],
+      [['--merge', 'ben'], /--merge ben is not id=person/],
       [['--set', 'surfaces.home'], /is not path=value/],
       [['--file', 'bots.csv', '--person', 'ana'], /--person goes with --surface/],
       [['--events', 'bad.jsonl'], /no event in line 1/],

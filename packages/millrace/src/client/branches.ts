@@ -25,6 +25,8 @@ export interface OpenBranchRequest {
     readonly id: string
     readonly attributes: Readonly<Record<string, unknown>> | null
   }[]
+  /** People who are others: merged into another one, or, without `into`, themselves again. */
+  readonly identities?: readonly { readonly from: string; readonly into?: string }[]
   /** Another definition: a file beside that of the app (not with a key), values of surfaces by path. */
   readonly definition?: {
     readonly file?: string

@@ -180,13 +180,14 @@ interface OpenBody {
   }[]
   readonly events?: readonly unknown[]
   readonly items?: readonly ItemEdit[]
+  readonly identities?: readonly { readonly from: string; readonly into?: string }[]
   readonly definition?: DefinitionRequest
   readonly limits?: { readonly records?: number; readonly bytes?: number }
   readonly idleMs?: number
 }
 
 async function open(context: ServerContext, { body, actor }: RouteRequest): Promise<RouteAnswer> {
-  const { corrections = [], events = [], items = [], limits = {}, idleMs, at, definition } = body as OpenBody // prettier-ignore
+  const { corrections = [], events = [], items = [], identities = [], limits = {}, idleMs, at, definition } = body as OpenBody // prettier-ignore
   const { records: recordsMax, bytes: bytesMax } = limits
   const moment = momentIn({ at }, 'at')
   const otherwise = definition === undefined ? {} : await definitionIn(context, definition, actor)
@@ -199,6 +200,7 @@ async function open(context: ServerContext, { body, actor }: RouteRequest): Prom
         action,
         data,
       })),
+      links: identities.map(({ from, into = null }) => ({ from, into })),
       events: [
         ...events.map((event, index) => addedEvent(context, event, index)),
         ...items.map((item, index) => editOf(context, item, index)),

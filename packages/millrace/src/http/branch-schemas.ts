@@ -3,6 +3,7 @@ import type { JsonSchema } from '@millrace/core'
 import { momentParameter } from '@millrace/product'
 
 const EVENTS_MAX = 1_000_000
+const LINKS_MAX = 10_000
 const IDLE_MS_MAX = 24 * 3_600_000
 const RECORDS_MAX = 1_000_000_000
 const BYTES_MAX = 1024 * 1024 * 1024
@@ -71,6 +72,25 @@ export const bodySchema = (event: JsonSchema): JsonSchema => ({
           kind: { type: 'string', maxLength: 64 },
           id: { type: 'string', minLength: 1, maxLength: 256 },
           attributes: { type: ['object', 'null'], description: 'All of them; null removes it.' },
+        },
+      },
+    },
+    identities: {
+      type: 'array',
+      maxItems: LINKS_MAX,
+      description: 'People who are others: one id is merged into another one, or is itself again.',
+      items: {
+        type: 'object',
+        required: ['from'],
+        additionalProperties: false,
+        properties: {
+          from: { type: 'string', minLength: 1, maxLength: 512 },
+          into: {
+            type: 'string',
+            minLength: 1,
+            maxLength: 512,
+            description: 'Who it is; absent: itself.',
+          },
         },
       },
     },

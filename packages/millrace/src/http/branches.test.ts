@@ -62,6 +62,27 @@ describe('branches over HTTP', () => {
     assert.deepEqual([gone.status, gone.json['code']], [404, 'BRANCH_UNKNOWN'])
   })
 
+  it('are on record, with who opened, planned and threw them away', async () => {
+    const from = millrace.log.ends().get('access.audit/0') ?? 0
+    const id = await open({ identities: [{ from: 'p2', into: 'p1' }] })
+    const planned = await send(url, `/v1/branches/${id}/changesets`, { body: {} })
+    assert.equal(planned.status, 200, planned.text)
+    await send(url, `/v1/branches/${id}`, { method: 'DELETE' })
+    const records = await millrace.log.read({ stream: 'access.audit', partition: 0, from })
+    const acts = records.map(({ data }) => data as Readonly<Record<string, unknown>>)
+    assert.deepEqual(
+      acts.map(({ operation, params, status, id: told }) => [operation ?? status, params ?? told]),
+      [
+        ['openBranch', {}],
+        [200, id],
+        ['planBranch', { branch: id }],
+        [200, undefined],
+        ['closeBranch', { branch: id }],
+        [200, id],
+      ],
+    )
+  })
+
   it('add events as they would be sent, and begin at a moment', async () => {
     const id = await open({ events: [watchedBy('p9', 'k1', { at: nowMs })] })
     assert.equal((await send(url, `/v1/branches/${id}/views/plays/k1`)).json['value'], 3)

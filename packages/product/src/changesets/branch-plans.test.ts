@@ -67,6 +67,31 @@ describe('a branch becomes changesets', () => {
     assert.equal(product.catalogue.get('clip', 'c2'), undefined)
   })
 
+  it('of its merges and splits, in which a person is read by any of their ids', async () => {
+    const { people, recommendations } = product
+    const signals = (id: string): number => people.get(id)?.signals ?? 0
+    const sum = signals('p2') + signals('p3')
+    const links = ['p2', 'visitor'].map(from => ({ from, into: 'p3' }))
+    const branch = await open({ links })
+    const merged = await people.getIn(branch, 'p2')
+    assert.deepEqual([merged?.id, merged?.aliases, merged?.signals], ['p3', ['p2', 'visitor'], sum])
+    assert.ok(sum > signals('p3') && people.get('p2')?.id === 'p2')
+    const asked = { surface: 'home', person: 'visitor' }
+    const isCold = async (of: Branch): Promise<boolean> =>
+      (await recommendations.recommendIn(of, asked)).isColdStart
+    assert.deepEqual([await isCold(branch), await isCold(await open({}))], [false, true])
+    const [planned] = await plan(branch)
+    assert.deepEqual([planned?.kind, planned?.effects], ['identities', 2])
+    await product.changesets.apply(planned?.id ?? '', {}, ANA)
+    await product.changesets.settled(planned?.id ?? '')
+    await product.settle()
+    assert.deepEqual(people.get('p2'), merged)
+    assert.deepEqual(await branch.moved(), ['p2', 'visitor'])
+    const split = await open({ links: [{ from: 'p2', into: null }] })
+    assert.deepEqual((await people.getIn(split, 'p3'))?.aliases, ['visitor'])
+    assert.equal((await people.getIn(split, 'p3'))?.signals, sum - ((await people.getIn(split, 'p2'))?.signals ?? 0)) // prettier-ignore
+  })
+
   it('unless somebody changed the same since, or it cannot be applied', async () => {
     const stale = await open({
       corrections: [

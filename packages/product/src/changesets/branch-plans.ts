@@ -14,7 +14,7 @@ export interface BranchPlanPorts {
 }
 
 /**
- * Plans the corrections of a branch, and its items, as a changeset each; the same branch again gives
+ * Plans the corrections of a branch, its merges, and its items, as a changeset each; the same branch again gives
  * the same ones. Rejects with CHANGESET_INVALID for a branch that has more than these otherwise, or
  * nothing; with BRANCH_STALE, naming what was changed since it was opened.
  */
@@ -23,7 +23,7 @@ export async function planBranch(
   branch: Branch,
   { title = `branch ${branch.id}`, actor }: { readonly title?: string; readonly actor: string },
 ): Promise<readonly ChangesetView[]> {
-  const { corrections = [], events = [], definitions = [], app: other } = branch.changes
+  const { corrections = [], events = [], links = [], definitions = [], app: other } = branch.changes
   if (definitions.length > 0 || other !== undefined) throw invalid(deployment(definitions))
   const tables = new Map<string, object[]>()
   for (const event of events) {
@@ -32,7 +32,8 @@ export async function planBranch(
     if (rows === undefined) tables.set(event.stream, [row])
     else rows.push(row)
   }
-  if (corrections.length + events.length === 0) throw invalid('the branch changes nothing')
+  if (corrections.length + events.length + links.length === 0)
+    throw invalid('the branch changes nothing')
   const moved = await branch.moved()
   if (moved.length > 0) {
     const more = moved.length - NAMES_SHOWN
@@ -50,6 +51,10 @@ export async function planBranch(
       ...(data === undefined ? {} : { data }),
     }))
     await plan('corrections', 'corrections', { rows })
+  }
+  if (links.length > 0) {
+    const rows = links.map(({ from, into }) => (into === null ? { from } : { from, into }))
+    await plan('identities', 'identities', { rows })
   }
   for (const [table, rows] of tables) await plan(table, 'catalogue', { table, rows })
   return planned

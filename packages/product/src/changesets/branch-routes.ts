@@ -19,7 +19,7 @@ export function branchPlanRoute(
     scope: 'admin',
     summary: 'Plans what a branch has otherwise, as changesets',
     description:
-      'Its corrections are one changeset, its items one for each kind; they are applied as others are. Refused when somebody changed since what the branch changes. The same branch again gives the same plans.',
+      'Its corrections are one changeset, its merges and splits another, its items one for each kind; they are applied as others are. Refused when somebody changed since what the branch changes. The same branch again gives the same plans.',
     params: {
       type: 'object',
       properties: { branch: { type: 'string', minLength: 1, maxLength: 80 } },

@@ -116,8 +116,8 @@ function createApi(context: ModuleContext): People {
     id: string,
     attributes: unknown,
     profile: ProfileView,
+    aliases = identities.members(id),
   ): PersonView | undefined => {
-    const aliases = identities.members(id)
     return attributes === undefined && profile.signals === 0
       ? undefined
       : {
@@ -152,11 +152,20 @@ function createApi(context: ModuleContext): People {
       const found = viewOf(id, attributesOf(await rowAt(id, at), merged), known)
       return found === undefined ? undefined : { ...found, position: profile.position }
     },
-    async getIn(branch, id) {
+    async getIn(branch, asked) {
+      const people = branch.people()
+      const id = people.canonical(asked)
+      const rowIn = async (key: string): Promise<Row> => {
+        if (rows === undefined) return {}
+        const request = { fold: tableFoldName('person'), key }
+        const { shard } = await branch.state<VersionedTable>(request)
+        return { attributes: shard.asOf(key, TIME_MAX), newestMs: shard.newestMs(key) }
+      }
       const profile = await branch.state<ProfileShard>({ fold: PROFILE_FOLD, key: id })
-      const row = rows === undefined ? undefined : await branch.state<VersionedTable>({ fold: tableFoldName('person'), key: id }) // prettier-ignore
-      const attributes = row?.shard.asOf(id, Number.MAX_SAFE_INTEGER)
-      return viewOf(id, attributes, recommendations.profileIn(profile.shard, id, INTERESTS_MAX))
+      const merged: Row[] = []
+      for (const member of people.members(id)) merged.push(await rowIn(member))
+      const known = recommendations.profileIn(profile.shard, id, INTERESTS_MAX)
+      return viewOf(id, attributesOf(await rowIn(id), merged), known, people.members(id))
     },
     put: async row => writer.put(table(), [row]),
     remove: async row => writer.remove(table(), row),

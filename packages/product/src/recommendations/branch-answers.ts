@@ -85,11 +85,16 @@ export async function answerInBranch(
   // The draws of both are those of one answer at one moment.
   const moment = { answerId: newId(), atMs: clock.nowMs() }
   const answer = async (world: BranchWorld): Promise<Slate & { readonly isParked: boolean }> => {
-    const state = { fold: PROFILE_FOLD, key: person as string, world }
-    const profile = person === undefined ? undefined : await branch.state<ProfileShard>(state)
+    const who = person === undefined ? undefined : branch.people(world).canonical(person)
+    const state = { fold: PROFILE_FOLD, key: who as string, world }
+    const profile = who === undefined ? undefined : await branch.state<ProfileShard>(state)
     const isWith = world === 'with'
     const definition = (isWith ? (question.definition ?? branch.changes.app) : undefined) ?? app
-    const asked = { ...question, explain: isWith && question.explain === true }
+    const asked = {
+      ...question,
+      ...(who === undefined ? {} : { person: who }),
+      explain: isWith && question.explain === true,
+    }
     const ranked = rankedFeatures(definition)
     const features = ranked === undefined ? undefined : featuresIn(ranked, ports, branch, world)
     for (;;) {

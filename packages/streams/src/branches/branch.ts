@@ -4,6 +4,7 @@ import type { EventLog } from '@millrace/log'
 import type { CorrectionResult } from '../corrections/control.ts'
 import { streamsErrors } from '../errors.ts'
 import type { FoldShard } from '../fold.ts'
+import { isKeyedByPeople } from '../identity/people.ts'
 import type { Places } from '../past/places.ts'
 import type { FoldRunner } from '../runner.ts'
 import { viewFoldName } from '../views/compile.ts'
@@ -15,6 +16,7 @@ import type {
   BranchEstimate,
   BranchFold,
   BranchLimits,
+  BranchPeople,
   BranchState,
   BranchViewReader,
   BranchWorld,
@@ -28,6 +30,7 @@ import type { Ground } from './ground.ts'
 import type { Lane } from '../lane.ts'
 import type { Overlay } from './overlay.ts'
 import { isMany } from './pass.ts'
+import type { RequestedPeople } from './people.ts'
 import type { FoundCorrections, RequestedCorrections } from './requested.ts'
 import { WholeFolds } from './whole.ts'
 import { Work } from './work.ts'
@@ -43,6 +46,7 @@ export interface BranchParts {
   /** The world with the changes, once the corrected events were found. */
   readonly worldOf: (found: FoundCorrections) => ChangedWorld
   readonly changes: BranchChanges
+  readonly people: RequestedPeople
   readonly estimate: BranchEstimate
   readonly isSampled: boolean
   readonly limits: BranchLimits
@@ -115,8 +119,10 @@ export class OpenBranch implements Branch {
 
   view<Out = unknown>(name: string): BranchViewReader<Out> {
     const fold = viewFoldName(name)
+    const isOfPeople = isKeyedByPeople(this.#parts.runnerOf(fold).definition.source)
     return {
-      get: async key => {
+      get: async asked => {
+        const key = isOfPeople ? this.people().canonical(asked) : asked
         const state = await this.state<FoldShard & ReadableShard>({ fold, key })
         const { shard, isParked, watermarkMs } = state
         return { key, value: shard.read(key) as Out | undefined, isParked, watermarkMs }
@@ -183,17 +189,30 @@ export class OpenBranch implements Branch {
     return (await this.#found()).results
   }
 
+  people(world: BranchWorld = 'with'): BranchPeople {
+    const { ground, people } = this.#parts
+    const { corrected, ports } = ground
+    if (world === 'with') return people
+    return {
+      canonical: id => ports.book.people.canonicalAt(id, corrected),
+      members: id => ports.book.people.membersAt(id, corrected),
+    }
+  }
+
   async moved(): Promise<readonly string[]> {
     this.#assertOpen()
     this.#parts.onUse()
     const { ports, corrected, instant } = this.#parts.ground
     const { book, log } = ports
     await book.follow()
-    const { corrections = [], events = [] } = this.changes
+    const { corrections = [], events = [], links = [] } = this.changes
     const names = corrections.flatMap(({ id }) => {
       const history = book.entry(id)?.history ?? []
       return history.some(({ at }) => at >= corrected) ? [id] : []
     })
+    for (const { from } of links) {
+      if (book.people.history(from).some(({ at }) => at >= corrected)) names.push(from)
+    }
     for (const { stream, key } of events) {
       const place = partitionName(stream, partitionOf(key, partitionsOf(log, stream)))
       const end = instant.position.get(place) ?? 0
@@ -233,7 +252,10 @@ export class OpenBranch implements Branch {
       return await ask(new Work(limits.recordsMax))
     })
     this.#turn = turn.catch(() => undefined)
-    return await turn.finally(onUse)
+    return await turn.finally(() => {
+      this.#changed?.release()
+      onUse()
+    })
   }
 
   #assertOpen(): void {

@@ -4,6 +4,7 @@ import { countView, event, id, int, isError, item, sliding, systemClock, text, v
 import { findBy, type NewEvent } from '@millrace/log'
 import type { RequestedCorrection } from '../corrections/control.ts'
 import type { FoldDefinition, FoldShard } from '../fold.ts'
+import { personEvents } from '../identity/fields.ts'
 import { idsFold } from '../testing/folds.ts'
 import { PARTITIONS, TestWorld } from '../testing/world.ts'
 import { compileViews, viewFoldName } from '../views/compile.ts'
@@ -442,6 +443,70 @@ describe('a branch', () => {
     await assert.rejects(valueIn(failing, 'plays', 'v1'), /away/)
     world.log.find = find
     assert.equal(await valueIn(failing, 'plays', 'v1'), undefined)
+    await world.streams.close()
+  })
+
+  it('keeps the records of many corrections for one question', async () => {
+    const world = await new BranchWorld({ plays, perClip }).open()
+    const ids = [...Array(4_001).keys()].map(at => `many ${at}`)
+    const data = { viewer: 'ana', clip: 'c', ms: 1 }
+    const place = { stream: 'person', type: 'watched', key: 'ana', eventTimeMs: world.nowMs, data }
+    await world.commit(...ids.map(each => ({ ...place, id: each })))
+    await world.watch('ana')
+    let finds = 0
+    const { find } = world.log
+    world.log.find = findBy(async wanted => {
+      finds += wanted.length
+      return await find(wanted)
+    })
+    const branch = await world.retracting(...ids)
+    const first = await branch.compare()
+    assert.equal(finds, 128 + 4_001)
+    assert.deepEqual(await branch.compare(), first)
+    assert.deepEqual(first.map(({ changed }) => changed), [1, 1]) // prettier-ignore
+    assert.equal(finds, 128 + 2 * 4_001)
+    assert.equal(await valueIn(branch, 'perClip', 'c'), 1)
+    await world.streams.close()
+  })
+
+  it('has people who are others, and names those whom somebody else changed', async () => {
+    const world = new BranchWorld({ plays, perClip, finishers, ends: ends(1) })
+    world.people = personEvents([watched, finished])
+    await world.open()
+    for (const viewer of ['visitor', 'ana', 'visitor', 'bob']) await world.watch(viewer)
+    const branch = await world.branch({ links: [{ from: 'visitor', into: 'ana' }] })
+    assert.equal(await valueIn(branch, 'plays', 'visitor'), 3)
+    assert.equal(await valueIn(branch, 'plays', 'ana'), 3)
+    assert.equal(await valueIn(branch, 'finishers', 'ana'), 3)
+    assert.equal(world.live('plays', 'visitor'), 2)
+    const { canonical, members } = { canonical: branch.people().canonical('visitor'), members: branch.people().members('ana') } // prettier-ignore
+    assert.deepEqual([canonical, members], ['ana', ['visitor']])
+    const without = branch.people('without')
+    assert.deepEqual([without.canonical('visitor'), without.members('ana')], ['visitor', []])
+    const [compared] = await branch.compare({ folds: ['view.plays'] })
+    assert.deepEqual([compared?.changed, compared?.removed], [1, 1])
+    assert.deepEqual(await branch.moved(), [])
+    await world.streams.identities.apply({ links: [{ from: 'visitor', into: 'bob' }], reason: 'r', by: 'b' }) // prettier-ignore
+    assert.deepEqual(await branch.moved(), ['visitor'])
+    assert.equal(await valueIn(branch, 'plays', 'ana'), 3)
+    const split = await world.branch({ links: [{ from: 'visitor', into: null }] })
+    assert.equal(await valueIn(split, 'plays', 'visitor'), 2)
+    for (const [links, reason] of [
+      [[{ from: 'ana', into: 'ana' }], /merged into themselves/],
+      [[{ from: 'bob', into: 'visitor' }], /visitor is bob already/],
+      [
+        [
+          { from: 'ana', into: 'bob' },
+          { from: 'ana', into: null },
+        ],
+        /an id is named twice/,
+      ],
+      [[{ from: '', into: 'bob' }], /an id is text/],
+    ] as const) {
+      const refused = (error: unknown): boolean =>
+        isError(error, 'BRANCH_INVALID') && reason.test(error.message)
+      await assert.rejects(world.branch({ links }), refused)
+    }
     await world.streams.close()
   })
 

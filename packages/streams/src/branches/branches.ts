@@ -15,6 +15,7 @@ import type { AddedEvent, Branch, Branches, BranchLimits, BranchRequest } from '
 import { assertWithin, estimateOf } from './estimate.ts'
 import { Ground, type BranchPorts } from './ground.ts'
 import { Overlay } from './overlay.ts'
+import { RequestedPeople } from './people.ts'
 import { RequestedCorrections, type FoundCorrections } from './requested.ts'
 import { Trunk } from './world.ts'
 
@@ -85,8 +86,10 @@ export class OpenBranches implements Branches {
       requested: changes.corrections ?? [],
       source: id,
     })
+    const people = new RequestedPeople(ground, changes.links ?? [])
     const others = {
       source: id,
+      people,
       events: await this.#events(ground, changes.events ?? []),
       definitions: new Map(
         (changes.definitions ?? []).map(each => [each.name, this.#replacing(each)]),
@@ -111,6 +114,7 @@ export class OpenBranches implements Branches {
       overlay,
       without: trunk,
       changes,
+      people,
       corrected,
       worldOf,
       estimate,

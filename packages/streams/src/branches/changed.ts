@@ -11,11 +11,11 @@ import {
 } from '../corrections/contract.ts'
 import { ChangedRecords } from '../corrections/changed-records.ts'
 import { keysOf } from '../corrections/lane-changes.ts'
-import { NOWHERE, rekey, type RecordChange } from '../corrections/originals.ts'
+import { NOWHERE, type RecordChange } from '../corrections/originals.ts'
 import type { FoldDefinition, FoldShard } from '../fold.ts'
 import { OUTSIDE } from '../generations.ts'
-import { ORIGIN_HEADER } from '../identity/contract.ts'
-import { graphOf } from '../identity/counted.ts'
+import { ORIGIN_HEADER, type Canonical } from '../identity/contract.ts'
+import { countedRecords, graphOf } from '../identity/counted.ts'
 import { streamsErrors } from '../errors.ts'
 import type { Lane } from '../lane.ts'
 import { upstreamOf } from '../reach.ts'
@@ -24,6 +24,7 @@ import { Slices } from '../slices.ts'
 import { ADDED_FROM } from './added.ts'
 import { effectOf, type Effect } from './effects.ts'
 import type { Ground } from './ground.ts'
+import type { ByPartition, RequestedPeople } from './people.ts'
 import type { FoundCorrections } from './requested.ts'
 import type { Otherwise } from './base.ts'
 import { World, type ImageCache, type KeyImage, type Trunk } from './world.ts'
@@ -33,8 +34,12 @@ import type { Work } from './work.ts'
 const ROUNDS_MAX = 64
 
 /** What is otherwise, as far as it does not follow. */
-export interface RequestedChanges extends Pick<FoundCorrections, 'corrections' | 'originals'> {
+export interface RequestedChanges extends Pick<
+  FoundCorrections,
+  'corrections' | 'originals' | 'release'
+> {
   readonly events: readonly LogRecord[]
+  readonly people: RequestedPeople
   readonly definitions: ReadonlyMap<string, FoldDefinition>
   /** The source of its corrections. */
   readonly source: string
@@ -58,6 +63,8 @@ export class ChangedWorld extends World {
   readonly #settled = new Set<FoldRunner>()
   /** What its corrections do to records of the log. */
   #changed: ChangedRecords | undefined
+  /** What its merges and splits do to others. */
+  #merged: ByPartition | undefined
   readonly #plans = new Map<string, LanePlan>()
   readonly #touched = new Map<FoldRunner, ReadonlySet<string>>()
   #corrections: Corrections
@@ -71,6 +78,13 @@ export class ChangedWorld extends World {
 
   get corrections(): Corrections {
     return this.#corrections
+  }
+
+  /** Gives up what can be read again, where there is much of it: which keys differ stays known. */
+  release(): void {
+    if (!this.#requested.release()) return
+    this.#changed = undefined
+    this.#plans.clear()
   }
 
   definitionOf(runner: FoldRunner): FoldDefinition {
@@ -232,13 +246,15 @@ export class ChangedWorld extends World {
     const known = this.#plans.get(name)
     if (known !== undefined) return known
     const { source } = runner.definition
-    this.#changed ??= this.#changedBy(this.#corrected())
+    this.#changed ??= await this.#changedBy(this.#corrected())
+    const merged = (this.#merged ??= await this.#changedPeople())
     const added = this.#additionsTo(source, [
       ...this.#requested.events,
       ...[...this.#effects.values()].flatMap(each => each.added),
     ])
     const own = [
       ...(await this.#changed.in(source, partition)),
+      ...(merged.get(partitionName(source, partition)) ?? []),
       ...added.filter(({ after }) => after?.partition === partition),
     ]
     const plan = own.length === 0 ? NO_PLAN : await this.#createPlan(runner, partition, own)
@@ -277,33 +293,39 @@ export class ChangedWorld extends World {
     return { changes, added, keys }
   }
 
-  #changedBy(corrections: readonly CorrectionChange[]): ChangedRecords {
+  async #changedBy(corrections: readonly CorrectionChange[]): Promise<ChangedRecords> {
     const { runners, clock, sliceMs } = this.ground.ports
-    const { originals } = this.#requested
+    const originals = await this.#requested.originals()
     const createSlices = (): Slices => new Slices(clock, sliceMs)
-    const { corrections: people } = this.ground
-    const spans = { before: people, after: people }
+    const spans = { before: this.ground.corrections, after: this.#corrections }
     const graph = graphOf(runners)
     return new ChangedRecords(corrections, { originals, graph, people: spans, createSlices })
   }
 
   /** What records that are in no log are in a stream: themselves, or re-keyed. */
   #additionsTo(source: string, records: readonly LogRecord[]): readonly RecordChange[] {
-    const emitters = this.ground.ports.runners.filter(
-      ({ definition }) =>
-        definition.isRekeying === true && definition.targets?.includes(source) === true,
-    )
-    return records.flatMap(record => {
-      const rekeyed = emitters
-        .filter(({ definition }) => definition.source === record.stream)
-        .flatMap(emitter => rekey(emitter, record))
-      return [record, ...rekeyed].filter(({ stream }) => stream === source).map(addition)
-    })
+    const graph = graphOf(this.ground.ports.runners)
+    const asTheyAre = { of: () => undefined, canonical: this.#corrections.canonical }
+    const found = records
+      .flatMap(record => countedRecords(graph, record, asTheyAre))
+      .filter(({ stream }) => stream === source)
+    // What stands in is made when the events are there.
+    const standsIn = ({ headers }: LogRecord): boolean => headers[ORIGIN_HEADER] !== undefined
+    return [...found.filter(each => !standsIn(each)), ...found.filter(standsIn)].map(addition)
   }
 
   #corrected(): readonly CorrectionChange[] {
     const effects = [...this.#effects.values()].flatMap(({ corrections }) => corrections)
     return [...this.#requested.corrections, ...effects]
+  }
+
+  /** Events that are corrected have the people of the branch already. */
+  async #changedPeople(): Promise<ByPartition> {
+    const { corrections, people } = this.#requested
+    return await people.changes(
+      this.#corrections,
+      new Set(corrections.map(({ entry }) => entry.id)),
+    )
   }
 
   /** The records that the log has not at the ground: those of events of the branch, and those that would stand in for others. */
@@ -328,13 +350,14 @@ export class ChangedWorld extends World {
   }
 
   #layered(): Corrections {
-    return layerCorrections(this.ground.corrections, new Layer(this.#corrected()))
+    const { upper } = this.#requested.people
+    return layerCorrections(this.ground.corrections, new Layer(this.#corrected(), upper))
   }
 
   /** True when a fold takes something of what is emitted otherwise. */
   async #takes(runner: FoldRunner, { corrections, added }: Effect): Promise<boolean> {
     const { source } = runner.definition
-    const changed = this.#changedBy(corrections)
+    const changed = await this.#changedBy(corrections)
     const additions = this.#additionsTo(source, added)
     for (const { lane } of runner.lanes) {
       const own = [...(await changed.in(source, lane.partition)), ...additions]
@@ -402,7 +425,10 @@ class Layer implements UpperCorrections {
   readonly #byId = new Map<string, Correction | null>()
   readonly #byPlace = new Map<string, Map<number, Correction | null>>()
 
-  constructor(changes: readonly CorrectionChange[]) {
+  readonly canonical: Canonical | undefined
+
+  constructor(changes: readonly CorrectionChange[], canonical: Canonical | undefined) {
+    this.canonical = canonical
     for (const { entry, after = null } of changes) {
       this.#byId.set(entry.id, after)
       if (entry.place === undefined) continue

@@ -9,6 +9,7 @@
 import type { App, Position } from '@millrace/core'
 import type { CorrectionResult, RequestedCorrection } from '../corrections/control.ts'
 import type { FoldDefinition, FoldShard } from '../fold.ts'
+import type { IdentityLink } from '../identity/contract.ts'
 import type { Moment } from '../past/moment.ts'
 import type { FoldHandle } from '../streams.ts'
 import type { ViewValue } from '../views/reader.ts'
@@ -29,6 +30,8 @@ export interface AddedEvent {
 export interface BranchChanges {
   readonly corrections?: readonly RequestedCorrection[]
   readonly events?: readonly AddedEvent[]
+  /** Merges and splits of people, in their order. */
+  readonly links?: readonly IdentityLink[]
   /** Folds with other code, in place of those that have their names: of the same source and targets. */
   readonly definitions?: readonly FoldDefinition[]
   /** The definition that these are of: what else answers in the branch, such as surfaces, answers by it. */
@@ -84,6 +87,14 @@ export interface BranchState<Shard extends FoldShard = FoldShard> {
   readonly isParked: boolean
   /** Watermark of the key's partition at the position. */
   readonly watermarkMs: number
+}
+
+/** Who ids of people are in a world of a branch. */
+export interface BranchPeople {
+  /** Who an id is; itself when nobody merged it. */
+  canonical(id: string): string
+  /** All ids that are this one, itself left out. */
+  members(id: string): readonly string[]
 }
 
 /** Which world of a branch: as it would be, or as it was at the position. */
@@ -184,11 +195,13 @@ export interface Branch {
   ): Promise<T>
   /** Reads a declared view. */
   view<Out = unknown>(name: string): BranchViewReader<Out>
+  /** Who ids of people are in a world of it. */
+  people(world?: BranchWorld): BranchPeople
   /** The world with the changes beside that without them, both at the position: what came later is no difference. */
   compare(request?: CompareRequest): Promise<readonly FoldDifferences[]>
   /** What its changes would park, of all folds that park: those with such keys. */
   waiting(): Promise<readonly FoldWaiting[]>
-  /** What it changes and somebody else has changed since: events by their ids, what it adds records to as `stream/key`. */
+  /** What it changes and somebody else has changed since: events and people by their ids, what it adds records to as `stream/key`. */
   moved(): Promise<readonly string[]>
   close(): void
 }

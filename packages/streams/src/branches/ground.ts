@@ -17,7 +17,7 @@ export interface BranchPorts extends Omit<PastPorts, 'watch'> {
   readonly watch: Pick<TableWatch, 'tablesOf' | 'kindsOf' | 'isTable' | 'catchUpBeside'>
   readonly book: CorrectionBook
   readonly bases: Pick<Bases, 'find'>
-  readonly corrector: Pick<Corrector, 'touchedBetween' | 'rows'>
+  readonly corrector: Pick<Corrector, 'touchedBetween' | 'eventsOf' | 'rows'>
 }
 
 /** See the head of the file. */
@@ -106,7 +106,9 @@ export class Ground {
     if (position < this.corrected) return false
     // Ticks count among them.
     if (position > this.#unchangedTo) {
-      if (this.ports.book.changes(this.corrected, position).length > 0) return false
+      const { book } = this.ports
+      if (book.changes(this.corrected, position).length > 0) return false
+      if (book.people.changed(this.corrected, position).length > 0) return false
       this.#unchangedTo = position
     }
     return true

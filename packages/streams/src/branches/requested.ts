@@ -1,6 +1,6 @@
 /** The corrections of a branch: their events are looked for when somebody needs them, and at first only some of many. */
 import { createSeededRandom, partitionName } from '@millrace/core'
-import type { LogRecord } from '@millrace/log'
+import type { EventLog, LogRecord } from '@millrace/log'
 import type { CorrectionChange } from '../corrections/book.ts'
 import type {
   CorrectionPlan,
@@ -15,10 +15,15 @@ import type { Ground } from './ground.ts'
 /** Corrections as changes of what is in force where a branch begins. */
 export interface FoundCorrections {
   readonly corrections: readonly CorrectionChange[]
-  /** The records of their events. */
-  readonly originals: Originals
+  /** Has the records of their events; read again when they were given up. */
+  readonly originals: () => Promise<Originals>
   readonly results: readonly CorrectionResult[]
+  /** Gives up the records where they are too many to be kept until the next question; false where they are kept. */
+  release(): boolean
 }
+
+/** Records of corrected events, and what was re-keyed from them, that are kept between questions: some 4 KB each. */
+const EVENTS_KEPT = 4_000
 
 /** See the head of the file. */
 export class RequestedCorrections {
@@ -75,10 +80,11 @@ export class RequestedCorrections {
 
   async #find(corrections: readonly RequestedCorrection[]): Promise<FoundCorrections> {
     const { corrected, instant, ports } = this.#ground
-    const originals = new Originals(ports.log)
-    if (corrections.length === 0) return { corrections: [], originals, results: [] }
+    const { log } = ports
+    if (corrections.length === 0) return foundIn(log, [], [])
     const set = { corrections, reason: 'a branch', by: 'a branch' }
     const plan = await this.#requests.plan(set, corrected)
+    const originals = new Originals(log)
     const changes: CorrectionChange[] = []
     const late = new Set<string>()
     for (const item of plan.events) {
@@ -97,7 +103,35 @@ export class RequestedCorrections {
         ? { id: result.id, status: 'refused', reason: 'it came after the position' }
         : result,
     )
-    return { corrections: changes, originals, results }
+    return foundIn(log, changes, results, originals)
+  }
+}
+
+function foundIn(
+  log: EventLog,
+  corrections: readonly CorrectionChange[],
+  results: readonly CorrectionResult[],
+  first?: Originals,
+): FoundCorrections {
+  const read = async (): Promise<Originals> => {
+    const originals = new Originals(log)
+    const records = await log.find(corrections.map(({ entry }) => entry.id))
+    for (const { entry } of corrections) {
+      const record = records.get(entry.id)
+      if (record !== undefined) originals.add(entry, record)
+    }
+    return originals
+  }
+  let held = first
+  return {
+    corrections,
+    results,
+    originals: async () => (held ??= await read()),
+    release() {
+      if (corrections.length <= EVENTS_KEPT) return false
+      held = undefined
+      return true
+    },
   }
 }
 

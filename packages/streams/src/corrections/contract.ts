@@ -41,16 +41,19 @@ export const NO_CORRECTIONS: Corrections = {
   at: () => NO_CORRECTIONS,
 }
 
-/** Corrections of a branch: what it says of an event; null where nothing is in force, undefined where it says nothing. */
+/** Corrections of a branch. */
 export interface UpperCorrections {
+  /** What it says of an event; null where nothing is in force, undefined where it says nothing. */
   of(record: LogRecord): Correction | null | undefined
+  /** Who ids of people are there; absent where they are who they are below. */
+  readonly canonical?: Canonical | undefined
 }
 
 /** Corrections of a branch above those of the live world: where both speak of an event, the upper one holds. */
 export function layerCorrections(below: Corrections, above: UpperCorrections): Corrections {
   return {
     position: below.position,
-    canonical: below.canonical,
+    canonical: above.canonical ?? below.canonical,
     of: record => {
       const upper = above.of(record)
       return upper === undefined ? below.of(record) : (upper ?? undefined)

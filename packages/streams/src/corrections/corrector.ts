@@ -242,6 +242,16 @@ export class Corrector {
     return touchedBy(this.#identity, lane, ids, span)
   }
 
+  /** The events that name people, each once and as they were sent; all that are durable when it begins. */
+  async *eventsOf(ids: readonly string[]): AsyncGenerator<LogRecord> {
+    if (ids.length === 0) return
+    const { origins, carrier } = this.#identity
+    // What a correction made of an event is found by what stands in for it.
+    await carrier.settled(this.#ports.book.position)
+    for (const stream of origins.streams) await origins.settled(stream)
+    yield* origins.of(ids)
+  }
+
   /** What corrections, merges and splits between two positions of corrections touch of a lane. */
   async touchedBetween(lane: Lane, from: number, to: number): Promise<Touched> {
     const { book } = this.#ports

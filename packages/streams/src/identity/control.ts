@@ -117,7 +117,8 @@ export function createIdentities(ports: IdentityPorts): Identities {
   }
 }
 
-function refusalOf({ from, into }: IdentityLink, isCircle: boolean): string | undefined {
+/** Why a link cannot be; undefined when it can. */
+export function refusalOf({ from, into }: IdentityLink, isCircle: boolean): string | undefined {
   const isId = (id: string): boolean => id !== '' && id.length <= ID_MAX
   if (!isId(from) || (into !== null && !isId(into))) return `an id is text of 1 to ${ID_MAX} characters` // prettier-ignore
   if (into === null) return undefined

@@ -1,5 +1,5 @@
 /** Every merge and split of the log, as they are in force now and were at any position of the corrections. */
-import type { Canonical, IdentityData } from './contract.ts'
+import type { Canonical, IdentityData, IdentityLink } from './contract.ts'
 
 /** One decision on an id. */
 export interface LinkDecision {
@@ -77,6 +77,14 @@ export class PersonLinks {
       links.add(at, { links: own })
     }
     return links
+  }
+
+  /** A copy as of a position, in which these links are the next decision. */
+  followedBy(position: number, links: readonly IdentityLink[]): PersonLinks {
+    const later = this.#changed.filter(({ at }) => at >= position)
+    const next = this.without(new Set(later.map(({ at }) => at)))
+    next.add(position, { links })
+    return next
   }
 
   /** What was decided on an id, oldest first. */

@@ -18,6 +18,8 @@ interface WhatIfOptions {
   readonly do: string
   readonly events?: string
   readonly items?: string
+  readonly merge: readonly string[]
+  readonly split: readonly string[]
   readonly definition?: string
   readonly set: readonly string[]
   readonly recordsMax?: string
@@ -76,6 +78,7 @@ Examples:
   millrace what-if --events more.jsonl --to-file all.jsonl
   millrace what-if --file bots.csv --surface home --person ana   # what Ana would be shown
   millrace what-if --items edited.jsonl --surface home           # with other items
+  millrace what-if --merge visitor-7=ana --view seen --key ana   # if the visitor were Ana
   millrace what-if --definition changed.ts                # by another definition, all that differs
   millrace what-if --definition changed.ts --view seen --key ana
   millrace what-if --set surfaces.home.explore=0.2 --surface home
@@ -84,13 +87,16 @@ Examples:
   millrace what-if --branch <id> --plan                   # plans it as a changeset
 `
 
+const NONE: readonly string[] = []
+const all = (text: string, before: readonly string[]): readonly string[] => [...before, text]
+
 /** `what-if`: what the views would say if other things had happened. */
 export function addWhatIf(program: Command, run: Run): void {
   program
     .command('what-if')
     .summary('what the views would say if other things had happened')
     .description(
-      'Opens a branch of the log in which events are retracted, held, corrected, restored or added, items are otherwise, or another definition answers, and says what that changes: by view, key and field, or on a surface. Nothing is written, and nobody sees it. Personal values are masked, but for the value of --key.',
+      'Opens a branch of the log in which events are retracted, held, corrected, restored or added, items are otherwise, people are merged or split, or another definition answers, and says what that changes: by view, key and field, or on a surface. Nothing is written, and nobody sees it. Personal values are masked, but for the value of --key.',
     )
     .option('--file <path>', 'ids of events: JSON Lines (.jsonl), or a table with a header')
     .addOption(
@@ -103,12 +109,19 @@ export function addWhatIf(program: Command, run: Run): void {
       '--items <path>',
       'items that are otherwise: JSON Lines with kind, id and attributes (null: removed)',
     )
+    .option('--merge <id=person>', 'an id is this person; may be given several times', all, NONE)
+    .option(
+      '--split <id>',
+      'an id that was merged is itself; may be given several times',
+      all,
+      NONE,
+    )
     .option('--definition <file>', 'another definition, in the folder of the app that is served')
     .option(
       '--set <path=value>',
       'a value of a surface, such as surfaces.home.explore=0.2; may be given several times',
-      (text: string, before: readonly string[]) => [...before, text],
-      [] as readonly string[],
+      all,
+      NONE,
     )
     .option('--at <place>', 'begin at a position, or a time of arrival; default: now')
     .addOption(
@@ -116,6 +129,8 @@ export function addWhatIf(program: Command, run: Run): void {
         'file',
         'events',
         'items',
+        'merge',
+        'split',
         'definition',
         'set',
         'at',
@@ -171,11 +186,12 @@ function usage(reason: string): Error {
 /** What is to be otherwise. Throws CLI_USAGE. */
 async function requestOf(
   { cwd }: CommandContext,
-  { file, do: verb, events, items, at, definition, set, recordsMax, memoryMax }: WhatIfOptions,
+  { file, do: verb, events, items, merge, split, at, definition, set, recordsMax, memoryMax }: WhatIfOptions, // prettier-ignore
 ): Promise<unknown> {
   const isSame = definition === undefined && set.length === 0
-  if ([file, events, items].every(each => each === undefined) && isSame) {
-    throw usage('Give --file, --events, --items, --definition, --set or --branch.')
+  const isAlike = isSame && merge.length + split.length === 0
+  if ([file, events, items].every(each => each === undefined) && isAlike) {
+    throw usage('Give --file, --events, --items, --merge, --split, --definition, --set or --branch.') // prettier-ignore
   }
   const limits = {
     ...(recordsMax === undefined ? {} : { records: readCount('--records-max', recordsMax) }),
@@ -188,6 +204,7 @@ async function requestOf(
     events: events === undefined ? [] : await readLines(resolve(cwd, events), 'event'),
     items: items === undefined ? [] : await readLines(resolve(cwd, items), 'item'),
     ...(isSame ? {} : { definition: definitionOf(cwd, definition, set) }),
+    identities: [...merge.map(mergeIn), ...split.map(from => ({ from }))],
     limits,
   }
 }
@@ -200,6 +217,13 @@ function definitionOf(cwd: string, file: string | undefined, set: readonly strin
   })
   const from = file === undefined ? {} : { file: resolve(cwd, file) }
   return { ...from, settings: Object.fromEntries(settings) as object }
+}
+
+/** Throws CLI_USAGE. */
+function mergeIn(text: string): { readonly from: string; readonly into: string } {
+  const [, from, into] = /^([^=]+)=(.+)$/s.exec(text) ?? []
+  if (from === undefined || into === undefined) throw usage(`--merge ${text} is not id=person.`)
+  return { from, into }
 }
 
 /** JSON, or else the text. */
