@@ -86,6 +86,7 @@ export type {
   ChangedRate,
   Rate,
 } from './causes/contract.ts'
+export { ranked as rankedCauses } from './causes/values.ts'
 export { openCounted, type CountedRecords } from './known/counted.ts'
 export { hashText, type Lanes } from './emission-id.ts'
 export { KnownPass, type KnownLog, type KnownRequest } from './known/pass.ts'

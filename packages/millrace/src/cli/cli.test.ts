@@ -264,6 +264,8 @@ test('views: their list, a key, pages and the greatest; a wrong name is refused'
   assert.match(whatChanged.out, /^traffic seen +4 +\+4 +- -> 4$/m)
   const same = await launch(['what-changed', 'plays', 'b', '--from', moment, '--to', moment], folder).ran // prettier-ignore
   assert.equal(same.out, 'plays of b: what it was.\n')
+  const nobody = await launch(['what-changed', '--person', 'nobody', '--from', early], folder).ran
+  assert.equal(nobody.out, 'nobody: what it was.\n')
   const text = await launch(['view', 'plays'], folder).ran
   assert.equal(text.out, 'key  value\na        1\nb        2\nc/d      1\n')
   for (const [words, exit, code] of [
@@ -273,6 +275,8 @@ test('views: their list, a key, pages and the greatest; a wrong name is refused'
     [['view', 'plays', '--key', 'a', '--at', early], 1, 'MOMENT_EMPTY'],
     [['changes', 'plays', 'a', '--from', '2999-01-01T00:00:00Z'], 1, 'MOMENT_AHEAD'],
     [['what-changed', 'plays', '--from', early, '--rate', 'a'], 2, 'CLI_USAGE'],
+    [['what-changed', 'plays', '--person', 'p', '--from', early], 2, 'CLI_USAGE'],
+    [['what-changed', '--item', 'none/a', '--from', early], 1, 'KIND_UNKNOWN'],
     [['view', 'plays', '-n', 'x'], 1, 'REQUEST_INVALID'],
     [['view', 'last', '--top'], 1, 'REQUEST_INVALID'],
   ] as const) {

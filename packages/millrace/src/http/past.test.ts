@@ -127,6 +127,37 @@ describe('reads of the past over HTTP', () => {
     }
   })
 
+  it('tell what changed of a person and of an item, and why', async () => {
+    const item = (title: string): unknown => ({ title, topics: [], creator: 'cr' })
+    await put('/v1/items/clip/y1', item('Old'))
+    await track(watchedBy('q9', 'y1'))
+    const fromMs = nowMs
+    nowMs += 1
+    await track(watchedBy('q9', 'y1'), watchedBy('q9', 'y2'))
+    await put('/v1/items/clip/y1', item('New'))
+    type Told = { fields: { field: string; before?: unknown; after?: unknown }[]; causes: { kind: string; name: string; records: number; effects: { field: string; amount?: number }[] }[] } // prettier-ignore
+    const ask = async (path: string): Promise<Told> => {
+      const { status, json, text } = await send(url, `${path}/causes?from=${fromMs}`)
+      assert.equal(status, 200, text)
+      return json as unknown as Told
+    }
+    const person = await ask('/v1/people/q9')
+    const signals = person.fields.find(({ field }) => field === 'signals')
+    assert.deepEqual([signals?.before, signals?.after], [1, 3])
+    assert.ok(person.fields.some(({ field }) => field.startsWith('interests.clip/y2')))
+    const [traffic] = person.causes
+    assert.deepEqual([traffic?.kind, traffic?.name, traffic?.records], ['traffic', 'watched', 2])
+    const clip = await ask('/v1/items/clip/y1')
+    assert.deepEqual(
+      clip.fields.map(({ field, before, after }) => [field, before, after]),
+      [['signals', 1, 2], ['attributes.title', 'Old', 'New']], // prettier-ignore
+    )
+    assert.deepEqual(clip.causes.map(({ kind, name }) => `${kind} ${name}`).sort(), ['traffic clip.put', 'traffic item-signal']) // prettier-ignore
+    assert.deepEqual((await ask('/v1/items/clip/none')).fields, [])
+    const kind = await send(url, `/v1/items/none/z1/causes?from=${fromMs}`)
+    assert.equal(kind.json['code'], 'KIND_UNKNOWN')
+  })
+
   it('are there for the typed client', async () => {
     const client = createClient<typeof clips>({ url })
     await track(watchedBy('z1', 'z1'))

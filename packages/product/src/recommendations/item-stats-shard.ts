@@ -130,6 +130,12 @@ export class ItemStatsShard implements FoldShard {
     return item < this.#counts.length ? (this.#counts[item] as number) : 0
   }
 
+  /** Signals of an item by its key. */
+  countOfKey(key: string): number {
+    const item = this.#space.find(key)
+    return item < 0 ? 0 : this.countOf(item)
+  }
+
   /** What the scores of an item are multiplied with for its popularity. */
   shareOf(item: number): number {
     const known = item < this.#shares.length ? (this.#shares[item] as number) : 0

@@ -179,7 +179,7 @@ class Measured {
     const { key: only } = this.#request
     for (const [at, count] of counts.entries()) this.#counts[at] = (this.#counts[at] as number) + count // prettier-ignore
     const read = (at: number, key: string): unknown =>
-      valueOf((worlds[at] as FoldedWorld).definition, (lanes[at] as FoldedLane).shard, key)
+      this.#valueOf((worlds[at] as FoldedWorld).definition, (lanes[at] as FoldedLane).shard, key)
     const { parked } = lanes[1] as FoldedLane
     if (only !== undefined) {
       this.#values = lanes.map((_, at) => read(at, only))
@@ -194,6 +194,11 @@ class Measured {
     for (const key of new Set([...before.shard.keys(), ...after.shard.keys()])) {
       this.#keys.add(key, read(0, key), read(1, key))
     }
+  }
+
+  #valueOf({ readKey }: FoldDefinition, shard: FoldShard, key: string): unknown {
+    const { read = readKey } = this.#request
+    return comparable(structuredClone(read?.(shard, key)))
   }
 
   told(): Pick<Causes, 'fields' | 'causes' | 'keys' | 'rate' | 'isParked'> {
@@ -214,9 +219,4 @@ class Measured {
     const [first, second] = this.#sums as readonly [Sums, Sums]
     return { ...told, keys, rate: this.#keys.changedRate(rate, first, second) }
   }
-}
-
-/** What a read of a key gives; of a fold that has no reads what it keeps, where that is JSON. */
-function valueOf({ readKey }: FoldDefinition, shard: FoldShard, key: string): unknown {
-  return comparable(structuredClone(readKey?.(shard, key)))
 }

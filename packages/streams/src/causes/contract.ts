@@ -7,6 +7,7 @@
  * are the difference (docs/adr/0026-what-changed.md).
  */
 import type { Position } from '@millrace/core'
+import type { FoldShard } from '../fold.ts'
 import type { Moment } from '../past/moment.ts'
 
 /** What is asked. */
@@ -16,6 +17,8 @@ export interface CausesRequest {
   readonly key?: string
   readonly from: Moment
   readonly to: Moment
+  /** What is told of a key: JSON. Default: what the fold's own reads give. */
+  readonly read?: (shard: FoldShard, key: string) => unknown
   /** Of all keys: the quotient of two numbers of their values is told too. */
   readonly rate?: Rate
   /** Records of the source that are read at most. Default 5,000,000. */

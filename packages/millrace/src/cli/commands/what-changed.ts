@@ -10,10 +10,14 @@ interface WhatChangedOptions {
   readonly from: string
   readonly to?: string
   readonly rate?: string
+  readonly person?: string
+  readonly item?: string
 }
 
 interface CausesJson {
-  readonly view: string
+  readonly view?: string
+  readonly kind?: string
+  readonly id?: string
   readonly key?: string
   readonly fields: readonly ChangedField[]
   readonly causes: readonly Cause[]
@@ -30,6 +34,8 @@ const HELP = `
 --from and --to take a position of an earlier answer, or a time of arrival. Examples:
   millrace what-changed plays c1 --from 2026-01-05T10:00:00Z   # one clip
   millrace what-changed plays --from 2026-01-05T10:00:00Z      # all clips together
+  millrace what-changed --person ana --from 2026-01-05T10:00:00Z     # what is known of Ana
+  millrace what-changed --item clip/c1 --from 2026-01-05T10:00:00Z
   millrace what-changed shown --from 2026-01-05 --to 2026-01-06 --rate clicks/views
 `
 
@@ -37,32 +43,56 @@ const HELP = `
 export function addWhatChanged(program: Command, run: Run): void {
   program
     .command('what-changed')
-    .summary('what changed a view between two moments, and which causes had how much of it')
+    .summary(
+      'what changed a view, a person or an item between two moments, and which causes had how much of it',
+    )
     .description(
       'Tells the value of a key, or the sums over all keys, at two moments, and each cause of the difference - events by type, changesets, merges, another version of the view, joined rows, the passing of time - with what the value would be without it: the events are folded once more without each. What only several causes do together is told as such. Personal values are masked.',
     )
-    .argument('<view>', 'the view, as the app definition names it')
+    .argument('[view]', 'the view, as the app definition names it')
     .argument('[key]', 'the key; default: all keys together')
     .requiredOption('--from <moment>', 'the first moment')
     .option('--to <moment>', 'the second moment; default: now')
     .option('--rate <of/per>', 'of all keys: a quotient of two numbers too, by mix and rate')
+    .option('--person <id>', 'what is known of a person, in place of a view')
+    .option('--item <kind/id>', 'an item, in place of a view')
     .addHelpText('after', HELP)
-    .action(run<[string, string | undefined, WhatChangedOptions]>(whatChanged))
+    .action(run<[string | undefined, string | undefined, WhatChangedOptions]>(whatChanged))
 }
 
 async function whatChanged(
   context: CommandContext,
-  view: string,
+  view: string | undefined,
   key: string | undefined,
-  { from, to, rate }: WhatChangedOptions,
+  { from, to, rate, person, item }: WhatChangedOptions,
 ): Promise<void> {
-  const path = ['/v1/causes', view, ...(key === undefined ? [] : [key])]
+  const path = pathOf({ view, key, person, item })
   const query = { from, ...(to === undefined ? {} : { to }), ...rateOf(rate, key) }
   await withConnection(context, async connection => {
-    const request = { method: 'GET', path: path.map((part, at) => (at === 0 ? part : encodeURIComponent(part))).join('/'), query } // prettier-ignore
-    const { body } = await connection.request(request)
+    const { body } = await connection.request({ method: 'GET', path, query })
     context.output.result(body, textOf(body as CausesJson, context.output.terminal.columns))
   })
+}
+
+/** Of a view, a person or an item. Throws CLI_USAGE unless it is one of them. */
+function pathOf({
+  view,
+  key,
+  person,
+  item,
+}: Readonly<Record<'view' | 'key' | 'person' | 'item', string | undefined>>): string {
+  const [kind = '', ...rest] = item?.split('/') ?? []
+  const paths = [
+    view === undefined ? undefined : ['causes', view, ...(key === undefined ? [] : [key])],
+    person === undefined ? undefined : ['people', person, 'causes'],
+    item === undefined ? undefined : ['items', kind, rest.join('/'), 'causes'],
+  ].filter(path => path !== undefined)
+  const [path] = paths
+  if (path === undefined || paths.length > 1 || path.includes('')) {
+    const reason = 'Name one: a view, --person <id>, or --item <kind/id>.'
+    throw cliErrors.create('CLI_USAGE', { reason, next: 'See: millrace what-changed --help' })
+  }
+  return `/v1/${path.map(encodeURIComponent).join('/')}`
 }
 
 function rateOf(rate: string | undefined, key: string | undefined): Record<string, string> {
@@ -76,8 +106,10 @@ function rateOf(rate: string | undefined, key: string | undefined): Record<strin
 }
 
 function textOf(body: CausesJson, columns: number): string {
-  const { view, key, fields, causes, unmeasured, keys = [], rate, isParked } = body
-  const name = key === undefined ? view : `${view} of ${key}`
+  const { view, kind, id, key, fields, causes, unmeasured, keys = [], rate, isParked } = body
+  const thing = kind === undefined ? id : `${kind}/${id}`
+  const of = view ?? thing ?? ''
+  const name = key === undefined ? of : `${of} of ${key}`
   return [
     ...(fields.length === 0 ? [`${name}: what it was.`] : fields.map(field => fieldText(name, field))), // prettier-ignore
     ...(rate === undefined ? [] : [rateText(rate)]),
