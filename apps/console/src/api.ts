@@ -143,6 +143,21 @@ export async function fetchPersonAt(
   return { person, answer: body.answers[0] }
 }
 
+/** Something that changed what is known of a person. */
+export interface Cause {
+  readonly kind: string
+  readonly name: string
+  /** Events that it is about. */
+  readonly records?: number
+  readonly effects: readonly { readonly field: string; readonly amount?: number }[]
+}
+
+/** What changed of a person since a time, the largest share first. */
+export async function fetchCausesSince(id: string, fromMs: number): Promise<readonly Cause[]> {
+  const path = `/v1/people/${encodeURIComponent(id)}/causes?${query({ from: fromMs })}`
+  return (await request<{ causes: readonly Cause[] }>(path)).body.causes
+}
+
 /** What is trending among the items of a kind. */
 export async function fetchTrending(kind: string, n: number): Promise<readonly SlateItem[]> {
   return (await request<{ items: readonly SlateItem[] }>(`/v1/trending?${query({ kind, n })}`)).body

@@ -1,6 +1,7 @@
 import { useEffect, useState, type ReactNode } from 'react'
 import { fetchPersonAt, reasonText, type PastAnswer, type PastPerson } from '../../api.ts'
 import { formatAgo } from '../../ui/format.ts'
+import { Since } from './since.tsx'
 
 const SPAN_MS = 15 * 60_000
 const STEPS = 300
@@ -72,6 +73,9 @@ function Slider(props: { person: string }): ReactNode {
         error === undefined && <p className="soft small">Reading the past …</p>
       ) : (
         <Shown then={then} isStale={then.atMs !== atMs} endMs={endMs} />
+      )}
+      {then !== undefined && (
+        <Since key={then.atMs} person={person} atMs={then.atMs} answer={then.answer} />
       )}
     </>
   )
