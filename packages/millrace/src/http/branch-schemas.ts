@@ -32,6 +32,47 @@ const definitionSchema: JsonSchema = {
   },
 }
 
+/** People who are others. */
+const identitiesSchema: JsonSchema = {
+  type: 'array',
+  maxItems: LINKS_MAX,
+  description: 'People who are others: one id is merged into another one, or is itself again.',
+  items: {
+    type: 'object',
+    required: ['from'],
+    additionalProperties: false,
+    properties: {
+      from: { type: 'string', minLength: 1, maxLength: 512 },
+      into: {
+        type: 'string',
+        minLength: 1,
+        maxLength: 512,
+        description: 'Who it is; absent: itself.',
+      },
+    },
+  },
+}
+
+/** What it may cost. */
+const limitsSchema: JsonSchema = {
+  type: 'object',
+  additionalProperties: false,
+  properties: {
+    records: {
+      type: 'integer',
+      minimum: 1,
+      maximum: RECORDS_MAX,
+      description: 'Records that one question may fold. Default 5,000,000.',
+    },
+    bytes: {
+      type: 'integer',
+      minimum: 1,
+      maximum: BYTES_MAX,
+      description: 'Memory of what was folded. Default 64 MiB.',
+    },
+  },
+}
+
 /** What a branch is opened with; `event` describes an event of the app as it is sent. */
 export const bodySchema = (event: JsonSchema): JsonSchema => ({
   type: 'object',
@@ -75,44 +116,9 @@ export const bodySchema = (event: JsonSchema): JsonSchema => ({
         },
       },
     },
-    identities: {
-      type: 'array',
-      maxItems: LINKS_MAX,
-      description: 'People who are others: one id is merged into another one, or is itself again.',
-      items: {
-        type: 'object',
-        required: ['from'],
-        additionalProperties: false,
-        properties: {
-          from: { type: 'string', minLength: 1, maxLength: 512 },
-          into: {
-            type: 'string',
-            minLength: 1,
-            maxLength: 512,
-            description: 'Who it is; absent: itself.',
-          },
-        },
-      },
-    },
+    identities: identitiesSchema,
     definition: definitionSchema,
-    limits: {
-      type: 'object',
-      additionalProperties: false,
-      properties: {
-        records: {
-          type: 'integer',
-          minimum: 1,
-          maximum: RECORDS_MAX,
-          description: 'Records that one question may fold. Default 5,000,000.',
-        },
-        bytes: {
-          type: 'integer',
-          minimum: 1,
-          maximum: BYTES_MAX,
-          description: 'Memory of what was folded. Default 64 MiB.',
-        },
-      },
-    },
+    limits: limitsSchema,
     idleMs: {
       type: 'integer',
       minimum: 1_000,

@@ -144,13 +144,6 @@ const errors = ['VIEW_UNKNOWN', 'REPLAY_INVALID', ...MOMENT_ERRORS]
 /** The operations that tell what changed, and why. */
 export function causeOperations(context: ServerContext): readonly Operation[] {
   const mask = createRowMask(context.app)
-  const things = {
-    method: 'GET' as const,
-    scope: 'admin' as const,
-    query: { type: 'object', required: ['from'], properties: moments },
-    response: partsSchema,
-    folds: [],
-  }
   const common = { method: 'GET' as const, scope: 'admin' as const, tag: 'views', response: responseSchema } // prettier-ignore
   const foldsOf = (params: RouteRequest['params']): readonly string[] => [foldOfView(context, params).fold] // prettier-ignore
   return [
@@ -188,6 +181,20 @@ export function causeOperations(context: ServerContext): readonly Operation[] {
       errors: [...errors, 'CAUSES_TOO_LARGE'],
       handle: request => explainChange(context, mask, request),
     },
+    ...thingOperations(context, mask),
+  ]
+}
+
+/** The same of what is known of a person, and of an item. */
+function thingOperations(context: ServerContext, mask: RowMask): readonly Operation[] {
+  const things = {
+    method: 'GET' as const,
+    scope: 'admin' as const,
+    query: { type: 'object', required: ['from'], properties: moments },
+    response: partsSchema,
+    folds: [],
+  }
+  return [
     {
       ...things,
       path: '/v1/people/:id/causes',

@@ -100,6 +100,17 @@ function attributesOf(own: Row, merged: readonly Row[]): unknown {
   return Object.assign({}, ...[...rows, own].map(({ attributes }) => attributes))
 }
 
+/** Rows of people in a branch. */
+async function rowsIn(branch: Branch, ids: readonly string[]): Promise<readonly Row[]> {
+  const found: Row[] = []
+  for (const key of ids) {
+    const request = { fold: tableFoldName('person'), key }
+    const { shard } = await branch.state<VersionedTable>(request)
+    found.push({ attributes: shard.asOf(key, TIME_MAX), newestMs: shard.newestMs(key) })
+  }
+  return found
+}
+
 function createApi(context: ModuleContext): People {
   const { app, streams } = context
   const declared: CompiledTable | undefined = app.tables.get('person')
@@ -155,17 +166,11 @@ function createApi(context: ModuleContext): People {
     async getIn(branch, asked) {
       const people = branch.people()
       const id = people.canonical(asked)
-      const rowIn = async (key: string): Promise<Row> => {
-        if (rows === undefined) return {}
-        const request = { fold: tableFoldName('person'), key }
-        const { shard } = await branch.state<VersionedTable>(request)
-        return { attributes: shard.asOf(key, TIME_MAX), newestMs: shard.newestMs(key) }
-      }
+      const aliases = people.members(id)
       const profile = await branch.state<ProfileShard>({ fold: PROFILE_FOLD, key: id })
-      const merged: Row[] = []
-      for (const member of people.members(id)) merged.push(await rowIn(member))
       const known = recommendations.profileIn(profile.shard, id, INTERESTS_MAX)
-      return viewOf(id, attributesOf(await rowIn(id), merged), known, people.members(id))
+      const [row = {}, ...merged] = rows === undefined ? [] : await rowsIn(branch, [id, ...aliases])
+      return viewOf(id, attributesOf(row, merged), known, aliases)
     },
     put: async row => writer.put(table(), [row]),
     remove: async row => writer.remove(table(), row),
