@@ -3,14 +3,15 @@
  *
  * Of a stream from outside it is all before an offset. Of a re-keyed stream it is what was emitted
  * because of records before the moment, wherever it stands: a stream that was emitted anew last week
- * is read as of last year. Where that ends, `known-ends.ts` finds.
+ * is read as of last year. Emissions that one partition caused stand in its order, so that for each
+ * partition of the hop's source there is one offset behind which nothing is included; it is found by
+ * the time of arrival, then by halving.
  */
 import { partitionName, partitionOf } from '@millrace/core'
 import type { EventLog, LogRecord } from '@millrace/log'
 import type { Cause } from '../fold.ts'
 import type { FoldRunner } from '../runner.ts'
 import { Slices } from '../slices.ts'
-import { knownEnds, originOf } from './known-ends.ts'
 import { hopBefore, recordBefore, type Instant, type PastPorts } from './moment.ts'
 
 /** See the head of the file. */
@@ -27,6 +28,7 @@ export interface Bound {
   asKnown?(record: LogRecord): LogRecord
 }
 
+const PROBE_RECORDS = 64
 /** Behind the time of the moment so many records are looked at for emissions that came after it. */
 const LATE_RECORDS_MAX = 4_096
 
@@ -48,6 +50,12 @@ export async function boundOf(
     watermarkMs: last?.watermarkMs ?? Number.NEGATIVE_INFINITY,
     has: () => true,
   }
+}
+
+/** A record that a partition of the hop's source caused. */
+interface Probed {
+  readonly record: LogRecord
+  readonly cause: Cause
 }
 
 class Hop {
@@ -79,37 +87,23 @@ class Hop {
   }
 
   async bound(): Promise<Bound> {
-    const { definition, lanes } = this.#hop
-    const { source } = definition
-    const offsets = lanes.map(({ lane }) => this.#instant.position.get(partitionName(source, lane.partition)) ?? 0) // prettier-ignore
+    const { source } = this.#hop.definition
     // Side by side: it is waiting for reads, most of all.
-    const [ends, lasts] = await Promise.all([
-      knownEnds(
-        {
-          log: this.#log,
-          slices: this.#slices,
-          stream: this.#stream,
-          partition: this.#partition,
-          end: this.#end,
-          source,
-          partitions: lanes.length,
-          causeOf: record => this.#causeOf(record),
-        },
-        offsets,
-      ),
-      Promise.all(offsets.map((offset, at) => recordBefore(this.#log, source, at, offset))),
-    ])
-    const sourceMs = Math.max(...lasts.map(last => last?.watermarkMs ?? Number.NEGATIVE_INFINITY))
+    const found = await Promise.all(
+      this.#hop.lanes.map(async ({ lane: { partition } }) => {
+        const offset = this.#instant.position.get(partitionName(source, partition)) ?? 0
+        const last = await recordBefore(this.#log, source, partition, offset)
+        const end = await this.#firstUnknown(partition, offset)
+        return { end, watermarkMs: last?.watermarkMs ?? Number.NEGATIVE_INFINITY }
+      }),
+    )
+    const ends = found.map(({ end }) => end)
+    const sourceMs = Math.max(...found.map(({ watermarkMs }) => watermarkMs))
     const has = (record: LogRecord): boolean => {
       const cause = this.#causeOf(record)
-      if (cause === undefined) return false
-      const origin = isNoted ? originOf(record) : undefined
-      if (origin === undefined) return record.offset < (ends[this.#placeOf(cause)] as number)
-      return record.offset < to && origin.offset < (offsets[origin.partition] as number)
+      return cause !== undefined && record.offset < (ends[this.#placeOf(cause)] as number)
     }
-    // Before an end that was noted stands what stood in then, and that may be behind all others.
-    const isNoted = this.#instant.emitted !== undefined
-    const to = isNoted ? this.#end : Math.max(...ends)
+    const to = Math.max(...ends)
     const known = Math.min(...ends)
     return { to, known, watermarkMs: await this.#watermark(ends, has, sourceMs), has }
   }
@@ -121,6 +115,68 @@ class Hop {
 
   #placeOf({ key }: Cause): number {
     return partitionOf(key, this.#hop.lanes.length)
+  }
+
+  /** An offset from which on nothing was caused by records of a source partition before `offset`, and before which all was. */
+  async #firstUnknown(partition: number, offset: number): Promise<number> {
+    const { source } = this.#hop.definition
+    const request = { stream: source, partition, from: offset, recordsMax: 1 }
+    const [next] = await this.#log.read(request)
+    if (next === undefined) return this.#end
+    const { ingestTimeMs: timeMs } = next
+    // Nothing is emitted before its cause has arrived.
+    const sought = { stream: this.#stream, partition: this.#partition, timeMs }
+    let low = Math.min(this.#end, await this.#log.seek(sought))
+    let high = this.#end
+    for (let jump = 0; low + jump < high; jump = Math.max(PROBE_RECORDS, jump * 2)) {
+      const from = low + jump
+      const found = await this.#probe(partition, from, high)
+      if (found === undefined || !(await this.#isKnown(found, offset))) {
+        high = found === undefined || jump > 0 ? from : found.record.offset
+        break
+      }
+      low = found.record.offset + 1
+    }
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      const found = await this.#probe(partition, middle, high)
+      if (found !== undefined && (await this.#isKnown(found, offset))) {
+        low = found.record.offset + 1
+      } else high = middle
+    }
+    return high
+  }
+
+  /** The first record from `from` to `to` that a source partition caused. */
+  async #probe(partition: number, from: number, to: number): Promise<Probed | undefined> {
+    const place = { stream: this.#stream, partition: this.#partition }
+    for (let at = from, size = PROBE_RECORDS; at < to; size = Math.min(size * 2, 1_024)) {
+      const recordsMax = Math.min(size, to - at)
+      const records = await this.#log.read({ ...place, from: at, recordsMax })
+      for (const record of records) {
+        const cause = this.#causeOf(record)
+        if (cause !== undefined && this.#placeOf(cause) === partition) return { record, cause }
+      }
+      if (records.length === 0) return undefined
+      at += records.length
+      await this.#slices.pause()
+    }
+    return undefined
+  }
+
+  /** True when what caused a record stands before `offset` of its partition. */
+  async #isKnown({ record, cause }: Probed, offset: number): Promise<boolean> {
+    const found = await this.#log.find(cause.id)
+    if (found !== undefined) return found.offset < offset
+    // Its id is not remembered, as that of every record that a fold emitted.
+    const { tenant } = record
+    const stream = this.#hop.definition.source
+    const later = this.#log.history({ stream, tenant, keys: [cause.key], from: offset })
+    for await (const { id } of later) {
+      if (id === cause.id) return false
+      await this.#slices.pause()
+    }
+    return true
   }
 
   /**

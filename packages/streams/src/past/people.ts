@@ -3,11 +3,13 @@
  * merged, and was known when the event was: the event's own place decides, wherever the record stands.
  */
 import { partitionName } from '@millrace/core'
+import type { LogRecord } from '@millrace/log'
 import { withData } from '../amendments.ts'
+import { OUTSIDE } from '../generations.ts'
+import { ORIGIN_HEADER } from '../identity/contract.ts'
 import { isKeyedByPeople } from '../identity/people.ts'
 import type { FoldRunner } from '../runner.ts'
 import { boundOf, type Bound } from './bound.ts'
-import { originOf } from './known-ends.ts'
 import { hopBefore, type Instant, type PastPorts } from './moment.ts'
 
 /** The bound of one partition of a fold's source, with what stands in there for events that were known. Throws MOMENT_GONE. */
@@ -38,4 +40,15 @@ export async function boundOfPerson(
         ? record
         : { ...withData(record, record.data, record.payload), watermarkMs: bound.watermarkMs },
   }
+}
+
+function originOf({
+  generation,
+  isUnique,
+  headers,
+}: LogRecord): { readonly partition: number; readonly offset: number } | undefined {
+  const text = generation === OUTSIDE || isUnique ? undefined : headers[ORIGIN_HEADER]
+  if (text === undefined) return undefined
+  const [partition, offset] = text.split('/').map(Number) as [number, number]
+  return { partition, offset }
 }
