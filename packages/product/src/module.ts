@@ -26,6 +26,8 @@ export interface Privacy {
   follow(people: readonly string[]): Promise<void>
   /** People whose keys were destroyed. */
   destroyed(): Iterable<string>
+  /** True for somebody who was erased, or is being erased. */
+  isErased(person: string): boolean
   /** The other processes that share the log; absent where there is one. */
   readonly peers?: Peers
   /** Removes what this machine keeps beside the log of what views said. */

@@ -49,6 +49,8 @@ export interface SealingPorts {
 export interface Doors {
   /** Refuses events of these people from now on; resolves when none that was taken before is on its way. */
   shut(people: readonly string[]): Promise<void>
+  /** True for those whose events are refused. */
+  isShut(person: string): boolean
 }
 
 /** The parts of a log that give records. */
@@ -117,6 +119,10 @@ class SealingLog implements EventLog, Doors {
   async shut(people: readonly string[]): Promise<void> {
     for (const person of people) this.#shut.add(person)
     await Promise.allSettled(this.#underWay)
+  }
+
+  isShut(person: string): boolean {
+    return this.#shut.has(person) || this.#ports.keys.isDestroyed(person)
   }
 
   async commit(request: CommitRequest): Promise<CommitResult> {
@@ -210,8 +216,7 @@ class SealingLog implements EventLog, Doors {
     if (this.#shut.size === 0 && !this.#opener.hasErased()) return refused
     for (const [index, event] of events.entries()) {
       const people = this.#ports.personal.get(event.type)?.peopleOf(dataOf(event)) ?? []
-      if (!people.some(person => this.#shut.has(person) || this.#ports.keys.isDestroyed(person)))
-        continue
+      if (!people.some(person => this.isShut(person))) continue
       const { code, message } = logErrors.create('PERSON_ERASED', { id: event.id })
       refused.set(index, { status: 'conflict', code, reason: message })
     }

@@ -46,6 +46,7 @@ export async function sealStored(
       await keys.destroy(people)
     },
     follow: people => keys.load(people),
+    isErased: person => log.isShut(person),
     *destroyed() {
       for (const name of keys.destroyed()) if (!name.startsWith(OTHER_KEYS)) yield name
     },

@@ -3,7 +3,7 @@
  * list, by file, or by what rows have. A value is what a row has now; a write is an event on the
  * stream of its kind, appended at the version at which the value was read.
  */
-import { ID_PATTERN, compileSchema, type App, type CompiledTable, type JsonSchema } from '@millrace/core' // prettier-ignore
+import { ID_PATTERN, compileSchema, personalEvents, type App, type CompiledTable, type JsonSchema } from '@millrace/core' // prettier-ignore
 import { isJsonEqual, type EventLog, type NewEvent } from '@millrace/log'
 import {
   tableFoldName,
@@ -95,6 +95,7 @@ export function createCatalogueKind(ports: TablePorts): ChangeKind {
     write: (writes, context) => tables.write(writes, context),
     consequences: changes => tables.consequences(changes.map(({ target, before, after }) => ({ ...partsOf(target), before, after }))), // prettier-ignore
     shown: (target, value) => tables.shown(target, value),
+    erased: (target, value) => tables.erased(target, value),
   }
 }
 
@@ -106,9 +107,11 @@ interface Table {
 class Tables {
   readonly #ports: TablePorts
   readonly #tables = new Map<string, Table>()
+  readonly #personal: ReturnType<typeof personalEvents>
 
   constructor(ports: TablePorts) {
     this.#ports = ports
+    this.#personal = personalEvents(ports.app)
     for (const [name, compiled] of ports.app.tables) {
       this.#tables.set(name, { compiled, fold: ports.streams.fold(tableFoldName(name)) })
     }
@@ -174,7 +177,8 @@ class Tables {
     const { results } = await this.#ports.log.commit({ events })
     return results.map(result => {
       if (result.status !== 'conflict') return 'written'
-      return 'moved'
+      const { code, reason } = result
+      return code === 'PERSON_ERASED' ? { refused: { code, reason } } : 'moved'
     })
   }
 
@@ -230,6 +234,12 @@ class Tables {
     const row = { ...(value as Attributes) }
     for (const name of personal) if (Object.hasOwn(row, name)) row[name] = MASKED
     return row
+  }
+
+  erased(target: string, attributes: unknown): unknown {
+    const { table, id } = partsOf(target)
+    const left = this.#personal.get(`${table}.put`)?.split({ id, attributes })?.plain
+    return left === undefined ? attributes : (left as { readonly attributes: unknown }).attributes
   }
 }
 

@@ -17,6 +17,9 @@ export interface PlannedChange {
   change(value: unknown): { readonly value: unknown } | { readonly refused: Refusal }
 }
 
+/** Code of a row that is so already, and is named with the reason. */
+export const UNCHANGED = 'UNCHANGED'
+
 /** A row that is no change. */
 export interface RefusedRow {
   /** What it names, or its place in the request: `row 3`. */
@@ -94,6 +97,8 @@ export interface ChangeKind {
   reflected?(): Promise<Position>
   /** A value as people are shown it: personal fields hidden. */
   shown?(target: string, value: unknown): unknown
+  /** What is left of a value when the people whom it is about are erased. Absent: all of it. */
+  erased?(target: string, value: unknown): unknown
 }
 
 export function isRefusedRow(row: PlannedChange | RefusedRow): row is RefusedRow {

@@ -100,11 +100,70 @@ describe('changesets of corrections', () => {
     const view = await plan('second', { rows })
     assert.deepEqual([view.effects, view.refused, view.unchanged], [2, 4, 1])
     const entries = await product.changesets.entries('second', { from: 0, limit: 9 })
-    assert.deepEqual(entries.map(({ code }) => code), [undefined, 'TARGET_TWICE', 'EVENT_UNKNOWN', 'ID_INVALID', undefined, 'DATA_INVALID']) // prettier-ignore
-    assert.deepEqual(entries[4]?.after, { action: 'correct', data })
+    assert.deepEqual(entries.map(({ code }) => code), ['UNCHANGED', undefined, 'TARGET_TWICE', 'EVENT_UNKNOWN', 'ID_INVALID', undefined, 'DATA_INVALID']) // prettier-ignore
+    assert.deepEqual(entries[5]?.after, { action: 'correct', data })
     assert.equal((await run('apply', 'second')).applied, 2)
     await run('undo', 'second')
     await run('undo', 'first')
+  })
+
+  it('say of each event why nothing becomes of it, and leave those of other tenants alone', async () => {
+    const [gone = '', kept = '', held = ''] = idsOf('p3')
+    const watched = { stream: 'person', type: 'watched', key: 'p3', eventTimeMs: EVENTS[0]?.atMs ?? 0 } // prettier-ignore
+    const data = { viewer: 'p3', clip: 'c1', ms: 5 }
+    const theirs = { ...watched, tenant: 'acme', id: 'theirs', data, definition: product.app.fingerprint } // prettier-ignore
+    await product.log.commit({ events: [theirs] })
+    await plan('retract', { rows: [{ id: gone }] })
+    await run('apply', 'retract')
+    const found = await plan('all', { query: { stream: 'person', data: { viewer: 'p3' } } })
+    assert.equal(found.effects, idsOf('p3').length - 1, 'what another tenant sent is not found')
+    const rows = [
+      { id: gone, do: 'retract' },
+      { id: kept, do: 'restore' },
+      { id: 'theirs', do: 'retract' },
+      { id: 'never', do: 'hold' },
+      { id: held, do: 'hold' },
+      { id: held, do: 'retract' },
+    ]
+    const view = await plan('each', { rows })
+    assert.deepEqual([view.effects, view.refused, view.unchanged], [1, 3, 2])
+    const entries = await product.changesets.entries('each', { from: 0, limit: 9 })
+    assert.deepEqual(
+      entries.map(({ action, code, reason }) => [action, code, reason]),
+      [
+        ['refused', 'UNCHANGED', 'it is retracted already'],
+        ['refused', 'UNCHANGED', 'nothing is in force for it: it counts as it was sent'],
+        ['refused', 'TENANT_OTHER', 'it belongs to another tenant'],
+        ['refused', 'EVENT_UNKNOWN', 'the log has no such event'],
+        ['add', undefined, undefined],
+        ['refused', 'TARGET_TWICE', 'it is named twice'],
+      ],
+    )
+    // What was retracted is held, or corrected, in place of that; taken back it is retracted again.
+    await run('apply', 'each')
+    const actionOf = (id: string): string | undefined => product.streams.corrections.of(id).at(-1)?.action // prettier-ignore
+    const signalsBefore = signals('p3')
+    for (const [name, row] of [
+      ['hold', { id: gone, do: 'hold' }],
+      ['correct', { id: gone, do: 'correct', data: { ...data, clip: 'c2' } }],
+    ] as const) {
+      await plan(name, { rows: [row] })
+      assert.equal((await run('apply', name)).applied, 1)
+      assert.equal(actionOf(gone), name)
+      assert.equal(signals('p3'), signalsBefore + Number(name === 'correct'))
+      await run('undo', name)
+      assert.equal(actionOf(gone), 'retract')
+    }
+    const control = product.streams.corrections
+    const set = { reason: 'a test', by: ANA, corrections: rows.slice(0, 4).map(({ id, do: action }) => ({ id, action: action as 'hold' })) } // prettier-ignore
+    const { results } = await control.apply(set)
+    assert.deepEqual(
+      results.map(({ status, reason }) => [status, reason]),
+      entries.slice(0, 4).map(({ code, reason }) => [code === 'UNCHANGED' ? 'unchanged' : 'refused', reason]), // prettier-ignore
+    )
+    await run('undo', 'each')
+    await run('undo', 'retract')
+    assert.equal(control.of('theirs').length, 0)
   })
 
   it('refuse requests that mean nothing, and find events by time and data', async () => {

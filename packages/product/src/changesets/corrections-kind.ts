@@ -3,22 +3,21 @@
  * value is what is in force for an event, nothing for one that counts as it was sent. A target says
  * where the event is, so that nobody has to look for forty thousand ids one by one.
  */
+import { isError, partitionName, personalEvents, readTime, timeSchema, type App, type JsonSchema, type PersonalEvent } from '@millrace/core' // prettier-ignore
 import {
-  isError,
-  partitionName,
-  readTime,
-  timeSchema,
-  type App,
-  type JsonSchema,
-} from '@millrace/core'
-import { isJsonEqual, TICK_TYPE, type EventLog, type LogRecord } from '@millrace/log'
+  DEFAULT_TENANT,
+  isJsonEqual,
+  TICK_TYPE,
+  type EventLog,
+  type LogRecord,
+} from '@millrace/log'
 import {
   CORRECTIONS_STREAM,
   type Branch,
   type RequestedCorrection,
   type Streams,
 } from '@millrace/streams'
-import { atTheEnd, consequenceOf, type ChangeKind, type Consequence, type PlannedChange, type Reading, type RefusedRow, type Write, type WriteContext, type Written } from './change-kind.ts' // prettier-ignore
+import { atTheEnd, consequenceOf, UNCHANGED, type ChangeKind, type Consequence, type PlannedChange, type Reading, type RefusedRow, type Write, type WriteContext, type Written } from './change-kind.ts' // prettier-ignore
 import { changesetErrors } from './errors.ts'
 
 /** What the kind stands on. */
@@ -70,6 +69,15 @@ const READ_TIMEOUT_MS = 60_000
 /** More records are not folded to see whether corrected data fails: a dry run is to be quick. */
 const PARKED_RECORDS_MAX = 200_000
 const MASKED = '[personal]'
+/** Generation of events from outside. */
+const OUTSIDE = 0
+const ERASED = { code: 'PERSON_ERASED', reason: 'it names somebody who was erased, which nothing takes back' } // prettier-ignore
+const SO_ALREADY: Readonly<Record<Verb, string>> = {
+  retract: 'it is retracted already',
+  hold: 'it is held already',
+  correct: 'it is corrected to this already',
+  restore: 'nothing is in force for it: it counts as it was sent',
+}
 
 const verb: JsonSchema = { type: 'string', enum: ['retract', 'hold', 'correct', 'restore'] }
 
@@ -118,15 +126,18 @@ export function createCorrectionsKind(ports: CorrectionPorts): ChangeKind {
     reflected: () => atTheEnd(ports),
     consequences: changes => events.consequences(changes),
     shown: (_target, value) => events.shown(value as Value),
+    erased: (target, value) => events.erased(target, value as Value),
   }
 }
 
 class Events {
   readonly #ports: CorrectionPorts
   readonly #personal: ReadonlySet<string>
+  readonly #sealed: readonly PersonalEvent[]
 
   constructor(ports: CorrectionPorts) {
     this.#ports = ports
+    this.#sealed = [...personalEvents(ports.app).values()]
     const fields = [...ports.app.events.values()].flatMap(({ definition }) => Object.entries(definition.fields)) // prettier-ignore
     this.#personal = new Set(fields.flatMap(([name, field]) => (field.isPersonal ? [name] : [])))
   }
@@ -149,25 +160,28 @@ class Events {
       return
     }
     if (verb === 'correct') throw invalid('`correct` says the data of each event: it goes with `rows`') // prettier-ignore
-    for await (const record of this.#found(query as EventQuery)) yield changeOf(record, verb)
+    for await (const found of this.#found(query as EventQuery)) {
+      const { target, refused = found.refused, value } = changeOf(found.record, verb)
+      yield refused === undefined ? { target, change: () => ({ value }) } : { target, refused }
+    }
   }
 
   /** The events of a query, partition after partition. */
-  async *#found(query: EventQuery): AsyncGenerator<LogRecord, void> {
+  async *#found(query: EventQuery): AsyncGenerator<Found, void> {
     const { log } = this.#ports
     const { stream, keys } = query
     const known = log.stats().streams.find(one => one.stream === stream)
     if (known === undefined) throw invalid(`there is no stream ${stream.slice(0, 100)}`)
-    const matches = matcherOf(query)
+    const look = lookerOf(query)
     if (keys !== undefined) {
-      for await (const record of log.history({ stream, keys })) if (matches(record)) yield record
+      for await (const record of log.history({ stream, keys })) yield* look(record)
       return
     }
     for (const [partition, { start }] of known.partitions.entries()) {
       const end = log.ends().get(partitionName(stream, partition)) ?? 0
       for (let from = start; from < end;) {
         const records = await log.read({ stream, partition, from })
-        for (const record of records) if (record.offset < end && matches(record)) yield record
+        for (const record of records) if (record.offset < end) yield* look(record)
         from = (records.at(-1)?.offset ?? end) + 1
       }
     }
@@ -247,6 +261,16 @@ class Events {
     const shown = Object.entries(data).map(([name, inner]) => [name, this.#personal.has(name) ? MASKED : (inner as unknown)] as const) // prettier-ignore
     return { ...value, data: Object.fromEntries(shown) }
   }
+
+  erased(target: string, value: Value): unknown {
+    if (value.data === undefined) return value
+    const { stream } = partsOf(target).place
+    for (const one of this.#sealed) {
+      const parts = one.stream === stream ? one.split(value.data) : undefined
+      if (parts !== undefined && one.ownerOf(value.data) !== undefined) return { ...value, data: parts.plain } // prettier-ignore
+    }
+    return value
+  }
 }
 
 function invalid(reason: string): Error {
@@ -271,17 +295,51 @@ function changeOfRow(
   if (record === undefined) {
     return { target: id, refused: { code: 'EVENT_UNKNOWN', reason: 'the log has no such event' } }
   }
-  return changeOf(record, own ?? otherwise, data)
+  if (record.tenant !== DEFAULT_TENANT) {
+    return { target: id, refused: { code: 'TENANT_OTHER', reason: 'it belongs to another tenant' } }
+  }
+  const { target, refused, value } = changeOf(record, own ?? otherwise, data)
+  if (refused !== undefined) return { target, refused }
+  const reason = SO_ALREADY[own ?? otherwise]
+  const change: PlannedChange['change'] = present =>
+    isJsonEqual(present, value) ? { refused: { code: UNCHANGED, reason } } : { value }
+  return { target, change }
 }
 
-function changeOf(record: LogRecord, verb: Verb, data?: unknown): PlannedChange | RefusedRow {
-  const { stream, partition, offset, id } = record
+interface Change {
+  readonly target: string
+  readonly refused?: RefusedRow['refused']
+  readonly value?: Value | undefined
+}
+
+function changeOf(record: LogRecord, verb: Verb, data?: unknown): Change {
+  const { stream, partition, offset, id, isErased = false } = record
   const target = `${stream}/${partition}/${offset}/${id}`
+  if (isErased && verb !== 'retract') return { target, refused: ERASED }
   if (verb === 'correct' && (typeof data !== 'object' || data === null)) {
     return { target, refused: { code: 'DATA_INVALID', reason: 'it says no new data' } }
   }
-  const value = verb === 'restore' ? undefined : { action: verb, ...(verb === 'correct' ? { data } : {}) } // prettier-ignore
-  return { target, change: () => ({ value }) }
+  if (verb === 'restore') return { target, value: undefined }
+  return { target, value: { action: verb, ...(verb === 'correct' ? { data } : {}) } }
+}
+
+/** An event of a query; refused: what it says cannot be understood any more, and so whether it is meant. */
+interface Found {
+  readonly record: LogRecord
+  readonly refused?: RefusedRow['refused']
+}
+
+/** What is found in a record. */
+function lookerOf(query: EventQuery): (record: LogRecord) => readonly Found[] {
+  const matches = matcherOf(query)
+  return record => {
+    try {
+      return matches(record) ? [{ record }] : []
+    } catch (error) {
+      if (!isError(error, 'UPCAST_FAILED')) throw error
+      return [{ record, refused: { code: error.code, reason: error.message } }]
+    }
+  }
 }
 
 /** True for the events that a query means. */
@@ -291,7 +349,9 @@ function matcherOf({ types, data, from, to }: EventQuery): (record: LogRecord) =
   const fromMs = from === undefined ? -Infinity : momentOf(from)
   const toMs = to === undefined ? Infinity : momentOf(to)
   return record => {
-    if (record.type === TICK_TYPE || record.isUnique) return false
+    if (record.tenant !== DEFAULT_TENANT || record.type === TICK_TYPE) return false
+    // What folds emitted, and what stands in for the events of people who were merged.
+    if (record.generation !== OUTSIDE || record.isUnique) return false
     if (record.eventTimeMs < fromMs || record.eventTimeMs >= toMs) return false
     if (kinds?.has(record.type) === false) return false
     if (wanted.length === 0) return true

@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto'
 import type { Clock } from '@millrace/core'
 import type { EventLog } from '@millrace/log'
+import { UNCHANGED, type ChangeKind } from './change-kind.ts'
 import { CHANGESET_ITEMS_STREAM, type Chunk, type Entry } from './events.ts'
 
 /** Entries of one record at most, unless the kind of change says another number. */
@@ -32,13 +33,15 @@ export class EntryWriter {
     {
       plan,
       entriesMax,
+      erased,
       ...head
-    }: PlanHead & { readonly plan: string; readonly entriesMax: number },
+    }: PlanHead &
+      Pick<ChangeKind, 'erased'> & { readonly plan: string; readonly entriesMax: number },
   ) {
     this.#ports = ports
     this.#plan = plan
     this.#entriesMax = entriesMax
-    this.#hash = new EntryHash(head)
+    this.#hash = new EntryHash(head, erased)
   }
 
   async add(entry: Entry): Promise<void> {
@@ -50,13 +53,13 @@ export class EntryWriter {
     this.#characters += length
     this.#hash.add(entry)
     if (entry.refused === undefined) this.effects += 1
-    else this.refused += 1
+    else if (entry.refused.code !== UNCHANGED) this.refused += 1
   }
 
-  /** Writes what is left; gives the number of chunks, and the hash. */
-  async end(): Promise<{ readonly chunks: number; readonly hash: string }> {
+  /** Writes what is left; gives the number of chunks, and the hashes. */
+  async end(): Promise<PlanHashes & { readonly chunks: number }> {
     await this.#flush()
-    return { chunks: this.#chunks, hash: this.#hash.hex() }
+    return { chunks: this.#chunks, ...this.#hash.ends() }
   }
 
   async #flush(): Promise<void> {
@@ -92,22 +95,41 @@ export interface PlanHead {
   readonly requestHash: string
 }
 
-/** SHA-256 over what a plan is of and what it would change. */
+/** SHA-256 of a plan, as hex. */
+export interface PlanHashes {
+  readonly hash: string
+  /** The same of what an erasure of everybody would leave of it: the plan of before, when some were erased. */
+  readonly erasedHash: string
+}
+
+/** Hashes of what a plan is of and what it would change. */
 export class EntryHash {
-  readonly #hash = createHash('sha256')
+  readonly #whole = createHash('sha256')
+  readonly #erased = createHash('sha256')
+  readonly #leave: ChangeKind['erased']
 
-  constructor({ kind, position, requestHash }: PlanHead) {
-    this.#hash.update(JSON.stringify([kind, position, requestHash]))
+  constructor({ kind, position, requestHash }: PlanHead, leave: ChangeKind['erased']) {
+    this.#leave = leave
+    const head = JSON.stringify([kind, position, requestHash])
+    for (const hash of [this.#whole, this.#erased]) hash.update(head)
   }
 
-  add({ target, before, after, refused }: Entry): void {
-    const text = JSON.stringify([target, before ?? null, after ?? null, refused?.code ?? null])
-    this.#hash.update(`\n${text}`)
+  add(entry: Entry): void {
+    const { target, before, after } = entry
+    const text = textOf(entry)
+    this.#whole.update(text)
+    const left = [before, after].map(value => value === undefined ? undefined : (this.#leave?.(target, value) ?? value)) // prettier-ignore
+    const isSame = left[0] === before && left[1] === after
+    this.#erased.update(isSame ? text : textOf({ ...entry, before: left[0], after: left[1] }))
   }
 
-  hex(): string {
-    return this.#hash.digest('hex')
+  ends(): PlanHashes {
+    return { hash: this.#whole.digest('hex'), erasedHash: this.#erased.digest('hex') }
   }
+}
+
+function textOf({ target, before, after, refused }: Entry): string {
+  return `\n${JSON.stringify([target, before ?? null, after ?? null, refused?.code ?? null])}`
 }
 
 /** SHA-256 of a request. */

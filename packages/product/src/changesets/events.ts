@@ -65,6 +65,8 @@ export interface Plan {
   readonly position: string
   /** SHA-256 over all of it. */
   readonly hash: string
+  /** The same of what is left of it when everybody is erased; absent in plans of early versions. */
+  readonly erasedHash?: string
   readonly chunks: number
   readonly entries: number
   /** Entries that change something. */

@@ -1,4 +1,4 @@
-export { atTheEnd, consequenceOf } from './change-kind.ts'
+export { atTheEnd, consequenceOf, UNCHANGED } from './change-kind.ts'
 export type {
   ChangeKind,
   Consequence,
@@ -12,5 +12,6 @@ export type {
 export type { Changesets, DryRun, EntryView, PlanRequest, RunRequest } from './changesets.ts'
 export { changesetErrors } from './errors.ts'
 export { CHANGESET_ITEMS_STREAM, CHANGESETS_STREAM } from './events.ts'
+export type { Refusal } from './events.ts'
 export { createChangesets } from './module.ts'
 export type { ChangesetView, RunView } from './views.ts'

@@ -5,6 +5,7 @@ import type { ModuleContext } from '../module.ts'
 import {
   isRefusedRow,
   type ChangeKind,
+  UNCHANGED,
   type PlannedChange,
   type RefusedRow,
 } from './change-kind.ts'
@@ -30,6 +31,7 @@ export async function planOf(
   const writer = new EntryWriter(context, {
     plan,
     entriesMax,
+    ...(kind.erased === undefined ? {} : { erased: kind.erased.bind(kind) }),
     kind: kind.name,
     position,
     requestHash,
@@ -43,11 +45,11 @@ export async function planOf(
     for (const row of rows) {
       const entry = isRefusedRow(row) ? row : entryOf(row, values[next++], seen)
       if (entry?.refused !== undefined) refusal ??= entry
-      if (entry === undefined) unchanged += 1
-      else await writer.add(entry)
+      if (entry === undefined || entry.refused?.code === UNCHANGED) unchanged += 1
+      if (entry !== undefined) await writer.add(entry)
     }
   }
-  const { chunks, hash } = await writer.end()
+  const { chunks, hash, erasedHash } = await writer.end()
   const { entries, effects, refused } = writer
   if (effects === 0) throw wouldChangeNothing({ unchanged, refused, refusal })
   const isShort = JSON.stringify(request).length <= REQUEST_CHARACTERS_KEPT
@@ -59,6 +61,7 @@ export async function planOf(
     plan,
     position,
     hash,
+    erasedHash,
     chunks,
     entries,
     effects,

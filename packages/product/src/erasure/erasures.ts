@@ -236,7 +236,7 @@ export class ErasureRunner implements Erasures {
     for (let at = 0; at < retractions.length; at += RETRACTIONS_MAX) {
       const part = retractions.slice(at, at + RETRACTIONS_MAX)
       // The reason is public, and that of the request may be personal.
-      const set = { changeset: `erasure-${erasure}`, corrections: part, reason: 'erasure', by: 'erasure' } // prettier-ignore
+      const set = { changeset: `erasure-${erasure}`, corrections: part, reason: 'erasure', by: 'erasure', isFinal: true } // prettier-ignore
       for (const { fold, records, keys } of (await corrections.affected(set)).folds) {
         const known = views.get(fold)
         views.set(fold, {

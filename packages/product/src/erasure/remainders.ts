@@ -12,7 +12,7 @@ type Ports = Pick<ModuleContext, 'log'> & {
 export async function remaindersOf(
   { log, privacy }: Ports,
   people: readonly string[],
-  { types }: Found,
+  { types, unread }: Found,
 ): Promise<readonly Remainder[]> {
   const remains: Remainder[] = [
     {
@@ -35,6 +35,14 @@ export async function remaindersOf(
       what: 'events with personal fields that were appended before these were sealed, in the log',
       count: clear,
       remedy: 'export the log, and import it into an empty one: its events are sealed then',
+    })
+  }
+  if (unread > 0) {
+    remains.push({
+      what: 'events that the definition does not understand any more, in the log: whether they name the people is not known',
+      count: unread,
+      remedy:
+        'let an upcaster read them, and retract those that do with a changeset of corrections',
     })
   }
   let exposures = 0

@@ -36,6 +36,7 @@ describe('processes that take part in an erasure', () => {
       destroy: async () => undefined,
       follow: async () => undefined,
       destroyed: () => [],
+      isErased: () => false,
       tidy: async () => undefined,
       remains: async () => [],
     }

@@ -1,6 +1,6 @@
 /** The events of the log that name people, and what of them is sealed. */
-import { partitionName, type App, type PersonalEvent } from '@millrace/core'
-import type { EventLog, LogRecord } from '@millrace/log'
+import { isError, partitionName, type App, type PersonalEvent } from '@millrace/core'
+import { DEFAULT_TENANT, type EventLog, type LogRecord } from '@millrace/log'
 import type { RequestedCorrection } from '@millrace/streams'
 import type { ErasedType } from './events.ts'
 
@@ -13,6 +13,8 @@ export interface Found {
   /** Events that are not keyed by one of the people. */
   readonly ofOthers: number
   readonly types: readonly ErasedType[]
+  /** Events of types that may name anybody, of which the definition cannot say whom: nobody looked into them. */
+  readonly unread: number
 }
 
 interface Ports {
@@ -31,11 +33,16 @@ export async function findEvents(ports: Ports, people: readonly string[]): Promi
   const retractions = new Map<string, RequestedCorrection>()
   const types = new Map<string, ErasedType>()
   let ofOthers = 0
+  let unread = 0
   const take = (record: LogRecord): void => {
     const one = personal.get(record.type)
     if (one === undefined || record.generation !== OUTSIDE || record.isUnique) return
-    const { id, stream, partition, offset, type, key } = record
-    if (retractions.has(id) || !one.peopleOf(record.data).some(person => wanted.has(person))) return
+    const { id, stream, partition, offset, type, key, tenant } = record
+    if (tenant !== DEFAULT_TENANT || retractions.has(id)) return
+    const people = peopleIn(record, one)
+    if (people === undefined) unread += Number(one.namesOthers)
+    const own = people ?? [...(one.isKeyed ? [key] : []), record.sealed?.person ?? '']
+    if (!own.some(person => wanted.has(person))) return
     retractions.set(id, { id, action: 'retract', place: { stream, partition, offset } })
     if (!one.isKeyed || !wanted.has(key)) ofOthers += 1
     types.set(type, counted(types.get(type) ?? emptyType(ports, one, type), one, record))
@@ -57,7 +64,17 @@ export async function findEvents(ports: Ports, people: readonly string[]): Promi
       }
     }
   }
-  return { retractions: [...retractions.values()], ofOthers, types: [...types.values()] }
+  return { retractions: [...retractions.values()], ofOthers, types: [...types.values()], unread }
+}
+
+/** All people that an event names; undefined for one that the definition does not understand any more. */
+function peopleIn(record: LogRecord, one: PersonalEvent): readonly string[] | undefined {
+  try {
+    return one.peopleOf(record.data)
+  } catch (error) {
+    if (isError(error, 'UPCAST_FAILED')) return undefined
+    throw error
+  }
 }
 
 function emptyType({ app }: Ports, one: PersonalEvent, type: string): ErasedType {
@@ -73,7 +90,7 @@ function emptyType({ app }: Ports, one: PersonalEvent, type: string): ErasedType
 
 function counted(counts: ErasedType, one: PersonalEvent, record: LogRecord): ErasedType {
   const isSealed = record.sealed !== undefined
-  const isClear = !isSealed && one.split(record.data) !== undefined
+  const isClear = !isSealed && peopleIn(record, one) !== undefined && one.split(record.data) !== undefined // prettier-ignore
   return {
     ...counts,
     events: counts.events + 1,

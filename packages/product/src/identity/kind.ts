@@ -1,8 +1,9 @@
 /** Merges and splits of many people as one change: a value is into whom an id is merged, nothing for one that is itself. */
 import { partitionName, type JsonSchema } from '@millrace/core'
-import type { EventLog } from '@millrace/log'
+import { isJsonEqual, type EventLog } from '@millrace/log'
 import { CORRECTIONS_STREAM, type IdentityLink, type Streams } from '@millrace/streams'
-import { atTheEnd, consequenceOf, type ChangeKind, type PlannedChange, type Reading, type RefusedRow, type Write, type WriteContext, type Written } from '../changesets/index.ts' // prettier-ignore
+import type { Privacy } from '../module.ts'
+import { atTheEnd, consequenceOf, UNCHANGED, type ChangeKind, type PlannedChange, type Reading, type Refusal, type RefusedRow, type Write, type WriteContext, type Written } from '../changesets/index.ts' // prettier-ignore
 
 interface IdentityRow {
   readonly from?: unknown
@@ -39,9 +40,17 @@ export const identitiesRequest: JsonSchema = {
 export function createIdentitiesKind(ports: {
   readonly log: EventLog
   readonly streams: Streams
+  readonly privacy?: Pick<Privacy, 'isErased'>
 }): ChangeKind {
-  const { log, streams } = ports
+  const { log, streams, privacy } = ports
   const { identities } = streams
+  const erasedIn = ({ from, into }: IdentityLink): Refusal | undefined => {
+    const person =
+      into === null ? undefined : [from, into].find(id => privacy?.isErased(id) === true)
+    return person === undefined
+      ? undefined
+      : { code: 'PERSON_ERASED', reason: `${person} was erased` }
+  }
   const reading = (id: string): Reading => {
     const into = identities.into(id)
     const version = identities.history(id).length
@@ -53,7 +62,7 @@ export function createIdentitiesKind(ports: {
     writesMax: WRITES_MAX,
     plan: request =>
       (request as { readonly rows: readonly IdentityRow[] }).rows.map((row, index) =>
-        changeOf(row, index + 1),
+        changeOf(row, index + 1, erasedIn),
       ),
     async read(targets) {
       const name = partitionName(CORRECTIONS_STREAM, 0)
@@ -67,13 +76,17 @@ export function createIdentitiesKind(ports: {
       return (await identities.affected(links)).map(consequenceOf)
     },
     async write(writes: readonly Write[], { changeset, title, actor }: WriteContext) {
-      const isStill = writes.map(({ target, version }) => reading(target).version === version)
-      const links = writes.filter((_, index) => isStill[index]).map(linkOf)
+      const early = writes.map((write): Written | undefined => {
+        const refused = erasedIn(linkOf(write))
+        if (refused !== undefined) return { refused }
+        return reading(write.target).version === write.version ? undefined : 'moved'
+      })
+      const links = writes.filter((_, index) => early[index] === undefined).map(linkOf)
       const reason = title === '' ? `changeset ${changeset}` : title
       const { results } = await identities.apply({ changeset, links, reason, by: actor })
       const given = results.values()
-      return isStill.map((isOne): Written => {
-        if (!isOne) return 'moved'
+      return early.map((known): Written => {
+        if (known !== undefined) return known
         const { status, reason = 'it cannot be' } = given.next().value ?? { status: 'refused' }
         return status === 'refused' ? { refused: { code: 'MERGE_REFUSED', reason } } : 'written'
       })
@@ -85,7 +98,11 @@ function linkOf({ target, value }: Pick<Write, 'target' | 'value'>): IdentityLin
   return { from: target, into: (value as { readonly into: string } | undefined)?.into ?? null }
 }
 
-function changeOf({ from, into }: IdentityRow, number: number): PlannedChange | RefusedRow {
+function changeOf(
+  { from, into }: IdentityRow,
+  number: number,
+  erasedIn: (link: IdentityLink) => Refusal | undefined,
+): PlannedChange | RefusedRow {
   const isId = (id: unknown): id is string =>
     typeof id === 'string' && id !== '' && id.length <= ID_MAX
   if (!isId(from) || (into !== undefined && !isId(into))) {
@@ -96,5 +113,11 @@ function changeOf({ from, into }: IdentityRow, number: number): PlannedChange | 
     const reason = 'nobody is merged into themselves'
     return { target: from, refused: { code: 'MERGE_REFUSED', reason } }
   }
-  return { target: from, change: () => ({ value: into === undefined ? undefined : { into } }) }
+  const refused = erasedIn({ from, into: into ?? null })
+  if (refused !== undefined) return { target: from, refused }
+  const value = into === undefined ? undefined : { into }
+  const reason = into === undefined ? 'it is itself already' : `it is merged into ${into} already`
+  const change: PlannedChange['change'] = present =>
+    isJsonEqual(present, value) ? { refused: { code: UNCHANGED, reason } } : { value }
+  return { target: from, change }
 }

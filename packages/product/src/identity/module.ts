@@ -56,13 +56,14 @@ export function createIdentity(): ProductModule<Identity> {
     open(context) {
       const changesets = context.modules.get('changesets')?.api as Changesets
       changesets.register(createIdentitiesKind(context))
-      const api = createApi(context.streams.identities)
+      const isErased = (id: string): boolean => context.privacy?.isErased(id) === true
+      const api = createApi(context.streams.identities, isErased)
       return { api, routes: routes(api), metrics: [] }
     },
   })
 }
 
-function createApi(identities: Identities): Identity {
+function createApi(identities: Identities, isErased: (id: string) => boolean): Identity {
   const show = (id: string): IdentityView => {
     const into = identities.into(id)
     return {
@@ -88,6 +89,11 @@ function createApi(identities: Identities): Identity {
   return {
     show,
     async merge(from, into, decided) {
+      const erased = [from, into].find(isErased)
+      if (erased !== undefined) {
+        const reason = `${erased} was erased, and who comes back is a new person`
+        throw identityErrors.create('MERGE_REFUSED', { from, into, reason })
+      }
       const now = identities.into(from)
       if (now !== undefined && now !== into) {
         const reason = `it is merged into ${now}: split it first`

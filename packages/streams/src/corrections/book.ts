@@ -45,6 +45,8 @@ export class CorrectionBook {
   readonly #records: (readonly CorrectionEntry[])[] = []
   readonly #marks = new Map<string, EmissionMark & { readonly at: number }>()
   readonly #begun = new Map<string, number>()
+  /** Ids of events on which nothing more is decided. */
+  readonly #final = new Set<string>()
   /** Which ids of people are one person. */
   readonly people = new PersonLinks()
 
@@ -108,6 +110,11 @@ export class CorrectionBook {
     return this.#byId.get(id)
   }
 
+  /** True when nothing that is decided on an event any more holds. */
+  isFinal(id: string): boolean {
+    return this.#final.has(id)
+  }
+
   /** The events of a stream on which anything was ever decided. */
   *ofStream(stream: string): Generator<CorrectionEntry, void> {
     for (const entry of this.#byId.values()) if (entry.stream === stream) yield entry
@@ -149,7 +156,7 @@ export class CorrectionBook {
   #add({ data, id, offset, type }: LogRecord): void {
     if (type === IDENTIFIED_TYPE) this.people.add(offset, data as IdentityData)
     const isTime = type !== CORRECTED_TYPE
-    const { action, events, begins, follows } = isTime ? TIME_ALONE : (data as CorrectionData)
+    const { action, events, begins, follows, isFinal } = isTime ? TIME_ALONE : (data as CorrectionData) // prettier-ignore
     if (begins !== undefined) this.#begun.set(markName(begins), begins.corrected)
     if (follows !== undefined) {
       this.#marks.set(markName(follows), { ...follows, at: offset })
@@ -157,6 +164,8 @@ export class CorrectionBook {
     }
     const entries = events.map(event => {
       const entry = this.#entry(event)
+      if (this.#final.has(event.id)) return entry
+      if (isFinal === true) this.#final.add(event.id)
       entry.history.push({ at: offset, correction: correctionOf(action, id, event) })
       return entry
     })
@@ -200,7 +209,7 @@ function markName({ fold, generation, partition }: Omit<EmissionMark, 'corrected
 }
 
 /** What a tick says. */
-const TIME_ALONE: Pick<CorrectionData, 'action' | 'events' | 'begins' | 'follows'> = {
+const TIME_ALONE: Pick<CorrectionData, 'action' | 'events' | 'begins' | 'follows' | 'isFinal'> = {
   action: 'restore',
   events: [],
 }

@@ -98,6 +98,8 @@ export interface CorrectionData {
   readonly reason: string
   /** Who decided it. */
   readonly by: string
+  /** Nothing that is decided later on these events holds: they name somebody who is erased. */
+  readonly isFinal?: boolean
   /** Present where it follows from other corrections: whose emissions are now as these say. */
   readonly follows?: EmissionMark
   /** The same of what is written from here on, up to the record that `follows`. */

@@ -1,8 +1,9 @@
 /** What people ask of corrections: to make them, to see first what they would touch, to look at them. */
 import { canonicalText } from '../views/canonical.ts'
 import { partitionName, type Clock, type Position } from '@millrace/core'
-import { TICK_TYPE, type EventLog, type LogRecord } from '@millrace/log'
+import { DEFAULT_TENANT, TICK_TYPE, type EventLog, type LogRecord } from '@millrace/log'
 import { streamsErrors } from '../errors.ts'
+import { OUTSIDE } from '../generations.ts'
 import type { FoldRunner } from '../runner.ts'
 import { correctionAt, type CorrectionBook, type CorrectionChange } from './book.ts'
 import {
@@ -17,6 +18,7 @@ import { keysOf } from './lane-changes.ts'
 import { Originals } from './originals.ts'
 import { batchesOf, correctionEvents, type CorrectedItem } from './records.ts'
 import { Slices } from '../slices.ts'
+import { unreadable } from '../unreadable.ts'
 
 /** What is to become of one event. */
 export interface RequestedCorrection {
@@ -35,6 +37,8 @@ export interface CorrectionSet {
   readonly corrections: readonly RequestedCorrection[]
   readonly reason: string
   readonly by: string
+  /** They are retractions, and nothing that is decided later on these events holds. */
+  readonly isFinal?: boolean
 }
 
 /** What becomes of one of them. */
@@ -42,7 +46,7 @@ export interface CorrectionResult {
   readonly id: string
   /** `unchanged`: it is so already. */
   readonly status: 'corrected' | 'unchanged' | 'refused'
-  /** Why it is refused. */
+  /** Why it is refused, or what is so already. */
   readonly reason?: string
 }
 
@@ -121,6 +125,14 @@ const SAMPLES_MAX = 20
 /** Ids that are looked for together; what holds their records is passed over once. */
 const FINDS_AT_ONCE = 2_000
 
+const ERASED = 'it names somebody who was erased, which nothing takes back'
+const SO_ALREADY: Readonly<Record<CorrectionAction, string>> = {
+  retract: 'it is retracted already',
+  hold: 'it is held already',
+  correct: 'it is corrected to this already',
+  restore: 'nothing is in force for it: it counts as it was sent',
+}
+
 /** What a set means for the log as it is. */
 export interface CorrectionPlan {
   readonly results: readonly CorrectionResult[]
@@ -145,8 +157,8 @@ export class CorrectionRequests implements CorrectionControl {
   ): Promise<{ readonly results: readonly CorrectionResult[]; readonly position: Position }> {
     const { log, clock, book, corrector } = this.#ports
     const { results, events, records: planned } = await this.plan(set)
-    const { changeset, reason, by } = set
-    const facts = { ...(changeset === undefined ? {} : { changeset }), reason, by }
+    const { changeset, reason, by, isFinal = false } = set
+    const facts = { ...(changeset === undefined ? {} : { changeset }), reason, by, ...(isFinal ? { isFinal } : {}) } // prettier-ignore
     const batches = batchesOf(events)
     const records = [...correctionEvents(facts, batches, clock.nowMs(), book.position)]
     const end = corrector.remember(planned)
@@ -155,7 +167,7 @@ export class CorrectionRequests implements CorrectionControl {
       const name = partitionName(CORRECTIONS_STREAM, 0)
       const position = new Map([[name, log.ends().get(name) ?? 0]])
       await this.#settle(position, options)
-      return { results, position }
+      return { results: results.map((result, at) => this.#inForce(result, set.corrections[at] as RequestedCorrection)), position } // prettier-ignore
     } finally {
       end()
     }
@@ -225,6 +237,12 @@ export class CorrectionRequests implements CorrectionControl {
     return listed
   }
 
+  /** What a correction came to that is on the log: an erasure may have come before it. */
+  #inForce(result: CorrectionResult, { id, action }: RequestedCorrection): CorrectionResult {
+    const isLate = result.status === 'corrected' && action !== 'retract'
+    return isLate && this.#ports.book.isFinal(id) ? { id, status: 'refused', reason: ERASED } : result // prettier-ignore
+  }
+
   /** Waits until the views reflect what the log holds at `position`, and what follows from it. */
   async #settle(
     position: Position,
@@ -254,7 +272,7 @@ export class CorrectionRequests implements CorrectionControl {
    * `position`: what was corrected behind that is unknown; default: all is known. Throws CORRECTION_INVALID.
    */
   async plan(
-    { corrections, reason, by }: CorrectionSet,
+    { corrections, reason, by, isFinal = false }: CorrectionSet,
     position = Infinity,
   ): Promise<CorrectionPlan> {
     const refuse = (why: string): never => {
@@ -278,8 +296,9 @@ export class CorrectionRequests implements CorrectionControl {
         results.push({ id, status: 'refused', reason: why ?? 'the log has no such event' })
         continue
       }
-      if (this.#isSo(requested, position)) {
-        results.push({ id, status: 'unchanged' })
+      const isSo = this.#isSo(requested, position) && (!isFinal || this.#ports.book.isFinal(id))
+      if (isSo) {
+        results.push({ id, status: 'unchanged', reason: SO_ALREADY[action] })
         continue
       }
       results.push({ id, status: 'corrected' })
@@ -297,9 +316,19 @@ export class CorrectionRequests implements CorrectionControl {
   #refusalOf(requested: RequestedCorrection, record: LogRecord | undefined): string | undefined {
     const { action, data } = requested
     if (record === undefined) return 'the log has no such event'
-    if (record.isUnique || record.type === TICK_TYPE || record.stream.startsWith('streams.')) {
+    if (record.tenant !== DEFAULT_TENANT) return 'it belongs to another tenant'
+    if (
+      record.generation !== OUTSIDE ||
+      record.isUnique ||
+      record.type === TICK_TYPE ||
+      record.stream.startsWith('streams.')
+    ) {
       return 'it did not come from outside: correct the events that it follows from'
     }
+    const failure = unreadable(record)
+    if (failure !== undefined) return `${failure.message} ${failure.remedy}`
+    const isErased = record.isErased === true || this.#ports.book.isFinal(record.id)
+    if (isErased && action !== 'retract') return ERASED
     if (action !== 'correct') return undefined
     if (data === undefined) return 'it says no new data'
     return this.#ports.check?.(record, data)

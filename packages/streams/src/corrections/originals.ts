@@ -10,6 +10,7 @@ import { toEvent } from '../emission.ts'
 import type { Emitter } from '../identity/counted.ts'
 import { ALIAS_HEADER, MERGED, ORIGIN_HEADER } from '../identity/contract.ts'
 import { asOnePerson } from '../identity/people.ts'
+import { unreadable } from '../unreadable.ts'
 import { CAUSE_HEADER, WATERMARK_HEADER } from '../views/plan.ts'
 import type { CorrectionEntry } from './book.ts'
 import type { Correction, Corrections } from './contract.ts'
@@ -140,10 +141,17 @@ function offsetOf({ place }: CorrectionEntry): number {
   return place?.offset as number
 }
 
-/** A record that outlives the next read. */
+/** A record that outlives the next read; the data of one that the definition does not understand fails in the copy, too. */
 export function copyOf(record: LogRecord): LogRecord {
-  return withData(record, record.data, Buffer.from(record.payload))
+  const failure = unreadable(record)
+  if (failure === undefined) return withData(record, record.data, Buffer.from(record.payload))
+  const fail = (): never => {
+    throw failure
+  }
+  return Object.defineProperty(withData(record, null, NO_BYTES), 'data', { get: fail })
 }
+
+const NO_BYTES = Buffer.alloc(0)
 
 /** A record as it counts under a correction; undefined when it does not. */
 export function asCorrected(
@@ -230,7 +238,8 @@ function isWanted({ definition }: Emitter, { type }: LogRecord): boolean {
 }
 
 function emissionsOf(emitter: Emitter, record: LogRecord): readonly NewEvent[] {
-  if (!isWanted(emitter, record)) return []
+  // Where nobody understands a record, it waits, and nothing follows from it.
+  if (!isWanted(emitter, record) || unreadable(record) !== undefined) return []
   const events: NewEvent[] = []
   const { lane } = emitter.lanes[record.partition] as Emitter['lanes'][number]
   // It has no state, so that nothing is changed by asking.

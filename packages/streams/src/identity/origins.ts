@@ -88,6 +88,7 @@ export class Origins {
 
   /** The events of one stream, or of all, that name one of these people, each once, as they were sent. */
   async *of(ids: readonly string[], only?: string): AsyncGenerator<LogRecord> {
+    if (ids.length === 0) return
     const { log, clock, sliceMs, people } = this.#ports
     const slices = new Slices(clock, sliceMs)
     const wanted = new Set(ids)

@@ -2,6 +2,7 @@
 import type { LogRecord } from '@millrace/log'
 import { withData } from '../amendments.ts'
 import { OUTSIDE } from '../generations.ts'
+import { unreadable } from '../unreadable.ts'
 import { ALIAS_HEADER, MERGED, PERSON, type Canonical, type PersonFields } from './contract.ts'
 
 /** True for a stream whose keys are people. */
@@ -11,16 +12,23 @@ export function isKeyedByPeople(stream: string): boolean {
 
 /** The ids of people that an event names, as it was sent. */
 export function peopleIn(
-  { type, data }: Pick<LogRecord, 'type' | 'data'>,
+  event: Pick<LogRecord, 'type' | 'data'>,
   people: PersonFields,
 ): readonly string[] {
-  const fields = people.get(type)
+  const fields = people.get(event.type)
   if (fields === undefined) return []
-  const values = data as Readonly<Record<string, unknown>> | null
+  const values = readableIn(event)
   return fields.flatMap(field => {
     const value = values?.[field]
     return (Array.isArray(value) ? value : [value]).filter(id => typeof id === 'string')
   })
+}
+
+/** The data of an event; null for one that the definition does not understand any more: whoever folds it waits. */
+function readableIn(event: Pick<LogRecord, 'data'>): Readonly<Record<string, unknown>> | null {
+  return unreadable(event) === undefined
+    ? (event.data as Readonly<Record<string, unknown>> | null)
+    : null
 }
 
 /** The record with the ids that hold; the same object where no other holds. */
@@ -31,7 +39,7 @@ export function asOnePerson(
 ): LogRecord {
   const fields = canonical === undefined ? undefined : people?.get(record.type)
   if (canonical === undefined || fields === undefined) return record
-  const data = record.data as Readonly<Record<string, unknown>> | null
+  const data = readableIn(record)
   let changed: Record<string, unknown> | undefined
   for (const field of fields) {
     const value = data?.[field]
