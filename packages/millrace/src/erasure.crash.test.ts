@@ -1,80 +1,92 @@
 /**
- * A process that erases somebody is killed at calls of the disk that change anything, from the first
- * to the last. The one that starts after it either knows nothing of the erasure, or ends it: then the
- * views, the files and the keys are as after one that nobody disturbed.
+ * One person after the other is erased, and the process is killed at each step of it by its name: a
+ * commit, or a change of the files of keys and snapshots. The next one ends what was begun; afterwards
+ * every fold is what a rebuild gives, nobody who was erased is in it, and no file has their key or
+ * what they wrote.
  */
 import assert from 'node:assert/strict'
-import { spawnSync } from 'node:child_process'
-import { cpSync, mkdtempSync, rmSync } from 'node:fs'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { it } from 'node:test'
-import { fileURLToPath } from 'node:url'
-import type { Erasures } from '@millrace/product'
 import { UNCOVERED } from './testing/child.ts'
-import { SECRETS, fillLetters, filesWith, keyIn, openLetters, saidIn } from './testing/letters.ts'
+import { DISK_STEPS } from './testing/disk-steps.ts'
+import { ERASURE_STEPS } from './testing/erasure-steps.ts'
+import { filesWith, openLetters } from './testing/letters.ts'
 
-/** Each copies a directory and opens it three times: a tenth of the kills of other suites. */
-const RUNS = Math.min(Math.ceil(Number(process.env['MILLRACE_CRASH_RUNS'] ?? 50) / 10), 60)
-const CALLS_MAX = 400
-const child = fileURLToPath(new URL('./testing/erasure-crash-child.ts', import.meta.url))
+const WORKER = join(import.meta.dirname, 'testing', 'erasure-crash-worker.ts')
+const { begun, unwritten, written, unended, ended } = ERASURE_STEPS
+const ALL = Object.keys({ begun, unwritten, written, ...DISK_STEPS, unended, ended })
+/** Before it is decided what is erased, with the events taken back, and with the key in a file that is no longer the newest. */
+const FEW = ['begun', 'written', 'replaced', 'destroyed', 'unended']
+const STEPS = Number(process.env['MILLRACE_CRASH_RUNS'] ?? 1) >= 100 ? ALL : FEW
+const PEOPLE = STEPS.map((_, number) => `person${number}`)
+const textsOf = (person: string): readonly string[] => [`${person}-writes`, `${person}-comments`]
 
-/** True when the child was killed. */
-function eraseUntil(data: string, nth: number): boolean {
-  const { status, signal } = spawnSync(process.execPath, [child, data, String(nth)], {
-    stdio: ['ignore', 'inherit', 'inherit'],
-    env: { ...process.env, ...UNCOVERED },
-  })
-  assert.ok(signal === 'SIGKILL' || status === 0, `it ended with ${status} ${signal}`)
-  return signal === 'SIGKILL'
+interface Told {
+  readonly hashes: Readonly<Record<string, string>>
+  readonly unlike: Readonly<Record<string, readonly string[]>>
+  /** The key of who is erased next, as hex. */
+  readonly key: string
 }
 
-it(`an erasure survives ${RUNS} kills, one at each of as many steps`, async () => {
-  const root = mkdtempSync(join(tmpdir(), 'millrace-erasure-'))
+it(`an erasure survives SIGKILL at ${STEPS.length} steps`, async () => {
+  const data = await mkdtemp(join(tmpdir(), 'millrace-erasure-'))
   try {
-    const before = join(root, 'before')
-    const filled = await openLetters(before)
-    await fillLetters(filled)
-    const full = saidIn(filled)
-    await filled.close()
-    const key = (await keyIn(before, 'ana')) as Uint8Array
-    const seen = { unknown: 0, ended: 0 }
-    // The first calls one by one, since the decision is among them; then in steps to the last.
-    let killed = true
-    for (let run = 0, nth = 1; killed && nth < CALLS_MAX; run++) {
-      const data = join(root, 'data')
-      cpSync(before, data, { recursive: true })
-      killed = eraseUntil(data, nth)
-      const millrace = await openLetters(data)
-      const [erasure] = millrace.module<Erasures>('erasure').list()
-      if (erasure === undefined) {
-        seen.unknown += 1
-        assert.deepEqual(saidIn(millrace), full)
-        await millrace.close()
-      } else {
-        seen.ended += 1
-        await millrace.module<Erasures>('erasure').ended(erasure.erasure)
-        assert.deepEqual(saidIn(millrace), {
-          lastLetter: [undefined, 'ben-writes'],
-          letters: [undefined, 1],
-          comments: ['ben-was-here'],
-          lastComment: [undefined, 'ben-was-here'],
-          byClip: 1,
-          people: [undefined, { name: 'Ben Nevis' }],
-        })
-        for (const { name } of millrace.streams.status()) {
-          assert.deepEqual((await millrace.streams.rebuild({ fold: name })).different, [], name)
-        }
-        await millrace.close()
-        const texts = SECRETS.map(text => Buffer.from(text))
-        assert.deepEqual(filesWith(data, [key, ...texts]), [], `killed at call ${nth}`)
-      }
-      rmSync(data, { recursive: true })
-      nth += run < 2 ? 1 : Math.max(1, Math.ceil(60 / RUNS))
+    await fill(data)
+    const keys: Buffer[] = []
+    let before = 'nobody'
+    for (const [at, step] of [...STEPS, 'none'].entries()) {
+      const place = `when it was killed at ${STEPS[at - 1]}`
+      const told = await run(data, [before, PEOPLE[at] ?? 'nobody', step])
+      assert.deepEqual(told.unlike, {}, place)
+      const gone = [
+        ...keys,
+        ...PEOPLE.slice(0, at)
+          .flatMap(textsOf)
+          .map(text => Buffer.from(text)),
+      ]
+      assert.deepEqual(filesWith(data, gone), [], place)
+      before = PEOPLE[at] ?? ''
+      assert.equal(told.key.length, step === 'none' ? 0 : 64, place)
+      keys.push(...(told.key === '' ? [] : [Buffer.from(told.key, 'hex')]))
     }
-    assert.ok(!killed, 'the last one ended undisturbed')
-    assert.ok(seen.unknown > 0 && seen.ended > 3, JSON.stringify(seen))
+    const millrace = await openLetters(data)
+    for (const person of PEOPLE) assert.equal(millrace.view('lastLetter').get(person)?.value, undefined) // prettier-ignore
+    assert.deepEqual(millrace.view('comments').get('c1')?.value, ['ben-was-here'])
+    assert.equal(millrace.view('byClip').get('c1')?.value, 1)
+    await millrace.close()
   } finally {
-    rmSync(root, { recursive: true, force: true })
+    await rm(data, { recursive: true, force: true })
   }
 })
+
+async function fill(data: string): Promise<void> {
+  const millrace = await openLetters(data)
+  const events = PEOPLE.flatMap((author, number) => {
+    const [letter, comment] = textsOf(author)
+    return [
+      { type: 'wrote' as const, id: `w${number}`, data: { author, letter, words: 1 } },
+      { type: 'commented' as const, id: `c${number}`, data: { clip: 'c1', by: author, comment } },
+    ]
+  })
+  const ben = { type: 'commented' as const, id: 'ben', data: { clip: 'c1', by: 'ben', comment: 'ben-was-here' } } // prettier-ignore
+  await millrace.reached((await millrace.trackMany([...events, ben] as never)).position)
+  await millrace.close()
+}
+
+/** What a process finds, which is killed in what it begins then. */
+async function run(data: string, given: readonly string[]): Promise<Told> {
+  const child = spawn(process.execPath, [WORKER, data, ...given], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: { ...process.env, ...UNCOVERED },
+  })
+  let text = ''
+  child.stdout.on('data', chunk => (text += String(chunk)))
+  const [code, signal] = (await once(child, 'close')) as [number | null, string | null]
+  const step = given.at(-1)
+  assert.deepEqual([code, signal], step === 'none' ? [0, null] : [null, 'SIGKILL'], step)
+  return JSON.parse(text) as Told
+}

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { rebuildCrashSuite } from '../testing/rebuild-crash-suite.ts'
 
-rebuildCrashSuite('data in a directory', 12, async run => {
+rebuildCrashSuite('data in a directory', async run => {
   const directory = await mkdtemp(join(tmpdir(), 'millrace-rebuild-crash-'))
   await run(directory)
   await rm(directory, { recursive: true })

@@ -40,7 +40,7 @@ async function send(millrace: Millrace, first: number): Promise<void> {
 if (server === undefined) {
   test('a rebuild on PostgreSQL', { skip: reason }, () => assert.ok(server))
 } else {
-  rebuildCrashSuite('data in PostgreSQL', 3, run => withDatabase(server, run))
+  rebuildCrashSuite('data in PostgreSQL', run => withDatabase(server, run))
 
   test('a rebuild on PostgreSQL finds what was planted, and is followed by all processes, there and back', () =>
     withDatabase(server, async directory => {
