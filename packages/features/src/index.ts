@@ -15,6 +15,7 @@ export {
   type FeatureRows,
   type FeatureStreams,
   type RowEntities,
+  type RowsOfKind,
   type RowsRequest,
 } from './reader.ts'
 export { planService, type ServicePlan } from './row-plan.ts'

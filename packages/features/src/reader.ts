@@ -32,6 +32,14 @@ export interface RowsRequest {
   readonly atMs: number
 }
 
+/** Rows about one entity of a kind each, which share all else: what a list of candidates asks for, without an object for each. */
+export interface RowsOfKind extends Omit<RowsRequest, 'rows'> {
+  readonly kind: string
+  readonly ids: readonly string[]
+  /** The other entities of the service. */
+  readonly shared: RowEntities
+}
+
 /** Rows of a service. */
 export interface FeatureRows extends CellRow {
   readonly service: string
@@ -47,6 +55,8 @@ export interface FeatureRows extends CellRow {
 export interface FeatureReader {
   /** Throws SERVICE_UNKNOWN, FEATURE_ROW_INVALID, FEATURE_CONTEXT_INVALID. */
   read(request: RowsRequest): FeatureRows
+  /** As `read`. */
+  readKind(request: RowsOfKind): FeatureRows
   /** What rows of a service reflect, in terms of the streams that come from outside. */
   reflected(service: string): Position
   /** How often a derived feature failed, by name. */
@@ -85,6 +95,14 @@ export function createFeatureReader(
     return known.has(fold) ? streams.fold<VersionedTable>(fold) : undefined
   }
   const readers = new Map<ServicePlan, ServiceReader>()
+  const readerOf = (plan: ServicePlan): ServiceReader => {
+    let reader = readers.get(plan)
+    if (reader === undefined) {
+      reader = new ServiceReader(plan, { views, tableOf, streams, failures })
+      readers.set(plan, reader)
+    }
+    return reader
+  }
   return {
     failures,
     reflected: name => {
@@ -94,12 +112,14 @@ export function createFeatureReader(
     read(request) {
       const plan = serviceOf(request.service)
       check(plan, request)
-      let reader = readers.get(plan)
-      if (reader === undefined) {
-        reader = new ServiceReader(plan, { views, tableOf, streams, failures })
-        readers.set(plan, reader)
-      }
-      return reader.read(request)
+      return readerOf(plan).read(request)
+    },
+    readKind(request) {
+      const plan = serviceOf(request.service)
+      const { kind, ids, shared } = request
+      // Rows differ in this entity alone, so one of them stands for all.
+      check(plan, { ...request, rows: ids.slice(0, 1).map(id => ({ ...shared, [kind]: id })) })
+      return readerOf(plan).readKind(request)
     },
   }
 }
@@ -226,12 +246,9 @@ class ServiceReader {
   readonly #attributes: readonly AttributeReading[]
   readonly #made: readonly Making[]
   readonly #row: CellRow
-  /** The numbers and the statuses of its columns. */
-  readonly #values: Float64Array
-  readonly #statuses: Uint8Array
 
   constructor(plan: ServicePlan, ports: ReaderPorts) {
-    const { service, columns, cells } = plan
+    const { service, cells } = plan
     this.#plan = plan
     this.#failures = ports.failures
     this.#entities = service.entities.map(kind => new RowEntity(kind, ports))
@@ -251,31 +268,52 @@ class ServiceReader {
       node.made === 'derived' ? this.#derivingOf(node) : new LivePairs(node, shardsOf(node.plan)),
     )
     this.#row = createCellRow(cells)
-    this.#values = this.#row.values.subarray(0, columns.length)
-    this.#statuses = this.#row.statuses.subarray(0, columns.length)
   }
 
   read(request: RowsRequest): FeatureRows {
-    const { name: service, fingerprint, columns } = this.#plan
-    const { rows: asked, atMs } = request
-    const width = columns.length
-    const { values, statuses, others } = createCellRow(asked.length * width)
-    for (const entity of this.#entities) entity.asked = undefined
-    putContext(this.#row, this.#plan.context, request.context)
-    const own = this.#row.others
-    for (let index = 0, to = 0; index < asked.length; index++, to += width) {
-      this.#readRow(asked[index] as RowEntities, request)
-      values.set(this.#values, to)
-      statuses.set(this.#statuses, to)
-      for (let cell = 0; cell < width; cell++) {
-        if (own[cell] !== undefined) others[to + cell] = own[cell]
-      }
-    }
-    return { values, statuses, others, service, fingerprint, columns, rows: asked.length, atMs }
+    const { rows: asked } = request
+    return this.#readAll(request, asked.length, index => {
+      const row = asked[index] as RowEntities
+      for (const entity of this.#entities) entity.take(row[entity.kind] as string)
+    })
   }
 
-  #readRow(asked: RowEntities, { atMs }: RowsRequest): void {
-    for (const entity of this.#entities) entity.take(asked[entity.kind] as string)
+  readKind(request: RowsOfKind): FeatureRows {
+    const { kind, ids, shared } = request
+    const own = this.#entities.find(entity => entity.kind === kind)
+    return this.#readAll(request, ids.length, index => {
+      for (const entity of this.#entities) {
+        entity.take((entity === own ? ids[index] : shared[entity.kind]) as string)
+      }
+    })
+  }
+
+  #readAll(
+    { atMs, context }: Pick<RowsRequest, 'atMs' | 'context'>,
+    rows: number,
+    take: (row: number) => void,
+  ): FeatureRows {
+    const { name: service, fingerprint, columns } = this.#plan
+    const width = columns.length
+    const { values, statuses, others } = createCellRow(rows * width)
+    for (const entity of this.#entities) entity.asked = undefined
+    putContext(this.#row, this.#plan.context, context)
+    const own = this.#row
+    for (let row = 0, to = 0; row < rows; row++, to += width) {
+      take(row)
+      this.#readRow(atMs)
+      for (let cell = 0; cell < width; cell++) {
+        values[to + cell] = own.values[cell] as number
+        statuses[to + cell] = own.statuses[cell] as number
+        const other = own.others[cell]
+        if (other !== undefined) others[to + cell] = other
+      }
+    }
+    return { values, statuses, others, service, fingerprint, columns, rows, atMs }
+  }
+
+  /** Reads the row of the entities that were taken. */
+  #readRow(atMs: number): void {
     for (const nodes of this.#views) {
       // Otherwise its cells hold what the row before had.
       if (nodes.entity.isNew || nodes.paired?.isNew === true) this.#readView(nodes, atMs)

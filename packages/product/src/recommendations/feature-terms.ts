@@ -4,7 +4,7 @@
  * nothing and is counted; a feature whose code fails is served as its default by the reader.
  */
 import type { RankerDefinition } from '@millrace/core'
-import type { FeatureReader, FeatureRows, ServicePlan } from '@millrace/features'
+import type { FeatureReader, FeatureRows, RowEntities, ServicePlan } from '@millrace/features'
 import { partsOfKey, type ItemIndex } from '../catalogue/index.ts'
 
 /** A ranker, compiled for its surface. */
@@ -23,14 +23,23 @@ export interface RowsOf {
   readonly told: Readonly<Record<string, unknown>> | undefined
 }
 
-/** The rows that were read last, and which candidate has which. */
+/** The rows that were read last, in the order of the candidates. */
 export interface ReadRows {
   readonly rows: FeatureRows
   readonly told: Readonly<Record<string, unknown>> | undefined
-  readonly entities: readonly Readonly<Record<string, string>>[]
-  /** Row by item number. */
-  readonly places: ReadonlyMap<number, number>
+  readonly kind: string
+  readonly ids: readonly string[]
+  /** The person, where the service is about people. */
+  readonly shared: RowEntities
+  /** Numbers of the candidates; those of another request after the next `score`. */
+  readonly items: Int32Array
 }
+
+/** The entities of a row that was read. */
+export const entitiesOf = ({ kind, ids, shared }: ReadRows, row: number): RowEntities => ({
+  ...shared,
+  [kind]: ids[row] as string,
+})
 
 /** One row after the other, as terms see it: a property for each column. */
 class RowView {
@@ -66,11 +75,16 @@ export class FeatureTerms {
   readonly failures = new Map<string, number>()
   /** What `score` read last. */
   last: ReadRows | undefined
-  readonly #reader: Pick<FeatureReader, 'read'>
+  readonly #reader: Pick<FeatureReader, 'readKind'>
   readonly #index: ItemIndex
   readonly #views = new Map<ServicePlan, RowView>()
+  /** Ids by item number: a text that was made once has its hash, and is found without another. */
+  readonly #ids: string[] = []
 
-  constructor(ports: { readonly reader: Pick<FeatureReader, 'read'>; readonly index: ItemIndex }) {
+  constructor(ports: {
+    readonly reader: Pick<FeatureReader, 'readKind'>
+    readonly index: ItemIndex
+  }) {
     this.#reader = ports.reader
     this.#index = ports.index
   }
@@ -83,20 +97,14 @@ export class FeatureTerms {
     to: { readonly totals: Float64Array; readonly terms: readonly Float64Array[] },
   ): void {
     const { pool, size } = candidates
-    const { space } = this.#index
-    const person = of.person ?? ''
-    const isPersonal = plan.service.entities.includes('person')
-    const entities: Record<string, string>[] = []
-    const places = new Map<number, number>()
-    for (let at = 0; at < size; at++) {
-      const item = pool[at] as number
-      const { id } = partsOfKey(space.keyOf(item))
-      entities.push(isPersonal ? { person, [kind]: id } : { [kind]: id })
-      places.set(item, at)
-    }
+    const ids: string[] = []
+    for (let at = 0; at < size; at++) ids.push(this.#idOf(pool[at] as number))
+    const shared: Record<string, string> = plan.service.entities.includes('person')
+      ? { person: of.person ?? '' }
+      : {}
     const context = of.told === undefined ? {} : { context: of.told }
-    const rows = this.#reader.read({ service: plan.name, rows: entities, atMs: of.atMs, ...context }) // prettier-ignore
-    this.last = { rows, entities, places, told: of.told }
+    const rows = this.#reader.readKind({ service: plan.name, kind, ids, shared, atMs: of.atMs, ...context }) // prettier-ignore
+    this.last = { rows, kind, ids, shared, items: pool.subarray(0, size), told: of.told }
     const view = this.#viewOf(plan)
     for (let at = 0; at < size; at++) {
       const item = pool[at] as number
@@ -114,10 +122,11 @@ export class FeatureTerms {
 
   /** The columns that each term looks at in the row of a candidate. */
   columnsOf({ plan, terms }: CompiledRanker, item: number): readonly ReadonlySet<string>[] {
-    const { rows, places } = this.last as ReadRows
+    const { rows, items } = this.last as ReadRows
+    const row = items.indexOf(item)
     return terms.map(([, term]) => {
       const noted = new Set<string>()
-      const view = this.#viewOf(plan).at(rows, places.get(item) as number, noted)
+      const view = this.#viewOf(plan).at(rows, row, noted)
       try {
         term(view as never)
       } catch {
@@ -136,6 +145,10 @@ export class FeatureTerms {
     }
     this.failures.set(name, (this.failures.get(name) ?? 0) + 1)
     return 0
+  }
+
+  #idOf(item: number): string {
+    return (this.#ids[item] ??= partsOfKey(this.#index.space.keyOf(item)).id)
   }
 
   #viewOf(plan: ServicePlan): RowView {

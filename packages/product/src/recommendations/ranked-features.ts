@@ -59,7 +59,7 @@ export function foldsOf(ranked: RankedFeatures | undefined): readonly RankedFold
 export function rowReader(
   { compiled, tables }: RankedFeatures,
   fold: FeatureStreams['fold'],
-): Pick<FeatureReader, 'read'> {
+): Pick<FeatureReader, 'readKind'> {
   const known = tables.map(name => ({ name }))
   const identities = { canonical: (id: string) => id }
   return createFeatureReader({ fold, identities, reflected: () => new Map(), status: () => known }, compiled) // prettier-ignore

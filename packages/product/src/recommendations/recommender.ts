@@ -20,7 +20,7 @@ import type { Answer } from './answer.ts'
 import { compileSurfaces, type CompiledSurface } from './compiled-surface.ts'
 import { ExposureWriter } from './exposure-writer.ts'
 import { FeatureStates } from './feature-states.ts'
-import { FeatureTerms } from './feature-terms.ts'
+import { entitiesOf, FeatureTerms } from './feature-terms.ts'
 import { ITEM_STATS_FOLD } from './item-stats-fold.ts'
 import type { ItemStatsShard } from './item-stats-shard.ts'
 import { ListCache } from './lists.ts'
@@ -257,7 +257,9 @@ export class Recommender {
     this.counters.ranked += 1
     const isSampled = isExplained || this.counters.ranked % SERVED_EVERY === 1
     if (!isSampled || this.terms?.last === undefined || !this.#states.isSettled()) return
-    const { rows, entities, told } = this.terms.last
+    const { last } = this.terms
+    const { rows, told } = last
+    const entities = last.ids.map((_, row) => entitiesOf(last, row))
     const context = told === undefined ? {} : { context: told }
     this.#parity?.keep(answerId, { rows: entities, ...context }, rows)
   }

@@ -37,8 +37,8 @@ export class VersionedTable implements TableShard {
     const versions = this.#versions.get(id)
     if (versions === undefined) return undefined
     for (let index = versions.length - 1; index >= 0; index--) {
-      const [atMs, attributes] = versions[index] as Version
-      if (atMs <= timeMs) return attributes ?? undefined
+      const version = versions[index] as Version
+      if (version[0] <= timeMs) return version[1] ?? undefined
     }
     return undefined
   }

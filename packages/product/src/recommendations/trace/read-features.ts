@@ -8,7 +8,12 @@ import type {
 } from '@millrace/core'
 import { CELL_STATUSES, type CompiledFeatures, type FeaturePlan } from '@millrace/features'
 import type { Attributes } from '../../catalogue/index.ts'
-import type { CompiledRanker, FeatureTerms, ReadRows } from '../feature-terms.ts'
+import {
+  entitiesOf,
+  type CompiledRanker,
+  type FeatureTerms,
+  type ReadRows,
+} from '../feature-terms.ts'
 import type { Feature } from './features.ts'
 
 /** A value of a feature view that a column was made from. */
@@ -28,6 +33,8 @@ export interface ReadSource {
 export interface ReadFrom {
   /** Position that the rows reflect, as a token. */
   readonly position: string
+  /** The moment at which their windows end. */
+  readonly atMs: number
   /** Attributes of the item, as of then. */
   readonly attributes: Attributes | undefined
 }
@@ -39,10 +46,11 @@ export function readFeatures(
   item: number,
   { compiled, from }: { readonly compiled: CompiledFeatures; readonly from: ReadFrom },
 ): readonly (readonly Feature[])[] {
-  const { rows, entities, places } = terms.last as ReadRows
-  const row = places.get(item) as number
+  const last = terms.last as ReadRows
+  const { rows, items } = last
+  const row = items.indexOf(item)
   const { columns } = rows
-  const sources = new Sources(compiled, entities[row] as Readonly<Record<string, string>>, from)
+  const sources = new Sources(compiled, entitiesOf(last, row), from)
   return terms.columnsOf(ranker, item).map(noted =>
     [...noted].map((name): Feature => {
       const cell = row * columns.length + columns.indexOf(name)
@@ -101,7 +109,8 @@ class Sources {
   #source({ view, name }: ViewFeature, pair: string | undefined): ReadSource {
     const plan = this.#plans.get(view) as FeaturePlan
     const entity = this.#entities[plan.entity] as string
-    const query = new URLSearchParams({ at: this.#from.position, ...(pair === undefined ? {} : { pair }) }) // prettier-ignore
+    const { position, atMs } = this.#from
+    const query = new URLSearchParams({ at: position, ends: String(atMs), ...(pair === undefined ? {} : { pair }) }) // prettier-ignore
     const path = [plan.name, entity, name].map(encodeURIComponent).join('/')
     return {
       feature: `${plan.name}.${name}`,
