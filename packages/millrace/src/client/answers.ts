@@ -4,10 +4,15 @@ import type { Transport } from './transport.ts'
 
 /** Past answers; refusals carry the codes of the server, such as ANSWER_UNKNOWN. */
 export interface AnswersClient {
-  /** How an answer came about: the candidates from `after` on, at most `limit` (default 50), and what is not known any more. `person` makes the search shorter. */
+  /** How an answer came about: the candidates from `after` on, at most `limit` (default 50), and what is not known any more. `item` (`kind/id`) asks for one candidate; `person` makes the search shorter. */
   explain(
     answerId: string,
-    options?: { readonly person?: string; readonly after?: number; readonly limit?: number },
+    options?: {
+      readonly person?: string
+      readonly item?: string
+      readonly after?: number
+      readonly limit?: number
+    },
   ): Promise<TracedAnswer>
   /** The events behind what a built-in source added for a candidate (`kind/id`), newest first, at most `limit` (default 20); for a key of scope `admin`. */
   eventsBehind(

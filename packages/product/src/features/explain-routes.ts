@@ -1,5 +1,5 @@
 /** HTTP operations that tell where values come from. */
-import { ID_PATTERN } from '@millrace/core'
+import { ID_PATTERN, readTime, timeSchema } from '@millrace/core'
 import { atParameter, MOMENT_ERRORS, momentIn } from '../moment.ts'
 import type { RouteDefinition } from '../module.ts'
 import { explainFeature, type ExplainPorts } from './explained.ts'
@@ -92,6 +92,7 @@ export function explainRoutes(ports: ExplainPorts): RouteDefinition[] {
         type: 'object',
         properties: {
           at: atParameter,
+          ends: { ...timeSchema, description: 'where the window ends, if that is behind the watermark; default: at `at`, of a position at its watermark' }, // prettier-ignore
           pair: {
             type: 'string',
             maxLength: 256,
@@ -117,6 +118,7 @@ export function explainRoutes(ports: ExplainPorts): RouteDefinition[] {
           feature,
           pair: query['pair'] as string,
           at: momentIn(query, 'at'),
+          endsMs: readTime(query['ends']),
           after: query['after'] as number | undefined,
           limit: query['limit'] as number,
         }),

@@ -27,6 +27,8 @@ export interface ExplainRequest {
   readonly pair: string
   /** Default: now. */
   readonly at?: Moment | undefined
+  /** Where its window ends, if that is behind the watermark. Default: at `at`; of a position at the watermark. */
+  readonly endsMs?: number | undefined
   /** Go on behind this one: the `next` of the page before. */
   readonly after?: number | undefined
   readonly limit: number
@@ -73,8 +75,8 @@ export async function explainFeature(
   const key = plan.entity === 'person' ? streams.identities.canonical(request.entity) : request.entity // prettier-ignore
   const at = request.at ?? { position: streams.reflected([fold]) }
   const state = await streams.past.state<FeatureShard>({ fold, key, at })
-  const wantedMs = request.at === undefined ? clock.nowMs() : 'timeMs' in at ? at.timeMs : 0
-  const atMs = Math.max(wantedMs, state.shard.watermarkMs, 0)
+  const momentMs = request.at === undefined ? clock.nowMs() : 'timeMs' in at ? at.timeMs : 0
+  const atMs = Math.max(request.endsMs ?? momentMs, state.shard.watermarkMs, 0)
   const row = createCellRow(1)
   const { pair: subKey } = request
   state.shard.read({ plan, key, subKey, features: [feature.index], tMs: atMs }, row, [0])

@@ -10,6 +10,10 @@ import type { ShardOf } from './related.ts'
 import { newestOf } from './sources.ts'
 
 const HISTORY_SHOWN = 10
+/** Terms of a ranker that a reason names, those that add or take most. */
+const TERMS_SHOWN = 3
+/** What would be told as nothing. */
+const TERM_SHOWN_MIN = 0.005
 const TITLE_FIELDS = ['title', 'name', 'headline', 'label'] as const
 
 /** What the builder reads. */
@@ -75,24 +79,24 @@ export class AnswerBuilder {
     item: number,
     slot: number,
   ): Pick<AnswerItem, 'reasons' | 'terms'> {
-    const terms: ScoreTerm[] = []
-    const reasons: string[] = []
-    if (ranker.slate.explored[slot] === 1) reasons.push('exploration')
     const { surface } = request
+    const terms: ScoreTerm[] = []
+    const proposed: string[] = []
     for (let place = 0; place < surface.sources.length; place++) {
       const source = surface.sources[place] as CompiledSurface['sources'][number]
       const score = (ranker.sourceScores[place] as SparseScores).values[item] as number
       if (!(score > 0)) continue
       if (surface.ranker === undefined) terms.push({ stage: source.name, weight: source.weight, score }) // prettier-ignore
       const reason = source.stage?.reason ?? this.#reason(source.name, request, item)
-      if (reason !== undefined && !reasons.includes(reason)) reasons.push(reason)
+      if (reason !== undefined && !proposed.includes(reason)) proposed.push(reason)
     }
     const named = [...(surface.ranker?.terms ?? []).map(([name]) => name), ...surface.scorers.map(({ name }) => name)] // prettier-ignore
     for (const [place, stage] of named.entries()) {
       const score = (ranker.scorerTerms[place] as Float64Array)[item] as number
       terms.push({ stage, weight: 1, score })
     }
-    return { reasons, terms }
+    const reasons = surface.ranker === undefined ? proposed : ranked(terms, proposed)
+    return { reasons: ranker.slate.explored[slot] === 1 ? ['exploration', ...reasons] : reasons, terms } // prettier-ignore
   }
 
   #reason(source: string, request: RankRequest, item: number): string | undefined {
@@ -154,6 +158,19 @@ export class AnswerBuilder {
       exploration: { share: surface.definition.explore, slots: explored },
     }
   }
+}
+
+/** The reasons of a surface that ranks by features: the terms that made its place, and why it was a candidate at all. */
+function ranked(terms: readonly ScoreTerm[], proposed: readonly string[]): string[] {
+  const most = terms
+    .filter(({ score }) => Math.abs(score) >= TERM_SHOWN_MIN)
+    .sort((a, b) => Math.abs(b.score) - Math.abs(a.score))
+    .slice(0, TERMS_SHOWN)
+    .map(({ stage, score }) => `${stage} ${score < 0 ? '−' : '+'}${Math.abs(score).toFixed(2)}`)
+  return [
+    ...(most.length === 0 ? [] : [`ranked by ${most.join(', ')}`]),
+    ...(proposed.length === 0 ? [] : [`proposed: ${proposed.join(', ')}`]),
+  ]
 }
 
 /** Place of the source that added most to an item's score; the first of equals, -1 for none. */

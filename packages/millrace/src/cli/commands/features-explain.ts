@@ -8,6 +8,7 @@ import type { Run } from '../run-command.ts'
 
 interface ExplainOptions {
   readonly at?: string
+  readonly ends?: string
   readonly pair?: string
   readonly after?: string
   readonly limit?: string
@@ -25,6 +26,7 @@ export function addFeatureExplain(group: Command, run: Run): void {
     .argument('<feature>', '`<view>.<feature>`, as `features list` names it')
     .argument('<entity>', 'id of the person, item or other entity')
     .option('--at <moment>', 'as it was then: a time of arrival, or the position of an answer')
+    .option('--ends <time>', 'where its window ends; default: at the moment of --at')
     .option('--pair <text>', 'of a view of pairs: what the entity is paired with')
     .addOption(new Option('--limit <n>', 'at most so many events').default('50'))
     .option('--after <n>', 'go on behind this event: `next` of the page before')
@@ -44,12 +46,12 @@ async function explain(
   context: CommandContext,
   name: string,
   entity: string,
-  { at, pair, after, limit = '' }: ExplainOptions,
+  { at, ends, pair, after, limit = '' }: ExplainOptions,
 ): Promise<void> {
   const [view = '', feature = ''] = name.split('.')
   if (feature === '') throw cliErrors.create('CLI_USAGE', { reason: `${name} is no feature: it is named <view>.<feature>.`, next: '`millrace features list` has them.' }) // prettier-ignore
   const query = new URLSearchParams({ limit })
-  for (const [member, value] of Object.entries({ at, pair, after })) {
+  for (const [member, value] of Object.entries({ at, ends, pair, after })) {
     if (value !== undefined) query.set(member, value)
   }
   const path = `/v1/features/${[view, entity, feature].map(encodeURIComponent).join('/')}/events?${query}` // prettier-ignore

@@ -104,7 +104,9 @@ async function signalsOf(
     return { ...scope, to: listSignals[at] ?? 0, matches: isOn }
   }
   if (stage !== 'forYou' && stage !== 'because') {
-    refuse('stage', 'it is one of forYou, because, trending, popular and fresh: of a stage of your own nothing but its term is known') // prettier-ignore
+    const ranker = ports.app.options.surfaces?.[exposure.s]?.ranker
+    const isTerm = ranker !== undefined && stage in ranker.terms
+    refuse('stage', isTerm ? 'it is a term over features: the explanation of the candidate tells which, and the path of the events behind each (`millrace explain <answer> --item <kind/id>`)' : 'it is one of forYou, because, trending, popular and fresh: of a stage of your own nothing but its term is known') // prettier-ignore
   }
   const history = new Set(await historyOf(ports, exposure, person, stage))
   const { i: seed } = exposure.q ?? {}

@@ -4,6 +4,7 @@ import { percent, queryOf, table, wrapped } from '../command-text.ts'
 import type { PastAnswer } from '../past-answers.ts'
 import type { EventsBehind } from './behind.ts'
 import type { Feature } from './features.ts'
+import type { ReadSource } from './read-features.ts'
 import type { TracedCandidate } from './trace.ts'
 import type { TracedAnswer } from './traces.ts'
 
@@ -20,20 +21,20 @@ export const explain: CommandDefinition = {
     { flags: '-n, --n <count>', description: `candidates, or events; default ${CANDIDATES_DEFAULT}` }, // prettier-ignore
     { flags: '--brief', description: 'only what was logged with the answer: nothing is folded' },
     { flags: '--after <place>', description: 'go on behind this candidate' },
-    { flags: '--item <kind/id>', description: 'the events behind a term of this candidate...' },
-    { flags: '--stage <name>', description: '...which this source added; default: trending' },
+    { flags: '--item <kind/id>', description: 'only this candidate, with all that it was made from' }, // prettier-ignore
+    { flags: '--stage <name>', description: '...or the events behind what this source added to it' }, // prettier-ignore
     { flags: '--before <offset>', description: 'go on with the events before this one' },
   ],
   request({ arguments: [answerId = ''], options }) {
-    const { n = CANDIDATES_DEFAULT, item, stage = 'trending', brief } = options
+    const { n = CANDIDATES_DEFAULT, item, stage, brief } = options
     const path = `/v1/answers/${encodeURIComponent(answerId)}`
-    const all = { ...options, limit: String(n), stage }
-    if (item !== undefined) {
+    const all = { ...options, limit: String(n) }
+    if (item !== undefined && stage !== undefined) {
       const query = queryOf(all, ['person', 'item', 'stage', 'before', 'limit'])
       return { method: 'GET', path: `${path}/events`, query }
     }
     if (brief === true) return { method: 'GET', path, query: queryOf(all, ['person']) }
-    const query = queryOf(all, ['person', 'after', 'limit'])
+    const query = queryOf(all, ['person', 'item', 'after', 'limit'])
     return { method: 'GET', path: `${path}/explanation`, query }
   },
   print(body, columns) {
@@ -102,7 +103,7 @@ function how(
       columns,
     }),
     ...(read === undefined ? [] : [wrapped('features: ', `service ${read.service} (${read.fingerprint}) as of ${time(read.atMs)}, position ${read.position}`, columns)]), // prettier-ignore
-    ...featuresText(traced[0], columns),
+    ...(traced.length === 1 ? madeFrom(traced[0] as TracedCandidate, columns) : featuresText(traced[0], columns)), // prettier-ignore
     ...(next === undefined ? [] : [`More candidates: --after ${next}`]),
   ]
 }
@@ -125,6 +126,27 @@ function featuresText(candidate: TracedCandidate | undefined, columns: number): 
       ),
     ),
   ]
+}
+
+/** All that a candidate was made from, with what tells the events behind it. */
+function madeFrom(candidate: TracedCandidate, columns: number): string[] {
+  const lines = candidate.terms.flatMap(({ stage, weight, score, features }) => [
+    `  ${stage} ${(weight * score).toFixed(4)}`,
+    ...features.flatMap(feature => [
+      wrapped('    ', featureText(feature), columns),
+      ...(feature.from ?? []).map(source => `      ${commandOf(source)}`),
+    ]),
+  ])
+  return lines.length === 0 ? [] : [`behind ${candidate.kind}/${candidate.id}:`, ...lines]
+}
+
+/** What shows the events behind a value, as of the answer. It is to be copied, so it is never cut. */
+function commandOf({ feature, entity, pair, events: path }: ReadSource): string {
+  const query = new URLSearchParams(path.slice(path.indexOf('?')))
+  const options = ['at', 'ends'].map(name => `--${name} ${query.get(name) ?? ''}`)
+  const quoted = (text: string): string => (/^[\w.:-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`) // prettier-ignore
+  const paired = pair === undefined ? [] : [`--pair ${quoted(pair)}`]
+  return ['millrace features explain', feature, quoted(entity), ...paired, ...options].join(' ')
 }
 
 function featureText({ name, value, with: other, status }: Feature): string {

@@ -30,6 +30,7 @@ const placeBefore: JsonSchema = {
   maximum: Number.MAX_SAFE_INTEGER,
   description: 'the `next` of the page before',
 }
+const itemParameter: JsonSchema = { type: 'string', maxLength: 321 }
 const statusName: JsonSchema = { type: 'string', enum: [...CELL_STATUSES] }
 const wasAndNow = (value: JsonSchema): JsonSchema => object({ was: value, now: value })
 
@@ -197,6 +198,7 @@ export function traceRoutes(traces: AnswerTraces): readonly RouteDefinition[] {
             maximum: Number.MAX_SAFE_INTEGER,
             description: 'the `next` of the page before',
           },
+          item: { ...itemParameter, description: 'only this candidate, `kind/id`; none where no source proposed it' }, // prettier-ignore
           limit: { ...limit(CANDIDATES_DEFAULT), description: 'candidates' },
         },
       },
@@ -204,7 +206,7 @@ export function traceRoutes(traces: AnswerTraces): readonly RouteDefinition[] {
       folds: [],
       errors: ['ANSWER_UNKNOWN', 'ANSWER_ERASED', 'PAST_BUSY'],
       async handle({ params: { answerId = '' }, query }) {
-        const request = query as { person?: string; after?: number; limit: number }
+        const request = query as unknown as Parameters<AnswerTraces['answer']>[1]
         return { body: await traces.answer(answerId, request) }
       },
     },
@@ -221,8 +223,8 @@ export function traceRoutes(traces: AnswerTraces): readonly RouteDefinition[] {
         type: 'object',
         required: ['item', 'stage'],
         properties: {
-          item: { type: 'string', maxLength: 321, description: '`kind/id` of a candidate' },
-          stage: { type: 'string', maxLength: 64, description: 'forYou, because, trending, popular or fresh' }, // prettier-ignore
+          item: { ...itemParameter, description: '`kind/id` of a candidate' },
+          stage: { type: 'string', maxLength: 64, description: 'forYou, because, trending, popular or fresh; a term of a ranker has the paths of its events in the explanation' }, // prettier-ignore
           person,
           before: placeBefore,
           limit: limit(EVENTS_DEFAULT),

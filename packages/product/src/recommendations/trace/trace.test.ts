@@ -113,10 +113,28 @@ test('past answers are traced: candidates, terms, features, and the events behin
           ['taste.acts', answer.person, topic],
         )
         const [plays] = values.get('plays')?.from ?? []
-        assert.equal(plays?.events, `/v1/features/clipStats/${id}/plays/events?at=${position}`)
+        assert.equal(plays?.events, `/v1/features/clipStats/${id}/plays/events?at=${position}&ends=${read?.atMs}`) // prettier-ignore
       }
     },
   )
+
+  await t.test('a candidate is asked for alone, and reasons name what ranked it', async () => {
+    const { answer } = given.findLast(({ surface: name }) => name === 'ranked') as Given
+    const { traced: all = [] } = await traces.answer(answer.answerId, { limit: 500 })
+    const item = `clip/${answer.items[2]?.id}`
+    const { traced, next } = await traces.answer(answer.answerId, { item, limit: 500 })
+    assert.deepEqual([traced, next], [[all[2]], undefined])
+    for (const { reasons = [], terms = [], isExplored } of answer.items) {
+      const most = Math.max(...terms.map(({ score }) => Math.abs(score)))
+      const first = terms.find(({ score }) => Math.abs(score) === most)
+      const ranked = reasons[Number(isExplored)] ?? ''
+      assert.ok(ranked.startsWith(`ranked by ${first?.stage} ${(first?.score ?? 0) < 0 ? '−' : '+'}${most.toFixed(2)}`), ranked) // prettier-ignore
+      assert.match(reasons.at(-1) ?? '', /^proposed: /)
+    }
+    await assert.rejects(traces.behind(answer.answerId, { item, stage: 'taste', limit: 1 }), error =>
+      isError(error, 'REQUEST_INVALID') && error.message.includes('term over features'),
+    ) // prettier-ignore
+  })
 
   await t.test('the features make up the terms', async () => {
     let compared = 0

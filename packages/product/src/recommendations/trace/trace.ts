@@ -242,7 +242,7 @@ class Tracer {
     const { ranker, terms, index, compiled } = this.#again
     const { ranker: by } = this.#request.surface
     if (by === undefined || terms === undefined || compiled === undefined) return []
-    const from = { position, attributes: index.attributesOf(item) }
+    const from = { position, atMs: this.#request.context.nowMs, attributes: index.attributesOf(item) } // prettier-ignore
     const read = readFeatures(terms, by, item, { compiled, from })
     return by.terms.map(([stage], place) => {
       const score = ranker.scorerTerms[place]?.[item] as number

@@ -12,6 +12,7 @@ import {
   type PastAnswer,
   type PastAnswerPorts,
 } from '../past-answers.ts'
+import { itemKey } from '../../catalogue/index.ts'
 import { eventsBehind, type BehindRequest, type EventsBehind } from './behind.ts'
 import { answersOf, type GivenAnswers } from './given.ts'
 import { trace, type Missing, type Trace, type TracedCandidate, type TracedRead } from './trace.ts'
@@ -55,6 +56,8 @@ export interface TracedAnswer extends PastAnswer {
 /** Which candidates. */
 export interface TraceRequest {
   readonly person?: string | undefined
+  /** Only this one, `kind/id`. */
+  readonly item?: string | undefined
   readonly after?: number | undefined
   readonly limit: number
 }
@@ -86,7 +89,7 @@ export class AnswerTraces {
   /** Rejects with ANSWER_UNKNOWN, ANSWER_ERASED, PAST_BUSY. */
   async answer(
     answerId: string,
-    { person, after = 0, limit }: TraceRequest,
+    { person, item, after = 0, limit }: TraceRequest,
   ): Promise<TracedAnswer> {
     const record = await this.#find(answerId, person)
     const past = await explainAnswer(this.#ports, record)
@@ -94,7 +97,8 @@ export class AnswerTraces {
     const missing = this.#missing(record.data as Exposure, past)
     const about = { ...past, versions: this.#versions(record.data as Exposure) }
     if ('code' in found) return { ...about, missing: [found, ...missing] }
-    const { isSame, explanation, outcomes, candidates, read } = found
+    const { isSame, explanation, outcomes, read } = found
+    const candidates = item === undefined ? found.candidates : found.candidates.filter(({ kind, id }) => itemKey(kind, id) === item) // prettier-ignore
     const next = after + limit < candidates.length ? { next: after + limit } : {}
     const traced = candidates.slice(after, after + limit)
     return { ...about, missing, isSame, explanation, outcomes, ...(read === undefined ? {} : { read }), traced, ...next } // prettier-ignore
