@@ -106,6 +106,8 @@ async function fill(): Promise<void> {
   if (filled >= requests) return
   const app = appOf()
   const millrace = await openMillrace({ app, data: directory, logger: silentLogger })
+  // One that was cut off left more than its last snapshot knows: answers go on where it was.
+  await millrace.reached(new Map(millrace.log.ends()))
   const catalogue = millrace.module<Catalogue>('catalogue')
   const recommendations = millrace.module<Recommendations>('recommendations')
   for (let from = 0; filled === 0 && from < items; from += CHUNK) {

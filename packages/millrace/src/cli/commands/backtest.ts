@@ -153,10 +153,13 @@ function earningsText(
   columns: number,
 ): readonly string[] {
   const { target, weights, choices } = selfNormalised
+  const within = Number.isNaN(target.low)
+    ? 'one person is too few for an interval'
+    : `95 % between ${percent(Math.max(0, target.low))} and ${percent(Math.min(1, target.high))}`
   const told =
     weights.effectiveSampleSize < 1
       ? 'The log never shows what this definition would show: nothing can be said of it.'
-      : `By this definition ${percent(target.value)}, 95 % between ${percent(Math.max(0, target.low))} and ${percent(Math.min(1, target.high))}; ${count(weights.effectiveSampleSize)} of ${count(choices)} slots tell of it.`
+      : `By this definition ${percent(target.value)}, ${within}; ${count(weights.effectiveSampleSize)} of ${count(choices)} slots tell of it.`
   const untried = 1 - weights.mean
   const missing =
     untried < UNTRIED_TOLD

@@ -1,5 +1,5 @@
 /** What another pipeline shows otherwise: per answer, and summed up by stage and by group of items. */
-import type { ItemIndex } from '../../catalogue/index.ts'
+import type { Attributes, ItemIndex } from '../../catalogue/index.ts'
 import { partsOfKey } from '../../catalogue/index.ts'
 
 /** One answer that would have been another. */
@@ -55,10 +55,17 @@ export function moves(
   return { dropped: slots(was, is), added: slots(is, was), moved }
 }
 
-/** Counts slots by the values of the fields that items share. */
+/** Slots that held an item in one version of its attributes. */
+interface Tally {
+  readonly kind: string
+  before: number
+  after: number
+}
+
+/** Counts slots by the values of the fields that items share: of each item first, of its values once at the end. */
 export class Segments {
   readonly #index: ItemIndex
-  readonly #counts = new Map<string, Map<string, { before: number; after: number }>>()
+  readonly #tallies = new Map<Attributes, Tally>()
 
   constructor(index: ItemIndex) {
     this.#index = index
@@ -66,33 +73,43 @@ export class Segments {
 
   /** A slot holds an item: then, or again. */
   count(item: number, when: 'before' | 'after'): void {
-    const { kind } = partsOfKey(this.#index.space.keyOf(item))
-    const attributes = this.#index.publicAttributesOf(item)
-    for (const field of this.#index.kind(kind)?.traitFields ?? []) {
-      const value = attributes?.[field]
-      for (const one of Array.isArray(value) ? value : [value]) {
-        if (typeof one === 'string') this.#add(field, one, when)
-      }
+    const attributes = this.#index.attributesOf(item)
+    if (attributes === undefined) return
+    let tally = this.#tallies.get(attributes)
+    if (tally === undefined) {
+      const { kind } = partsOfKey(this.#index.space.keyOf(item))
+      this.#tallies.set(attributes, (tally = { kind, before: 0, after: 0 }))
     }
+    tally[when] += 1
   }
 
-  #add(field: string, value: string, when: 'before' | 'after'): void {
-    let values = this.#counts.get(field)
-    if (values === undefined)
-      this.#counts.set(field, (values = new Map<string, { before: number; after: number }>()))
-    let counts = values.get(value)
-    if (counts === undefined) {
-      if (values.size >= VALUES_MAX) return
-      values.set(value, (counts = { before: 0, after: 0 }))
+  /** By field and value. */
+  #counts(): ReadonlyMap<string, ReadonlyMap<string, { before: number; after: number }>> {
+    const counts = new Map<string, Map<string, { before: number; after: number }>>()
+    for (const [attributes, tally] of this.#tallies) {
+      const kind = this.#index.kind(tally.kind)
+      for (const field of kind?.traitFields ?? []) {
+        if (kind?.publicFields?.includes(field) === false) continue
+        const values = counts.get(field) ?? new Map<string, { before: number; after: number }>()
+        counts.set(field, values)
+        for (const value of [attributes[field]].flat()) {
+          if (typeof value !== 'string') continue
+          const count = values.get(value) ?? { before: 0, after: 0 }
+          if (values.size >= VALUES_MAX && !values.has(value)) continue
+          values.set(value, count)
+          count.before += tally.before
+          count.after += tally.after
+        }
+      }
     }
-    counts[when] += 1
+    return counts
   }
 
   /** Of each field the values that lose most and those that win most. */
   changed(): { readonly losing: readonly GroupSlots[]; readonly winning: readonly GroupSlots[] } {
     const losing: GroupSlots[] = []
     const winning: GroupSlots[] = []
-    for (const [field, values] of this.#counts) {
+    for (const [field, values] of this.#counts()) {
       const all = [...values].map(([value, counts]) => ({ field, value, ...counts }))
       const byLoss = all.sort((a, b) => a.after - a.before - (b.after - b.before))
       losing.push(...byLoss.filter(({ before, after }) => after < before).slice(0, GROUPS_MAX))
