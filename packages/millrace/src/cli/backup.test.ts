@@ -34,6 +34,8 @@ async function tracked(
   }
 }
 
+const sorted = (rows: ReadonlyMap<string, unknown>): unknown[] => [...rows].sort()
+
 const codeOf = (result: Record<string, unknown>): string =>
   (result['error'] as { code: string }).code
 
@@ -82,6 +84,47 @@ test('a restore to any position of a running server equals a rebuild, hash for h
   const now = String(first['takenMs'])
   await done(['restore', '--from', place, '--to', join(root, 'timed'), '--at', now])
   assert.equal((await contentsOf(join(root, 'timed'))).ids.size, 300)
+})
+
+test('a backup holds merges and corrections as they were, and they are taken back where it is restored', async t => {
+  const root = mkdtempSync(join(tmpdir(), 'millrace-merged-'))
+  t.after(() => rmSync(root, { recursive: true }))
+  const [data, place, restored] = ['data', 'store', 'restored'].map(name => join(root, name)) as [string, string, string] // prettier-ignore
+  type Opened = Awaited<ReturnType<typeof openForTest>>
+  const ids = watches(0, 60).flatMap(({ id }, at) => (at % 13 === 3 ? [id as string] : []))
+  const decide = async ({ streams }: Opened, into: string | null): Promise<void> => {
+    const facts = { reason: 'a test', by: 'test' }
+    const action = into === null ? 'restore' : 'retract'
+    await streams.identities.apply({ links: [{ from: 'p1', into }], ...facts })
+    await streams.corrections.apply({ corrections: ids.map(id => ({ id, action })), ...facts })
+  }
+  const times = (millrace: Opened): ReadonlyMap<string, unknown> =>
+    new Map(millrace.view('time').list({ limit: 100 }).entries.map(({ key, value }) => [key, value])) // prettier-ignore
+  const own = (person: number): number =>
+    watches(0, 60).reduce((sum, _, at) => (at % 13 === person ? sum + at : sum), 0)
+  const apart = new Map(Array.from({ length: 13 }, (_, person) => [`p${person}`, own(person)]))
+  const decided = new Map([...apart, ['p2', own(1) + own(2)]])
+  decided.delete('p1')
+  decided.delete('p3')
+
+  const millrace = await openForTest({ data })
+  await millrace.listen()
+  const { position } = await millrace.trackMany(watches(0, 60) as never)
+  await millrace.reached(position)
+  await decide(millrace, 'p2')
+  assert.deepEqual(sorted(times(millrace)), sorted(decided))
+  await done(['backup', '--to', place, '--data', data])
+  await decide(millrace, null)
+  assert.deepEqual(sorted(times(millrace)), sorted(apart))
+  await millrace.close()
+  await done(['restore', '--from', place, '--to', restored])
+  const again = await openForTest({ data: restored })
+  await again.reached(new Map(again.log.ends()))
+  assert.deepEqual(sorted(times(again)), sorted(decided))
+  assert.equal(again.streams.identities.canonical('p1'), 'p2')
+  await decide(again, null)
+  assert.deepEqual(sorted(times(again)), sorted(apart))
+  await again.close()
 })
 
 test('a directory that no server has is backed up, listed, verified and pruned', async t => {
