@@ -1,8 +1,11 @@
 /** What the tour asks of the server: the routes that everyone uses, and two of the demo's own. */
-import { fetchSlate, query, request, type SlateItem } from '../../api.ts'
+import { fetchSlate, fetchTrending, query, request, type SlateItem } from '../../api.ts'
 
 const CHANGESETS = '/v1/changesets'
 const BEHIND = 50
+const TRENDING_LOOKED_AT = 50
+const TRENDING_TRIES = 20
+const TRENDING_PAUSE_MS = 500
 
 /** The ring of bots that the demo let in. */
 export interface Ring {
@@ -60,21 +63,26 @@ async function send<T>(path: string, body: unknown): Promise<T> {
 /** Lets the ring play its clips; resolves when its events are durable. */
 export const letRingIn = (): Promise<Ring> => send('/v1/demo/ring', {})
 
-/** The newest events behind the first clip of the ring that an answer shows, or behind the one that trends most. */
+/** The newest events behind the clip of the ring that trends most, as an answer of now knows them. */
 export async function askWhy(
   ring: Ring,
   person: string,
 ): Promise<{ readonly item: SlateItem; readonly events: readonly EventBehind[] }> {
+  const item = await trendingOf(ring)
   const { body } = await fetchSlate({ surface: 'home', person, n: 30 })
-  const { body: list } = await request<{ items: readonly SlateItem[] }>(
-    '/v1/trending?kind=clip&n=50',
-  )
-  const theirs = (item: SlateItem): boolean => ring.clips.includes(item.id)
-  const item = list.items.find(theirs)
-  if (item === undefined) throw new Error('None of their clips trends: let them in again.')
   const search = query({ item: `clip/${item.id}`, stage: 'trending', limit: BEHIND })
   const { body: behind } = await request<{ events: readonly EventBehind[] }>(`/v1/answers/${body.answerId}/events?${search}`) // prettier-ignore
   return { item, events: behind.events }
+}
+
+/** What trends is made anew now and then: a ring that came a moment ago is waited for. */
+async function trendingOf({ clips }: Ring): Promise<SlateItem> {
+  for (let tries = 0; tries < TRENDING_TRIES; tries++) {
+    if (tries > 0) await new Promise(resolve => setTimeout(resolve, TRENDING_PAUSE_MS))
+    const found = (await fetchTrending('clip', TRENDING_LOOKED_AT)).find(({ id }) => clips.includes(id)) // prettier-ignore
+    if (found !== undefined) return found
+  }
+  throw new Error('None of their clips trends: they were taken back, or others are played more.')
 }
 
 /** Plans the retraction of what the ring did, and says what it would change. */
