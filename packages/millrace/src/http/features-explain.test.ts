@@ -136,6 +136,21 @@ describe('the events behind a feature', () => {
     assert.deepEqual(idsOf(found), [ids[0], ids[2]])
   })
 
+  it('are those of the window that an answer read, which ended behind the watermark of its position', async () => {
+    const body = { service: 'ranking', rows: [{ person: 'p1', clip: 'c1' }] }
+    const { headers, json } = await send(url, '/v1/features/read', { body })
+    const at = `at=${encodeURIComponent(headers.get('millrace-position') ?? '')}`
+    const path = '/v1/features/clipStats/c1/long/events'
+    const found = await get(`${path}?${at}&ends=${clock.timeMs}`)
+    assert.deepEqual([found['value'], found['atMs']], [2, clock.timeMs])
+    assert.equal((json['values'] as number[][])[0]?.[0], found['value'])
+    assert.deepEqual(idsOf(found), [ids[3], ids[5]])
+    const { atMs } = await get(`${path}?${at}`)
+    assert.equal(atMs, clock.timeMs - 6 * HOUR_MS)
+    const later = await get(`${path}?${at}&ends=${new Date(clock.timeMs + 48 * HOUR_MS).toISOString()}`) // prettier-ignore
+    assert.deepEqual([later['value'], idsOf(later)], [0, []])
+  })
+
   it('leave out what was retracted', async () => {
     await millrace.streams.corrections.apply({
       corrections: [{ id: ids[3] as string, action: 'retract' }],
