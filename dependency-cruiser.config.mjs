@@ -21,6 +21,7 @@ const productModules = {
   catalogue: [],
   changesets: [],
   features: [],
+  checks: [],
   identity: ['changesets'],
   recommendations: ['catalogue', 'features'],
   people: ['catalogue', 'recommendations'],

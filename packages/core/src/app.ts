@@ -8,6 +8,7 @@ import stringify from 'safe-stable-stringify'
 import type { AppOptions, EventDefinition, ItemDefinition, PersonDefinition } from './definition.ts'
 import { checkApprovals, checkInitial, checkMembers, type Refuse } from './definition-checks.ts'
 import { durationMs } from './duration.ts'
+import { checkChecks } from './check-checks.ts'
 import { checkFeatures } from './feature-checks.ts'
 import { coreErrors } from './errors.ts'
 import { checkRanker } from './ranker.ts'
@@ -152,6 +153,12 @@ export function defineApp<const O extends AppOptions>(options: O): App<O> {
     events,
     features: options.features ?? {},
     refuse,
+  })
+  checkChecks(options.checks ?? {}, {
+    events,
+    tables,
+    refuse,
+    checkFoldName: (fold, path) => checkFoldName(fold, path, refuse),
   })
 
   const streamNames = new Set<string>(['person'])

@@ -15,6 +15,7 @@ const MEMBERS: Readonly<Record<keyof AppOptions, 'one' | 'list' | 'record'>> = {
   views: 'record',
   features: 'record',
   trainingSets: 'record',
+  checks: 'record',
   modules: 'list',
   approvals: 'list',
   seals: 'one',
@@ -30,6 +31,7 @@ const KINDS = {
   views: ['view'],
   features: ['feature-view', 'feature-service'],
   trainingSets: ['training-set'],
+  checks: ['check'],
 } as const
 const MAKERS = {
   'feature-view': 'featureView',

@@ -2,6 +2,7 @@
  * The app definition: what a team declares once. Everything else - streams, validation, HTTP
  * schemas, the client's types, views, surfaces - follows from it.
  */
+import type { CheckDefinition } from './check.ts'
 import type { Duration } from './duration.ts'
 import type { AnyFeatureService, AnyFeatureView } from './feature.ts'
 import type { RankerDefinition } from './ranker.ts'
@@ -234,6 +235,8 @@ export interface AppOptions {
   readonly features?: Readonly<Record<string, AnyFeatureView | AnyFeatureService>>
   /** What models are trained on, by name. */
   readonly trainingSets?: Readonly<Record<string, TrainingSetDefinition>>
+  /** What is expected of events, by name. */
+  readonly checks?: Readonly<Record<string, CheckDefinition>>
   readonly modules?: readonly ModuleReference[]
   /** Who approves what changes many things at once. Default: nobody has to. A part of the fingerprint. */
   readonly approvals?: readonly ApprovalRule[]

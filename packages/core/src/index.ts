@@ -141,6 +141,21 @@ export {
   type ViewNames,
   type ViewValue,
 } from './app.ts'
+export {
+  check,
+  type Bounds,
+  type CheckDefinition,
+  type CheckRule,
+  type RuleName,
+  type Severity,
+} from './check.ts'
+export {
+  compileCheck,
+  type CheckCounts,
+  type CheckVerdict,
+  type CompiledCheck,
+  type KnownItems,
+} from './check-rules.ts'
 export { ranker, type RankerDefinition } from './ranker.ts'
 export {
   trainingSet,

@@ -1,6 +1,7 @@
 export {
   attributeOf,
   bool,
+  check,
   contextOf,
   countView,
   crossed,

@@ -56,6 +56,19 @@ export {
   type Erasures,
 } from './erasure/index.ts'
 export {
+  checkErrors,
+  CheckRun,
+  createChecks,
+  planChecks,
+  QUARANTINE_HEADER,
+  type CheckExample,
+  type CheckReport,
+  type Checks,
+  type CheckPlans,
+  type Judgement,
+  type MarkedEvent,
+} from './checks/index.ts'
+export {
   createFeatures,
   type FeatureExplanation,
   type Features,

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import type { App } from '@millrace/core'
 import type { ImportReport, MappedInput } from '../import/index.ts'
 import { shortPath, suggestions } from './commands/start.ts'
+import { describeChecks } from './check-report.ts'
 import type { CommandContext } from './context.ts'
 import { count, table } from './output.ts'
 import { duration } from './progress.ts'
@@ -71,6 +72,8 @@ export function describeReport(facts: ImportFacts, context: CommandContext): str
   if (report.latinLines > 0) {
     lines.push(`  ${count(report.latinLines)} lines were not UTF-8 and were read as Windows-1252`)
   }
+  const checks = facts.isDryRun ? report.checks : report.checks.filter(({ judged }) => judged > 0)
+  if (checks.length > 0) lines.push('', describeChecks(checks, columns))
   if (facts.isDryRun) lines.push('', ...describeSamples(report, columns))
   if (report.refused > 0) lines.push(...describeRefused(facts, context))
   if (report.appended + report.duplicates > 0) {

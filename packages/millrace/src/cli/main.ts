@@ -9,6 +9,7 @@ import { standardModules } from '../wiring/modules.ts'
 import { findAppFile, loadApp } from './app-file.ts'
 import { addBackup } from './commands/backup.ts'
 import { addBacktest } from './commands/backtest.ts'
+import { addChecks } from './commands/checks.ts'
 import { addChangeset } from './commands/changeset.ts'
 import { addChanges } from './commands/changes.ts'
 import { addData } from './commands/data.ts'
@@ -174,6 +175,7 @@ export function createProgram(ports: CliPorts, run: Run, isJson: boolean): Comma
   addWhatChanged(program, run)
   addLog(program, run)
   addChangeset(program, run)
+  addChecks(program, run)
   addDeadLetters(program, run)
   addCorrections(program, run)
   addErase(program, run)

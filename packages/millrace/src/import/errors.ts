@@ -44,6 +44,13 @@ export const importErrors = defineErrors({
     message: 'None of the first {count} rows of {file} fits. Line {line}: {reason}.',
     remedy: 'Correct --map, --event or --items, or the file; nothing was appended.',
   },
+  IMPORT_CHECK_FAILED: {
+    status: 400,
+    retryable: false,
+    message: 'The check {check} fails in {failed} of {judged} {unit}, first at {place}: {reason}.',
+    remedy:
+      'Correct the file, or the check; nothing was appended. --check tells what all checks say.',
+  },
   IMPORT_MAPPED_BEFORE: {
     status: 409,
     retryable: false,

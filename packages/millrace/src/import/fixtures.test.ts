@@ -6,6 +6,7 @@ import { createSeededRandom, type App, type Disk } from '@millrace/core'
 import type { EventLog, LogRecord } from '@millrace/log'
 import { openMemoryLog } from '@millrace/log/memory'
 import { createSimClock, createSimDisk, type SimDisk } from '@millrace/sim'
+import type { KnownIds } from './checks.ts'
 import { genericApp } from './generic-app.ts'
 import { IMPORT_LIMITS, type ImportLimits } from './limits.ts'
 import { planFile, type FileOptions } from './plan.ts'
@@ -56,6 +57,7 @@ export interface World {
       disk?: Disk
       sink?: ImportSink
       isDryRun?: boolean
+      knownIds?: KnownIds
     },
   ): Promise<ImportReport>
   records(): Promise<readonly LogRecord[]>
@@ -82,6 +84,7 @@ export async function createWorld(app: App): Promise<World> {
           disk: ownDisk = disk,
           sink: ownSink = sink,
           isDryRun,
+          knownIds,
           ...said
         } = options
         const limits = SMALL_LIMITS
@@ -95,6 +98,7 @@ export async function createWorld(app: App): Promise<World> {
           clock,
           limits,
           ...(isDryRun === true && { isDryRun }),
+          ...(knownIds !== undefined && { knownIds }),
         })
       }),
     records: () => drive(() => allRecords(log)),

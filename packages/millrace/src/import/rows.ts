@@ -10,6 +10,7 @@ export type RowCode =
   | 'ROW_TIME'
   | 'ROW_VALUE'
   | 'ROW_CONFLICT'
+  | 'ROW_CHECK'
 
 /** A row that was refused: never dropped in silence, but counted, reported and written to a file. */
 export interface RefusedRow {

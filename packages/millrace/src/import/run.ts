@@ -8,6 +8,8 @@
  * last note says, and what was appended after that note is recognised by its ids.
  */
 import { isError, type App, type Clock, type Disk } from '@millrace/core'
+import type { CheckReport } from '@millrace/product'
+import { assertChecks, ImportChecks, rowMarker, type KnownIds } from './checks.ts'
 import { importErrors } from './errors.ts'
 import type { ImportLimits } from './limits.ts'
 import type { MappedRow, UnfitRow } from './mapping.ts'
@@ -68,6 +70,8 @@ export interface ImportReport {
   readonly byType: Readonly<Record<string, number>>
   /** What the first row of each type became. */
   readonly samples: readonly ImportSample[]
+  /** What the checks of the app say of the rows, those that were refused included. */
+  readonly checks: readonly CheckReport[]
   readonly readMs: number
   readonly writeMs: number
 }
@@ -81,12 +85,17 @@ export interface ImportRequest {
   readonly sink: ImportSink
   readonly clock: Clock
   readonly limits: ImportLimits
+  /** What items the log has, for checks that ask. Default: none. */
+  readonly knownIds?: KnownIds
   /** Reads and maps everything and appends nothing; the report tells what would be appended. */
   readonly isDryRun?: boolean
   readonly onProgress?: (progress: ImportProgress) => void
 }
 
 const REFUSED_SHOWN = 10
+const NO_ITEMS: ReadonlySet<string> = new Set()
+/** With this mapping, or these rows, there is nothing to go on with. */
+const REFUSALS = ['IMPORT_ROWS_UNFIT', 'IMPORT_MAPPED_BEFORE', 'IMPORT_CHECK_FAILED']
 
 /** Runs an import; refuses with IMPORT_* as a whole, never because of single rows, unless none fits or the first batch was imported by another mapping. */
 export async function runImport(request: ImportRequest): Promise<ImportReport> {
@@ -100,9 +109,7 @@ export async function runImport(request: ImportRequest): Promise<ImportReport> {
     readMs = clock.monotonicMs() - startMs
     if (request.isDryRun !== true) state = await writeAll(request, state)
   } catch (error) {
-    // With this mapping there is nothing to go on with.
-    const isRefused = isError(error, 'IMPORT_ROWS_UNFIT') || isError(error, 'IMPORT_MAPPED_BEFORE')
-    if (isRefused) {
+    if (REFUSALS.some(code => isError(error, code))) {
       await removeWork(disk, state)
       await disk.remove(state.refusedPath)
     }
@@ -122,6 +129,7 @@ export async function runImport(request: ImportRequest): Promise<ImportReport> {
     lastAtMs: state.lastAtMs,
     byType: state.byType,
     samples: state.samples,
+    checks: state.checks,
     readMs,
     writeMs: clock.monotonicMs() - startMs - readMs,
   }
@@ -132,7 +140,8 @@ async function readAll(request: ImportRequest, state: ImportState): Promise<Impo
   const total = inputs.reduce((sum, input) => sum + input.bytes, 0)
   const refusedRows = new RefusedRows({ disk, path: state.refusedPath, size: 0 })
   const writer = new RunWriter({ disk, folder: state.folder, runBytes: limits.runBytes })
-  const collector = new Collector(request, writer, refusedRows)
+  const checks = new ImportChecks(request.app)
+  const collector = new Collector(request, { writer, refusedRows, checks })
   let done = 0
   for (const [index, input] of inputs.entries()) {
     collector.begin(index)
@@ -145,9 +154,14 @@ async function readAll(request: ImportRequest, state: ImportState): Promise<Impo
   const runs = await writer.finish()
   const refusedBytes = await refusedRows.flush()
   await refusedRows.close()
+  const { knownIds = () => Promise.resolve(NO_ITEMS) } = request
+  const { reports, unknown } = await checks.finish(knownIds)
+  if (request.isDryRun !== true) assertChecks(request.app, reports)
   const sorted: ImportState = {
     ...state,
     ...collector.summary(),
+    checks: reports,
+    unknown,
     isSorted: true,
     runs,
     refusedBytes,
@@ -161,6 +175,7 @@ class Collector {
   readonly #request: ImportRequest
   readonly #writer: RunWriter
   readonly #refusedRows: RefusedRows
+  readonly #checks: ImportChecks
   readonly #types: string[] = []
   readonly #typeIndex = new Map<string, number>()
   readonly #counts: number[] = []
@@ -175,8 +190,17 @@ class Collector {
   #firstAtMs: number | undefined
   #lastAtMs: number | undefined
 
-  constructor(request: ImportRequest, writer: RunWriter, refusedRows: RefusedRows) {
+  constructor(
+    request: ImportRequest,
+    ports: {
+      readonly writer: RunWriter
+      readonly refusedRows: RefusedRows
+      readonly checks: ImportChecks
+    },
+  ) {
+    const { writer, refusedRows, checks } = ports
     this.#request = request
+    this.#checks = checks
     this.#writer = writer
     this.#refusedRows = refusedRows
   }
@@ -204,11 +228,20 @@ class Collector {
         await this.#refuse(refuseRow(line, result.code, result.reason, row.raw()))
         continue
       }
+      const reason = this.#checks.take(result, () => `${this.#label} line ${line}`)
+      if (reason !== undefined) {
+        await this.#refuse(refuseRow(line, 'ROW_CHECK', reason, row.raw()))
+        continue
+      }
       if (this.#writer.isFull(result.json.length + result.id.length + result.key.length)) {
         await this.#writer.flush()
       }
       this.#add(result, line)
     }
+  }
+
+  get #label(): string {
+    return this.#request.inputs[this.#file]?.label ?? ''
   }
 
   #add(result: MappedRow, line: number): void {
@@ -219,7 +252,7 @@ class Collector {
       type = this.#types.push(name) - 1
       this.#typeIndex.set(name, type)
       this.#counts.push(0)
-      const file = this.#request.inputs[this.#file]?.label ?? ''
+      const file = this.#label
       const data: unknown = JSON.parse(result.json)
       this.#samples.push({ type: name, file, line, atMs: eventTimeMs, data })
     }
@@ -236,7 +269,7 @@ class Collector {
   }
 
   async #refuse(row: RefusedRow): Promise<void> {
-    const file = this.#request.inputs[this.#file]?.label ?? ''
+    const file = this.#label
     this.#rows += 1
     this.#fileRows += 1
     this.#refused += 1
@@ -281,8 +314,10 @@ async function writeAll(request: ImportRequest, sorted: ImportState): Promise<Im
   const total = Object.values(sorted.byType).reduce((sum, count) => sum + count, 0)
   let state = sorted
   let noted = state.committed
+  const holderOf = rowMarker(app, sorted.unknown)
   const toEvent = (row: SortedRow): ImportEvent => ({
     type: sorted.types[row.type] as string,
+    heldBy: holderOf(sorted.types[row.type] as string, row.payload),
     stream: streams[row.type] as string,
     key: row.key,
     id: row.id,

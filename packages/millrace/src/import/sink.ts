@@ -1,5 +1,6 @@
 /** Where imported events go: a log that this process owns, or a running server. */
 import { isError, type App, type Clock } from '@millrace/core'
+import { QUARANTINE_HEADER } from '@millrace/product'
 import type { AppendResult, EventLog, NewEvent } from '@millrace/log'
 
 /** An event to import. */
@@ -11,6 +12,8 @@ export interface ImportEvent {
   readonly eventTimeMs: number
   /** JSON text of the data, UTF-8. */
   readonly payload: Uint8Array
+  /** The check that holds it. A server finds that out by itself. */
+  readonly heldBy?: string | undefined
 }
 
 /** What became of an event. */
@@ -74,5 +77,6 @@ function toRecord(event: ImportEvent, definition: string): NewEvent {
     payload: event.payload,
     isHistory: true,
     definition,
+    ...(event.heldBy === undefined ? {} : { headers: { [QUARANTINE_HEADER]: event.heldBy } }),
   }
 }

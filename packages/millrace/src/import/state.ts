@@ -5,6 +5,8 @@
  */
 import { createHash } from 'node:crypto'
 import { isError, type App, type Disk } from '@millrace/core'
+import type { CheckReport } from '@millrace/product'
+import type { UnknownItems } from './checks.ts'
 import type { RefusedRow } from './rows.ts'
 
 /** The note of an import. */
@@ -29,6 +31,10 @@ export interface ImportState {
   readonly firstAtMs: number | undefined
   readonly lastAtMs: number | undefined
   readonly samples: readonly ImportSample[]
+  /** What the checks of the app say of the rows. */
+  readonly checks: readonly CheckReport[]
+  /** Items that rows name and nobody knows. */
+  readonly unknown: UnknownItems
 }
 
 /** What the first row of an event type became. */
@@ -75,6 +81,8 @@ export async function loadState(
     firstAtMs: undefined,
     lastAtMs: undefined,
     samples: [],
+    checks: [],
+    unknown: {},
   }
 }
 

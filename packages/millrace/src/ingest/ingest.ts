@@ -7,6 +7,7 @@
  */
 import type { AdmittedEvent, App, Clock } from '@millrace/core'
 import type { AppendResult, EventLog, NewEvent } from '@millrace/log'
+import { QUARANTINE_HEADER, type Checks, type MarkedEvent } from '@millrace/product'
 import { takeLines, type LineBase } from './line-stream.ts'
 import { isSingle, parseBody, type BodyLimits, type ParsedBody } from './body.ts'
 import {
@@ -58,6 +59,8 @@ interface Ports {
   readonly clock: Clock
   readonly newId: () => string
   readonly limits: BodyLimits
+  /** What is expected of events. Absent: nothing. */
+  readonly checks?: Pick<Checks, 'judge' | 'hold'>
 }
 
 /** What is sent to the log, and what was refused before. */
@@ -96,6 +99,7 @@ export function createIngest(ports: Ports): Ingest {
     const { events } = prepared
     if (events.length === 0) return conclude(prepared, [], NOWHERE)
     const { results, position } = await ports.log.commit({ events })
+    await holdMarked(ports, events, results)
     return conclude(prepared, results, position)
   }
   const single = async (body: Buffer, options: IngestOptions): Promise<BodyOutcome> => {
@@ -105,7 +109,9 @@ export function createIngest(ports: Ports): Ingest {
       return prepared.events[0]
     })
     if (outcome === undefined) return conclude(prepared as unknown as Prepared, [], NOWHERE)
-    return conclude(prepared as unknown as Prepared, [outcome.result], outcome.position)
+    const taken = prepared as unknown as Prepared
+    await holdMarked(ports, taken.events, [outcome.result])
+    return conclude(taken, [outcome.result], outcome.position)
   }
   return {
     counters,
@@ -178,6 +184,11 @@ function prepare(
       continue
     }
     const { definition: declared } = admitted.event
+    const judged = ports.checks?.judge(declared.name, admitted.data, admitted.atMs ?? nowMs)
+    if (judged?.severity === 'refuse') {
+      refuse(index, withId(faultOf('CHECK_FAILED', judged.path, judged.reason, placeOf(index)), value)) // prettier-ignore
+      continue
+    }
     events.push({
       stream: declared.stream,
       type: declared.name,
@@ -190,9 +201,25 @@ function prepare(
       isEnvelope: payloads[index] !== undefined,
       isHistory,
       definition,
+      ...(judged === undefined ? {} : { headers: { [QUARANTINE_HEADER]: judged.check } }),
     })
   }
   return { events, isBatch: parsed.isBatch, faults: faults ?? NO_FAULTS, size, placeOf }
+}
+
+/** Holds the events that were taken marked: whoever sent them hears of it when no view counts them. */
+async function holdMarked(
+  { checks }: Ports,
+  events: readonly NewEvent[],
+  results: readonly AppendResult[],
+): Promise<void> {
+  const marked = events.flatMap(({ headers, id, stream }, index): MarkedEvent[] => {
+    const check = headers?.[QUARANTINE_HEADER]
+    const result = results[index]
+    if (check === undefined || result?.status !== 'appended') return []
+    return [{ id, check, stream, partition: result.partition, offset: result.offset }]
+  })
+  if (marked.length > 0) await checks?.hold(marked)
 }
 
 const BROKEN_REASON = 'it has half a surrogate pair, which UTF-8 cannot carry'

@@ -1,6 +1,7 @@
 /** The error of one event that was refused, for callers that sent one. */
 import type { MillraceError } from '@millrace/core'
 import { logErrors } from '@millrace/log'
+import { checkErrors } from '@millrace/product'
 import { serverErrors } from '../errors.ts'
 import type { RefusedResult } from './results.ts'
 
@@ -15,6 +16,7 @@ export function refusalOf(result: RefusedResult): MillraceError {
     return logErrors.create('EVENT_CONFLICT', { id: result.id, reason: difference })
   }
   const path = result.path === '' ? 'its root' : result.path
+  if (code === 'CHECK_FAILED') return checkErrors.create(code, { path, reason })
   const known = code === 'EVENT_TYPE_UNKNOWN' ? code : 'EVENT_INVALID'
   return serverErrors.create(known, { path, reason })
 }

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import type { App } from '@millrace/core'
 import { compileFeatures } from '@millrace/features'
 import type { StreamSpec } from '@millrace/log'
-import type { ProductModule } from '@millrace/product'
+import { planChecks, type ProductModule } from '@millrace/product'
 import { compileViews, viewFoldName, type FoldDefinition } from '@millrace/streams'
 
 /** The plan of an app. */
@@ -45,7 +45,14 @@ export function planHouse(app: App, modules: readonly ProductModule[]): HousePla
     ],
     folds: folds.map(fold => withUpcasters(fold, upcasters)),
     tables: compiled.tables,
-    timedStreams: [...new Set([...timed, ...features.folds.map(fold => fold.source)])],
+    timedStreams: [
+      ...new Set([
+        ...timed,
+        ...features.folds.map(fold => fold.source),
+        // A window is over, and a silence heard, while nothing comes.
+        ...planChecks(app).byStream.keys(),
+      ]),
+    ],
   }
 }
 

@@ -2,6 +2,7 @@
 import type { App, Logger } from '@millrace/core'
 import {
   createCatalogue,
+  createChecks,
   createChangesets,
   createErasure,
   createFeatures,
@@ -30,6 +31,7 @@ export function standardModules(): readonly ProductModule[] {
     createErasure(),
     createIdentity(),
     createFeatures(),
+    createChecks(),
   ]
 }
 

@@ -1,5 +1,6 @@
 /** Puts the house together: log, folds and modules of one app over one set of backends. */
 import { availableParallelism } from 'node:os'
+import type { Checks } from '@millrace/product'
 import {
   createIdSource,
   partitionOf,
@@ -63,6 +64,10 @@ function peopleOf(app: App): readonly PersonEvent[] {
   return personEvents([...app.events.values()].map(({ definition }) => definition))
 }
 
+function checksOf(modules: readonly OpenedModule[]): Checks {
+  return modules.find(({ module }) => module.name === 'checks')?.instance.api as Checks
+}
+
 /** Opens an app; what was opened is closed again when a later part refuses. */
 export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
   const { app, clock, random, logger, limits } = options
@@ -113,7 +118,7 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
       schemas,
       modules,
       newId,
-      ingest: createIngest({ app, log, clock, newId, limits }),
+      ingest: createIngest({ app, log, clock, newId, limits, checks: checksOf(modules) }),
       reflected: () => running.reflected(),
       async close() {
         await ticker.stop()

@@ -24,6 +24,7 @@ import {
 } from '@millrace/streams'
 
 import { createCatalogue, type Catalogue } from '../catalogue/index.ts'
+import { createChecks } from '../checks/index.ts'
 import { createChangesets, type Changesets } from '../changesets/index.ts'
 import { createFeatures } from '../features/index.ts'
 import { createIdentity } from '../identity/index.ts'
@@ -107,6 +108,7 @@ export async function openTestProduct(
     createPeople(),
     createChangesets(),
     createIdentity(),
+    createChecks(),
   ]
   const features = compileFeatures(app)
   const rekeying = compileViews({

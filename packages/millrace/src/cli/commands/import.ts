@@ -1,7 +1,9 @@
+import { existsSync } from 'node:fs'
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { isError, silentLogger, type App } from '@millrace/core'
+import type { EventLog } from '@millrace/log'
 import { openNodeDisk } from '@millrace/log/disk'
 import { Option, type Command } from 'commander'
 import { readConfig } from '../../config.ts'
@@ -22,7 +24,7 @@ import {
   type MappedInput,
   type TimeFormat,
 } from '../../import/index.ts'
-import { openBackends } from '../../wiring/backends.ts'
+import { openBackends, openBeside } from '../../wiring/backends.ts'
 import { planHouse } from '../../wiring/house.ts'
 import { modulesOf, orderModules } from '../../wiring/modules.ts'
 import { openRuntime } from '../../wiring/runtime.ts'
@@ -53,6 +55,7 @@ interface ImportOptions {
   readonly latin1?: boolean
   readonly decimalComma?: boolean
   readonly dryRun?: boolean
+  readonly check?: boolean
 }
 
 const CSV_HELP = `
@@ -86,6 +89,7 @@ export function addImport(program: Command, run: Run): void {
     )
     .argument('<path>', 'folder or zip archive')
     .addOption(dryRunOption())
+    .addOption(checkOption())
     .action(
       run<[string, ImportOptions]>((context, path, options) =>
         importFiles(context, 'movielens', path, options),
@@ -123,6 +127,8 @@ export function addImport(program: Command, run: Run): void {
   addImportExport(group, run)
 }
 
+const checkOption = (): Option =>
+  new Option('--check', 'like --dry-run; the exit code is 3 when a check of the app fails')
 const dryRunOption = (): Option =>
   new Option('--dry-run', 'read and map everything, show what would be appended, append nothing')
 
@@ -135,6 +141,7 @@ function mappingOptions(command: Command): Command {
     .option('--time-format <name>', Object.keys(TIME_FORMATS).join(', '))
     .option('--list-separator <text>', 'between the values of a list in a cell; default |')
     .addOption(dryRunOption())
+    .addOption(checkOption())
 }
 
 /** Whether the user said something about the header: `--no-header` has a default of its own. */
@@ -149,7 +156,7 @@ async function importFiles(
   options: ImportOptions,
   hasHeader?: boolean,
 ): Promise<void> {
-  const isDryRun = options.dryRun === true
+  const isDryRun = options.dryRun === true || options.check === true
   if (context.data === 'memory' && !isDryRun) {
     throw cliErrors.create('CLI_USAGE', {
       reason: 'What is imported into memory is gone when the command ends.',
@@ -161,7 +168,8 @@ async function importFiles(
   const plan = await planImport(app, format, resolve(context.cwd, path), fileOptions)
   context.output.note(describePlan(app, plan.inputs, plan.ignored, context.output.terminal.columns))
   const progress = createProgress(context.output, context.clock)
-  const target = isDryRun ? await openNowhere() : await openTarget(context, app, progress)
+  const opening = isDryRun ? openNowhere(context, app) : openTarget(context, app, progress)
+  const target = await opening
   const startMs = context.clock.monotonicMs()
   let seconds = 0
   let memoryBytesMax = 0
@@ -176,6 +184,7 @@ async function importFiles(
       sink: target.sink,
       clock: context.clock,
       limits: IMPORT_LIMITS,
+      knownIds: kind => target.knownIds(kind),
       isDryRun,
       onProgress({ phase: now, done, total, rows }) {
         if (now !== phase)
@@ -197,7 +206,7 @@ async function importFiles(
     await target.close()
   }
   const viewsSeconds = (context.clock.monotonicMs() - startMs) / 1000 - seconds
-  if (report.refused > 0) context.exitWith(EXIT_PARTIAL)
+  if (report.refused > 0 || (options.check === true && isFailing(report))) context.exitWith(EXIT_PARTIAL) // prettier-ignore
   const facts = {
     app,
     report,
@@ -209,6 +218,10 @@ async function importFiles(
     isDryRun,
   }
   context.output.result(reportJson(facts, context), describeReport(facts, context))
+}
+
+function isFailing({ checks }: ImportReport): boolean {
+  return checks.some(({ state }) => state === 'failing')
 }
 
 /** `--app` or the app of the working directory, else what the directory holds, else a built-in one. */
@@ -324,17 +337,55 @@ interface Target {
   readonly sink: ImportSink
   /** Folder for sorted runs and refused rows. */
   readonly work: string
+  /** Ids of the items of a kind that the log has. */
+  knownIds(kind: string): Promise<ReadonlySet<string>>
   /** Resolves when the views reflect what was imported. */
   settle(): Promise<void>
   close(): Promise<void>
 }
 
+/** Ids of the items of a kind that were ever put. */
+async function idsOf(
+  log: Pick<EventLog, 'read' | 'ends'>,
+  kind: string,
+): Promise<ReadonlySet<string>> {
+  const ids = new Set<string>()
+  for (const [name, end] of log.ends()) {
+    if (!name.startsWith(`${kind}/`)) continue
+    const partition = Number(name.slice(kind.length + 1))
+    for (let from = 0; from < end;) {
+      const records = await log.read({ stream: kind, partition, from })
+      if (records.length === 0) break
+      for (const { type, key } of records) if (type === `${kind}.put`) ids.add(key)
+      from += records.length
+    }
+  }
+  return ids
+}
+
+/** The same beside whoever owns the log; none where there is no log yet. */
+async function idsBeside(
+  { data, clock, environment }: CommandContext,
+  app: App,
+  kind: string,
+): Promise<ReadonlySet<string>> {
+  const { database } = readConfig({}, environment)
+  if (database === '' && (data === 'memory' || !existsSync(join(data, 'log')))) return new Set()
+  const { log, close } = await openBeside({ app, data, database, clock })
+  try {
+    return await idsOf(log, kind)
+  } finally {
+    await close()
+  }
+}
+
 /** A folder of its own, removed afterwards, and no log. */
-async function openNowhere(): Promise<Target> {
+async function openNowhere(context: CommandContext, app: App): Promise<Target> {
   const work = await mkdtemp(join(tmpdir(), 'millrace-dry-run-'))
   return {
     sink: { append: () => Promise.resolve([]) },
     work,
+    knownIds: kind => idsBeside(context, app, kind),
     settle: () => Promise.resolve(),
     close: () => rm(work, { recursive: true, force: true }),
   }
@@ -342,7 +393,7 @@ async function openNowhere(): Promise<Target> {
 
 async function openTarget(context: CommandContext, app: App, progress: Progress): Promise<Target> {
   const server = await findServer(context)
-  return server === undefined ? openLocal(context, app, progress) : openRemote(context, server)
+  return server === undefined ? openLocal(context, app, progress) : openRemote(context, app, server)
 }
 
 /**
@@ -364,6 +415,7 @@ async function openLocal(context: CommandContext, app: App, progress: Progress):
     sink: createLogSink({ log: backends.log, app, clock }),
     work: data,
     close,
+    knownIds: kind => idsOf(backends.log, kind),
     async settle() {
       await close()
       const runtime = await openRuntime(options)
@@ -376,13 +428,14 @@ async function openLocal(context: CommandContext, app: App, progress: Progress):
   }
 }
 
-async function openRemote(context: CommandContext, server: Server): Promise<Target> {
+async function openRemote(context: CommandContext, app: App, server: Server): Promise<Target> {
   const work = context.data === 'memory' ? join(tmpdir(), 'millrace') : context.data
   await mkdir(work, { recursive: true })
   context.output.note(`Through the server at ${server.url}.`)
   return {
     sink: createHttpSink(server, context.clock),
     work,
+    knownIds: kind => idsBeside(context, app, kind),
     settle: () => Promise.resolve(),
     close: () => Promise.resolve(),
   }

@@ -1,0 +1,6 @@
+export { CheckRun, type CheckExample, type CheckReport } from './check-run.ts'
+export type { Checks, Judgement } from './checks.ts'
+export { checkErrors } from './errors.ts'
+export { createChecks } from './module.ts'
+export { planChecks, QUARANTINE_HEADER, type CheckPlans } from './plan.ts'
+export type { MarkedEvent } from './quarantine.ts'
