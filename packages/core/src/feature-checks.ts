@@ -24,6 +24,8 @@ import {
   type RowFeature,
   type ViewFeature,
 } from './feature.ts'
+import { checkFitted, checkPrepared } from './prepare-checks.ts'
+import type { PreparedFeature } from './prepare.ts'
 import type { JsonSchema } from './schema.ts'
 
 /** What features are declared on. */
@@ -295,6 +297,7 @@ function checkService(
       refuse(at, `it is about ${need}, which is not among the entities`)
     }
   }
+  checkFitted(service, `${path}.fitted`, refuse)
   for (const entity of service.entities) {
     if (!needed.has(entity)) refuse(`${path}.entities`, `no feature is about ${entity}`)
   }
@@ -339,6 +342,12 @@ function checkColumn(
       const texts = kindOfColumn(over)
       if (texts !== 'text' && texts !== 'texts') refuse(`${path}.over`, `it is ${texts}, and a text or texts are needed`) // prettier-ignore
       return [...own, ...about]
+    }
+    case 'prepared': {
+      const prepared = column as PreparedFeature
+      checkPrepared(prepared, path, refuse)
+      const own = checkColumn(prepared.input, path, ground, within)
+      return prepared.by === undefined ? own : [...own, ...checkColumn(prepared.by, `${path}.impute.by`, ground, within)] // prettier-ignore
     }
     default:
       return refuse(path, 'it is not a feature of a view, attributeOf(), contextOf(), derive() or crossed()') // prettier-ignore

@@ -25,7 +25,7 @@ type Tables = Readonly<Record<string, ItemDefinition>>
  * `context.<name>` for what the request tells.
  */
 export interface RowFeature<V = unknown, Needs extends string = string> {
-  readonly source: 'view' | 'attribute' | 'context' | 'derived' | 'crossed'
+  readonly source: 'view' | 'attribute' | 'context' | 'derived' | 'crossed' | 'prepared'
   /** Only in the type system. */
   readonly valueType?: V
   /** Only in the type system. */
@@ -276,6 +276,16 @@ export function crossed<Kind extends string, Pair extends string, Over extends s
   return { source: 'crossed', feature, over, reduce }
 }
 
+/** A column that steps make from another one (`preparedService`). */
+export interface StepsFeature<V = unknown, Needs extends string = string> extends RowFeature<
+  V,
+  Needs
+> {
+  readonly source: 'prepared'
+  /** What its values are; undefined where the steps do not fit. */
+  readonly values: FeatureKind | undefined
+}
+
 /** A declared feature service. `C`: its columns in order. */
 export interface FeatureServiceDefinition<C extends Columns = Columns> {
   readonly kind: 'feature-service'
@@ -325,6 +335,8 @@ export function kindOfColumn(column: RowFeature): FeatureKind | undefined {
       return (column as DerivedFeature).values
     case 'crossed':
       return 'number'
+    case 'prepared':
+      return (column as StepsFeature).values
   }
 }
 

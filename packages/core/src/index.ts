@@ -156,6 +156,19 @@ export {
   type CompiledCheck,
   type KnownItems,
 } from './check-rules.ts'
+export {
+  fittedFingerprint,
+  isUnfitted,
+  preparedColumns,
+  preparedService,
+  stepsText,
+  type FittedColumn,
+  type FittedState,
+  type PreparedFeature,
+  type PrepareStep,
+  type StepFit,
+} from './prepare.ts'
+export { FITTED_FORMAT } from './prepare-checks.ts'
 export { ranker, type RankerDefinition } from './ranker.ts'
 export {
   trainingSet,

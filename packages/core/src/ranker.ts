@@ -6,6 +6,7 @@
 import type { Refuse } from './definition-checks.ts'
 import type { SurfaceDefinition } from './definition.ts'
 import type { AnyFeatureService, FeatureRow } from './feature.ts'
+import { isUnfitted } from './prepare.ts'
 
 /** Candidates that are scored when a ranker does not say. */
 const CANDIDATES_DEFAULT = 100
@@ -48,6 +49,9 @@ export function checkRanker(
   const { service, candidates, terms } = made
   if (!Object.values(services).includes(service)) {
     refuse(`${path}.service`, 'it is not among the features of the app')
+  }
+  if (isUnfitted(service)) {
+    refuse(`${path}.service`, 'its steps have learnt nothing: make a training set of it, and give what that writes to preparedService as `fitted`') // prettier-ignore
   }
   const [shown, ...others] = items
   if (others.length > 0) {

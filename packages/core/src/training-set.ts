@@ -14,6 +14,7 @@ import {
   type FeatureServiceDefinition,
   type RowFeature,
 } from './feature.ts'
+import type { PreparedFeature } from './prepare.ts'
 import type { Refuse } from './definition-checks.ts'
 import type { Field, Infer, Fields } from './schema.ts'
 
@@ -161,6 +162,11 @@ function contextOf(features: readonly RowFeature[]): ReadonlyMap<string, Context
     if (feature.source === 'derived')
       Object.values((feature as DerivedFeature).inputs).forEach(look)
     if (feature.source === 'crossed') look((feature as CrossedFeature).over)
+    if (feature.source === 'prepared') {
+      const { input, by } = feature as PreparedFeature
+      look(input)
+      if (by !== undefined) look(by)
+    }
   }
   features.forEach(look)
   return told

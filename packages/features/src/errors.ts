@@ -44,6 +44,19 @@ export const featuresErrors = defineErrors({
     message: 'There is no feature service {service}.',
     remedy: 'Name a service of the definition; `millrace features list` has them.',
   },
+  SERVICE_UNFITTED: {
+    status: 409,
+    retryable: false,
+    message: 'The steps of the service {service} have learnt nothing yet.',
+    remedy: 'Make a training set of it, and give what that writes to preparedService as `fitted`.',
+  },
+  FITTED_OUTDATED: {
+    status: 500,
+    retryable: false,
+    message: 'The steps of {service}.{column} were learnt from another version of {feature}.',
+    remedy:
+      'Bring that version of the feature back; or leave `fitted` out, make the training set again, and give what it writes.',
+  },
   FEATURE_UNKNOWN: {
     status: 404,
     retryable: false,

@@ -2,7 +2,8 @@
 import type { FeatureValue } from '@millrace/core'
 import { CELL_STATUS, createCellRow, putCell, type CellRow } from './cell-row.ts'
 import { invalidValue } from './errors.ts'
-import type { ContextNode, CrossedNode, DerivedNode } from './row-plan.ts'
+import { applySteps, isServed, looksAtMissing } from './prepare/apply.ts'
+import type { ContextNode, CrossedNode, DerivedNode, PreparedNode } from './row-plan.ts'
 
 /** Texts that a crossed feature is read for, at most. */
 const TEXTS_MAX = 1_000
@@ -92,5 +93,24 @@ export class Crossing {
     }
     if (served === 0) putCell(row, cell, plan.features[feature]?.default, CELL_STATUS.default)
     else putCell(row, cell, reduce === 'max' ? greatest : reduce === 'sum' ? sum : sum / served, status) // prettier-ignore
+  }
+}
+
+/** Puts prepared cells of a row that is served: of what the steps have learnt before. */
+export class Preparing {
+  readonly #node: PreparedNode
+
+  constructor(node: PreparedNode) {
+    this.#node = node
+  }
+
+  /** What stands for a value that is missing is told by its status, which stays that of the input. */
+  put(row: CellRow): void {
+    const { cell, input, by, steps, fits = [] } = this.#node
+    const status = row.statuses[input] as number
+    const given = (row.others[input] ?? row.values[input]) as number | string
+    const value = isServed(status) || !looksAtMissing(steps) ? given : undefined
+    const group = by === undefined || !isServed(row.statuses[by] as number) ? undefined : (row.others[by] as string) // prettier-ignore
+    putCell(row, cell, applySteps(steps, fits, value, group), status)
   }
 }

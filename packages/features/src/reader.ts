@@ -15,7 +15,7 @@ import { CELL_STATUS, createCellRow, putCell, type CellRow } from './cell-row.ts
 import { featureFoldName, type CompiledFeatures } from './compile.ts'
 import { featuresErrors } from './errors.ts'
 import type { FeatureShard } from './feature-shard.ts'
-import { Crossing, Deriving, putContext, type Pairs } from './made-cells.ts'
+import { Crossing, Deriving, Preparing, putContext, type Pairs } from './made-cells.ts'
 import type { FeaturePlan } from './plan.ts'
 import type { AttributeNode, CrossedNode, DerivedNode, ServicePlan, ViewNodes } from './row-plan.ts'
 
@@ -53,7 +53,7 @@ export interface FeatureRows extends CellRow {
 
 /** Reads rows from the live state. */
 export interface FeatureReader {
-  /** Throws SERVICE_UNKNOWN, FEATURE_ROW_INVALID, FEATURE_CONTEXT_INVALID. */
+  /** Throws SERVICE_UNKNOWN, SERVICE_UNFITTED, FEATURE_ROW_INVALID, FEATURE_CONTEXT_INVALID. */
   read(request: RowsRequest): FeatureRows
   /** As `read`. */
   readKind(request: RowsOfKind): FeatureRows
@@ -124,7 +124,9 @@ export function createFeatureReader(
   }
 }
 
-function check({ name, service, contextValidator }: ServicePlan, request: RowsRequest): void {
+function check(plan: ServicePlan, request: RowsRequest): void {
+  const { name, service, contextValidator } = plan
+  if (plan.isUnfitted) throw featuresErrors.create('SERVICE_UNFITTED', { service: name })
   for (const [index, row] of request.rows.entries()) {
     for (const kind of service.entities) {
       if (typeof row[kind] === 'string') continue
@@ -264,9 +266,10 @@ class ServiceReader {
       paired: nodes.pair === undefined ? undefined : entityOf(nodes.pair),
     }))
     this.#attributes = plan.attributes.map(node => ({ ...node, entity: entityOf(node.kind) }))
-    this.#made = plan.made.map(node =>
-      node.made === 'derived' ? this.#derivingOf(node) : new LivePairs(node, shardsOf(node.plan)),
-    )
+    this.#made = plan.made.map(node => {
+      if (node.made === 'prepared') return new Preparing(node)
+      return node.made === 'derived' ? this.#derivingOf(node) : new LivePairs(node, shardsOf(node.plan)) // prettier-ignore
+    })
     this.#row = createCellRow(cells)
   }
 

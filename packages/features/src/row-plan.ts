@@ -1,6 +1,7 @@
 /** What the compiler makes of a feature service: the columns of a row, and what has to be read for them. */
 import {
   compileSchema,
+  isUnfitted,
   deriveId,
   objectSchema,
   type AnyFeatureService,
@@ -12,10 +13,14 @@ import {
   type DerivedFeature,
   type FeatureKind,
   type Field,
+  type PreparedFeature,
+  type PrepareStep,
+  type StepFit,
   type RowFeature,
   type Validator,
   type ViewFeature,
 } from '@millrace/core'
+import { featuresErrors } from './errors.ts'
 import type { FeaturePlan } from './plan.ts'
 
 interface Node {
@@ -56,9 +61,21 @@ export interface CrossedNode extends Node, Pick<CrossedFeature, 'reduce'> {
   readonly over: number
 }
 
+/** A column that steps make from another one. */
+export interface PreparedNode extends Node {
+  readonly input: number
+  /** The cell of the group. */
+  readonly by: number | undefined
+  readonly steps: readonly PrepareStep[]
+  /** What the steps have learnt; undefined where nothing can be served yet. */
+  readonly fits: readonly StepFit[] | undefined
+}
+
 /** A feature that is made from others, each after those that it is made from. */
 export type MadeNode =
-  ({ readonly made: 'derived' } & DerivedNode) | ({ readonly made: 'crossed' } & CrossedNode)
+  | ({ readonly made: 'derived' } & DerivedNode)
+  | ({ readonly made: 'crossed' } & CrossedNode)
+  | ({ readonly made: 'prepared' } & PreparedNode)
 
 /** A service, compiled. */
 export interface ServicePlan {
@@ -72,6 +89,8 @@ export interface ServicePlan {
   readonly attributes: readonly AttributeNode[]
   readonly context: readonly ContextNode[]
   readonly made: readonly MadeNode[]
+  /** True when steps have learnt nothing: no row can be served. */
+  readonly isUnfitted: boolean
   /** Checks what a request tells. */
   readonly contextValidator: Validator
   /** The folds that a row reflects. */
@@ -103,6 +122,7 @@ export function planService(
     attributes,
     context,
     made,
+    isUnfitted: isUnfitted(service),
     contextValidator: compileSchema(objectSchema(fields)),
     viewNames: [...read].map(plan => plan.name),
     fingerprint: deriveId(0, JSON.stringify(builder.content)).slice(-12),
@@ -207,8 +227,29 @@ class RowBuilder {
           over: this.#cellOf('over', over),
           reduce,
         })
+        return
+      }
+      case 'prepared': {
+        const { input, inputName, by, byName, steps, fitted } = feature as PreparedFeature
+        const cells = {
+          input: this.#cellOf(inputName, input),
+          by: by === undefined ? undefined : this.#cellOf(byName ?? 'by', by),
+        }
+        this.#assertLearntFrom(name, feature as PreparedFeature)
+        this.content.push(['prepared', cells, steps, fitted ?? null])
+        this.made.push({ made: 'prepared', cell, values, ...cells, steps, fits: fitted?.fits })
       }
     }
+  }
+
+  /** What was learnt of another version of a feature is of no use for this one. */
+  #assertLearntFrom(name: string, { input, fitted }: PreparedFeature): void {
+    if (fitted === undefined || input.source !== 'view') return
+    const { view, name: feature } = input as ViewFeature
+    const plan = this.#plans.get(view) as FeaturePlan
+    const found = plan.features.find(planned => planned.name === feature)
+    if (found?.fingerprint === fitted.input) return
+    throw featuresErrors.create('FITTED_OUTDATED', { service: this.#name, column: name, feature: `${plan.name}.${feature}` }) // prettier-ignore
   }
 
   #planned({ view, name }: ViewFeature): { plan: FeaturePlan; index: number } {

@@ -1,12 +1,14 @@
 /** The cells of a service's row, by where they come from: read of the state of a fold, or made from other cells. */
 import {
   deriveId,
+  stepsText,
   type AnyFeatureService,
   type FeatureKind,
   type FeatureValue,
+  type PreparedFeature,
 } from '@millrace/core'
 import type { FeaturePlan } from '../plan.ts'
-import type { ServicePlan } from '../row-plan.ts'
+import type { MadeNode, ServicePlan } from '../row-plan.ts'
 
 /** An attribute of items or people. */
 export interface AnsweredAttribute {
@@ -42,15 +44,26 @@ export interface TrainingColumn {
 
 /** A column that the request tells, or that is made from other cells. */
 export interface MadeColumn {
+  /** Name of the column; `#<cell>` where steps prepare it and it is none itself. */
   readonly name: string
   readonly cell: number
-  readonly isInput: false
+  /** Steps prepare it. */
+  readonly isInput: boolean
   readonly values: FeatureKind
-  /** `context`, `derived` or `crossed`. */
+  /** `context`, `derived`, `crossed` or `prepared`. */
   readonly of: string
   /** `<service>.<column>`. */
   readonly fullName: string
   readonly fingerprint: string
+}
+
+/** A column that steps make of another one. */
+export interface PreparedColumn extends MadeColumn {
+  readonly feature: PreparedFeature
+  /** The column that it is made of. */
+  readonly input: Pick<TrainingColumn, 'name' | 'fingerprint'>
+  /** Name of the column whose values are the groups of an imputation. */
+  readonly by: string | undefined
 }
 
 /** See the head of the file. */
@@ -58,6 +71,7 @@ export interface TrainingColumns {
   readonly plan: ServicePlan
   readonly answered: readonly TrainingColumn[]
   readonly made: readonly MadeColumn[]
+  readonly prepared: readonly PreparedColumn[]
 }
 
 /** The cells of a service. */
@@ -67,7 +81,7 @@ export function columnsOf(
 ): TrainingColumns {
   const plan = [...services.values()].find(known => known.service === service) as ServicePlan
   const { views, attributes, context, made, columns } = plan
-  const inputs = new Set(made.flatMap(node => node.made === 'derived' ? node.inputs.map(([, cell]) => cell) : [node.over])) // prettier-ignore
+  const inputs = new Set(made.flatMap(inputsOf))
   const placeOf = (cell: number): { name: string; cell: number; isInput: boolean } => ({
     name: columns[cell] ?? `#${cell}`,
     cell,
@@ -88,26 +102,49 @@ export function columnsOf(
     },
   )
   const ofPairs = made.flatMap((node): TrainingColumn[] => {
-    if (node.made === 'derived') return []
+    if (node.made !== 'crossed') return []
     const { cell, plan: view, feature: index } = node
     const { fullName, fingerprint } = view.features[index] as FeaturePlan['features'][number]
-    return [{ name: `#${cell}`, cell, isInput: true, values: 'text', of: view.name, entity: view.entity, pair: undefined, read: { pairsOf: index }, fullName, fingerprint }] // prettier-ignore
+    return [{ name: `#${cell}:pairs`, cell, isInput: true, values: 'text', of: view.name, entity: view.entity, pair: undefined, read: { pairsOf: index }, fullName, fingerprint }] // prettier-ignore
   })
   const told = context.map(({ cell, values, name, default: fallback }) => ({ cell, values, of: 'context', content: [name, fallback] })) // prettier-ignore
-  const computed = made.map(node => {
+  const computed = made.flatMap(node => {
+    if (node.made === 'prepared') return []
     const content = node.made === 'derived' ? [String(node.compute), node.inputs, node.default] : [node.reduce, node.plan.version, node.feature, node.over] // prettier-ignore
-    return { cell: node.cell, values: node.values, of: node.made, content }
+    return [{ cell: node.cell, values: node.values, of: node.made, content }]
   })
-  const shown = [...told, ...computed].filter(({ cell }) => cell < columns.length)
+  const prepared = made.filter(node => node.made === 'prepared')
+  const learnt = new Set(prepared.flatMap(inputsOf))
+  const isKept = (cell: number): boolean => cell < columns.length || learnt.has(cell)
+  const madeColumns = [...told, ...computed]
+    .filter(({ cell }) => isKept(cell))
+    .map(({ cell, values, of, content }): MadeColumn => {
+      const { name } = placeOf(cell)
+      const fingerprint = fingerprintOf([of, content, plan.fingerprint])
+      return { name, cell, isInput: learnt.has(cell), values, of, fullName: `${plan.name}.${name}`, fingerprint } // prettier-ignore
+    })
+  const answered = [...ofViews, ...ofTables, ...ofPairs]
+  // A crossed cell is that of the pairs that it is made of, too; what is made of them counts.
+  const byCell = new Map([...answered, ...madeColumns].map(column => [column.cell, column]))
   return {
     plan,
-    answered: [...ofViews, ...ofTables, ...ofPairs],
-    made: shown.map(({ cell, values, of, content }) => {
+    answered,
+    made: madeColumns,
+    prepared: prepared.map(({ cell, values, input: from, by }): PreparedColumn => {
       const name = columns[cell] as string
-      const fingerprint = fingerprintOf([of, content, plan.fingerprint])
-      return { name, cell, isInput: false, values, of, fullName: `${plan.name}.${name}`, fingerprint } // prettier-ignore
+      const feature = service.columns[name] as PreparedFeature
+      const input = byCell.get(from) as MadeColumn | TrainingColumn
+      const fingerprint = fingerprintOf(['prepared', stepsText(feature), input.fingerprint])
+      return { name, cell, isInput: false, values, of: 'prepared', fullName: `${plan.name}.${name}`, fingerprint, feature, input, by: by === undefined ? undefined : placeOf(by).name } // prettier-ignore
     }),
   }
+}
+
+/** The cells that a cell is made from. */
+function inputsOf(node: MadeNode): readonly number[] {
+  if (node.made === 'derived') return node.inputs.map(([, cell]) => cell)
+  if (node.made === 'crossed') return [node.over]
+  return [node.input, ...(node.by === undefined ? [] : [node.by])]
 }
 
 function fingerprintOf(content: unknown): string {

@@ -36,15 +36,17 @@ export async function makeCells(
   const part = new CellPart(path, made, made.map(({ cell }) => cell)) // prettier-ignore
   const row = createCellRow(plan.cells)
   const pairs = new Map<number, ReadPairs>()
-  const makings = plan.made.map((node): ((atMs: number) => void) => {
+  const makings = plan.made.flatMap((node): ((atMs: number) => void)[] => {
+    // What steps have not learnt yet is made of all rows together.
+    if (node.made === 'prepared') return []
     if (node.made === 'derived') {
       const deriving = new Deriving(node)
-      return atMs => void deriving.put(row, atMs)
+      return [atMs => void deriving.put(row, atMs)]
     }
     const own = new ReadPairs(node)
     pairs.set(node.cell, own)
     const crossing = new Crossing(node)
-    return () => crossing.put(row, own)
+    return [() => crossing.put(row, own)]
   })
   const names = inputs.flatMap(({ name }) => [name, statusColumn(name)])
   for await (const block of readPart(file, [ROW, TIME, TOLD, ...names])) {

@@ -1,3 +1,5 @@
+import type { FittedState } from '@millrace/core'
+
 /** What a training set was made of: written beside its file, last. */
 export interface Manifest {
   readonly format: number
@@ -48,6 +50,8 @@ export interface Manifest {
       }
     >
   >
+  /** What the steps of the service have learnt; absent where it has none. */
+  readonly fitted?: FittedState
   /** Records that were folded. */
   readonly folded: number
   /** Keys that were folded again, since the log has their records out of order or corrected. */

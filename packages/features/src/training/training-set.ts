@@ -13,12 +13,13 @@
  *   2. sorted by time, labels joined                               -> observations.parquet  (DuckDB)
  *   3. each view over its partitions, on threads                   -> a part for each share
  *   4. what is made from other cells, and what the request told    -> a part
- *   5. parts joined by the number of the row                       -> the file              (DuckDB)
+ *   5. what steps prepare, learnt from all rows                    -> a part
+ *   6. parts joined by the number of the row                       -> the file              (DuckDB)
  */
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
-import type { App, TrainingSetDefinition } from '@millrace/core'
+import { type App, type FittedState, type TrainingSetDefinition } from '@millrace/core'
 import { CELL_STATUSES } from '../cell-row.ts'
 import type { CompiledFeatures } from '../compile.ts'
 import { featuresErrors } from '../errors.ts'
@@ -29,12 +30,13 @@ import { EVENT, matchColumn, ORDER, VALUE, WEIGHT, type ExtractJob } from './ext
 import { columnsOf, type TrainingColumn, type TrainingColumns } from './columns.ts'
 import { TOLD, type MakeJob } from './make.ts'
 import type { Manifest } from './manifest.ts'
+import { LABEL, viewFile } from './observations-file.ts'
+import { columnNames, prepareRows } from './prepare-rows.ts'
 import { syncFile, writeWhole } from './whole-file.ts'
 
 /** The format of manifests that this build writes. */
 const FORMAT = 1
 const SKEW_MS = 60_000
-const LABEL = 'label'
 /** Of the memory that is given, what DuckDB may have: the threads need theirs. */
 const TABLES_PART = 0.4
 
@@ -83,6 +85,7 @@ export async function makeTrainingSet(
   const driver = await loadTables()
   const making = new Making(ports, request, definition, driver)
   const manifest = await making.make()
+  if (manifest.fitted !== undefined) writeWhole(`${file}.fitted.json`, `${JSON.stringify(manifest.fitted, null, 2)}\n`) // prettier-ignore
   writeWhole(`${file}.json`, `${JSON.stringify(manifest, null, 2)}\n`)
   rmSync(making.folder, { recursive: true, force: true })
   return manifest
@@ -144,8 +147,10 @@ class Making {
         }
       })
       if (made !== undefined) answered.push(await this.#make(tables, answered, made))
+      const fitted = await this.#prepare(tables, answered)
       await this.#assemble(tables, answered, file)
-      const manifest = await this.#describe(tables, counts, answered)
+      const described = await this.#describe(tables, counts, answered)
+      const manifest = fitted === undefined ? described : { ...described, fitted }
       this.#step()
       return manifest
     } finally {
@@ -267,7 +272,7 @@ class Making {
     tables: Tables,
     extracts: readonly ExtractJob[],
   ): Promise<Manifest['observations']> {
-    const { text, quoted, fileRows } = this.#driver
+    const { text, quoted } = this.#driver
     const { label, service } = this.#definition
     const observed = join(this.folder, 'observations.parquet')
     const { observations } = this.#request
@@ -276,10 +281,12 @@ class Making {
         .filter(job => job.of === of)
         .map(job => text(job.part))
         .join(', ')}])`
-    const entities = service.entities.map(kind => quoted(entityColumn(kind)))
-    const hasEntities = entities.map(column => `${column} IS NOT NULL`).join(' AND ')
+    const ids = service.entities.map(kind => quoted(entityColumn(kind)))
+    const hasEntities = ids.map(column => `${column} IS NOT NULL`).join(' AND ')
     if (observations !== undefined) {
-      await this.#readFile(tables, fileRows(observations))
+      const told = this.#columns.plan.context.map(({ name }) => name)
+      const { entities } = service
+      await viewFile(tables, this.#driver, { file: observations, entities, told })
     } else {
       await tables.run(`CREATE VIEW found AS SELECT * FROM ${partsOf('observations')}`)
     }
@@ -312,41 +319,6 @@ class Making {
     return { found: all, rows, withoutEntity: nameless, immature: all - nameless - rows }
   }
 
-  /** Observations of a file: times as numbers of milliseconds, or as timestamps. */
-  async #readFile(tables: Tables, source: string): Promise<void> {
-    const { quoted } = this.#driver
-    const described = await tables.rows(`DESCRIBE SELECT * FROM ${source}`)
-    const types = new Map(described.map(row => [row['column_name'] as string, row['column_type'] as string])) // prettier-ignore
-    const { entities } = this.#definition.service
-    for (const needed of [...entities, TIME]) {
-      if (types.has(needed)) continue
-      const columns = [...types.keys()].join(', ')
-      throw featuresErrors.create('TRAINING_SET_COLUMN', { file: this.#request.observations, column: needed, columns }) // prettier-ignore
-    }
-    const timeMs = /^(TIMESTAMP|DATE)/.test(types.get(TIME) as string)
-      ? `epoch_ms(${quoted(TIME)}::TIMESTAMP)::DOUBLE`
-      : `${quoted(TIME)}::DOUBLE`
-    const columns = [
-      `${timeMs} AS ${TIME}`,
-      `${timeMs} AS ${KNOWN}`,
-      `row_number() OVER ()::DOUBLE AS ${ORDER}`,
-      `NULL::VARCHAR AS ${EVENT}`,
-      `${this.#toldIn(types)} AS ${TOLD}`,
-      `${types.has(WEIGHT) ? `${quoted(WEIGHT)}::DOUBLE` : '1::DOUBLE'} AS ${WEIGHT}`,
-      ...entities.map(kind => `${quoted(kind)}::VARCHAR AS ${quoted(entityColumn(kind))}`),
-      ...(types.has(LABEL) ? [`${quoted(LABEL)}::DOUBLE AS ${LABEL}`] : []),
-    ]
-    await tables.run(`CREATE VIEW found AS SELECT ${columns.join(', ')} FROM ${source}`)
-  }
-
-  /** What the request told, by the columns of a file: those that are there. */
-  #toldIn(types: ReadonlyMap<string, string>): string {
-    const { quoted, text } = this.#driver
-    const told = this.#columns.plan.context.map(({ name }) => name).filter(name => types.has(name))
-    if (told.length === 0) return 'NULL::VARCHAR'
-    return `json_object(${told.map(name => `${text(name)}, ${quoted(name)}`).join(', ')})::VARCHAR`
-  }
-
   /** Up to when the window of a label has ended, by the newest event: of later ones it is not known what came of them. */
   async #matureMs(tables: Tables, ...parts: readonly string[]): Promise<number> {
     const { label } = this.#definition
@@ -375,6 +347,22 @@ class Making {
     ]
     const select = `SELECT ${columns.join(', ')} FROM observed o ${this.#joins(answered)} ORDER BY ${ROW}`
     await tables.writeParquet(select, file)
+  }
+
+  /** Lets the steps of the service learn from the rows, and adds what they make of them; undefined where there are none. */
+  async #prepare(tables: Tables, answered: Answered[]): Promise<FittedState | undefined> {
+    const { prepared: columns } = this.#columns
+    if (columns.length === 0) return undefined
+    const { quoted } = this.#driver
+    const [raw, part] = ['raw.parquet', 'prepared.parquet'].map(name => join(this.folder, name)) as [string, string] // prettier-ignore
+    const names = [...new Set(columns.flatMap(columnNames))].map(quoted)
+    const select = `SELECT ${[ROW, ...names].join(', ')} FROM observed o ${this.#joins(answered)} ORDER BY ${ROW}`
+    await tables.writeParquet(select, raw, 'uncompressed')
+    const { trainingSet } = this.#request
+    const fitted = await prepareRows({ raw, prepared: part }, { trainingSet, columns })
+    const report = { rows: fitted.rows, folded: 0, refolded: 0, statuses: [] }
+    answered.push({ source: 'prepared', cells: [], part, report })
+    return fitted
   }
 
   async #hasLabel(tables: Tables): Promise<boolean> {
@@ -408,6 +396,8 @@ class Making {
           if (count > 0) counts[status_] = (counts[status_] ?? 0) + count
         })
       })
+    // What steps prepare has the status of what they are given.
+    const inputs = new Map(this.#columns.prepared.map(({ name, input }) => [name, input.name]))
     return {
       format: FORMAT,
       trainingSet,
@@ -419,7 +409,8 @@ class Making {
       positions: Object.fromEntries(this.#allEnds()),
       features: Object.fromEntries(
         this.#shown().map(({ name, of: view, fullName: feature, fingerprint }) => {
-          return [name, { view, feature, fingerprint, served: statuses.get(name) ?? {} }]
+          const served = statuses.get(inputs.get(name) ?? name) ?? {}
+          return [name, { view, feature, fingerprint, served }]
         }),
       ),
       columns: Object.fromEntries(
@@ -438,8 +429,8 @@ class Making {
 
   /** The columns of the service, in order. */
   #shown(): readonly Pick<TrainingColumn, 'name' | 'values' | 'of' | 'fullName' | 'fingerprint'>[] {
-    const { answered, made } = this.#columns
-    const all = [...made, ...answered.filter(({ name }) => !name.startsWith('#'))]
+    const { answered, made, prepared } = this.#columns
+    const all = [...made, ...answered, ...prepared].filter(({ name }) => !name.startsWith('#'))
     return all.sort((a, b) => a.cell - b.cell)
   }
 

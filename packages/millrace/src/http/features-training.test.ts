@@ -23,6 +23,7 @@ import {
   id,
   int,
   item,
+  preparedService,
   systemClock,
   text,
   trainingSet,
@@ -133,12 +134,31 @@ const clicks = trainingSet({
   entities: { person: 'viewer', clip: 'clip' },
   context: { device: 'device', isEvening: 'isEvening' },
 })
+/** Of what a view, a request, a table, and what is made of them give. */
+const ready = preparedService({
+  from: ranking,
+  features: c => ({
+    isNew: c.plays.isMissing(),
+    ms: c.ms.impute('mean', { by: c.device }),
+    device: c.device.oneHot({ max: 1 }),
+    onTv: c.onTv.minMax(),
+    mean: c.mean.impute('mean'),
+    rest: c.rest.imputeConstant(-5),
+    topics: c.topics,
+  }),
+})
+const prepared = trainingSet({
+  service: ready,
+  observe: shown,
+  entities: { person: 'viewer', clip: 'clip' },
+  context: { device: 'device' },
+})
 const app = defineApp({
   name: 'trained',
   items: [Clip],
   events: [watched, shown],
-  features: { numbers, kinds, taste, ranking },
-  trainingSets: { clicks },
+  features: { numbers, kinds, taste, ranking, ready },
+  trainingSets: { clicks, prepared },
 })
 
 function fault(): never {
@@ -146,11 +166,11 @@ function fault(): never {
 }
 
 /** Takes the steps of a training set here, as a thread does. */
-function stepsOf(millrace: Millrace<typeof app>) {
+function stepsOf(millrace: Millrace<typeof app>, isPrepared = false) {
   const { log } = millrace
   const { folds } = planHouse(app, orderModules(modulesOf(app)))
   return async ({ kind, job }: TrainingJob) => {
-    const definition = clicks
+    const definition = isPrepared ? prepared : clicks
     if (kind === 'extract') return await extract(log, definition, job)
     if (kind === 'make') return await makeCells(definition.service, compileFeatures(app).services, job) // prettier-ignore
     const view = folds.find(({ name }) => name === featureFoldName(job.of))
@@ -207,15 +227,15 @@ test('a training set has what requests were served', async t => {
   }
   const file = join(folder, 'asked.csv')
   await writeFile(file, ['person,clip,time,device,isEvening', ...asked, ''].join('\n'))
-  const run = stepsOf(millrace)
   const make = async (
     to: string,
     observations?: string,
+    name: 'clicks' | 'prepared' = 'clicks',
   ): Promise<[Record<string, unknown>[], Manifest]> => {
-    // prettier-ignore
     const path = join(folder, to)
+    const run = stepsOf(millrace, name === 'prepared')
     const ports = { run, threads: 2, ends: millrace.log.ends(), features: compileFeatures(app) } // prettier-ignore
-    const request = { app: app as App, trainingSet: 'clicks', file: path, nowMs: clock.timeMs }
+    const request = { app: app as App, trainingSet: name, file: path, nowMs: clock.timeMs }
     await makeTrainingSet(ports, observations === undefined ? request : { ...request, observations }) // prettier-ignore
     const rows = await rowsOf(path)
     return [rows, JSON.parse(await readFile(`${path}.json`, 'utf8')) as Manifest]
@@ -238,4 +258,49 @@ test('a training set has what requests were served', async t => {
     const seen = new Set(Object.values(manifest.features).flatMap(feature => Object.keys(feature.served))) // prettier-ignore
     assert.deepEqual([...seen].sort(), [...CELL_STATUSES].sort())
   }
+  for (const observations of [file, undefined]) {
+    const [rows, { features }] = await make('prepared.parquet', observations, 'prepared')
+    for (const [at, expected] of preparedOf(served).entries()) {
+      for (const [name, value] of Object.entries(expected)) {
+        const found = rows[at]?.[name]
+        const isNear = typeof value === 'number' && Math.abs((found as number) - value) < 1e-9
+        if (!isNear) assert.deepEqual(found, value, `${name} of row ${at}`)
+      }
+    }
+    const { isNew } = features
+    assert.equal(isNew?.served['default'], rows.filter(row => row['isNew'] === 1).length)
+  }
 })
+
+interface Served {
+  readonly cells: Record<string, unknown>
+  readonly statuses: Record<string, unknown>
+}
+
+/** What the steps make of served rows, by looking at all of them. */
+function preparedOf(served: readonly Served[]): readonly Record<string, unknown>[] {
+  const isThere = ({ statuses }: Served, name: string): boolean =>
+    ['value', 'stale'].includes(CELL_STATUSES[statuses[name] as number] as string)
+  const meanOf = (name: string, rows: readonly Served[]): number => {
+    const there = rows.filter(row => isThere(row, name)).map(({ cells }) => cells[name] as number)
+    return there.reduce((sum, value) => sum + value, 0) / there.length
+  }
+  const tv = served.filter(({ cells }) => cells['device'] === 'tv')
+  const others = served.filter(({ cells }) => cells['device'] !== 'tv')
+  const [frequent] = tv.length > others.length ? ['tv'] : ['phone']
+  const onTv = served.map(({ cells }) => cells['onTv'] as number)
+  const [least, most] = [Math.min(...onTv), Math.max(...onTv)]
+  return served.map(row => {
+    const { cells } = row
+    const device = cells['device']
+    return {
+      isNew: isThere(row, 'plays') ? 0 : 1,
+      ms: isThere(row, 'ms') ? cells['ms'] : meanOf('ms', device === 'tv' ? tv : others),
+      device: device === frequent ? [1, 0] : [0, 1],
+      onTv: ((cells['onTv'] as number) - least) / (most - least),
+      mean: isThere(row, 'mean') ? cells['mean'] : meanOf('mean', served),
+      rest: isThere(row, 'rest') ? cells['rest'] : -5,
+      topics: cells['topics'],
+    }
+  })
+}

@@ -4,6 +4,7 @@ import type {
   ContextFeature,
   CrossedFeature,
   DerivedFeature,
+  PreparedFeature,
   RowFeature,
   ViewFeature,
 } from '@millrace/core'
@@ -127,6 +128,12 @@ class Sources {
         const { feature: crossed, over } = feature as CrossedFeature
         this.add(crossed)
         this.add(over)
+        return
+      }
+      case 'prepared': {
+        const { input, by } = feature as PreparedFeature
+        this.add(input)
+        if (by !== undefined) this.add(by)
       }
     }
   }

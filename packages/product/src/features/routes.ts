@@ -151,7 +151,12 @@ export function featureRoutes(features: Features, { streams, clock }: Ports): Ro
       body: readBody,
       response: readResponse,
       folds,
-      errors: ['SERVICE_UNKNOWN', 'FEATURE_ROW_INVALID', 'FEATURE_CONTEXT_INVALID'],
+      errors: [
+        'SERVICE_UNKNOWN',
+        'SERVICE_UNFITTED',
+        'FEATURE_ROW_INVALID',
+        'FEATURE_CONTEXT_INVALID',
+      ],
       handle({ body }) {
         const request = body as Omit<Parameters<Features['read']>[0], 'atMs'>
         const { rows, requestId } = features.parity.serve({ ...request, atMs: clock.nowMs() })

@@ -90,6 +90,7 @@ async function makeSet(
     observations.immature > 0 ? `${count(observations.immature)} too young for a label` : '',
     observations.withoutEntity > 0 ? `${count(observations.withoutEntity)} without an entity` : '',
   ].filter(text => text !== '')
+  const learnt = manifest.fitted === undefined ? '' : `\nWhat the steps have learnt is in ${options.to}.fitted.json: give it to the service as \`fitted\`.` // prettier-ignore
   const { maxRSS, userCPUTime, systemCPUTime } = process.resourceUsage()
   context.output.result(
     {
@@ -99,7 +100,7 @@ async function makeSet(
       memoryBytesMax: maxRSS * 1024,
     },
     `Wrote ${count(rows)} rows of ${Object.keys(manifest.features).length} features to ${options.to}` +
-      `${left.length === 0 ? '' : ` (left out: ${left.join(', ')})`}; ${options.to}.json says what they are made of.`,
+      `${left.length === 0 ? '' : ` (left out: ${left.join(', ')})`}; ${options.to}.json says what they are made of.${learnt}`,
   )
 }
 

@@ -3,6 +3,7 @@ import type {
   AttributeFeature,
   CrossedFeature,
   DerivedFeature,
+  PreparedFeature,
   RowFeature,
   ViewFeature,
 } from '@millrace/core'
@@ -93,6 +94,10 @@ class Sources {
         const { feature, over } = column as CrossedFeature
         const own = this.#textsOf(over).map(text => this.#source(feature, text))
         return [...own, ...this.of(over)]
+      }
+      case 'prepared': {
+        const { input, by } = column as PreparedFeature
+        return [...this.of(input), ...(by === undefined ? [] : this.of(by))]
       }
       default:
         return []
