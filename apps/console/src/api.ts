@@ -129,19 +129,28 @@ export async function fetchPersonAt(
   id: string,
   atMs: number,
 ): Promise<{ readonly person: PastPerson | undefined; readonly answer: PastAnswer | undefined }> {
-  const path = `/v1/people/${encodeURIComponent(id)}`
-  const [person, { body }] = await Promise.all([
-    request<PastPerson>(`${path}?${query({ at: atMs })}`).then(
+  const [person, answer] = await Promise.all([
+    request<PastPerson>(`${pathOfPerson(id)}?${query({ at: atMs })}`).then(
       answered => answered.body,
       (error: unknown) => {
         if (error instanceof RequestFailed && NOTHING_THEN.has(error.code)) return undefined
         throw error
       },
     ),
-    request<{ answers: readonly PastAnswer[] }>(`${path}/answers?${query({ at: atMs, limit: 1 })}`),
+    fetchLastAnswer(id, atMs),
   ])
-  return { person, answer: body.answers[0] }
+  return { person, answer }
 }
+
+/** The list that a person was given last by a time, or of all; undefined where there was none. */
+export async function fetchLastAnswer(id: string, atMs?: number): Promise<PastAnswer | undefined> {
+  const { body } = await request<{ answers: readonly PastAnswer[] }>(
+    `${pathOfPerson(id)}/answers?${query({ at: atMs, limit: 1 })}`,
+  )
+  return body.answers[0]
+}
+
+const pathOfPerson = (id: string): string => `/v1/people/${encodeURIComponent(id)}`
 
 /** Something that changed what is known of a person. */
 export interface Cause {

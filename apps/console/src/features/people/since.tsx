@@ -1,7 +1,7 @@
 import { useState, type ReactNode } from 'react'
 import {
   fetchCausesSince,
-  fetchPersonAt,
+  fetchLastAnswer,
   reasonText,
   type Cause,
   type PastAnswer,
@@ -31,11 +31,11 @@ export function Since(props: {
     setIsBusy(true)
     setError(undefined)
     try {
-      const [causes, now] = await Promise.all([
+      const [causes, newest] = await Promise.all([
         fetchCausesSince(person, atMs),
-        fetchPersonAt(person, Date.now()),
+        fetchLastAnswer(person),
       ])
-      const names = new Set(now.answer?.items.map(({ kind, id }) => `${kind}/${id}`))
+      const names = new Set(newest?.items.map(({ kind, id }) => `${kind}/${id}`))
       const shown = answer?.items ?? []
       const still = shown.filter(({ kind, id }) => names.has(`${kind}/${id}`)).length
       setChanged({ still, causes })
