@@ -2,7 +2,7 @@
 import type { FeatureValue } from '@millrace/core'
 import { CELL_STATUS, createCellRow, putCell, type CellRow } from './cell-row.ts'
 import { invalidValue } from './errors.ts'
-import { applySteps, isServed, looksAtMissing } from './prepare/apply.ts'
+import { applySteps, givenValue, ifServed } from './prepare/apply.ts'
 import type { ContextNode, CrossedNode, DerivedNode, PreparedNode } from './row-plan.ts'
 
 /** Texts that a crossed feature is read for, at most. */
@@ -109,8 +109,7 @@ export class Preparing {
     const { cell, input, by, steps, fits = [] } = this.#node
     const status = row.statuses[input] as number
     const given = (row.others[input] ?? row.values[input]) as number | string
-    const value = isServed(status) || !looksAtMissing(steps) ? given : undefined
-    const group = by === undefined || !isServed(row.statuses[by] as number) ? undefined : (row.others[by] as string) // prettier-ignore
-    putCell(row, cell, applySteps(steps, fits, value, group), status)
+    const group = by === undefined ? undefined : ifServed(row.others[by] as string, row.statuses[by] as number) // prettier-ignore
+    putCell(row, cell, applySteps(steps, fits, givenValue(steps, given, status), group), status)
   }
 }

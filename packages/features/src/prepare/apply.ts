@@ -6,14 +6,19 @@ import { hashText, type Lanes } from '@millrace/streams'
 /** A value on its way through steps; undefined: it is missing. */
 export type Prepared = number | string | readonly number[] | undefined
 
-/** True for a status with which a value is served, no default. */
-export function isServed(status: number): boolean {
-  return status === CELL_STATUS.value || status === CELL_STATUS.stale
+/** What the steps of a column are given of a cell: undefined where they tell that it is missing; others take the default of the feature. */
+export function givenValue(
+  [first]: readonly PrepareStep[],
+  value: number | string,
+  status: number,
+): number | string | undefined {
+  const tellsMissing = first?.kind === 'impute' || first?.kind === 'isMissing'
+  return tellsMissing ? ifServed(value, status) : value
 }
 
-/** True for steps that tell what is missing from what is there; others take the default of the feature. */
-export function looksAtMissing([first]: readonly PrepareStep[]): boolean {
-  return first?.kind === 'impute' || first?.kind === 'isMissing'
+/** The value, undefined where the default stands in for it: what a group is read by. */
+export function ifServed<T>(value: T, status: number): T | undefined {
+  return status === CELL_STATUS.value || status === CELL_STATUS.stale ? value : undefined
 }
 
 /** Applies a column's steps. `fits` has what each of them learnt. */
@@ -80,7 +85,6 @@ function between(
   value: number,
   { min, max }: { readonly min: number; readonly max: number },
 ): number {
-  // prettier-ignore
   return Math.min(max, Math.max(min, value))
 }
 

@@ -10,7 +10,7 @@ import {
   type FittedColumn,
   type FittedState,
 } from '@millrace/core'
-import { applySteps, isServed, looksAtMissing, type Prepared } from '../prepare/apply.ts'
+import { applySteps, givenValue, ifServed, type Prepared } from '../prepare/apply.ts'
 import { fitSteps } from '../prepare/fit.ts'
 import { ROW, statusColumn } from './cell-part.ts'
 import type { PreparedColumn } from './columns.ts'
@@ -86,14 +86,12 @@ function cellsOf(
   block: PartBlock,
   { input, by, feature }: PreparedColumn,
 ): (readonly [value: number | string | undefined, group: string | undefined])[] {
-  const isMissing = looksAtMissing(feature.steps)
   const given = block.column(input.name) as ArrayLike<number | string>
   const statuses = block.column(statusColumn(input.name)) as ArrayLike<number>
   const groups = by === undefined ? undefined : (block.column(by) as ArrayLike<string>)
   const groupStatuses = by === undefined ? undefined : (block.column(statusColumn(by)) as ArrayLike<number>) // prettier-ignore
   return Array.from({ length: block.rows }, (_, row) => {
-    const isThere = !isMissing || isServed(statuses[row] as number)
-    const hasGroup = groups !== undefined && isServed(groupStatuses?.[row] as number)
-    return [isThere ? given[row] : undefined, hasGroup ? groups[row] : undefined] as const
+    const value = givenValue(feature.steps, given[row] as number | string, statuses[row] as number)
+    return [value, ifServed(groups?.[row], groupStatuses?.[row] as number)] as const
   })
 }
