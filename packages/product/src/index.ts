@@ -61,6 +61,7 @@ export {
   createChecks,
   planChecks,
   QUARANTINE_HEADER,
+  rowFault,
   type CheckExample,
   type CheckReport,
   type Checks,

@@ -5,7 +5,7 @@
  * appended marked, and held when the views are brought up to date.
  */
 import type { App, CompiledCheck } from '@millrace/core'
-import { CheckRun, planChecks, type CheckReport } from '@millrace/product'
+import { CheckRun, planChecks, rowFault, type CheckReport } from '@millrace/product'
 import { importErrors } from './errors.ts'
 import type { MappedRow } from './mapping.ts'
 
@@ -46,7 +46,7 @@ export class ImportChecks {
     this.#run.take(name, data, { atMs, place })
     for (const check of checks) {
       if (check.severity !== 'refuse' || !check.isRow) continue
-      const reason = faultOf(check, data)
+      const reason = rowFault(check, data, () => undefined)
       if (reason !== undefined) return `check ${check.name}: ${reason}`
     }
     for (const { refersTo, definition } of checks) {
@@ -98,20 +98,7 @@ export function rowMarker(
     const checks = byType.get(type)
     if (checks === undefined) return undefined
     const data = JSON.parse(Buffer.from(payload).toString('utf8')) as Data
-    return checks.find(check => faultOf(check, data, isKnown) !== undefined)?.name
-  }
-}
-
-/** Code that throws refuses nothing and holds nothing; the report counts it. */
-function faultOf(
-  check: CompiledCheck,
-  data: Data,
-  isKnown: (kind: string, id: string) => boolean | undefined = () => undefined,
-): string | undefined {
-  try {
-    return check.fault(data, isKnown)
-  } catch {
-    return undefined
+    return checks.find(check => rowFault(check, data, isKnown) !== undefined)?.name
   }
 }
 

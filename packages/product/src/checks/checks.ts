@@ -7,6 +7,7 @@ import type { CheckShard } from './check-shard.ts'
 import { checkErrors } from './errors.ts'
 import { checkFoldName, planChecks, type CheckPlans } from './plan.ts'
 import { Quarantine, type HeldEvent, type MarkedEvent } from './quarantine.ts'
+import { rowFault } from './row-fault.ts'
 import { verdictOf, type WindowVerdict } from './verdicts.ts'
 
 /** What is done with an event that a check did not like. */
@@ -92,7 +93,7 @@ export class Checks {
     let found: Judgement | undefined
     for (const check of checks) {
       if (!check.isRow) continue
-      const reason = this.#faultOf(check, data)
+      const reason = rowFault(check, data, this.#isKnown)
       if (reason === undefined) continue
       const { name, severity, path } = check
       const tally = this.#tallies.get(name) as Tally
@@ -189,7 +190,7 @@ export class Checks {
         const [record] = await this.#ports.log.read({ stream, partition, from: offset, recordsMax: 1 }) // prettier-ignore
         this.#nowMs = record?.eventTimeMs ?? 0
         const data = (record?.data ?? {}) as Readonly<Record<string, unknown>>
-        if (this.#faultOf(check, data) !== undefined) continue
+        if (rowFault(check, data, this.#isKnown) !== undefined) continue
       }
       ids.push(id)
     }
@@ -235,15 +236,6 @@ export class Checks {
     throw checkErrors.create('CHECK_UNKNOWN', { check: name, known })
   }
 
-  /** Code that throws refuses nothing and holds nothing: it is a fault of the check, which the fold counts. */
-  #faultOf(check: CompiledCheck, data: Readonly<Record<string, unknown>>): string | undefined {
-    try {
-      return check.fault(data, this.#isKnown)
-    } catch {
-      return undefined
-    }
-  }
-
   #statusOf(check: CompiledCheck, held: number): CheckStatus {
     const { stream } = check.definition.of
     const own = this.plans.byStream.get(stream) as readonly CompiledCheck[]
@@ -273,7 +265,7 @@ export class Checks {
       for (const { type, data, id, eventTimeMs: atMs, generation } of records) {
         if (type !== of.name || generation !== 0 || held.has(id)) continue
         this.#nowMs = atMs
-        const reason = this.#faultOf(check, data as Readonly<Record<string, unknown>>)
+        const reason = rowFault(check, data as Readonly<Record<string, unknown>>, this.#isKnown)
         if (reason !== undefined) found.push({ place: id, reason, atMs })
       }
     }

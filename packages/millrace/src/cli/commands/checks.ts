@@ -1,3 +1,4 @@
+import type { CheckReport } from '@millrace/product'
 import type { Command } from 'commander'
 import { ask } from '../connect.ts'
 import type { CommandContext } from '../context.ts'
@@ -5,7 +6,7 @@ import { EXIT_PARTIAL } from '../exit-codes.ts'
 import { count, table, time } from '../output.ts'
 import type { Run } from '../run-command.ts'
 import { wrap } from '../wrap.ts'
-import { describeChecks, type ReportJson } from '../check-report.ts'
+import { describeChecks } from '../check-report.ts'
 
 interface CheckJson {
   readonly name: string
@@ -111,7 +112,7 @@ async function runAll(context: CommandContext, check: string | undefined): Promi
     method: 'POST',
     path: '/v1/checks/run',
     body: check === undefined ? {} : { check },
-  })) as { checks: readonly ReportJson[] }
+  })) as { checks: readonly CheckReport[] }
   if (body.checks.some(({ state }) => state === 'failing')) context.exitWith(EXIT_PARTIAL)
   context.output.result(body, describeChecks(body.checks, context.output.terminal.columns))
 }
