@@ -15,6 +15,7 @@ import { changesOfEvent, graphOf } from '../identity/counted.ts'
 import type { PersonLinks } from '../identity/links.ts'
 import { Slices } from '../slices.ts'
 import type { BranchPeople } from './contract.ts'
+import { foundOnce } from './found-once.ts'
 import type { Ground } from './ground.ts'
 
 /** What is otherwise in one partition of a stream. */
@@ -29,7 +30,8 @@ export class RequestedPeople implements BranchPeople {
   readonly #changed: readonly string[]
   /** Who ids are there; absent where they are who they are at the ground. */
   readonly upper: Canonical | undefined
-  #events: Promise<readonly LogRecord[]> | undefined
+  /** Their events that were known at the ground. */
+  readonly #known = foundOnce(() => this.#find())
 
   /** Throws BRANCH_INVALID for links that cannot be. */
   constructor(ground: Ground, links: readonly IdentityLink[]) {
@@ -74,19 +76,6 @@ export class RequestedPeople implements BranchPeople {
       await slices.pause()
     }
     return byPartition
-  }
-
-  /** Their events that were known at the ground; looked for once. */
-  async #known(): Promise<readonly LogRecord[]> {
-    this.#events ??= this.#find()
-    const finding = this.#events
-    try {
-      return await finding
-    } catch (error) {
-      // Whoever comes next looks again.
-      if (this.#events === finding) this.#events = undefined
-      throw error
-    }
   }
 
   async #find(): Promise<readonly LogRecord[]> {

@@ -10,6 +10,7 @@ import type {
 } from '../corrections/control.ts'
 import { Originals } from '../corrections/originals.ts'
 import { streamsErrors } from '../errors.ts'
+import { foundOnce } from './found-once.ts'
 import type { Ground } from './ground.ts'
 
 /** Corrections as changes of what is in force where a branch begins. */
@@ -32,7 +33,8 @@ export class RequestedCorrections {
   readonly source: string
   readonly #ground: Ground
   readonly #requests: Pick<CorrectionRequests, 'plan'>
-  #all: Promise<FoundCorrections> | undefined
+  /** All of them. */
+  readonly all = foundOnce(() => this.#find(this.requested))
 
   /** Throws BRANCH_INVALID when an event is named twice. */
   constructor(
@@ -51,19 +53,6 @@ export class RequestedCorrections {
         throw streamsErrors.create('BRANCH_INVALID', { reason })
       }
       ids.add(id)
-    }
-  }
-
-  /** All of them; found once. */
-  async all(): Promise<FoundCorrections> {
-    this.#all ??= this.#find(this.requested)
-    const finding = this.#all
-    try {
-      return await finding
-    } catch (error) {
-      // Whoever comes next looks again.
-      if (this.#all === finding) this.#all = undefined
-      throw error
     }
   }
 
