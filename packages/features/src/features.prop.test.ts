@@ -11,7 +11,7 @@ import type { Aggregation } from './aggregations/aggregation.ts'
 import { CELL_STATUSES, createCellRow } from './cell-row.ts'
 import { FeatureShard } from './feature-shard.ts'
 import { planView, type FeaturePlan, type PlannedFeature } from './plan.ts'
-import { arrivals, clipTables, KEYS, KINDS, recordsOf, viewOf, viewSpecs } from './testing/definitions.ts' // prettier-ignore
+import { arrivals, clipTables, KEYS, KINDS, recordsOf, viewOf, viewSpecs, type ViewSpec } from './testing/definitions.ts' // prettier-ignore
 import { NaiveView } from './testing/oracle.ts'
 
 const numRuns = Number(process.env['MILLRACE_PROP_RUNS'] ?? 60)
@@ -69,6 +69,11 @@ const streams = fc.record({
 
 const createShard = (plan: FeaturePlan): FeatureShard =>
   new FeatureShard(plan, { tables: clipTables })
+
+/** A view of features alone. */
+function plainViewOf({ features }: ViewSpec): ReturnType<typeof viewOf> {
+  return viewOf({ features, pair: undefined, ttl: undefined, freshness: undefined, isJoined: false }) // prettier-ignore
+}
 
 function foldOne(shard: FeatureShard, record: LogRecord): void {
   shard.advance(record.watermarkMs)
@@ -140,13 +145,7 @@ void test('training: events that wait until their entity is read give what they 
       fc.constantFrom(0, 1, 6),
       fc.array(fc.nat(9), { minLength: 1 }),
       (spec, arrived, latenessHours, looks) => {
-        const view = viewOf({
-          features: spec.features,
-          pair: undefined,
-          ttl: undefined,
-          freshness: undefined,
-          isJoined: false,
-        })
+        const view = plainViewOf(spec)
         const plan = planView('random', view)
         const live = createShard(plan)
         const late = createShard(plan)
@@ -170,13 +169,7 @@ void test('corrections: an event taken out, or put in at its place, leaves what 
   let changed = 0
   fc.assert(
     fc.property(streams, fc.nat(), ({ spec, arrived, latenessHours }, chosen) => {
-      const view = viewOf({
-        features: spec.features,
-        pair: undefined,
-        ttl: undefined,
-        freshness: undefined,
-        isJoined: false,
-      })
+      const view = plainViewOf(spec)
       const plan = planView('random', view)
       const records = recordsOf(arrived, latenessHours * HOUR_MS)
       const event = records[chosen % records.length] as LogRecord
