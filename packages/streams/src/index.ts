@@ -25,6 +25,7 @@ export {
   type CorrectionData,
   type Corrections,
 } from './corrections/contract.ts'
+export { ERASED_REASON, SO_ALREADY } from './corrections/reasons.ts'
 export type {
   AddedEvent,
   Branch,
@@ -104,7 +105,7 @@ export type {
 } from './past/past.ts'
 export type { Rebuilds, RebuildStatus } from './rebuilds/contract.ts'
 export type { Replayed, ReplayRequest } from './rebuilds/replay.ts'
-export { GENERATIONS_STREAM } from './generations.ts'
+export { GENERATIONS_STREAM, OUTSIDE } from './generations.ts'
 export { SHARED_NAME } from './rebuild.ts'
 export { openSweep, type Sweep } from './sweep.ts'
 export { startTicker, type TickerOptions } from './ticker.ts'

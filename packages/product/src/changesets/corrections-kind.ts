@@ -13,7 +13,11 @@ import {
 } from '@millrace/log'
 import {
   CORRECTIONS_STREAM,
+  ERASED_REASON,
+  OUTSIDE,
+  SO_ALREADY,
   type Branch,
+  type CorrectionAction,
   type RequestedCorrection,
   type Streams,
 } from '@millrace/streams'
@@ -27,11 +31,9 @@ export interface CorrectionPorts {
   readonly streams: Streams
 }
 
-type Verb = 'retract' | 'hold' | 'correct' | 'restore'
-
 interface CorrectionRow {
   readonly id?: unknown
-  readonly do?: Verb
+  readonly do?: CorrectionAction
   readonly data?: unknown
 }
 
@@ -45,7 +47,7 @@ interface EventQuery {
 }
 
 interface CorrectionRequest {
-  readonly do?: Verb
+  readonly do?: CorrectionAction
   readonly rows?: readonly CorrectionRow[]
   readonly query?: EventQuery
 }
@@ -69,15 +71,7 @@ const READ_TIMEOUT_MS = 60_000
 /** More records are not folded to see whether corrected data fails: a dry run is to be quick. */
 const PARKED_RECORDS_MAX = 200_000
 const MASKED = '[personal]'
-/** Generation of events from outside. */
-const OUTSIDE = 0
-const ERASED = { code: 'PERSON_ERASED', reason: 'it names somebody who was erased, which nothing takes back' } // prettier-ignore
-const SO_ALREADY: Readonly<Record<Verb, string>> = {
-  retract: 'it is retracted already',
-  hold: 'it is held already',
-  correct: 'it is corrected to this already',
-  restore: 'nothing is in force for it: it counts as it was sent',
-}
+const ERASED = { code: 'PERSON_ERASED', reason: ERASED_REASON }
 
 const verb: JsonSchema = { type: 'string', enum: ['retract', 'hold', 'correct', 'restore'] }
 
@@ -283,7 +277,7 @@ function isId(id: unknown): id is string {
 
 function changeOfRow(
   { id, do: own, data }: CorrectionRow,
-  otherwise: Verb,
+  otherwise: CorrectionAction,
   number: number,
   found: ReadonlyMap<string, LogRecord>,
 ): PlannedChange | RefusedRow {
@@ -312,7 +306,7 @@ interface Change {
   readonly value?: Value | undefined
 }
 
-function changeOf(record: LogRecord, verb: Verb, data?: unknown): Change {
+function changeOf(record: LogRecord, verb: CorrectionAction, data?: unknown): Change {
   const { stream, partition, offset, id, isErased = false } = record
   const target = `${stream}/${partition}/${offset}/${id}`
   if (isErased && verb !== 'retract') return { target, refused: ERASED }

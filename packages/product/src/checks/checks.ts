@@ -1,7 +1,7 @@
 /** Checks at work: what comes in is judged before it is taken, what is there by folds and by looking. */
 import type { App, Clock, CompiledCheck, KnownItems, Logger, Timer } from '@millrace/core'
 import type { EventLog } from '@millrace/log'
-import { openCounted, Slices, tableFoldName, type Streams, type VersionedTable } from '@millrace/streams' // prettier-ignore
+import { openCounted, OUTSIDE, Slices, tableFoldName, type Streams, type VersionedTable } from '@millrace/streams' // prettier-ignore
 import { CheckRun, type CheckExample, type CheckReport } from './check-run.ts'
 import type { CheckShard } from './check-shard.ts'
 import { checkErrors } from './errors.ts'
@@ -263,7 +263,7 @@ export class Checks {
       if (from === end) continue
       const records = await log.read({ stream: of.stream, partition, from, recordsMax: end - from })
       for (const { type, data, id, eventTimeMs: atMs, generation } of records) {
-        if (type !== of.name || generation !== 0 || held.has(id)) continue
+        if (type !== of.name || generation !== OUTSIDE || held.has(id)) continue
         this.#nowMs = atMs
         const reason = rowFault(check, data as Readonly<Record<string, unknown>>, this.#isKnown)
         if (reason !== undefined) found.push({ place: id, reason, atMs })

@@ -1,11 +1,8 @@
 /** The events of the log that name people, and what of them is sealed. */
 import { isError, partitionName, type App, type PersonalEvent } from '@millrace/core'
 import { DEFAULT_TENANT, type EventLog, type LogRecord } from '@millrace/log'
-import type { RequestedCorrection } from '@millrace/streams'
+import { OUTSIDE, type RequestedCorrection } from '@millrace/streams'
 import type { ErasedType } from './events.ts'
-
-/** Generation of events from outside. */
-const OUTSIDE = 0
 
 /** What was found. */
 export interface Found {

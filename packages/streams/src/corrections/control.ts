@@ -17,6 +17,7 @@ import type { Corrector } from './corrector.ts'
 import { keysOf } from './lane-changes.ts'
 import { Originals } from './originals.ts'
 import { batchesOf, correctionEvents, type CorrectedItem } from './records.ts'
+import { ERASED_REASON, SO_ALREADY } from './reasons.ts'
 import { Slices } from '../slices.ts'
 import { unreadable } from '../unreadable.ts'
 
@@ -125,14 +126,6 @@ const SAMPLES_MAX = 20
 /** Ids that are looked for together; what holds their records is passed over once. */
 const FINDS_AT_ONCE = 2_000
 
-const ERASED = 'it names somebody who was erased, which nothing takes back'
-const SO_ALREADY: Readonly<Record<CorrectionAction, string>> = {
-  retract: 'it is retracted already',
-  hold: 'it is held already',
-  correct: 'it is corrected to this already',
-  restore: 'nothing is in force for it: it counts as it was sent',
-}
-
 /** What a set means for the log as it is. */
 export interface CorrectionPlan {
   readonly results: readonly CorrectionResult[]
@@ -240,7 +233,7 @@ export class CorrectionRequests implements CorrectionControl {
   /** What a correction came to that is on the log: an erasure may have come before it. */
   #inForce(result: CorrectionResult, { id, action }: RequestedCorrection): CorrectionResult {
     const isLate = result.status === 'corrected' && action !== 'retract'
-    return isLate && this.#ports.book.isFinal(id) ? { id, status: 'refused', reason: ERASED } : result // prettier-ignore
+    return isLate && this.#ports.book.isFinal(id) ? { id, status: 'refused', reason: ERASED_REASON } : result // prettier-ignore
   }
 
   /** Waits until the views reflect what the log holds at `position`, and what follows from it. */
@@ -328,7 +321,7 @@ export class CorrectionRequests implements CorrectionControl {
     const failure = unreadable(record)
     if (failure !== undefined) return `${failure.message} ${failure.remedy}`
     const isErased = record.isErased === true || this.#ports.book.isFinal(record.id)
-    if (isErased && action !== 'retract') return ERASED
+    if (isErased && action !== 'retract') return ERASED_REASON
     if (action !== 'correct') return undefined
     if (data === undefined) return 'it says no new data'
     return this.#ports.check?.(record, data)
