@@ -20,6 +20,8 @@ const MEASURED = 16
 const KEYS_MAX = 5_000
 
 type HistoryRequest = Parameters<EventLog['history']>[0]
+/** Records of a stream by partition and offset. */
+type Places = ReadonlyMap<number, ReadonlyMap<number, LogRecord>>
 
 /** See the head of the file. */
 export class Histories {
@@ -27,6 +29,7 @@ export class Histories {
   /** Undefined: it did not fit, or could not be read. */
   readonly #held = new Map<string, Promise<readonly LogRecord[] | undefined>>()
   readonly #planned: Iterable<ReadonlyMap<string, LogRecord>>
+  readonly #places = new WeakMap<ReadonlyMap<string, LogRecord>, ReadonlyMap<string, Places>>()
   #bytes = 0
 
   /** `planned` has records that were read already. */
@@ -62,18 +65,34 @@ export class Histories {
       : ((await held) ?? this.#read(request, name))
   }
 
-  /** Those of a stream that were read already; what was sealed is opened anew, for somebody may have been erased. */
+  /** Those of a stream that were read already. */
   #known({ stream }: HistoryRequest): HistoryRequest['known'] {
-    const byPlace = new Map<number, Map<number, LogRecord>>()
-    for (const records of this.#planned) {
-      for (const record of records.values()) {
-        if (record.stream !== stream || record.sealed !== undefined) continue
-        const known = byPlace.get(record.partition)
-        if (known === undefined) byPlace.set(record.partition, new Map([[record.offset, record]]))
-        else known.set(record.offset, record)
+    const known = [...this.#planned].flatMap(records => this.#placesOf(records).get(stream) ?? [])
+    return (partition, offset) => {
+      for (const places of known) {
+        const record = places.get(partition)?.get(offset)
+        if (record !== undefined) return record
       }
+      return undefined
     }
-    return (partition, offset) => byPlace.get(partition)?.get(offset)
+  }
+
+  /** Records by their places, found out once; what was sealed is opened anew, for somebody may have been erased. */
+  #placesOf(records: ReadonlyMap<string, LogRecord>): ReadonlyMap<string, Places> {
+    const found = this.#places.get(records)
+    if (found !== undefined) return found
+    const byStream = new Map<string, Map<number, Map<number, LogRecord>>>()
+    for (const record of records.values()) {
+      if (record.sealed !== undefined) continue
+      const { stream, partition, offset } = record
+      const places = byStream.get(stream) ?? new Map<number, Map<number, LogRecord>>()
+      byStream.set(stream, places)
+      const offsets = places.get(partition) ?? new Map<number, LogRecord>()
+      places.set(partition, offsets)
+      offsets.set(offset, record)
+    }
+    this.#places.set(records, byStream)
+    return byStream
   }
 
   async *#read(request: HistoryRequest, name: string): AsyncGenerator<LogRecord, void> {
